@@ -1,0 +1,3 @@
+module github.com/traefikoidc/traefikoidc
+
+go 1.20

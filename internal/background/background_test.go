@@ -1,0 +1,46 @@
+package background
+
+import (
+	"testing"
+	"time"
+)
+
+type signal struct {
+	done  chan int
+	id    int
+	panic bool
+}
+
+func (s *signal) Run() {
+	s.done <- s.id
+	if s.panic {
+		panic("must not end the process")
+	}
+}
+
+func TestEveryTaskRunsOnceAndAPanicEndsNothingElse(t *testing.T) {
+	done := make(chan int, 16)
+	for i := 0; i < 8; i++ {
+		Start(&signal{done: done, id: i, panic: i%2 == 0})
+		After(time.Microsecond, &signal{done: done, id: 8 + i, panic: i%2 == 0})
+	}
+	seen := map[int]int{}
+	for i := 0; i < 16; i++ {
+		seen[<-done]++
+	}
+	for i := 0; i < 16; i++ {
+		if seen[i] != 1 {
+			t.Errorf("task %d ran %d times", i, seen[i])
+		}
+	}
+}
+
+func TestAStoppedTimerDoesNotRun(t *testing.T) {
+	done := make(chan int, 1)
+	if !After(time.Hour, &signal{done: done}).Stop() {
+		t.Fatal("the timer had run")
+	}
+	if len(done) != 0 {
+		t.Fatal("a stopped task ran")
+	}
+}
