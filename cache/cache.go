@@ -1,0 +1,148 @@
+// Package cache keeps values under keys for a limited time: in this process
+// (Memory), in Redis (Redis), or in both, coherently (Hybrid).
+//
+// A value is either opaque bytes or a record: a Header followed by a payload
+// that only its owner can open. What a record may be replaced by is decided in
+// one place for every backend: a record moves from absent to live, from a
+// version to a higher one, and to revoked, and never back.
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+var (
+	// ErrMiss is returned when the backend was asked and has nothing under the key.
+	ErrMiss = errors.New("cache: miss")
+	// ErrExists is returned when Add finds a value under the key.
+	ErrExists = errors.New("cache: key exists")
+	// ErrConflict is returned when what is stored outranks what was to be written.
+	ErrConflict = errors.New("cache: a newer state is stored")
+	// ErrUnavailable is returned when the backend could not be asked: nothing is
+	// known about the key.
+	ErrUnavailable = errors.New("cache: unavailable")
+	// ErrInvalid is returned when a key, a value or a ttl is out of bounds.
+	ErrInvalid = errors.New("cache: invalid argument")
+	// ErrJournalled is returned when a write was applied in this process and
+	// will be sent on, but the shared store does not have it yet. See Applied.
+	ErrJournalled = errors.New("cache: applied here, not yet in the shared store")
+)
+
+// Bounds of what a backend takes.
+const (
+	MaxKey   = 512     // bytes
+	MaxValue = 1 << 20 // bytes
+	MaxTTL   = 10 * 365 * 24 * time.Hour
+)
+
+// A Backend is safe for concurrent use by multiple goroutines.
+//
+// A miss is not an error of the backend, and an error is never a miss: ErrMiss
+// says that the key is absent or expired, ErrUnavailable that nobody could tell.
+// Every write takes a ttl between a millisecond and MaxTTL; anything else is
+// ErrInvalid, as is an empty or too long key and a too large value. An empty
+// value is a value. Bytes that were given to a backend or came from it are
+// shared and must not be changed.
+//
+// A context that is done can end a call with the context's error before its
+// effect, never a write half done. Writes that only this process has yet return
+// ErrJournalled.
+type Backend interface {
+	// Get returns the value of key, or ErrMiss.
+	Get(ctx context.Context, key string) ([]byte, error)
+	// Set stores value. Where value or what is stored is a record, the higher
+	// state stays: ErrConflict says that the stored one did. Revoking what is
+	// revoked succeeds.
+	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error
+	// Add stores value if the key is absent, or returns ErrExists. Of any number
+	// of concurrent calls one succeeds.
+	Add(ctx context.Context, key string, value []byte, ttl time.Duration) error
+	// CompareAndSet replaces a live record of the given version by value, a record
+	// that is revoked or of a higher version. It returns ErrMiss when the key is
+	// absent, and ErrConflict when something else is stored.
+	CompareAndSet(ctx context.Context, key string, version uint64, value []byte, ttl time.Duration) error
+	// Delete removes key. An absent key is no error.
+	Delete(ctx context.Context, key string) error
+	// Exists reports whether Get would return a value.
+	Exists(ctx context.Context, key string) (bool, error)
+	// Clear removes every key of this backend, and of no other that shares its server.
+	Clear(ctx context.Context) error
+	// Health returns nil when the backend can be asked, ErrUnavailable otherwise.
+	Health(ctx context.Context) error
+	// Watch calls w for changes from now on, until Unwatch.
+	Watch(w Watcher)
+	// Unwatch ends Watch. A call that is already under way can still arrive.
+	Unwatch(w Watcher)
+}
+
+// A Watcher is told which keys changed. A call says only that what is known of
+// the key is stale and must be asked again, so that no order of calls lets an
+// older change win. Calls come after the change can be read, outside of any
+// lock, from any goroutine, more than once, and also for one's own writes; they
+// must return quickly.
+type Watcher interface {
+	// Changed says that key was written, revoked, deleted or evicted.
+	Changed(key string)
+	// ChangedAll says that any key may have changed.
+	ChangedAll()
+}
+
+// Applied reports whether a write took effect in this process: it is stored, or
+// applied here and journalled. Who promises more than that, such as an answer of
+// 200 to a logout token, asks for a nil error instead.
+func Applied(err error) bool {
+	return err == nil || errors.Is(err, ErrJournalled)
+}
+
+func checkKey(key string) error {
+	if key == "" || len(key) > MaxKey {
+		return fmt.Errorf("%w: key of %d bytes", ErrInvalid, len(key))
+	}
+	return nil
+}
+
+func checkWrite(key string, value []byte, ttl time.Duration) error {
+	if key == "" || len(key) > MaxKey {
+		return fmt.Errorf("%w: key of %d bytes", ErrInvalid, len(key))
+	}
+	if len(value) > MaxValue {
+		return fmt.Errorf("%w: value of %d bytes", ErrInvalid, len(value))
+	}
+	if ttl < time.Millisecond || ttl > MaxTTL {
+		return fmt.Errorf("%w: ttl %s", ErrInvalid, ttl)
+	}
+	return nil
+}
+
+// withWatcher returns a copy of list that ends with w.
+func withWatcher(list []Watcher, w Watcher) []Watcher {
+	grown := make([]Watcher, 0, len(list)+1)
+	grown = append(grown, list...)
+	return append(grown, w)
+}
+
+// withoutWatcher returns a copy of list that lacks w.
+func withoutWatcher(list []Watcher, w Watcher) []Watcher {
+	kept := make([]Watcher, 0, len(list))
+	for _, one := range list {
+		if one != w {
+			kept = append(kept, one)
+		}
+	}
+	return kept
+}
+
+func announce(list []Watcher, key string) {
+	for _, w := range list {
+		w.Changed(key)
+	}
+}
+
+func announceAll(list []Watcher) {
+	for _, w := range list {
+		w.ChangedAll()
+	}
+}

@@ -1,0 +1,232 @@
+package cache
+
+import (
+	"container/list"
+	"context"
+	"sync"
+	"time"
+)
+
+// MemoryOptions configure a Memory.
+type MemoryOptions struct {
+	MaxEntries int              // entries kept; zero means 100,000
+	MaxBytes   int64            // bytes of keys, values and bookkeeping; zero means 64 MiB
+	Now        func() time.Time // zero means time.Now
+}
+
+// Memory is a Backend in this process.
+//
+// Beyond its bounds it evicts what was used least recently. Revoked records stay
+// until they expire, whatever else has to leave, as long as they take at most
+// half of either bound; beyond that the oldest of them leaves. Losing one is
+// safe where Memory is the only store: the session under that key is absent, and
+// what is absent can only be created under a new key.
+type Memory struct {
+	maxEntries int
+	maxBytes   int64
+	now        func() time.Time
+
+	mu       sync.Mutex // guards the fields below
+	entries  map[string]*entry
+	recent   *list.List // of *entry, most recently used first
+	revoked  *list.List // of *entry, newest first
+	bytes    int64
+	pinned   int64 // bytes of what is in revoked
+	watchers []Watcher
+	evicted  []string // keys that left for the bounds, not yet announced
+	evicts   uint64   // entries that left for the bounds, ever
+}
+
+type entry struct {
+	key     string
+	value   []byte
+	expires int64 // ns since 1970
+	pinned  bool  // in revoked, not in recent
+	place   *list.Element
+
+	// What follows is kept by Hybrid, which holds the lock for it.
+	epoch uint64 // the era of the link in which L2 last confirmed the value
+	asked int64  // when that was, ns since 1970
+	stale bool   // changed since
+	dirty bool   // journalled: L2 does not have it yet
+}
+
+// entryOverhead is what an entry takes beside its key and value, in bytes.
+const entryOverhead = 256
+
+var _ Backend = (*Memory)(nil)
+
+// NewMemory returns an empty Memory.
+func NewMemory(o MemoryOptions) *Memory {
+	if o.MaxEntries <= 0 {
+		o.MaxEntries = 100000
+	}
+	if o.MaxBytes <= 0 {
+		o.MaxBytes = 64 << 20
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Memory{
+		maxEntries: o.MaxEntries,
+		maxBytes:   o.MaxBytes,
+		now:        o.Now,
+		entries:    map[string]*entry{},
+		recent:     list.New(),
+		revoked:    list.New(),
+	}
+}
+
+// Get is on the path of requests: it holds the lock without a defer.
+func (m *Memory) Get(ctx context.Context, key string) ([]byte, error) {
+	now := m.now().UnixNano()
+	m.mu.Lock()
+	e := m.entries[key]
+	if e == nil || e.expires <= now {
+		m.mu.Unlock()
+		return nil, ErrMiss
+	}
+	if !e.pinned {
+		m.recent.MoveToFront(e.place)
+	}
+	value := e.value
+	m.mu.Unlock()
+	return value, nil
+}
+
+// Set stores value under the rule of records.
+func (m *Memory) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	if err := m.check(key, value, ttl); err != nil {
+		return err
+	}
+	now := m.now()
+	m.mu.Lock()
+	e := m.liveLocked(key, now.UnixNano())
+	if e != nil {
+		switch merge(e.value, value) {
+		case conflicts:
+			m.mu.Unlock()
+			return ErrConflict
+		case remains:
+			m.mu.Unlock()
+			return nil
+		}
+	}
+	m.putLocked(key, value, now, ttl)
+	m.unlockAndAnnounce(key)
+	return nil
+}
+
+// Add stores value if the key is absent.
+func (m *Memory) Add(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	if err := m.check(key, value, ttl); err != nil {
+		return err
+	}
+	now := m.now()
+	m.mu.Lock()
+	if m.liveLocked(key, now.UnixNano()) != nil {
+		m.mu.Unlock()
+		return ErrExists
+	}
+	m.putLocked(key, value, now, ttl)
+	m.unlockAndAnnounce(key)
+	return nil
+}
+
+// CompareAndSet replaces a live record of that version.
+func (m *Memory) CompareAndSet(ctx context.Context, key string, version uint64, value []byte, ttl time.Duration) error {
+	if err := m.check(key, value, ttl); err != nil {
+		return err
+	}
+	if err := checkSuccessor(version, value); err != nil {
+		return err
+	}
+	now := m.now()
+	m.mu.Lock()
+	e := m.liveLocked(key, now.UnixNano())
+	if e == nil {
+		m.mu.Unlock()
+		return ErrMiss
+	}
+	if err := compare(e.value, version, value); err != nil {
+		m.mu.Unlock()
+		return err
+	}
+	m.putLocked(key, value, now, ttl)
+	m.unlockAndAnnounce(key)
+	return nil
+}
+
+// Delete removes key.
+func (m *Memory) Delete(ctx context.Context, key string) error {
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	e := m.entries[key]
+	if e == nil {
+		m.mu.Unlock()
+		return nil
+	}
+	m.removeLocked(e)
+	m.unlockAndAnnounce(key)
+	return nil
+}
+
+// Exists reports whether Get would return a value.
+func (m *Memory) Exists(ctx context.Context, key string) (bool, error) {
+	now := m.now().UnixNano()
+	m.mu.Lock()
+	found := m.liveLocked(key, now) != nil
+	m.mu.Unlock()
+	return found, nil
+}
+
+// Clear removes everything.
+func (m *Memory) Clear(ctx context.Context) error {
+	m.mu.Lock()
+	m.entries = map[string]*entry{}
+	m.recent.Init()
+	m.revoked.Init()
+	m.bytes, m.pinned = 0, 0
+	m.evicted = nil
+	watchers := m.watchers
+	m.mu.Unlock()
+	announceAll(watchers)
+	return nil
+}
+
+// Health returns nil: memory can always be asked.
+func (m *Memory) Health(ctx context.Context) error {
+	return nil
+}
+
+// Watch calls w for every change from now on.
+func (m *Memory) Watch(w Watcher) {
+	m.mu.Lock()
+	m.watchers = withWatcher(m.watchers, w)
+	m.mu.Unlock()
+}
+
+// Unwatch ends Watch.
+func (m *Memory) Unwatch(w Watcher) {
+	m.mu.Lock()
+	m.watchers = withoutWatcher(m.watchers, w)
+	m.mu.Unlock()
+}
+
+// MemoryStats is a snapshot of a Memory.
+type MemoryStats struct {
+	Entries   int
+	Bytes     int64
+	Revoked   int    // entries that are pinned revocations
+	Evictions uint64 // entries that left for the bounds, ever
+}
+
+// Stats returns a snapshot.
+func (m *Memory) Stats() MemoryStats {
+	m.mu.Lock()
+	s := MemoryStats{Entries: len(m.entries), Bytes: m.bytes, Revoked: m.revoked.Len(), Evictions: m.evicts}
+	m.mu.Unlock()
+	return s
+}

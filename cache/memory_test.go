@@ -1,0 +1,204 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"math/rand"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/cache/cachetest"
+)
+
+func TestMemoryStaysWithinItsBounds(t *testing.T) {
+	ctx := context.Background()
+	for _, c := range []struct {
+		name string
+		o    cache.MemoryOptions
+		key  func(i int) string
+	}{
+		{"entries", cache.MemoryOptions{MaxEntries: 50}, func(i int) string { return "s:" + strconv.Itoa(i) }},
+		{"bytes of values", cache.MemoryOptions{MaxBytes: 100 << 10}, func(i int) string { return "s:" + strconv.Itoa(i) }},
+		{"bytes of keys", cache.MemoryOptions{MaxBytes: 100 << 10}, func(i int) string { return "s:" + strconv.Itoa(1e9+i) + string(make([]byte, 400)) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := cache.NewMemory(c.o)
+			for i := 0; i < 2000; i++ {
+				value := make([]byte, i)
+				if i%3 == 0 {
+					value = cachetest.Record(cache.Revoked, uint64(i), "")
+				}
+				if err := m.Set(ctx, c.key(i), value, time.Minute); err != nil {
+					t.Fatal(err)
+				}
+				s := m.Stats()
+				if c.o.MaxEntries > 0 && s.Entries > c.o.MaxEntries || c.o.MaxBytes > 0 && s.Bytes > c.o.MaxBytes {
+					t.Fatalf("after %d: %+v", i, s)
+				}
+			}
+			if s := m.Stats(); s.Evictions == 0 || s.Entries == 0 {
+				t.Fatalf("%+v", s)
+			}
+			if err := m.Clear(ctx); err != nil || m.Stats().Bytes != 0 || m.Stats().Entries != 0 {
+				t.Fatalf("%v, %+v", err, m.Stats())
+			}
+		})
+	}
+	if err := cache.NewMemory(cache.MemoryOptions{MaxBytes: 4096}).Set(ctx, "s:k", make([]byte, 1024), time.Minute); !errors.Is(err, cache.ErrInvalid) {
+		t.Errorf("a value of a quarter of the memory: %v", err)
+	}
+}
+
+func TestMemoryEvictsWhatWasUsedLeastRecently(t *testing.T) {
+	ctx := context.Background()
+	m := cache.NewMemory(cache.MemoryOptions{MaxEntries: 3})
+	for _, k := range []string{"a", "b", "c"} {
+		if err := m.Set(ctx, k, nil, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := m.Get(ctx, "a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Set(ctx, "d", nil, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	for k, kept := range map[string]bool{"a": true, "b": false, "c": true, "d": true} {
+		if found, _ := m.Exists(ctx, k); found != kept {
+			t.Errorf("%s kept: %t", k, found)
+		}
+	}
+}
+
+func TestJ10RevocationsOutlastPressure(t *testing.T) {
+	ctx := context.Background()
+	c := newClock()
+	m := cache.NewMemory(cache.MemoryOptions{MaxEntries: 100, Now: c.now})
+	for i := 0; i < 50; i++ {
+		if err := m.Set(ctx, "r"+strconv.Itoa(i), cachetest.Record(cache.Revoked, 1, ""), time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := 0; i < 10000; i++ {
+		if err := m.Set(ctx, "s"+strconv.Itoa(i), nil, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := m.Stats(); s.Revoked != 50 || s.Entries != 100 {
+		t.Fatalf("%+v", s)
+	}
+	if err := m.Set(ctx, "r50", cachetest.Record(cache.Revoked, 1, ""), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	for k, kept := range map[string]bool{"r0": false, "r1": true, "r50": true} {
+		if found, _ := m.Exists(ctx, k); found != kept {
+			t.Errorf("%s kept: %t", k, found)
+		}
+	}
+	c.elapse(time.Hour)
+	for i := 0; i < 100; i++ {
+		if err := m.Set(ctx, "t"+strconv.Itoa(i), nil, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := m.Stats(); s.Revoked != 0 {
+		t.Errorf("expired revocations stay: %+v", s)
+	}
+}
+
+func TestARevocationIsNotShortenedByALaterOne(t *testing.T) {
+	ctx := context.Background()
+	c := newClock()
+	m := cache.NewMemory(cache.MemoryOptions{Now: c.now})
+	for version, ttl := range map[uint64]time.Duration{1: time.Hour, 2: time.Minute} {
+		if err := m.Set(ctx, "r:k", cachetest.Record(cache.Revoked, version, ""), ttl); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.elapse(time.Minute)
+	if found, _ := m.Exists(ctx, "r:k"); !found {
+		t.Error("it left early")
+	}
+}
+
+type asker struct {
+	m    *cache.Memory
+	seen []string
+}
+
+func (a *asker) Changed(key string) {
+	if v, err := a.m.Get(context.Background(), key); err == nil {
+		a.seen = append(a.seen, string(v))
+	} else {
+		a.seen = append(a.seen, err.Error())
+	}
+}
+func (a *asker) ChangedAll() {}
+
+func TestWatchersMayAskAndHearOfEvictions(t *testing.T) {
+	ctx := context.Background()
+	m := cache.NewMemory(cache.MemoryOptions{MaxEntries: 1})
+	a := &asker{m: m}
+	m.Watch(a)
+	for _, k := range []string{"a", "b"} {
+		if err := m.Set(ctx, k, []byte(k), time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(a.seen) != 3 || a.seen[0] != "a" || a.seen[1] != "b" || a.seen[2] != cache.ErrMiss.Error() {
+		t.Errorf("seen %q", a.seen)
+	}
+}
+
+// A session is renewed and revoked by several parties in any order, and marks
+// are carried between two memories as an outage's journal carries them.
+func TestJ12RevokedWinsInEveryInterleaving(t *testing.T) {
+	ctx := context.Background()
+	for seed := int64(0); seed < 10000; seed++ {
+		r := rand.New(rand.NewSource(seed))
+		stores := []*cache.Memory{cache.NewMemory(cache.MemoryOptions{}), cache.NewMemory(cache.MemoryOptions{})}
+		revoked := []bool{false, false}
+		highest := []uint64{0, 0}
+		for step := 0; step < 12; step++ {
+			i := r.Intn(2)
+			s, version := stores[i], uint64(r.Intn(6))
+			switch r.Intn(5) {
+			case 0:
+				_ = s.Add(ctx, "s:k", cachetest.Record(cache.Live, version, "created"), time.Minute)
+			case 1:
+				_ = s.CompareAndSet(ctx, "s:k", version, cachetest.Record(cache.Live, version+1, "renewed"), time.Minute)
+			case 2:
+				_ = s.Set(ctx, "s:k", cachetest.Record(cache.Live, version, "asserted"), time.Minute)
+			case 3:
+				if r.Intn(3) > 0 {
+					continue
+				}
+				if err := s.Set(ctx, "s:k", cachetest.Record(cache.Revoked, version, ""), time.Minute); err != nil {
+					t.Fatalf("seed %d: revoking: %v", seed, err)
+				}
+				revoked[i] = true
+			case 4:
+				if v, err := stores[1-i].Get(ctx, "s:k"); err == nil {
+					_ = s.Set(ctx, "s:k", v, time.Minute)
+					revoked[i] = revoked[i] || revoked[1-i]
+				}
+			}
+			v, err := s.Get(ctx, "s:k")
+			if err != nil {
+				continue
+			}
+			h, _, err := cache.ParseRecord(v)
+			if err != nil || revoked[i] != (h.State == cache.Revoked) {
+				t.Fatalf("seed %d step %d: revoked %t, stored %+v, %v", seed, step, revoked[i], h, err)
+			}
+			if h.State == cache.Live && h.Version < highest[i] {
+				t.Fatalf("seed %d step %d: version fell from %d to %d", seed, step, highest[i], h.Version)
+			}
+			if h.State == cache.Live {
+				highest[i] = h.Version
+			}
+		}
+	}
+}
