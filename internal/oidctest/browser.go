@@ -1,0 +1,31 @@
+package oidctest
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+)
+
+// Visit opens an authorization request as a person who is then signed in, and
+// returns the URL that the provider sends the browser back to. An empty person
+// leaves the choice to the request and Options.AutoLogin.
+func (p *Provider) Visit(authURL, person string) (*url.URL, error) {
+	u, err := url.Parse(authURL)
+	if err != nil {
+		return nil, fmt.Errorf("oidctest: visit: %w", err)
+	}
+	if person != "" {
+		q := u.Query()
+		q.Set("person", person)
+		u.RawQuery = q.Encode()
+	}
+	resp, err := p.Client().Get(u.String())
+	if err != nil {
+		return nil, fmt.Errorf("oidctest: visit: %w", err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusFound {
+		return nil, fmt.Errorf("oidctest: visit: status %d", resp.StatusCode)
+	}
+	return resp.Location()
+}

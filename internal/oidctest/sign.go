@@ -1,0 +1,111 @@
+package oidctest
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"net/url"
+	"strings"
+	"time"
+)
+
+func (p *Provider) newAccessToken(g *grant) string {
+	if !p.options.JWTAccessTokens {
+		return randomText(24)
+	}
+	now := p.now()
+	return p.SigningKey().SignClaims(map[string]any{
+		"iss": p.issuer, "sub": g.person.Sub, "aud": g.client, "client_id": g.client, "scope": g.scope,
+		"iat": now.Unix(), "exp": now.Add(p.options.AccessLifetime).Unix(), "jti": randomText(8),
+	}, func(h map[string]any) { h["typ"] = "at+jwt" })
+}
+
+func (p *Provider) newIDToken(g *grant, b Behaviour, access string, refreshed bool) string {
+	key := b.SignWith
+	if key == nil {
+		key = p.SigningKey()
+	}
+	claims := map[string]any{"sub": g.person.Sub}
+	if !b.ClaimsOnlyInUserInfo {
+		claims = g.person.claims()
+	}
+	for name, v := range p.protocolClaims(g, key, access) {
+		claims[name] = v
+	}
+	if g.nonce != "" && !refreshed {
+		claims["nonce"] = g.nonce
+	}
+	if b.IDTokenClaims != nil {
+		b.IDTokenClaims(claims)
+	}
+	raw := key.SignClaims(claims, b.IDTokenHeader)
+	if b.IDToken != nil {
+		raw = b.IDToken(raw)
+	}
+	return raw
+}
+
+func (p *Provider) protocolClaims(g *grant, key *Key, access string) map[string]any {
+	now := p.now()
+	return map[string]any{
+		"iss": p.issuer, "aud": g.client, "sid": g.sid,
+		"iat": now.Unix(), "exp": now.Add(p.options.IDTokenLifetime).Unix(),
+		"auth_time": g.authTime.Unix(), "at_hash": halfHash(key.Alg, access),
+	}
+}
+
+// IDToken signs an ID token for a client with the provider's key. edit may
+// change every claim, or be nil.
+func (p *Provider) IDToken(client, sub, nonce string, edit func(claims map[string]any)) string {
+	now := p.now()
+	claims := map[string]any{
+		"iss": p.issuer, "aud": client, "sub": sub, "nonce": nonce,
+		"iat": now.Unix(), "exp": now.Add(p.options.IDTokenLifetime).Unix(),
+	}
+	if edit != nil {
+		edit(claims)
+	}
+	return p.SigningKey().SignClaims(claims, nil)
+}
+
+// LogoutToken signs a logout token for a client (OpenID Connect Back-Channel
+// Logout 1.0, section 2.4). edit may change its header and claims, or be nil.
+func (p *Provider) LogoutToken(client, sub, sid string, edit func(header, claims map[string]any)) string {
+	now := p.now()
+	claims := map[string]any{
+		"iss": p.issuer, "aud": client, "iat": now.Unix(), "exp": now.Add(2 * time.Minute).Unix(),
+		"jti": randomText(16), "events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}},
+	}
+	if sub != "" {
+		claims["sub"] = sub
+	}
+	if sid != "" {
+		claims["sid"] = sid
+	}
+	return p.SigningKey().SignClaims(claims, func(header map[string]any) {
+		header["typ"] = "logout+jwt"
+		if edit != nil {
+			edit(header, claims)
+		}
+	})
+}
+
+// checkAssertion verifies client_secret_jwt (RFC 7523).
+func (p *Provider) checkAssertion(client Client, form url.Values) bool {
+	parts := strings.Split(form.Get("client_assertion"), ".")
+	if len(parts) != 3 || form.Get("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {
+		return false
+	}
+	mac := hmac.New(sha256.New, []byte(client.Secret))
+	mac.Write([]byte(parts[0] + "." + parts[1]))
+	claims := map[string]any{}
+	payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
+	if encode(mac.Sum(nil)) != parts[2] || json.Unmarshal(payload, &claims) != nil {
+		return false
+	}
+	exp, _ := claims["exp"].(float64)
+	left := time.Unix(int64(exp), 0).Sub(p.now())
+	return claims["iss"] == client.ID && claims["sub"] == client.ID && claims["aud"] == p.Endpoint(Token) &&
+		left > 0 && left <= 5*time.Minute
+}
