@@ -1,0 +1,201 @@
+package session
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"net/http"
+	"sort"
+	"strings"
+	"time"
+)
+
+const (
+	loginInfix    = "-s-"
+	loginIDBytes  = 6 // 8 characters of a cookie's name
+	seedBytes     = 32
+	loginLifetime = 10 * time.Minute
+	loginsKept    = 5
+	// loginsSeen bounds how many sign-in cookies of a request are opened.
+	loginsSeen = 20
+	stateBytes = 8 + loginIDBytes + 1 + macBytes
+	// stateLimit bounds the text of a state parameter that is looked at.
+	stateLimit = 2048
+)
+
+// ErrState is returned for a state parameter that this middleware did not make.
+var ErrState = errors.New("session: the state parameter is not ours")
+
+// ErrLoginExpired is returned with a Login whose time to come back is over.
+var ErrLoginExpired = errors.New("session: the sign-in took too long")
+
+// ErrLoginElsewhere is returned with a Login that this browser does not hold: its
+// cookie is gone, was never taken, or belongs to another browser. Nothing may be
+// redeemed for it.
+var ErrLoginElsewhere = errors.New("session: the sign-in was not started in this browser")
+
+// A Login is a sign-in in progress. It lives in the browser alone: a sealed cookie
+// holds the seed of its secrets, and the state parameter, sealed too, holds where
+// the person wanted to go, so that a flood of sign-ins costs no memory here.
+type Login struct {
+	State    string // the state parameter (RFC 6749 section 10.12)
+	Nonce    string // the nonce parameter (OpenID Connect Core section 3.1.2.1)
+	Verifier string // the PKCE code verifier (RFC 7636 section 4.1)
+	Target   string // where the person wanted to go: a path of this origin
+	Attempt  int    // how often this sign-in was started again by itself
+	Expiry   time.Time
+
+	id   string // the last part of the cookie's name
+	seed []byte
+}
+
+// Logins makes and recognises the sign-ins of one middleware.
+type Logins struct {
+	Keys     *Keyring
+	Identity string // issuer, relying party and group
+	Cookies  Cookies
+	Now      func() time.Time
+}
+
+// Start returns a new sign-in towards target; attempt counts the starts that came
+// from a callback of the same journey.
+func (l *Logins) Start(target string, attempt int) (*Login, error) {
+	b, err := random(loginIDBytes + seedBytes)
+	if err != nil {
+		return nil, err
+	}
+	g := &Login{
+		Target: target, Attempt: attempt, Expiry: l.Now().Add(loginLifetime),
+		id: base64.RawURLEncoding.EncodeToString(b[:loginIDBytes]), seed: b[loginIDBytes:],
+	}
+	g.derive()
+	plain := make([]byte, 8, stateBytes+len(target))
+	binary.BigEndian.PutUint64(plain, uint64(g.Expiry.Unix()))
+	plain = append(plain, b[:loginIDBytes]...)
+	plain = append(plain, byte(attempt))
+	plain = append(plain, g.proof()...)
+	plain = append(plain, target...)
+	g.State, err = l.Keys.Seal("sign-in state", l.Identity, plain)
+	return g, err
+}
+
+// derive computes what the seed stands for.
+func (g *Login) derive() {
+	g.Nonce = base64.RawURLEncoding.EncodeToString(g.part("nonce"))
+	g.Verifier = base64.RawURLEncoding.EncodeToString(g.part("verifier"))
+}
+
+func (g *Login) part(name string) []byte {
+	h := hmac.New(sha256.New, g.seed)
+	h.Write([]byte(name))
+	return h.Sum(nil)
+}
+
+// proof ties a state parameter to the seed in the browser.
+func (g *Login) proof() []byte {
+	return g.part("state")[:macBytes]
+}
+
+// Cookies returns the cookies that a response starting g sets: its own, and the
+// deletion of those that are expired, foreign, or one too many.
+func (l *Logins) Set(g *Login, r *http.Request) ([]*http.Cookie, error) {
+	name := l.cookieName(g.id)
+	value, err := l.Keys.Seal("sign-in cookie "+name, l.Identity, append(expiryBytes(g.Expiry), g.seed...))
+	if err != nil {
+		return nil, err
+	}
+	set := []*http.Cookie{l.Cookies.Set(name, value, loginLifetime)}
+	for _, old := range l.surplus(r) {
+		set = append(set, l.Cookies.Delete(old))
+	}
+	return set, nil
+}
+
+// Find returns the sign-in that a callback's state names. Alone ErrState comes
+// without a Login; with the others, Target and Attempt are told.
+func (l *Logins) Find(state string, r *http.Request) (*Login, error) {
+	if len(state) > stateLimit {
+		return nil, ErrState
+	}
+	plain, err := l.Keys.Open("sign-in state", l.Identity, state)
+	if err != nil || len(plain) < stateBytes {
+		return nil, ErrState
+	}
+	g := &Login{
+		State:   state,
+		Target:  string(plain[stateBytes:]),
+		Attempt: int(plain[8+loginIDBytes]),
+		Expiry:  time.Unix(int64(binary.BigEndian.Uint64(plain)), 0),
+		id:      base64.RawURLEncoding.EncodeToString(plain[8 : 8+loginIDBytes]),
+	}
+	if !l.Now().Before(g.Expiry) {
+		return g, ErrLoginExpired
+	}
+	for _, v := range values(r.Header["Cookie"], l.cookieName(g.id)) {
+		g.seed, _, err = l.openCookie(l.cookieName(g.id), v)
+		if err == nil && hmac.Equal(g.proof(), plain[stateBytes-macBytes:stateBytes]) {
+			g.derive()
+			return g, nil
+		}
+	}
+	g.seed = nil
+	return g, ErrLoginElsewhere
+}
+
+// Delete returns the cookie that ends g in the browser.
+func (l *Logins) Delete(g *Login) *http.Cookie {
+	return l.Cookies.Delete(l.cookieName(g.id))
+}
+
+func (l *Logins) cookieName(id string) string {
+	return l.Cookies.Name + loginInfix + id
+}
+
+func (l *Logins) openCookie(name, value string) (seed []byte, expiry time.Time, err error) {
+	plain, err := l.Keys.Open("sign-in cookie "+name, l.Identity, value)
+	if err != nil || len(plain) != 8+seedBytes {
+		return nil, time.Time{}, ErrSealed
+	}
+	return plain[8:], time.Unix(int64(binary.BigEndian.Uint64(plain)), 0), nil
+}
+
+// surplus names the sign-in cookies of a request that should go when one more is
+// set: all but the newest, and those that mean nothing to anybody any more. A
+// cookie of another middleware on the same host is left alone while it is few.
+func (l *Logins) surplus(r *http.Request) []string {
+	type held struct {
+		name   string
+		expiry time.Time
+	}
+	var all []held
+	prefix := l.Cookies.Name + loginInfix
+	for _, h := range r.Header["Cookie"] {
+		for _, p := range strings.Split(h, ";") {
+			name, value, _ := strings.Cut(strings.Trim(p, " \t"), "=")
+			if !strings.HasPrefix(name, prefix) || len(all) == loginsSeen {
+				continue
+			}
+			_, expiry, err := l.openCookie(name, value)
+			if err != nil {
+				expiry = time.Time{}
+			}
+			all = append(all, held{name, expiry})
+		}
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].expiry.After(all[j].expiry) })
+	var gone []string
+	for i, c := range all {
+		if i >= loginsKept-1 || (!c.expiry.IsZero() && !l.Now().Before(c.expiry)) {
+			gone = append(gone, c.name)
+		}
+	}
+	return gone
+}
+
+func expiryBytes(t time.Time) []byte {
+	b := make([]byte, 8)
+	binary.BigEndian.PutUint64(b, uint64(t.Unix()))
+	return b
+}

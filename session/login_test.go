@@ -1,0 +1,258 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+)
+
+func newLogins(t *testing.T, c *clock, identity string) *Logins {
+	return &Logins{Keys: keyring(t, keyA), Identity: identity, Cookies: Cookies{Name: "__Host-oidc", Secure: true}, Now: c.now}
+}
+
+// A jar is a browser's cookies.
+type jar map[string]string
+
+func (j jar) take(cookies []*http.Cookie) {
+	for _, c := range cookies {
+		if c.MaxAge < 0 {
+			delete(j, c.Name)
+			continue
+		}
+		j[c.Name] = c.Value
+	}
+}
+
+func (j jar) request() *http.Request {
+	var pairs []string
+	for n, v := range j {
+		pairs = append(pairs, n+"="+v)
+	}
+	return with(strings.Join(pairs, "; "))
+}
+
+func start(t *testing.T, l *Logins, j jar, target string) *Login {
+	t.Helper()
+	g, err := l.Start(target, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cookies, err := l.Set(g, j.request())
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.take(cookies)
+	return g
+}
+
+func TestALoginIsFoundInItsOwnBrowser(t *testing.T) {
+	c := newClock()
+	l := newLogins(t, c, "identity")
+	mine, theirs := jar{}, jar{}
+	g := start(t, l, mine, "/deep?link=1")
+	start(t, l, theirs, "/")
+
+	found, err := l.Find(g.State, mine.request())
+	if err != nil || found.Nonce != g.Nonce || found.Verifier != g.Verifier || found.Target != "/deep?link=1" {
+		t.Fatalf("got %+v, %v", found, err)
+	}
+	if len(g.Verifier) < 43 || g.Verifier == g.Nonce {
+		t.Errorf("verifier %q, nonce %q", g.Verifier, g.Nonce)
+	}
+	rows := []struct {
+		name  string
+		state string
+		jar   jar
+		want  error
+	}{
+		{"B1 another browser", g.State, theirs, ErrLoginElsewhere},
+		{"B1 no cookies", g.State, jar{}, ErrLoginElsewhere},
+		{"B2 empty", "", mine, ErrState},
+		{"B2 truncated", g.State[:len(g.State)-2], mine, ErrState},
+		{"B2 appended", g.State + "AA", mine, ErrState},
+		{"B2 made up", strings.Repeat("A", 120), mine, ErrState},
+		{"B2 huge", strings.Repeat("A", 1<<20), mine, ErrState},
+		{"F3 a cookie's value as state", mine["__Host-oidc-s-"+g.id], mine, ErrState},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			if f, err := l.Find(row.state, row.jar.request()); !errors.Is(err, row.want) || (f != nil && f.seed != nil) {
+				t.Errorf("got %+v, %v, want %v", f, err, row.want)
+			}
+		})
+	}
+	t.Run("B5 another middleware", func(t *testing.T) {
+		if _, err := newLogins(t, c, "other").Find(g.State, mine.request()); !errors.Is(err, ErrState) {
+			t.Error(err)
+		}
+	})
+	t.Run("B1 the cookie of one sign-in with the state of another", func(t *testing.T) {
+		h := start(t, l, jar{}, "/")
+		forged := jar{"__Host-oidc-s-" + h.id: mine["__Host-oidc-s-"+g.id]}
+		if _, err := l.Find(h.State, forged.request()); !errors.Is(err, ErrLoginElsewhere) {
+			t.Error(err)
+		}
+	})
+	t.Run("B4 expired", func(t *testing.T) {
+		c.turn(loginLifetime)
+		if f, err := l.Find(g.State, mine.request()); !errors.Is(err, ErrLoginExpired) || f.Target != "/deep?link=1" {
+			t.Error(f, err)
+		}
+	})
+}
+
+func TestTheNewestSignInsAreKept(t *testing.T) {
+	c := newClock()
+	l := newLogins(t, c, "identity")
+	j := jar{"app": "1", "__Host-oidc-s-junkjunk": "junk"}
+	var all []*Login
+	for i := 0; i < 20; i++ {
+		all = append(all, start(t, l, j, fmt.Sprintf("/%d", i)))
+		c.turn(time.Second)
+	}
+	if len(j) != loginsKept+1 || j["app"] != "1" {
+		t.Errorf("the jar holds %d cookies", len(j))
+	}
+	for i, g := range all {
+		f, err := l.Find(g.State, j.request())
+		if f == nil || f.Target != fmt.Sprintf("/%d", i) {
+			t.Fatalf("B6: the target of sign-in %d is lost", i)
+		}
+		if kept := i >= 20-loginsKept; kept != (err == nil) {
+			t.Errorf("B7: sign-in %d: %v", i, err)
+		}
+	}
+	for name, value := range j {
+		if n := len(name) + len(value); n > 400 {
+			t.Errorf("a cookie of %d bytes", n)
+		}
+	}
+}
+
+func TestCookieAttributes(t *testing.T) {
+	for _, c := range []*http.Cookie{
+		Cookies{Name: "__Host-oidc", Secure: true}.Set("__Host-oidc", "v", time.Hour),
+		Cookies{Name: "__Host-oidc", Secure: true}.Delete("__Host-oidc"),
+	} {
+		text := c.String()
+		for _, want := range []string{"Path=/", "HttpOnly", "Secure", "SameSite=Lax", "Max-Age="} {
+			if !strings.Contains(text, want) {
+				t.Errorf("F19: %q lacks %s", text, want)
+			}
+		}
+		if strings.Contains(text, "Domain") {
+			t.Errorf("F8: %q has a domain", text)
+		}
+	}
+}
+
+func TestStrip(t *testing.T) {
+	c := Cookies{Name: "__Host-oidc"}
+	rows := []struct{ in, want string }{
+		{"__Host-oidc=v", ""},
+		{"a=1; __Host-oidc=v; b=2", "a=1; b=2"},
+		{"__Host-oidc=v; b=2", "b=2"},
+		{"a=1; __Host-oidc=v", "a=1"},
+		{"a=1;__Host-oidc=v;b=2", "a=1;b=2"},
+		{"__Host-oidc-s-AAAAAAAA=v; __Host-oidc=v", ""},
+		{"__Host-oidcx=v; __Host-oidc-sx=1", "__Host-oidcx=v; __Host-oidc-sx=1"},
+		{"x__Host-oidc=v", "x__Host-oidc=v"},
+		{`q="__Host-oidc"; a=b=c; ;  d`, `q="__Host-oidc"; a=b=c; ;  d`},
+		{"a=__Host-oidc=v", "a=__Host-oidc=v"},
+		{"", ""},
+	}
+	for _, row := range rows {
+		if got := c.Strip(row.in); got != row.want {
+			t.Errorf("F23: Strip(%q) = %q, want %q", row.in, got, row.want)
+		}
+	}
+}
+
+func TestReplayGuard(t *testing.T) {
+	c := newClock()
+	memory := cache.NewMemory(cache.MemoryOptions{Now: c.now})
+	g := &ReplayGuard{Backend: memory, Keys: keyring(t, keyA), Identity: "identity"}
+	other := &ReplayGuard{Backend: memory, Keys: keyring(t, keyA), Identity: "other"}
+	rotated := &ReplayGuard{Backend: memory, Keys: keyring(t, keyB, keyA), Identity: "identity"}
+	ctx := context.Background()
+	for _, row := range []struct {
+		guard       *ReplayGuard
+		kind, value string
+		want        error
+	}{
+		{g, "state", "v", nil},
+		{g, "state", "v", ErrReplayed},
+		{g, "code", "v", nil},
+		{other, "state", "v", nil},
+		{rotated, "code", "v", ErrReplayed},
+		{g, "state", "a\r\nFLUSHALL{}:", nil},
+	} {
+		if err := row.guard.Use(ctx, row.kind, row.value, time.Minute); !errors.Is(err, row.want) {
+			t.Errorf("%s %q: %v, want %v", row.kind, row.value, err, row.want)
+		}
+	}
+	c.turn(2 * time.Minute)
+	if err := g.Use(ctx, "state", "v", time.Minute); err != nil {
+		t.Errorf("after its lifetime: %v", err)
+	}
+}
+
+func FuzzSessionCookie(f *testing.F) {
+	k, _ := NewKeyring([]string{keyA})
+	m := k.keys[0]
+	valid := ticket{key: m, id: make([]byte, idBytes), secret: make([]byte, secretBytes)}.value("n", "i")
+	f.Add(valid)
+	f.Add("")
+	f.Add("AAAA")
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := k.ticket(text, "n", "i")
+		if err == nil && got.value("n", "i") != text {
+			t.Errorf("%q is accepted and is not what would be given", text)
+		}
+	})
+}
+
+func FuzzStrip(f *testing.F) {
+	f.Add("a=1; __Host-oidc=v; b=2")
+	f.Add(";;=; __Host-oidc")
+	f.Fuzz(func(t *testing.T, header string) {
+		c := Cookies{Name: "__Host-oidc"}
+		got := c.Strip(header)
+		if len(values([]string{got}, "__Host-oidc")) != 0 {
+			t.Errorf("Strip(%q) = %q still has our cookie", header, got)
+		}
+		if c.Strip(got) != got {
+			t.Errorf("Strip is not stable on %q", header)
+		}
+		for _, p := range strings.Split(header, ";") {
+			name, _, _ := strings.Cut(strings.Trim(p, " \t"), "=")
+			if !c.Own(strings.TrimRight(name, " \t")) && !strings.Contains(got, strings.Trim(p, " \t")) {
+				t.Errorf("Strip(%q) = %q lost %q", header, got, p)
+			}
+		}
+	})
+}
+
+func FuzzState(f *testing.F) {
+	c := newClock()
+	k, _ := NewKeyring([]string{keyA})
+	l := &Logins{Keys: k, Identity: "i", Cookies: Cookies{Name: "oidc"}, Now: c.now}
+	g, _ := l.Start("/x", 0)
+	f.Add(g.State)
+	f.Add("")
+	f.Fuzz(func(t *testing.T, state string) {
+		found, err := l.Find(state, with())
+		if err == nil {
+			t.Fatal("found without a cookie")
+		}
+		if found != nil && state != g.State {
+			t.Errorf("%q is taken for a state of ours", state)
+		}
+	})
+}

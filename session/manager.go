@@ -1,0 +1,221 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+)
+
+// touches is how often an idle timeout is pushed on: once in each tenth of it.
+const touches = 10
+
+// A View is what a session means to one middleware: computed once, when the
+// session enters memory, from the claims and the operator's rules.
+type View struct {
+	Allowed bool
+	Reason  string // why not; constant text for the log
+	Subject string // a short digest of the person's subject, for the log
+	Headers []Field
+}
+
+// A Field is a header that the backend is given.
+type Field struct {
+	Name  string // canonical
+	Value string
+}
+
+// A Preparer computes the View of a session. It is called with no lock held.
+type Preparer interface {
+	Prepare(s *Session) View
+}
+
+// An Opened session is one that is in memory, ready to be served. It is never
+// changed: a newer state of the session is another Opened.
+type Opened struct {
+	View
+	Until  time.Time // served without asking the store until then
+	Expiry time.Time // the end of the session, unless it is touched before
+
+	value   string // of the cookie
+	key     string // of the record
+	version uint64
+	epoch   uint64 // Manager.epoch when the record was read
+}
+
+// Options of a Manager. Backend, Keys, Identity and Preparer are required.
+type Options struct {
+	Backend     cache.Backend
+	Keys        *Keyring
+	Identity    string        // issuer, relying party and group: sessions of another identity do not open
+	Cookies     Cookies       // how the session cookie is named and scoped
+	MaxAge      time.Duration // from sign-in to the end of the session, whatever happens
+	IdleTimeout time.Duration // zero: a session does not end by being idle
+	Preparer    Preparer
+	MaxOpened   int              // opened sessions held at most; zero: 100,000
+	Now         func() time.Time // nil: time.Now
+}
+
+// A Manager creates, opens, touches and ends the sessions of one middleware. It
+// is safe for concurrent use.
+type Manager struct {
+	o Options
+
+	mu sync.Mutex // guards the fields below
+	// Opened sessions by cookie value, in two generations: when the young one is
+	// full it becomes the old one, and what is not asked for any more goes with
+	// the next turn.
+	young, old *generation
+	flights    map[string]*flight // by cookie value: sessions being opened
+	epoch      uint64             // counts ChangedAll: what was read in an earlier epoch is stale
+}
+
+type generation struct {
+	opened map[string]*Opened
+	values map[string][]string // record key to cookie values
+}
+
+func newGeneration() *generation {
+	return &generation{opened: map[string]*Opened{}, values: map[string][]string{}}
+}
+
+// A flight is one opening of a record that any number of requests wait for.
+type flight struct {
+	key    string        // of the record
+	done   chan struct{} // closed when opened and err are set
+	opened *Opened
+	err    error
+	stale  bool // guarded by Manager.mu: the record changed while it was being read
+}
+
+// NewManager returns a manager that watches its backend.
+func NewManager(o Options) *Manager {
+	if o.MaxOpened == 0 {
+		o.MaxOpened = 100000
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	m := &Manager{o: o, young: newGeneration(), old: newGeneration(), flights: map[string]*flight{}}
+	o.Backend.Watch(m)
+	return m
+}
+
+// Close ends the watch. The sessions live on in the backend.
+func (m *Manager) Close() {
+	m.o.Backend.Unwatch(m)
+}
+
+// Lookup returns the opened session of a cookie value, or nil. It is the path of
+// every request: no I/O, no decryption. The caller serves it while now is before
+// Until, and calls Load otherwise.
+func (m *Manager) Lookup(value string) *Opened {
+	m.mu.Lock()
+	o := m.young.opened[value]
+	if o != nil && o.epoch != m.epoch {
+		o = nil
+	}
+	m.mu.Unlock()
+	return o
+}
+
+// Load returns the session of the request's cookies. It returns ErrNone when
+// there is none, and ErrUnavailable when the store could not be asked and the
+// session is not known here.
+func (m *Manager) Load(ctx context.Context, r *http.Request) (*Opened, error) {
+	err := ErrNone // the worst of what the cookies brought, an error of the store before a miss
+	for _, v := range values(r.Header["Cookie"], m.o.Cookies.Name) {
+		t, e := m.o.Keys.ticket(v, m.o.Cookies.Name, m.o.Identity)
+		if e != nil {
+			if err == ErrNone {
+				err = ErrForeign
+			}
+			continue
+		}
+		o, e := m.load(ctx, v, t)
+		if e == nil {
+			return o, nil
+		}
+		if !errors.Is(e, ErrNone) || err == ErrForeign {
+			err = e
+		}
+	}
+	return nil, err
+}
+
+// Create stores s under a new id and returns the value of its cookie. Expiry of s
+// is set from Created. The id is new at every sign-in, so that a cookie planted
+// before is worth nothing after.
+func (m *Manager) Create(ctx context.Context, s *Session) (string, error) {
+	b, err := random(idBytes + secretBytes)
+	if err != nil {
+		return "", err
+	}
+	t := ticket{key: m.o.Keys.keys[0], id: b[:idBytes], secret: b[idBytes:]}
+	s.Expiry = s.Created.Add(m.o.MaxAge)
+	end := m.end(s, m.o.Now())
+	record, err := t.sealRecord(s, cache.Header{State: cache.Live, Version: 1, Expiry: end}, m.o.Identity)
+	if err != nil {
+		return "", err
+	}
+	if err := m.o.Backend.Add(ctx, t.recordKey(), record, end.Sub(m.o.Now())); !cache.Applied(err) {
+		return "", fmt.Errorf("%w: create: %w", ErrUnavailable, err)
+	}
+	return t.value(m.o.Cookies.Name, m.o.Identity), nil
+}
+
+// end is when s ends if nobody asks for it after now.
+func (m *Manager) end(s *Session, now time.Time) time.Time {
+	if m.o.IdleTimeout > 0 && now.Add(m.o.IdleTimeout).Before(s.Expiry) {
+		return now.Add(m.o.IdleTimeout)
+	}
+	return s.Expiry
+}
+
+// End revokes the session of the request's cookies and returns what it was, as
+// far as it can still be opened. A session that was already gone is not an error
+// (nil, nil). ErrUnavailable: the revocation did not reach the store.
+func (m *Manager) End(ctx context.Context, r *http.Request) (*Session, error) {
+	var ended *Session
+	for _, v := range values(r.Header["Cookie"], m.o.Cookies.Name) {
+		t, err := m.o.Keys.ticket(v, m.o.Cookies.Name, m.o.Identity)
+		if err != nil {
+			continue
+		}
+		s, err := m.revoke(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		if s != nil {
+			ended = s
+		}
+	}
+	return ended, nil
+}
+
+// revoke writes a tombstone over the record. It outlives every copy of the
+// cookie, because a record never lives longer than MaxAge.
+func (m *Manager) revoke(ctx context.Context, t ticket) (*Session, error) {
+	key := t.recordKey()
+	s, h, err := m.read(ctx, t)
+	if errors.Is(err, ErrNone) {
+		return nil, nil
+	}
+	if err != nil {
+		s = nil
+	}
+	end := m.o.Now().Add(m.o.MaxAge)
+	tombstone := cache.AppendHeader(nil, cache.Header{
+		KeyID: t.key.id, State: cache.Revoked, Version: h.Version + 1, Expiry: end,
+	})
+	err = m.o.Backend.Set(ctx, key, tombstone, m.o.MaxAge)
+	m.drop(key)
+	if !cache.Applied(err) {
+		return nil, fmt.Errorf("%w: revoke: %w", ErrUnavailable, err)
+	}
+	return s, nil
+}

@@ -1,0 +1,210 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+)
+
+// askAgain bounds how long an opened session is served without asking for its
+// record: a store that drops what nobody asks for must see which sessions live.
+const askAgain = 5 * time.Minute
+
+// load returns the session of a ticket whose MAC held: from memory while it is
+// fresh, else from the store, read once however many requests ask.
+func (m *Manager) load(ctx context.Context, value string, t ticket) (*Opened, error) {
+	now := m.o.Now()
+	key := t.recordKey()
+	m.mu.Lock()
+	known := m.knownLocked(value)
+	if known != nil && known.epoch == m.epoch && now.Before(known.Until) {
+		m.mu.Unlock()
+		return known, nil
+	}
+	f := m.flights[value]
+	if f != nil {
+		m.mu.Unlock()
+		<-f.done
+		return f.opened, f.err
+	}
+	f = &flight{key: key, done: make(chan struct{}), err: ErrUnavailable}
+	m.flights[value] = f
+	epoch := m.epoch
+	m.mu.Unlock()
+	m.fly(ctx, f, opening{value: value, key: key, epoch: epoch, ticket: t, known: known})
+	return f.opened, f.err
+}
+
+// An opening is what a flight is about.
+type opening struct {
+	value  string
+	key    string
+	epoch  uint64
+	ticket ticket
+	known  *Opened // what memory holds, stale or due for a touch; nil: nothing
+}
+
+// fly performs f and lets go of those who wait for it, whatever happens.
+func (m *Manager) fly(ctx context.Context, f *flight, p opening) {
+	defer m.land(f, p)
+	f.opened, f.err = m.open(context.WithoutCancel(ctx), p)
+}
+
+func (m *Manager) land(f *flight, p opening) {
+	m.mu.Lock()
+	delete(m.flights, p.value)
+	switch {
+	case errors.Is(f.err, ErrNone):
+		m.dropLocked(p.key)
+	case f.err == nil && f.stale:
+		m.keepLocked(f.opened.staleCopy())
+	case f.err == nil:
+		m.keepLocked(f.opened)
+	}
+	m.mu.Unlock()
+	close(f.done)
+}
+
+// open reads the record and computes what a request needs of it.
+func (m *Manager) open(ctx context.Context, p opening) (*Opened, error) {
+	now := m.o.Now()
+	s, h, err := m.read(ctx, p.ticket)
+	if err != nil {
+		if errors.Is(err, ErrUnavailable) && p.known != nil && now.Before(p.known.Expiry) {
+			return p.known, nil
+		}
+		return nil, err
+	}
+	o := &Opened{Expiry: h.Expiry, value: p.value, key: p.key, version: h.Version, epoch: p.epoch}
+	if p.known != nil && p.known.version == h.Version {
+		o.View = p.known.View
+	} else {
+		o.View = m.o.Preparer.Prepare(s)
+	}
+	m.touch(ctx, o, s, p.ticket)
+	return o, nil
+}
+
+// read returns the live session of t and its record's header.
+func (m *Manager) read(ctx context.Context, t ticket) (*Session, cache.Header, error) {
+	b, err := m.o.Backend.Get(ctx, t.recordKey())
+	if errors.Is(err, cache.ErrMiss) {
+		return nil, cache.Header{}, ErrNone
+	}
+	if err != nil {
+		return nil, cache.Header{}, fmt.Errorf("%w: read: %w", ErrUnavailable, err)
+	}
+	h, payload, err := cache.ParseRecord(b)
+	if err != nil || h.State != cache.Live || !m.o.Now().Before(h.Expiry) {
+		return nil, h, ErrNone
+	}
+	s, err := t.openRecord(h, payload, m.o.Identity)
+	if err != nil || !m.o.Now().Before(s.Expiry) {
+		return nil, h, ErrNone
+	}
+	return s, h, nil
+}
+
+// touch pushes the idle timeout on when a tenth of it has passed, and sets until
+// when o is served without asking. A touch that fails or meets a newer version
+// costs nothing: the next request tries again, and the session ends no sooner
+// than its idle timeout after the last touch.
+func (m *Manager) touch(ctx context.Context, o *Opened, s *Session, t ticket) {
+	now := m.o.Now()
+	o.Until = o.Expiry
+	if now.Add(askAgain).Before(o.Until) {
+		o.Until = now.Add(askAgain)
+	}
+	if m.o.IdleTimeout <= 0 {
+		return
+	}
+	step := m.o.IdleTimeout / touches
+	end := m.end(s, now)
+	if end.Sub(o.Expiry) >= step {
+		h := cache.Header{State: cache.Live, Version: o.version + 1, Expiry: end}
+		record, err := t.sealRecord(s, h, m.o.Identity)
+		if err == nil && cache.Applied(m.o.Backend.CompareAndSet(ctx, o.key, o.version, record, end.Sub(now))) {
+			o.Expiry, o.version = end, h.Version
+		}
+	}
+	if due := o.Expiry.Add(step - m.o.IdleTimeout); o.Expiry.Before(s.Expiry) && due.Before(o.Until) {
+		o.Until = due
+	}
+	if !now.Before(o.Until) {
+		o.Until = now.Add(time.Second)
+	}
+}
+
+// staleCopy is o, to be asked for again before it is served.
+func (o *Opened) staleCopy() *Opened {
+	c := *o
+	c.Until = time.Time{}
+	return &c
+}
+
+// knownLocked returns what memory holds for a cookie value, and keeps it for
+// another generation.
+func (m *Manager) knownLocked(value string) *Opened {
+	if o := m.young.opened[value]; o != nil {
+		return o
+	}
+	o := m.old.opened[value]
+	if o != nil {
+		m.keepLocked(o)
+	}
+	return o
+}
+
+func (m *Manager) keepLocked(o *Opened) {
+	if m.young.opened[o.value] == nil {
+		if len(m.young.opened) >= (m.o.MaxOpened+1)/2 {
+			m.old, m.young = m.young, newGeneration()
+		}
+		m.young.values[o.key] = append(m.young.values[o.key], o.value)
+	}
+	m.young.opened[o.value] = o
+}
+
+func (m *Manager) drop(key string) {
+	m.mu.Lock()
+	m.dropLocked(key)
+	m.mu.Unlock()
+}
+
+func (m *Manager) dropLocked(key string) {
+	for _, g := range []*generation{m.young, m.old} {
+		for _, v := range g.values[key] {
+			delete(g.opened, v)
+		}
+		delete(g.values, key)
+	}
+}
+
+// Changed is told by the backend that the record of key changed or went: what
+// memory holds of it is asked for again before it is served.
+func (m *Manager) Changed(key string) {
+	m.mu.Lock()
+	for _, g := range []*generation{m.young, m.old} {
+		for _, v := range g.values[key] {
+			if o := g.opened[v]; o != nil {
+				g.opened[v] = o.staleCopy()
+			}
+		}
+	}
+	for _, f := range m.flights {
+		if f.key == key {
+			f.stale = true
+		}
+	}
+	m.mu.Unlock()
+}
+
+// ChangedAll is told by the backend that any record may have changed.
+func (m *Manager) ChangedAll() {
+	m.mu.Lock()
+	m.epoch++
+	m.mu.Unlock()
+}

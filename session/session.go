@@ -1,0 +1,121 @@
+// Package session keeps who is signed in.
+//
+// A session is a record in a cache.Backend, sealed under a key that needs both
+// the operator's key and a secret that only the browser's cookie holds. Manager
+// opens records and keeps the opened ones, with everything that a request needs
+// computed, so that a request of a signed-in person costs one look-up in a map.
+// Login is a sign-in in progress, which lives in the browser alone. ReplayGuard
+// lets a state, a nonce or a code be used once.
+package session
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+)
+
+// ErrNone is returned when there is no session: no cookie, a cookie that was not
+// given by this middleware, a session that ended, or one that was revoked.
+var ErrNone = errors.New("session: none")
+
+// ErrForeign is returned, wrapping ErrNone, when there are cookies but none that
+// this middleware gave: altered, cut, or another middleware's.
+var ErrForeign = fmt.Errorf("%w: a cookie that is not ours", ErrNone)
+
+// ErrUnavailable is returned when the store could not be asked. The session may
+// well be alive: nothing must be deleted and nobody sent to sign in again.
+var ErrUnavailable = errors.New("session: the store could not be asked")
+
+// A Session is what the provider said about a person when they signed in. It is
+// immutable: a renewal makes another one.
+type Session struct {
+	Created      time.Time      // when the person signed in
+	Expiry       time.Time      // absolute end; never slides
+	IDToken      string         // as the provider sent it
+	AccessToken  string         // empty: none was given
+	RefreshToken string         // empty: none was given
+	AccessExpiry time.Time      // zero: the provider did not say
+	UserInfo     map[string]any // claims that the ID token did not have; nil: none
+}
+
+// stored is a Session as it is sealed. Times are seconds since 1970.
+type stored struct {
+	Created      int64          `json:"c"`
+	Expiry       int64          `json:"x"`
+	IDToken      string         `json:"i"`
+	AccessToken  string         `json:"a,omitempty"`
+	RefreshToken string         `json:"r,omitempty"`
+	AccessExpiry int64          `json:"e,omitempty"`
+	UserInfo     map[string]any `json:"u,omitempty"`
+}
+
+func (s *Session) encode() ([]byte, error) {
+	v := stored{
+		Created: s.Created.Unix(), Expiry: s.Expiry.Unix(), IDToken: s.IDToken,
+		AccessToken: s.AccessToken, RefreshToken: s.RefreshToken, UserInfo: s.UserInfo,
+	}
+	if !s.AccessExpiry.IsZero() {
+		v.AccessExpiry = s.AccessExpiry.Unix()
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("session: encode: %w", err)
+	}
+	return b, nil
+}
+
+func decode(b []byte) (*Session, error) {
+	var v stored
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
+		return nil, fmt.Errorf("session: decode: %w", err)
+	}
+	s := &Session{
+		Created: time.Unix(v.Created, 0), Expiry: time.Unix(v.Expiry, 0), IDToken: v.IDToken,
+		AccessToken: v.AccessToken, RefreshToken: v.RefreshToken, UserInfo: v.UserInfo,
+	}
+	if v.AccessExpiry != 0 {
+		s.AccessExpiry = time.Unix(v.AccessExpiry, 0)
+	}
+	return s, nil
+}
+
+// sealRecord is the record of s as the store keeps it: h in clear, s sealed under
+// the ticket's key. The additional data is the record's whole key, the header and
+// the middleware's identity: a record put under another key, given another
+// header, or written by another middleware does not open.
+func (t ticket) sealRecord(s *Session, h cache.Header, identity string) ([]byte, error) {
+	plain, err := s.encode()
+	if err != nil {
+		return nil, err
+	}
+	a, err := t.aead()
+	if err != nil {
+		return nil, err
+	}
+	h.KeyID = t.key.id
+	head := cache.AppendHeader(nil, h)
+	return sealWith(a, head, plain, t.additional(head, identity))
+}
+
+// openRecord is the inverse of sealRecord for the payload behind h.
+func (t ticket) openRecord(h cache.Header, payload []byte, identity string) (*Session, error) {
+	a, err := t.aead()
+	if err != nil {
+		return nil, err
+	}
+	plain, err := openWith(a, payload, t.additional(cache.AppendHeader(nil, h), identity))
+	if err != nil {
+		return nil, err
+	}
+	return decode(plain)
+}
+
+func (t ticket) additional(head []byte, identity string) []byte {
+	return bind("session record "+t.recordKey(), string(head)+identity)
+}

@@ -1,0 +1,424 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+)
+
+// A clock that a test turns by hand.
+type clock struct {
+	mu sync.Mutex
+	t  time.Time
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.t
+}
+
+func (c *clock) turn(d time.Duration) {
+	c.mu.Lock()
+	c.t = c.t.Add(d)
+	c.mu.Unlock()
+}
+
+func newClock() *clock { return &clock{t: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)} }
+
+// prepared is a Preparer that counts, and tells the session by its ID token.
+type prepared struct {
+	mu    sync.Mutex
+	calls int
+}
+
+func (p *prepared) Prepare(s *Session) View {
+	p.mu.Lock()
+	p.calls++
+	p.mu.Unlock()
+	return View{Allowed: true, Subject: s.IDToken}
+}
+
+func (p *prepared) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.calls
+}
+
+const (
+	keyA = "0123456789abcdefghijklmnopqrstuv"
+	keyB = "vutsrqponmlkjihgfedcba9876543210"
+)
+
+// A world is a manager over a memory that can fail, with a clock.
+type world struct {
+	*Manager
+	clock  *clock
+	store  *faulty
+	views  *prepared
+	memory *cache.Memory
+}
+
+// faulty is a backend whose reads and writes can be made to fail.
+type faulty struct {
+	*cache.Memory
+	mu   sync.Mutex
+	err  error
+	gets int
+}
+
+func (f *faulty) fail(err error) {
+	f.mu.Lock()
+	f.err = err
+	f.mu.Unlock()
+}
+
+func (f *faulty) state() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.err
+}
+
+func (f *faulty) Get(ctx context.Context, key string) ([]byte, error) {
+	f.mu.Lock()
+	f.gets++
+	f.mu.Unlock()
+	if err := f.state(); err != nil {
+		return nil, err
+	}
+	return f.Memory.Get(ctx, key)
+}
+
+func (f *faulty) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	if err := f.state(); err != nil {
+		return err
+	}
+	return f.Memory.Set(ctx, key, value, ttl)
+}
+
+func keyring(t *testing.T, keys ...string) *Keyring {
+	t.Helper()
+	k, err := NewKeyring(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func newWorld(t *testing.T, change func(*Options)) *world {
+	t.Helper()
+	w := &world{clock: newClock(), views: &prepared{}}
+	w.memory = cache.NewMemory(cache.MemoryOptions{Now: w.clock.now})
+	w.store = &faulty{Memory: w.memory}
+	o := Options{
+		Backend: w.store, Keys: keyring(t, keyA), Identity: "identity", Cookies: Cookies{Name: "__Host-oidc", Secure: true},
+		MaxAge: time.Hour, Preparer: w.views, Now: w.clock.now,
+	}
+	if change != nil {
+		change(&o)
+	}
+	w.Manager = NewManager(o)
+	t.Cleanup(w.Close)
+	return w
+}
+
+func (w *world) create(t *testing.T, who string) string {
+	t.Helper()
+	v, err := w.Create(context.Background(), &Session{Created: w.clock.now(), IDToken: who, AccessToken: "access of " + who})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func with(cookies ...string) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	for _, c := range cookies {
+		r.Header.Add("Cookie", c)
+	}
+	return r
+}
+
+func (w *world) load(cookies ...string) (*Opened, error) {
+	return w.Load(context.Background(), with(cookies...))
+}
+
+func (w *world) mustBe(t *testing.T, who string, cookies ...string) *Opened {
+	t.Helper()
+	o, err := w.load(cookies...)
+	if err != nil || o.Subject != who {
+		t.Fatalf("got %+v, %v, want the session of %s", o, err, who)
+	}
+	return o
+}
+
+func (w *world) mustFail(t *testing.T, want error, cookies ...string) {
+	t.Helper()
+	if o, err := w.load(cookies...); !errors.Is(err, want) {
+		t.Fatalf("got %+v, %v, want %v", o, err, want)
+	}
+}
+
+func TestASessionIsFoundByItsCookieAlone(t *testing.T) {
+	w := newWorld(t, nil)
+	a, b := w.create(t, "ada"), w.create(t, "bob")
+	w.mustBe(t, "ada", "__Host-oidc="+a)
+	w.mustBe(t, "bob", "x=1; __Host-oidc="+b+"; y=2")
+	w.mustFail(t, ErrNone)
+	w.mustFail(t, ErrNone, "x=1")
+	if w.Lookup(a) == nil || w.Lookup(a).Subject != "ada" {
+		t.Error("an opened session is not looked up by its cookie value")
+	}
+	if n := len("__Host-oidc=" + a); n > 110 {
+		t.Errorf("the cookie has %d bytes", n)
+	}
+}
+
+func TestCookiesThatDoNotCount(t *testing.T) {
+	w := newWorld(t, nil)
+	good := w.create(t, "ada")
+	other := newWorld(t, func(o *Options) { o.Identity = "another middleware" })
+	foreign := other.create(t, "ada")
+	renamed := newWorld(t, func(o *Options) { o.Cookies.Name = "__Host-oidc-s-AAAAAAAA" })
+	swapped := renamed.create(t, "ada")
+	flipped := []byte(good)
+	flipped[30] ^= 1
+	rows := []struct{ name, value string }{
+		{"F2 flipped bit", string(flipped)},
+		{"F2 truncated", good[:len(good)-1]},
+		{"F2 extended", good + "A"},
+		{"F2 empty", ""},
+		{"F2 not base64", strings.Repeat("!", len(good))},
+		{"F2 three bytes", "abc"},
+		{"F2 padded", good + "="},
+		{"F2 huge", strings.Repeat("A", 1<<16)},
+		{"F3 of a sign-in", swapped},
+		{"F17 of another middleware", foreign},
+		{"B5 of another middleware", foreign},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			before := w.store.gets
+			w.mustFail(t, ErrForeign, "__Host-oidc="+row.value)
+			if w.store.gets != before {
+				t.Error("a cookie whose MAC fails reached the store")
+			}
+		})
+	}
+	t.Run("F7 the valid one among duplicates", func(t *testing.T) {
+		w.mustBe(t, "ada", "__Host-oidc=planted; __Host-oidc="+foreign+"; __Host-oidc="+good)
+		w.mustBe(t, "ada", "__Host-oidc=planted", "__Host-oidc="+good)
+	})
+	t.Run("F24 bounded scan", func(t *testing.T) {
+		many := strings.Repeat("__Host-oidc=planted; ", 5000)
+		w.mustFail(t, ErrNone, many+"__Host-oidc="+good)
+	})
+}
+
+func TestTheStoreKnowsNothingAndCannotForge(t *testing.T) {
+	w := newWorld(t, nil)
+	ctx := context.Background()
+	a, b := w.create(t, "ada"), w.create(t, "bob")
+	keys := make([]string, 0, 2)
+	for _, v := range []string{a, b} {
+		k, err := w.o.Keys.ticket(v, "__Host-oidc", "identity")
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, k.recordKey())
+	}
+	ra, _ := w.memory.Get(ctx, keys[0])
+	rb, _ := w.memory.Get(ctx, keys[1])
+	t.Run("F10 no token in a dump", func(t *testing.T) {
+		if strings.Contains(string(ra), "ada") || strings.Contains(keys[0], a[:20]) {
+			t.Error("a record or its key tells something")
+		}
+	})
+	t.Run("F11 swapped values", func(t *testing.T) {
+		_ = w.memory.Delete(ctx, keys[0])
+		_ = w.memory.Delete(ctx, keys[1])
+		_ = w.memory.Add(ctx, keys[0], rb, time.Hour)
+		_ = w.memory.Add(ctx, keys[1], ra, time.Hour)
+		w.mustFail(t, ErrNone, "__Host-oidc="+a)
+		w.mustFail(t, ErrNone, "__Host-oidc="+b)
+	})
+	t.Run("F11 altered header", func(t *testing.T) {
+		_ = w.memory.Delete(ctx, keys[0])
+		h, payload, err := cache.ParseRecord(ra)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Expiry = h.Expiry.Add(24 * time.Hour)
+		_ = w.memory.Add(ctx, keys[0], append(cache.AppendHeader(nil, h), payload...), time.Hour)
+		w.mustFail(t, ErrNone, "__Host-oidc="+a)
+	})
+}
+
+func TestAnEndedSessionIsDeadWithEveryCopyOfItsCookie(t *testing.T) {
+	w := newWorld(t, nil)
+	a, b := w.create(t, "ada"), w.create(t, "bob")
+	w.mustBe(t, "ada", "__Host-oidc="+a)
+	s, err := w.End(context.Background(), with("__Host-oidc="+a))
+	if err != nil || s == nil || s.IDToken != "ada" || s.AccessToken != "access of ada" {
+		t.Fatalf("End returned %+v, %v", s, err)
+	}
+	if w.Lookup(a) != nil {
+		t.Error("F9: an ended session is still in memory")
+	}
+	w.mustFail(t, ErrNone, "__Host-oidc="+a)
+	w.mustBe(t, "bob", "__Host-oidc="+b)
+	if s, err := w.End(context.Background(), with("__Host-oidc="+a)); s != nil || err != nil {
+		t.Errorf("I4: ending it again gave %v, %v", s, err)
+	}
+}
+
+func TestLifetimes(t *testing.T) {
+	t.Run("F20 absolute never slides", func(t *testing.T) {
+		w := newWorld(t, nil)
+		a := w.create(t, "ada")
+		for i := 0; i < 59; i++ {
+			w.mustBe(t, "ada", "__Host-oidc="+a)
+			w.clock.turn(time.Minute)
+		}
+		w.clock.turn(time.Minute)
+		w.mustFail(t, ErrNone, "__Host-oidc="+a)
+	})
+	t.Run("idle ends what nobody asks for", func(t *testing.T) {
+		w := newWorld(t, func(o *Options) { o.IdleTimeout = 10 * time.Minute })
+		a := w.create(t, "ada")
+		w.clock.turn(10*time.Minute + time.Second)
+		w.mustFail(t, ErrNone, "__Host-oidc="+a)
+	})
+	t.Run("idle is pushed on by requests, until the absolute end", func(t *testing.T) {
+		w := newWorld(t, func(o *Options) { o.IdleTimeout = 10 * time.Minute })
+		a := w.create(t, "ada")
+		for i := 0; i < 7; i++ {
+			w.mustBe(t, "ada", "__Host-oidc="+a)
+			w.clock.turn(8 * time.Minute)
+		}
+		w.mustBe(t, "ada", "__Host-oidc="+a)
+		w.clock.turn(4 * time.Minute)
+		w.mustFail(t, ErrNone, "__Host-oidc="+a)
+	})
+	t.Run("one touch per tenth", func(t *testing.T) {
+		w := newWorld(t, func(o *Options) { o.IdleTimeout = 10 * time.Minute })
+		a := w.create(t, "ada")
+		for i := 0; i < 9; i++ {
+			o := w.mustBe(t, "ada", "__Host-oidc="+a)
+			if o.version != 1 {
+				t.Fatalf("touched after %d seconds", i*6)
+			}
+			w.clock.turn(6 * time.Second)
+		}
+		w.clock.turn(10 * time.Second)
+		if o := w.mustBe(t, "ada", "__Host-oidc="+a); o.version != 2 {
+			t.Errorf("version %d after a tenth of the idle timeout", o.version)
+		}
+		if w.views.count() != 1 {
+			t.Errorf("prepared %d times", w.views.count())
+		}
+	})
+}
+
+func TestAStoreThatCannotBeAsked(t *testing.T) {
+	w := newWorld(t, nil)
+	a, b := w.create(t, "ada"), w.create(t, "bob")
+	w.mustBe(t, "ada", "__Host-oidc="+a)
+	w.store.fail(cache.ErrUnavailable)
+	w.Changed(w.Lookup(a).key)
+	w.mustBe(t, "ada", "__Host-oidc="+a)
+	w.ChangedAll()
+	w.mustBe(t, "ada", "__Host-oidc="+a)
+	w.mustFail(t, ErrUnavailable, "__Host-oidc="+b)
+	if _, err := w.End(context.Background(), with("__Host-oidc="+a)); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("a logout that did not reach the store gave %v", err)
+	}
+	w.clock.turn(2 * time.Hour)
+	w.mustFail(t, ErrUnavailable, "__Host-oidc="+a)
+	w.store.fail(nil)
+	w.mustFail(t, ErrNone, "__Host-oidc="+a)
+}
+
+func TestARevocationElsewhereIsSeen(t *testing.T) {
+	w := newWorld(t, nil)
+	second := NewManager(Options{
+		Backend: w.store, Keys: keyring(t, keyA), Identity: "identity", Cookies: w.o.Cookies,
+		MaxAge: time.Hour, Preparer: w.views, Now: w.clock.now,
+	})
+	defer second.Close()
+	a := w.create(t, "ada")
+	w.mustBe(t, "ada", "__Host-oidc="+a)
+	if _, err := second.End(context.Background(), with("__Host-oidc="+a)); err != nil {
+		t.Fatal(err)
+	}
+	if o := w.Lookup(a); o != nil && w.clock.now().Before(o.Until) {
+		t.Error("served from memory after another manager ended it")
+	}
+	w.mustFail(t, ErrNone, "__Host-oidc="+a)
+}
+
+func TestKeysRotate(t *testing.T) {
+	w := newWorld(t, nil)
+	a := w.create(t, "ada")
+	step := func(keys ...string) *Manager {
+		m := NewManager(Options{
+			Backend: w.store, Keys: keyring(t, keys...), Identity: "identity", Cookies: w.o.Cookies,
+			MaxAge: time.Hour, Preparer: w.views, Now: w.clock.now,
+		})
+		t.Cleanup(m.Close)
+		return m
+	}
+	for _, m := range []*Manager{step(keyA, keyB), step(keyB, keyA)} {
+		if o, err := m.Load(context.Background(), with("__Host-oidc="+a)); err != nil || o.Subject != "ada" {
+			t.Errorf("F12: the old key does not open: %v", err)
+		}
+	}
+	if _, err := step(keyB).Load(context.Background(), with("__Host-oidc="+a)); !errors.Is(err, ErrNone) {
+		t.Errorf("F12: a removed key still opens: %v", err)
+	}
+}
+
+func TestFullMemoryForgetsWhatIsNotAskedFor(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.MaxOpened = 8 })
+	values := make([]string, 40)
+	for i := range values {
+		values[i] = w.create(t, "ada")
+		w.mustBe(t, "ada", "__Host-oidc="+values[i])
+		w.mustBe(t, "ada", "__Host-oidc="+values[0])
+	}
+	if n := len(w.young.opened) + len(w.old.opened); n > 8 {
+		t.Errorf("%d sessions opened, at most 8 wanted", n)
+	}
+	if w.views.count() != 40 {
+		t.Errorf("prepared %d times: the session in use was forgotten", w.views.count())
+	}
+	if len(w.young.values) > len(w.young.opened) {
+		t.Error("the index of records outgrows the sessions")
+	}
+}
+
+func TestManyRequestsOpenARecordOnce(t *testing.T) {
+	w := newWorld(t, nil)
+	a := w.create(t, "ada")
+	var wg sync.WaitGroup
+	for i := 0; i < 32; i++ {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			if o, err := w.load("__Host-oidc=" + a); err != nil || o.Subject != "ada" {
+				t.Errorf("got %v, %v", o, err)
+			}
+		}()
+	}
+	wg.Wait()
+	if n := w.views.count(); n != 1 {
+		t.Errorf("prepared %d times", n)
+	}
+}
