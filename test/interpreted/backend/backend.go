@@ -1,0 +1,89 @@
+// Package backend is a protected site that tells what reached it.
+package backend
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+)
+
+// Seen is one request as the backend got it.
+type Seen struct {
+	Method  string
+	URI     string
+	Path    string
+	Host    string
+	Header  http.Header
+	Trailer http.Header
+	Body    string
+}
+
+// Names are the spellings under which a header arrived whose name reads like
+// name with "-" and "_" taken for the same and case ignored.
+func (s Seen) Names(name string) []string {
+	var found []string
+	for _, h := range []http.Header{s.Header, s.Trailer} {
+		for k := range h {
+			if fold(k) == fold(name) {
+				found = append(found, k)
+			}
+		}
+	}
+	return found
+}
+
+func fold(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "-")) }
+
+// Echo answers every request with what it saw, as JSON, and remembers it.
+type Echo struct {
+	Answer func(w http.ResponseWriter, r *http.Request) bool // nil, or false: the echo answers
+
+	mu   sync.Mutex // guards the field below
+	seen []Seen
+}
+
+func (e *Echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	s := Seen{
+		Method: r.Method, URI: r.RequestURI, Path: r.URL.EscapedPath(), Host: r.Host,
+		Header: r.Header.Clone(), Trailer: r.Trailer.Clone(), Body: string(body),
+	}
+	e.mu.Lock()
+	e.seen = append(e.seen, s)
+	e.mu.Unlock()
+	if e.Answer != nil && e.Answer(w, r) {
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(s)
+}
+
+// Count is how many requests came.
+func (e *Echo) Count() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.seen)
+}
+
+// Last is the newest request; the zero Seen when none came.
+func (e *Echo) Last() Seen {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.seen) == 0 {
+		return Seen{}
+	}
+	return e.seen[len(e.seen)-1]
+}
+
+// Read is the echo in the body of an answer.
+func Read(body []byte) (Seen, error) {
+	var s Seen
+	err := json.Unmarshal(body, &s)
+	return s, err
+}

@@ -1,0 +1,199 @@
+// Package loader runs the plugin from source in the interpreter, step by step
+// as Traefik v3.6.12 does: the same interpreter options and symbols, the same
+// decoding of the options into what CreateConfig returns, New called by
+// reflection once per router.
+package loader
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"sync"
+	"testing"
+
+	"github.com/mitchellh/mapstructure"
+	"github.com/traefik/yaegi/interp"
+	"github.com/traefik/yaegi/stdlib"
+)
+
+const (
+	importPath = "github.com/traefikoidc/traefikoidc"
+	basePkg    = "traefikoidc"
+)
+
+// Plugin is the plugin in one interpreter. Traefik has one per process, so its
+// package variables outlive every handler; Load keeps to that.
+type Plugin struct {
+	Log   *Log   // what the interpreted code wrote to standard output and standard error
+	Clock *Clock // what the interpreted code takes for the time
+
+	create reflect.Value
+	build  reflect.Value
+}
+
+var (
+	once   sync.Once
+	shared *Plugin
+	failed error
+)
+
+// Load returns the plugin of this process; the sources are read at the first call.
+func Load(t testing.TB) *Plugin {
+	t.Helper()
+	once.Do(func() { shared, failed = load() })
+	if failed != nil {
+		t.Fatal(failed)
+	}
+	return shared
+}
+
+// LoadAlone returns the plugin in an interpreter of its own, whose clock a test may set.
+func LoadAlone(t testing.TB) *Plugin {
+	t.Helper()
+	p, err := load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func load() (*Plugin, error) {
+	root, err := sources()
+	if err != nil {
+		return nil, err
+	}
+	goPath, err := os.MkdirTemp("", "traefikoidc-gopath-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(goPath)
+	link := filepath.Join(goPath, "src", filepath.FromSlash(importPath))
+	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
+		return nil, err
+	}
+	if err := os.Symlink(root, link); err != nil {
+		return nil, err
+	}
+
+	p := &Plugin{Clock: &Clock{}}
+	var out *os.File
+	if p.Log, out, err = newLog(); err != nil {
+		return nil, err
+	}
+	i := interp.New(interp.Options{GoPath: goPath, Env: os.Environ(), Stdout: out, Stderr: out})
+	if err := i.Use(stdlib.Symbols); err != nil {
+		return nil, fmt.Errorf("loader: symbols: %w", err)
+	}
+	if err := i.Use(p.Clock.symbols()); err != nil {
+		return nil, fmt.Errorf("loader: clock: %w", err)
+	}
+	if _, err := i.Eval(fmt.Sprintf("import %q", importPath)); err != nil {
+		return nil, fmt.Errorf("loader: import: %w", err)
+	}
+	if p.build, err = i.Eval(basePkg + ".New"); err != nil {
+		return nil, fmt.Errorf("loader: New: %w", err)
+	}
+	if p.create, err = i.Eval(basePkg + ".CreateConfig"); err != nil {
+		return nil, fmt.Errorf("loader: CreateConfig: %w", err)
+	}
+	return p, nil
+}
+
+// sources is the nearest directory above that holds the plugin's go.mod.
+func sources() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, ".traefik.yml")); err == nil {
+			return dir, nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", fmt.Errorf("loader: no .traefik.yml in any directory above")
+		}
+		dir = parent
+	}
+}
+
+// Middleware is one middleware of the dynamic configuration: its options
+// decoded once, for as many routers as name it.
+type Middleware struct {
+	plugin *Plugin
+	name   string
+	config reflect.Value
+}
+
+// Middleware decodes the options of the middleware of that name.
+func (p *Plugin) Middleware(name string, options map[string]any) (*Middleware, error) {
+	config := p.create.Call(nil)[0]
+	if len(options) > 0 {
+		d, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
+			DecodeHook:       mapstructure.StringToSliceHookFunc(","),
+			WeaklyTypedInput: true,
+			Result:           config.Interface(),
+		})
+		if err != nil {
+			return nil, err
+		}
+		if err := d.Decode(options); err != nil {
+			return nil, fmt.Errorf("loader: decode: %w", err)
+		}
+	}
+	return &Middleware{plugin: p, name: name, config: config}, nil
+}
+
+// Handler is what one router gets; ctx ends with the dynamic configuration.
+func (m *Middleware) Handler(ctx context.Context, next http.Handler) (http.Handler, error) {
+	out := m.plugin.build.Call([]reflect.Value{
+		reflect.ValueOf(ctx), reflect.ValueOf(next), m.config, reflect.ValueOf(m.name),
+	})
+	if failure := out[1].Interface(); failure != nil {
+		err, ok := failure.(error)
+		if !ok {
+			return nil, fmt.Errorf("loader: New returned a %T as its error", failure)
+		}
+		return nil, err
+	}
+	h, ok := out[0].Interface().(http.Handler)
+	if !ok {
+		return nil, fmt.Errorf("loader: New returned a %T as its handler", out[0].Interface())
+	}
+	return h, nil
+}
+
+// New is the handler of a middleware that one router names; it lives as long as the test.
+func (p *Plugin) New(t testing.TB, next http.Handler, name string, options map[string]any) http.Handler {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	m, err := p.Middleware(name, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := m.Handler(ctx, next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// Refusal is the error with which the plugin refuses the options; the test
+// fails when it accepts them.
+func (p *Plugin) Refusal(t testing.TB, name string, options map[string]any) string {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	m, err := p.Middleware(name, options)
+	if err != nil {
+		return err.Error()
+	}
+	if _, err = m.Handler(ctx, http.NotFoundHandler()); err == nil {
+		t.Fatalf("options accepted: %v", options)
+	}
+	return err.Error()
+}
