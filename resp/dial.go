@@ -1,0 +1,141 @@
+package resp
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"math/rand"
+	"net"
+	"strconv"
+	"time"
+)
+
+// dial opens a connection and prepares it: TLS, credentials, database and name
+// in one round trip. All of it ends at the deadline of ctx.
+func dial(ctx context.Context, o *Options, proto int, epoch time.Time) (*conn, error) {
+	var d net.Dialer
+	nc, err := d.DialContext(ctx, o.Network, o.Address)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotSent, err)
+	}
+	x := &conn{epoch: epoch, nonce: rand.Uint64()}
+	if at, ok := ctx.Deadline(); ok {
+		x.armed = int64(at.Sub(epoch))
+		_ = nc.SetDeadline(at)
+	}
+	if o.TLS != nil {
+		secured := tls.Client(nc, clientConfig(o))
+		if err := secured.HandshakeContext(ctx); err != nil {
+			_ = nc.Close()
+			return nil, fmt.Errorf("%w: %w", ErrNotSent, err)
+		}
+		x.nc = secured
+	} else {
+		x.nc = nc
+	}
+	x.r = NewReader(x.nc, o.Limits)
+	x.br = x.r.br
+	if err := x.greet(o, proto); err != nil {
+		x.close()
+		return nil, err
+	}
+	return x, nil
+}
+
+// clientConfig is the configuration for a server whose name is not given.
+func clientConfig(o *Options) *tls.Config {
+	if o.TLS.ServerName != "" {
+		return o.TLS
+	}
+	c := o.TLS.Clone()
+	host, _, err := net.SplitHostPort(o.Address)
+	if err != nil {
+		host = o.Address
+	}
+	c.ServerName = host
+	return c
+}
+
+// greet authenticates and selects. A server that does not know HELLO is greeted
+// again, as it was done before Redis 6.
+func (x *conn) greet(o *Options, proto int) error {
+	hello := []string{"HELLO", strconv.Itoa(proto)}
+	if o.Password != "" || o.Username != "" {
+		user := o.Username
+		if user == "" {
+			user = "default"
+		}
+		hello = append(hello, "AUTH", user, o.Password)
+	}
+	replies, err := x.present(hello, o)
+	if err != nil {
+		return err
+	}
+	if outdated(replies[0]) && proto == 2 {
+		var auth []string
+		if o.Password != "" && o.Username != "" {
+			auth = []string{"AUTH", o.Username, o.Password}
+		} else if o.Password != "" {
+			auth = []string{"AUTH", o.Password}
+		} else {
+			auth = []string{"PING"}
+		}
+		if replies, err = x.present(auth, o); err != nil {
+			return err
+		}
+		if loading := string(replies[0].Str) == "LOADING"; loading && auth[0] == "PING" {
+			replies[0] = Reply{Kind: Status}
+		}
+	}
+	return accepted(replies, o)
+}
+
+// outdated reports that a server knows no HELLO, or not this protocol.
+func outdated(hello Reply) bool {
+	word := string(hello.Str)
+	return hello.Kind == Error && (word == "UNKNOWN" || word == "NOPROTO" || word == "ERR")
+}
+
+// present sends first, and then the selection and the name.
+func (x *conn) present(first []string, o *Options) ([]Reply, error) {
+	x.out = appendCommand(x.out[:0], first)
+	n := 1
+	if o.DB != 0 {
+		x.out = appendCommand(x.out, []string{"SELECT", strconv.Itoa(o.DB)})
+		n++
+	}
+	if o.ClientName != "" {
+		x.out = appendCommand(x.out, []string{"CLIENT", "SETNAME", o.ClientName})
+		n++
+	}
+	replies := make([]Reply, n)
+	got, err := x.ask(x.out, replies)
+	if got > 0 && replies[0].Kind == Error && string(replies[0].Str) == "MAXCLIENTS" {
+		return nil, ErrMaxClients
+	}
+	if got > 0 && replies[0].Kind == Error && string(replies[0].Str) == "DENIED" {
+		return nil, ErrDenied
+	}
+	if err == nil && !x.clean() {
+		err = malformed("more replies than commands")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotSent, err)
+	}
+	return replies, nil
+}
+
+// accepted checks the replies that a connection cannot do without: only the
+// name may be refused.
+func accepted(replies []Reply, o *Options) error {
+	if err := replies[0].Err(); err != nil {
+		return fmt.Errorf("resp: authentication: %w", err)
+	}
+	if o.DB == 0 {
+		return nil
+	}
+	if err := replies[1].Err(); err != nil {
+		return fmt.Errorf("resp: SELECT %d: %w", o.DB, err)
+	}
+	return nil
+}

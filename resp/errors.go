@@ -1,0 +1,135 @@
+package resp
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// The classes of failure. Every error of this package is one of them, and
+// nothing that a server wrote is in their text but the first word of an error.
+var (
+	// ErrNil is returned when the key does not exist. It is not a failure.
+	ErrNil = errors.New("resp: no such key")
+
+	// ErrNotSent is returned when no byte of the command was sent: it was not
+	// carried out.
+	ErrNotSent = errors.New("resp: command not sent")
+
+	// ErrRejected is returned when the server refused the command for a state
+	// that it is in: it was not carried out, and may be later.
+	ErrRejected = errors.New("resp: server refused")
+
+	// ErrAmbiguous is returned when the command was sent and its reply did not
+	// arrive: whether it was carried out is unknown.
+	ErrAmbiguous = errors.New("resp: reply lost")
+
+	// ErrTerminal is returned when the server refused the command and would
+	// refuse it again.
+	ErrTerminal = errors.New("resp: server refused for good")
+
+	// ErrProtocol is returned when what arrived is not the reply to what was
+	// asked, or is more than Limits allow. The connection is closed.
+	ErrProtocol = errors.New("resp: protocol violated")
+)
+
+// What a failure is in particular; each is one of the classes too.
+var (
+	// ErrClosed is returned when the client was closed.
+	ErrClosed = fmt.Errorf("%w: client closed", ErrNotSent)
+
+	// ErrPoolTimeout is returned when no connection became free, or none could
+	// be opened, within Options.PoolTimeout or the operation's budget.
+	ErrPoolTimeout = fmt.Errorf("%w: no connection in time", ErrNotSent)
+
+	// ErrMaxClients is returned when the server has as many clients as it takes.
+	ErrMaxClients = fmt.Errorf("%w: server has too many clients", ErrNotSent)
+
+	// ErrLoading is returned while the server reads its data set from disk.
+	ErrLoading = fmt.Errorf("%w: LOADING", ErrRejected)
+	// ErrBusy is returned while a script holds the server up.
+	ErrBusy = fmt.Errorf("%w: BUSY", ErrRejected)
+	// ErrReadOnly is returned when a write reached a replica.
+	ErrReadOnly = fmt.Errorf("%w: READONLY", ErrRejected)
+	// ErrMasterDown is returned by a replica that has lost its master.
+	ErrMasterDown = fmt.Errorf("%w: MASTERDOWN", ErrRejected)
+	// ErrOOM is returned when a write needs memory beyond maxmemory.
+	ErrOOM = fmt.Errorf("%w: OOM", ErrRejected)
+	// ErrMisconf is returned when the server cannot persist, and refuses writes.
+	ErrMisconf = fmt.Errorf("%w: MISCONF", ErrRejected)
+	// ErrNoReplicas is returned when too few replicas follow for a write.
+	ErrNoReplicas = fmt.Errorf("%w: NOREPLICAS", ErrRejected)
+
+	errTryAgain    = fmt.Errorf("%w: TRYAGAIN", ErrRejected)
+	errClusterDown = fmt.Errorf("%w: CLUSTERDOWN", ErrRejected)
+
+	// ErrNoAuth is returned when the server wants credentials and has none.
+	ErrNoAuth = fmt.Errorf("%w: NOAUTH", ErrTerminal)
+	// ErrWrongPass is returned when the server does not know the credentials.
+	ErrWrongPass = fmt.Errorf("%w: WRONGPASS", ErrTerminal)
+	// ErrNoPerm is returned when the user may not run the command or touch the key.
+	ErrNoPerm = fmt.Errorf("%w: NOPERM", ErrTerminal)
+	// ErrWrongType is returned when the key holds another type of value.
+	ErrWrongType = fmt.Errorf("%w: WRONGTYPE", ErrTerminal)
+	// ErrDenied is returned by a server in protected mode.
+	ErrDenied = fmt.Errorf("%w: DENIED", ErrTerminal)
+	// ErrNoScript is returned when the server does not have a script by its hash.
+	ErrNoScript = fmt.Errorf("%w: NOSCRIPT", ErrTerminal)
+	// ErrUnknownCommand is returned when the server has no such command.
+	ErrUnknownCommand = fmt.Errorf("%w: unknown command", ErrTerminal)
+)
+
+// refusal is what an error of the server means.
+type refusal struct {
+	err    error
+	poison bool // the connection is no use any more
+}
+
+var refusals = map[string]refusal{
+	"LOADING":     {err: ErrLoading, poison: true},
+	"BUSY":        {err: ErrBusy},
+	"READONLY":    {err: ErrReadOnly, poison: true},
+	"MASTERDOWN":  {err: ErrMasterDown, poison: true},
+	"TRYAGAIN":    {err: errTryAgain},
+	"CLUSTERDOWN": {err: errClusterDown},
+	"MOVED":       {err: fmt.Errorf("%w: MOVED", ErrRejected)},
+	"ASK":         {err: fmt.Errorf("%w: ASK", ErrRejected)},
+	"OOM":         {err: ErrOOM},
+	"MISCONF":     {err: ErrMisconf},
+	"NOREPLICAS":  {err: ErrNoReplicas},
+	"MAXCLIENTS":  {err: ErrMaxClients, poison: true},
+	"NOAUTH":      {err: ErrNoAuth, poison: true},
+	"WRONGPASS":   {err: ErrWrongPass, poison: true},
+	"DENIED":      {err: ErrDenied, poison: true},
+	"NOPERM":      {err: ErrNoPerm},
+	"WRONGTYPE":   {err: ErrWrongType},
+	"NOSCRIPT":    {err: ErrNoScript},
+	"UNKNOWN":     {err: ErrUnknownCommand},
+}
+
+const upperCase = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
+
+// firstWord reduces the text of a server's error to a word that cannot echo an
+// argument. Two texts that begin with ERR get a word of their own, because the
+// outcome of a command hangs on them.
+func firstWord(text string) string {
+	if strings.HasPrefix(text, "ERR max number of clients") {
+		return "MAXCLIENTS"
+	}
+	if strings.HasPrefix(text, "ERR unknown command") {
+		return "UNKNOWN"
+	}
+	word, _, _ := strings.Cut(text, " ")
+	if word == "" || len(word) > 32 || strings.Trim(word, upperCase) != "" {
+		return "ERR"
+	}
+	return word
+}
+
+// refused tells what the first word of a server's error means.
+func refused(word string) refusal {
+	if r, ok := refusals[word]; ok {
+		return r
+	}
+	return refusal{err: fmt.Errorf("%w: %s", ErrTerminal, word)}
+}

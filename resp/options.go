@@ -1,0 +1,111 @@
+package resp
+
+import (
+	"crypto/tls"
+	"math/rand"
+	"time"
+)
+
+// Options say how to reach a server, and how long and how often to try.
+type Options struct {
+	// Network is "tcp" or "unix". Empty means tcp.
+	Network string
+	// Address is host:port, or the path of a unix socket. A name is resolved
+	// at every dial.
+	Address string
+	// Username and Password authenticate the connection. A password without a
+	// name is the default user's; both empty means none.
+	Username, Password string
+	// DB is the database to select.
+	DB int
+	// ClientName is what CLIENT LIST shows. Empty sets none.
+	ClientName string
+	// TLS makes every connection a TLS connection. Nil means plain text. The
+	// server name defaults to the host of Address.
+	TLS *tls.Config
+
+	// PoolSize is the most connections at a time. Zero means 10.
+	PoolSize int
+	// MinIdle connections are kept open, once the client has been used, as
+	// long as PoolSize allows. Zero keeps none.
+	MinIdle int
+	// MaxWaiting is the most operations that wait for a connection at a time;
+	// the next fails with ErrPoolTimeout at once. Zero means 4096.
+	MaxWaiting int
+	// MaxConnAge closes a connection that is this old, give or take a tenth.
+	// Zero means an hour, negative never.
+	MaxConnAge time.Duration
+	// IdleTimeout closes a connection that was not used for so long. Zero
+	// means 15 minutes, negative never.
+	IdleTimeout time.Duration
+	// PoolTimeout bounds an operation's wait for a connection, the time to
+	// open one included. Zero means 4 s.
+	PoolTimeout time.Duration
+
+	// DialTimeout bounds the opening of a connection: resolving, connecting,
+	// TLS, authentication. Zero means 5 s.
+	DialTimeout time.Duration
+	// ReadTimeout and WriteTimeout each bound one exchange. Zero means 3 s.
+	ReadTimeout, WriteTimeout time.Duration
+	// OperationTimeout is the whole budget of an operation: its wait for a
+	// connection, its attempts, and the pauses between them. Zero means 500 ms.
+	OperationTimeout time.Duration
+	// MaxRetries is the most attempts after the first. Zero means 3, negative
+	// none.
+	MaxRetries int
+
+	// Limits bound the replies.
+	Limits Limits
+
+	// Now is the clock by which connections age. Nil means time.Now. Deadlines
+	// of exchanges are real time whatever it says.
+	Now func() time.Time
+}
+
+func (o Options) withDefaults() Options {
+	if o.Network == "" {
+		o.Network = "tcp"
+	}
+	o.PoolSize = orDefault(o.PoolSize, 10)
+	o.MaxWaiting = orDefault(o.MaxWaiting, 4096)
+	if o.MinIdle > o.PoolSize {
+		o.MinIdle = o.PoolSize
+	}
+	o.MaxConnAge = orDuration(o.MaxConnAge, time.Hour)
+	o.IdleTimeout = orDuration(o.IdleTimeout, 15*time.Minute)
+	o.PoolTimeout = orDuration(o.PoolTimeout, 4*time.Second)
+	o.DialTimeout = orDuration(o.DialTimeout, 5*time.Second)
+	o.ReadTimeout = orDuration(o.ReadTimeout, 3*time.Second)
+	o.WriteTimeout = orDuration(o.WriteTimeout, 3*time.Second)
+	o.OperationTimeout = orDuration(o.OperationTimeout, 500*time.Millisecond)
+	if o.MaxRetries == 0 {
+		o.MaxRetries = 3
+	}
+	o.Limits = o.Limits.withDefaults()
+	return o
+}
+
+func orDuration(v, d time.Duration) time.Duration {
+	if v == 0 {
+		return d
+	}
+	return v
+}
+
+// exchange bounds one write and the read of its replies.
+func (o *Options) exchange() time.Duration {
+	d := o.ReadTimeout
+	if o.WriteTimeout < d {
+		d = o.WriteTimeout
+	}
+	return d
+}
+
+// age draws how long a connection opened now may live.
+func (o *Options) age() time.Duration {
+	if o.MaxConnAge < 0 {
+		return 1 << 60
+	}
+	tenth := int64(o.MaxConnAge/10) + 1
+	return o.MaxConnAge + time.Duration(rand.Int63n(2*tenth)-tenth)
+}

@@ -1,0 +1,89 @@
+package resp
+
+import "fmt"
+
+// Kind tells the types of replies apart.
+type Kind byte
+
+// The types of RESP2 and RESP3. The nil bulk string and the nil array of RESP2
+// are Null, like the null of RESP3; verbatim strings are Bulk.
+const (
+	Null   Kind = '_'
+	Status Kind = '+'
+	Error  Kind = '-'
+	Int    Kind = ':'
+	Bulk   Kind = '$'
+	Array  Kind = '*'
+	Double Kind = ','
+	Bool   Kind = '#'
+	BigInt Kind = '('
+	Map    Kind = '%'
+	Set    Kind = '~'
+	Push   Kind = '>'
+)
+
+// A Reply is what a server answered. The zero value is no reply.
+type Reply struct {
+	Kind  Kind
+	Str   []byte  // Bulk, Status, BigInt: the content; Error: its first word
+	Int   int64   // Int; Bool: 1 is true
+	Float float64 // Double
+	Elems []Reply // Array, Set, Push; Map: key, value, key, value
+
+	err error // why there is no reply
+}
+
+// Err is nil when the server did what it was told, and otherwise says why not:
+// the server's refusal, or the reason why there is no reply.
+func (r Reply) Err() error {
+	if r.err != nil {
+		return r.err
+	}
+	if r.Kind == Error {
+		return refused(string(r.Str)).err
+	}
+	return nil
+}
+
+// Bytes is the content of a Bulk or Status. It fails with ErrNil for Null.
+func (r Reply) Bytes() ([]byte, error) {
+	if r.Kind == Bulk || r.Kind == Status {
+		return r.Str, nil
+	}
+	return nil, r.unlike("a string")
+}
+
+// Integer is the value of an Int or Bool. It fails with ErrNil for Null.
+func (r Reply) Integer() (int64, error) {
+	if r.Kind == Int || r.Kind == Bool {
+		return r.Int, nil
+	}
+	return 0, r.unlike("an integer")
+}
+
+// Strings are the contents of an Array or Set of strings; an element that is
+// Null is "". It fails with ErrNil for Null.
+func (r Reply) Strings() ([]string, error) {
+	if r.Kind != Array && r.Kind != Set {
+		return nil, r.unlike("an array")
+	}
+	out := make([]string, 0, len(r.Elems))
+	for i := range r.Elems {
+		e := r.Elems[i]
+		if e.Kind != Bulk && e.Kind != Status && e.Kind != Null {
+			return nil, e.unlike("a string")
+		}
+		out = append(out, string(e.Str))
+	}
+	return out, nil
+}
+
+func (r Reply) unlike(want string) error {
+	if err := r.Err(); err != nil {
+		return err
+	}
+	if r.Kind == Null {
+		return ErrNil
+	}
+	return fmt.Errorf("%w: reply is not %s", ErrProtocol, want)
+}
