@@ -243,16 +243,26 @@ func FuzzState(f *testing.F) {
 	c := newClock()
 	k, _ := NewKeyring([]string{keyA})
 	l := &Logins{Keys: k, Identity: "i", Cookies: Cookies{Name: "oidc"}, Now: c.now}
-	g, _ := l.Start("/x", 0)
-	f.Add(g.State)
-	f.Add("")
-	f.Fuzz(func(t *testing.T, state string) {
-		found, err := l.Find(state, with())
-		if err == nil {
-			t.Fatal("found without a cookie")
+	f.Add(uint16(3), byte(1), "")
+	f.Add(uint16(60), byte(32), "A")
+	f.Add(uint16(0), byte(0), "=")
+	f.Fuzz(func(t *testing.T, at uint16, flip byte, tail string) {
+		g, err := l.Start("/x", 0)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if found != nil && state != g.State {
-			t.Errorf("%q is taken for a state of ours", state)
+		b := []byte(g.State)
+		b[int(at)%len(b)] ^= flip
+		altered := string(b) + tail
+		found, err := l.Find(altered, with())
+		if altered == g.State {
+			if !errors.Is(err, ErrLoginElsewhere) {
+				t.Errorf("a state of ours without its cookie: %v", err)
+			}
+			return
+		}
+		if !errors.Is(err, ErrState) || found != nil {
+			t.Errorf("%q is taken for %q", altered, g.State)
 		}
 	})
 }
