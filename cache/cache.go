@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 )
 
@@ -72,7 +73,7 @@ type Backend interface {
 	Clear(ctx context.Context) error
 	// Health returns nil when the backend can be asked, ErrUnavailable otherwise.
 	Health(ctx context.Context) error
-	// Watch calls w for changes from now on, until Unwatch.
+	// Watch calls w, a pointer, for changes from now on, until Unwatch.
 	Watch(w Watcher)
 	// Unwatch ends Watch. A call that is already under way can still arrive.
 	Unwatch(w Watcher)
@@ -124,11 +125,13 @@ func withWatcher(list []Watcher, w Watcher) []Watcher {
 	return append(grown, w)
 }
 
-// withoutWatcher returns a copy of list that lacks w.
+// withoutWatcher returns a copy of list that lacks w. Watchers are told apart by
+// their address: interpreted, equal interface values can compare as different.
 func withoutWatcher(list []Watcher, w Watcher) []Watcher {
+	leaves := reflect.ValueOf(w).Pointer()
 	kept := make([]Watcher, 0, len(list))
 	for _, one := range list {
-		if one != w {
+		if reflect.ValueOf(one).Pointer() != leaves {
 			kept = append(kept, one)
 		}
 	}

@@ -1,0 +1,108 @@
+// Package drive uses the cache as the interpreter runs it.
+package drive
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+)
+
+type witness struct {
+	mu   sync.Mutex
+	seen map[string]int
+}
+
+func (w *witness) Changed(key string) {
+	w.mu.Lock()
+	w.seen[key]++
+	w.mu.Unlock()
+}
+
+func (w *witness) ChangedAll() {}
+
+func (w *witness) times(key string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.seen[key]
+}
+
+func record(state cache.State, version uint64, payload string) []byte {
+	h := cache.Header{KeyID: 1, State: state, Version: version, Expiry: time.Now().Add(time.Hour)}
+	return append(cache.AppendHeader(nil, h), payload...)
+}
+
+var memory = cache.NewMemory(cache.MemoryOptions{MaxEntries: 1000})
+
+// Memory is called by many goroutines, each with its own g, on one memory.
+func Memory(g int) string {
+	return exercise(memory, g)
+}
+
+// exercise returns what went wrong on b, or nothing.
+func exercise(b cache.Backend, g int) string {
+	ctx := context.Background()
+	mine, other := &witness{seen: map[string]int{}}, &witness{seen: map[string]int{}}
+	b.Watch(other)
+	b.Watch(mine)
+	b.Unwatch(other)
+	key := "s:" + strconv.Itoa(g)
+	if wrong := lifeOfRecord(ctx, b, key); wrong != "" {
+		return key + ": " + wrong
+	}
+	if mine.times(key) < 3 || other.times(key) != 0 {
+		return key + ": watched " + strconv.Itoa(mine.times(key)) + ", after unwatching " + strconv.Itoa(other.times(key))
+	}
+	b.Unwatch(mine)
+	if err := b.Delete(ctx, key); err != nil {
+		return "delete: " + err.Error()
+	}
+	if _, err := b.Get(ctx, key); !errors.Is(err, cache.ErrMiss) {
+		return key + ": deleted, still there"
+	}
+	return ""
+}
+
+func lifeOfRecord(ctx context.Context, b cache.Backend, key string) string {
+	if _, err := b.Get(ctx, key); !errors.Is(err, cache.ErrMiss) {
+		return "present before it was written"
+	}
+	for v := uint64(1); v < 4; v++ {
+		value := record(cache.Live, v, key)
+		var err error
+		if v == 1 {
+			err = b.Add(ctx, key, value, time.Minute)
+		} else {
+			err = b.CompareAndSet(ctx, key, v-1, value, time.Minute)
+		}
+		if err != nil {
+			return "version " + strconv.Itoa(int(v)) + ": " + err.Error()
+		}
+		got, err := b.Get(ctx, key)
+		if err != nil || !bytes.Equal(got, value) {
+			return "read another value: " + string(got)
+		}
+	}
+	if err := b.Add(ctx, key, nil, time.Minute); !errors.Is(err, cache.ErrExists) {
+		return "added twice"
+	}
+	dead := record(cache.Revoked, 9, "")
+	if err := b.Set(ctx, key, dead, time.Minute); err != nil {
+		return "revoke: " + err.Error()
+	}
+	if err := b.Set(ctx, key, record(cache.Live, 99, key), time.Minute); !errors.Is(err, cache.ErrConflict) {
+		return "a revoked record came back"
+	}
+	if err := b.CompareAndSet(ctx, key, 3, record(cache.Live, 4, key), time.Minute); !errors.Is(err, cache.ErrConflict) {
+		return "a slow renewal won"
+	}
+	got, err := b.Get(ctx, key)
+	if err != nil || !bytes.Equal(got, dead) {
+		return "revoked, but read " + string(got)
+	}
+	return ""
+}
