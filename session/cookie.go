@@ -110,7 +110,7 @@ func (t ticket) value(name, identity string) string {
 // ticket reads a cookie's text. It returns ErrSealed unless the MAC holds, so
 // that a made-up cookie never reaches the store.
 func (k *Keyring) ticket(text, name, identity string) (ticket, error) {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	b, err := fromText(text)
 	if err != nil || len(b) != ticketBytes {
 		return ticket{}, ErrSealed
 	}

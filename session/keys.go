@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // ErrSealed is returned when bytes do not open: they were sealed under another
@@ -94,7 +95,7 @@ func (k *Keyring) Seal(purpose, context string, plain []byte) (string, error) {
 
 // Open is the inverse of Seal. It returns ErrSealed for anything else.
 func (k *Keyring) Open(purpose, context, text string) ([]byte, error) {
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	sealed, err := fromText(text)
 	if err != nil || len(sealed) < 2 {
 		return nil, ErrSealed
 	}
@@ -107,6 +108,15 @@ func (k *Keyring) Open(purpose, context, text string) ([]byte, error) {
 		}
 	}
 	return nil, ErrSealed
+}
+
+// fromText decodes base64url of which there is but one spelling: the library's
+// decoder passes over line ends even when it is strict.
+func fromText(text string) ([]byte, error) {
+	if strings.ContainsAny(text, "\r\n") {
+		return nil, ErrSealed
+	}
+	return base64.RawURLEncoding.Strict().DecodeString(text)
 }
 
 // bind is the additional data of a sealed value: neither part can run into the
