@@ -6,7 +6,10 @@
 // is bound.
 package background
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // A Runner is a task with a life of its own. Run returns when the task is over.
 type Runner interface {
@@ -23,6 +26,13 @@ func Start(r Runner) {
 func After(d time.Duration, r Runner) *time.Timer {
 	t := &task{r: r}
 	return time.AfterFunc(d, t.run)
+}
+
+// Done runs r once, in a goroutine of its own, when ctx is done. It never runs
+// for a context that cannot be cancelled.
+func Done(ctx context.Context, r Runner) {
+	t := &task{r: r}
+	context.AfterFunc(ctx, t.run)
 }
 
 type task struct {

@@ -1,6 +1,7 @@
 package background
 
 import (
+	"context"
 	"testing"
 	"time"
 )
@@ -42,5 +43,18 @@ func TestAStoppedTimerDoesNotRun(t *testing.T) {
 	}
 	if len(done) != 0 {
 		t.Fatal("a stopped task ran")
+	}
+}
+
+func TestATaskRunsWhenItsContextIsDone(t *testing.T) {
+	done := make(chan int, 2)
+	ctx, cancel := context.WithCancel(context.Background())
+	Done(ctx, &signal{done: done, id: 7, panic: true})
+	if len(done) != 0 {
+		t.Fatal("it ran before")
+	}
+	cancel()
+	if id := <-done; id != 7 {
+		t.Errorf("task %d ran", id)
 	}
 }

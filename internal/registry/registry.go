@@ -1,0 +1,121 @@
+// Package registry keeps what outlives a handler.
+//
+// Traefik builds every handler anew at each change of its configuration, and
+// cancels the old ones before. So nothing is started per handler: what handlers
+// share is kept here under a key made of what it was configured with, counted by
+// the contexts of those who use it, and closed when nobody has used it for a
+// while.
+package registry
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/background"
+)
+
+// Linger is how long a resource is kept that nobody uses any more: old handlers
+// finish their requests, and new ones come after the old contexts are cancelled.
+const Linger = time.Minute
+
+// A Resource is something shared. Close releases it; it is called once, when
+// nobody uses the resource any more.
+type Resource interface {
+	Close()
+}
+
+// A Builder makes a resource that the registry does not have yet. It is called
+// with the registry locked: it must not block, and must not use the registry.
+type Builder interface {
+	Build() (Resource, error)
+}
+
+// A Registry is safe for concurrent use. There is one in the process, because the
+// interpreter keeps package variables while handlers come and go.
+type Registry struct {
+	linger time.Duration
+
+	mu      sync.Mutex // guards the fields below
+	entries map[string]*entry
+}
+
+type entry struct {
+	resource Resource
+	users    int
+	turn     int // counts the times that somebody began to use it, so that an old timer does not end a new use
+}
+
+// Shared is the registry of the process: the one package variable that changes.
+var Shared = New(Linger)
+
+// New returns an empty registry that closes a resource when nobody has used it
+// for linger.
+func New(linger time.Duration) *Registry {
+	return &Registry{linger: linger, entries: map[string]*entry{}}
+}
+
+// Acquire returns the resource of key, made by b if there is none, for as long as
+// ctx is not done.
+func (g *Registry) Acquire(ctx context.Context, key string, b Builder) (Resource, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	e := g.entries[key]
+	if e == nil {
+		r, err := b.Build()
+		if err != nil {
+			return nil, err
+		}
+		e = &entry{resource: r}
+		g.entries[key] = e
+	}
+	e.users++
+	e.turn++
+	background.Done(ctx, &release{g: g, key: key, e: e})
+	return e.resource, nil
+}
+
+// Len returns how many resources are kept.
+func (g *Registry) Len() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.entries)
+}
+
+// A release ends one use of an entry.
+type release struct {
+	g   *Registry
+	key string
+	e   *entry
+}
+
+// Run is called when the user's context is done.
+func (l *release) Run() {
+	l.g.mu.Lock()
+	l.e.users--
+	idle, turn := l.e.users == 0, l.e.turn
+	l.g.mu.Unlock()
+	if idle {
+		background.After(l.g.linger, &expiry{release: l, turn: turn})
+	}
+}
+
+// An expiry closes an entry that was not used since it was set.
+type expiry struct {
+	release *release
+	turn    int
+}
+
+// Run is called when the linger is over.
+func (x *expiry) Run() {
+	l := x.release
+	l.g.mu.Lock()
+	over := l.e.users == 0 && l.e.turn == x.turn
+	if over {
+		delete(l.g.entries, l.key)
+	}
+	l.g.mu.Unlock()
+	if over {
+		l.e.resource.Close()
+	}
+}
