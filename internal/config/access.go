@@ -1,0 +1,127 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// access reads who may pass, and where nobody is asked.
+func (r *reader) access(c *Config) Access {
+	a := Access{
+		Users:          r.allowList("allowedUsers", c.AllowedUsers),
+		Domains:        r.domains(c.AllowedUserDomains),
+		RolesAndGroups: r.allowList("allowedRolesAndGroups", c.AllowedRolesAndGroups),
+		UserClaim:      r.textOr("userIdentifierClaim", c.UserIdentifierClaim, "email"),
+		GroupClaim:     r.textOr("groupClaimName", c.GroupClaimName, "groups"),
+		RoleClaim:      r.textOr("roleClaimName", c.RoleClaimName, "roles"),
+		Excluded:       r.excluded(c.ExcludedURLs),
+	}
+	a.EmailVerified = r.choice("emailVerified", c.EmailVerified, "deny", []string{"ignore", "deny", "require"})
+	return a
+}
+
+// allowList reads a list of who may pass. A list that is there and empty is
+// refused: it would let everybody pass where the operator meant a few.
+func (r *reader) allowList(option string, raw []string) []string {
+	if raw == nil {
+		return nil
+	}
+	before := len(r.problems)
+	out := r.list(option, raw)
+	if len(out) == 0 && len(r.problems) == before {
+		r.problem(option, "is empty; name somebody, or leave it out to let everybody pass")
+	}
+	return out
+}
+
+// domains reads allowedUserDomains.
+func (r *reader) domains(raw []string) []string {
+	const option = "allowedUserDomains"
+	out := r.allowList(option, raw)
+	for i, domain := range out {
+		domain = strings.ToLower(strings.TrimPrefix(domain, "@"))
+		if domain == "" || strings.ContainsAny(domain, "@*/ ") {
+			r.problem(option, fmt.Sprintf("element %d is not a domain name such as example.com; wildcards are not known here", i+1))
+		}
+		out[i] = domain
+	}
+	return out
+}
+
+// excluded reads excludedURLs, canonical path prefixes. A slash at the end means
+// the same as none.
+func (r *reader) excluded(raw []string) []string {
+	const option = "excludedURLs"
+	var out []string
+	for _, prefix := range r.list(option, raw) {
+		trimmed := strings.TrimRight(prefix, "/")
+		if strings.HasPrefix(prefix, "/") && trimmed == "" {
+			r.problem(option, "/ would leave nothing protected; take the middleware off the router instead")
+			continue
+		}
+		if fault := pathFault(trimmed); fault != "" {
+			r.problem(option, brief(prefix)+" "+fault)
+			continue
+		}
+		out = append(out, trimmed)
+	}
+	return out
+}
+
+// limits reads what bounds a client address.
+func (r *reader) limits(c *Config) Limits {
+	return Limits{
+		Rate:           r.number("rateLimit", c.RateLimit, 10, 1000000),
+		TrustedProxies: r.networks("trustedProxies", c.TrustedProxies),
+	}
+}
+
+// networks reads a list of networks in CIDR notation, or of single addresses.
+func (r *reader) networks(option string, raw []string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, s := range r.list(option, raw) {
+		if !strings.Contains(s, "/") {
+			if addr, err := netip.ParseAddr(s); err == nil {
+				addr = addr.Unmap()
+				out = append(out, netip.PrefixFrom(addr, addr.BitLen()))
+				continue
+			}
+		}
+		prefix, err := netip.ParsePrefix(s)
+		if err != nil {
+			r.problem(option, brief(s)+" is not a network such as 10.0.0.0/8 or fd00::/8")
+			continue
+		}
+		if prefix.Bits() == 0 {
+			r.warn(option, "a network holds every address, so every client chooses the address that rateLimit and the log see")
+		}
+		out = append(out, prefix.Masked())
+	}
+	return out
+}
+
+// bearer reads how access tokens are judged. The audience is the client unless
+// the operator names another.
+func (r *reader) bearer(c *Config, clientID string) Bearer {
+	b := Bearer{
+		Enabled:              c.EnableBearerAuth,
+		Audience:             r.textOr("audience", c.Audience, clientID),
+		StrictAudience:       c.StrictAudienceValidation,
+		AllowOpaque:          c.AllowOpaqueTokens,
+		RequireIntrospection: c.RequireTokenIntrospection,
+		IdentifierClaim:      r.textOr("bearerIdentifierClaim", c.BearerIdentifierClaim, "sub"),
+		StripAuthorization:   c.StripAuthorizationHeader,
+		EmitWWWAuthenticate:  c.BearerEmitWWWAuthenticate,
+		OverridesCookie:      c.BearerOverridesCookie,
+		MaxTokenAge:          r.seconds("maxTokenAgeSeconds", c.MaxTokenAgeSeconds, 0, maxSeconds),
+		MaxIdentifierLength:  r.number("maxIdentifierLength", c.MaxIdentifierLength, 1, 4096),
+		FailureThreshold:     r.number("bearerFailureThreshold", c.BearerFailureThreshold, 1, 1000000),
+		FailureWindow:        r.seconds("bearerFailureWindowSeconds", c.BearerFailureWindowSeconds, 1, maxSeconds),
+		FailurePenalty:       r.seconds("bearerFailurePenaltySeconds", c.BearerFailurePenaltySeconds, 1, maxSeconds),
+	}
+	if b.Enabled && c.Audience == "" {
+		r.problem("audience", "is required by enableBearerAuth")
+	}
+	return b
+}

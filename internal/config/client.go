@@ -1,0 +1,67 @@
+package config
+
+import (
+	"encoding/pem"
+	"strings"
+)
+
+// client reads who we are to the provider.
+func (r *reader) client(c *Config) Client {
+	x := Client{
+		ID:             r.text("clientID", c.ClientID),
+		Secret:         r.secret("clientSecret", c.ClientSecret),
+		AssertionKeyID: r.text("clientAssertionKeyID", c.ClientAssertionKeyID),
+	}
+	if x.ID == "" && !c.DynamicClientRegistration.Enabled {
+		r.problem("clientID", "is required")
+	}
+	if strings.ContainsAny(x.Secret, "\r\n\x00") {
+		r.problem("clientSecret", "has a line break or a NUL in it")
+	}
+	x.AssertionAlg = r.choice("clientAssertionAlg", c.ClientAssertionAlg, "",
+		[]string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256"})
+	x.AssertionKey = r.assertionKey(c)
+	x.AuthMethod = r.authMethod(c, x)
+	return x
+}
+
+// authMethod reads clientAuthMethod and checks that what it needs is there.
+func (r *reader) authMethod(c *Config, x Client) string {
+	const option = "clientAuthMethod"
+	method := r.choice(option, c.ClientAuthMethod, "", []string{"client_secret_basic", "client_secret_post",
+		"client_secret_jwt", "private_key_jwt", "tls_client_auth", "none"})
+	switch {
+	case method == "" && c.ClientSecret == "" && c.ClientAssertionPrivateKey == "" && c.ClientAssertionPrivateKeyPath == "":
+		return "none"
+	case strings.HasPrefix(method, "client_secret_") && c.ClientSecret == "":
+		r.problem(option, method+" needs clientSecret")
+	case method == "private_key_jwt" && x.AssertionKey == "":
+		r.problem(option, "private_key_jwt needs clientAssertionPrivateKey or clientAssertionPrivateKeyPath")
+	case method == "none" && c.ClientSecret != "":
+		r.problem(option, "none leaves clientSecret without a use; leave one of them out")
+	}
+	return method
+}
+
+// assertionKey reads the private key that signs client assertions.
+func (r *reader) assertionKey(c *Config) string {
+	option := "clientAssertionPrivateKey"
+	text := r.secret(option, c.ClientAssertionPrivateKey)
+	if path := r.text("clientAssertionPrivateKeyPath", c.ClientAssertionPrivateKeyPath); path != "" {
+		if c.ClientAssertionPrivateKey != "" {
+			r.problem("clientAssertionPrivateKeyPath", "clientAssertionPrivateKey is given too; leave one of them out")
+			return ""
+		}
+		option = "clientAssertionPrivateKeyPath"
+		text = r.file(option, path, maxSecret)
+	}
+	if text == "" {
+		return ""
+	}
+	block, _ := pem.Decode([]byte(text))
+	if block == nil || !strings.HasSuffix(block.Type, "PRIVATE KEY") {
+		r.problem(option, "holds no private key in PEM")
+		return ""
+	}
+	return text
+}

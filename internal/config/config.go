@@ -1,0 +1,285 @@
+// Package config turns the options that an operator writes into settings that
+// the rest of the program can rely on.
+//
+// Traefik decodes the operator's file into a Config: by field name whatever its
+// case, weakly typed, every unknown key into the Extra of its level. Parse then
+// expands variables and files, fills what is left out, checks everything, and
+// returns typed Settings or one error that names every problem.
+//
+// No error and no warning holds a value of an option that may be secret. A
+// Settings does hold secrets, so it is never given to a formatter.
+package config
+
+// Config is what the operator wrote, option by option: field ProviderURL is the
+// option providerURL. Lists are nil by default, because the decoder merges into
+// a default list index by index. Use New: the zero value lacks the defaults.
+type Config struct {
+	// Provider and client.
+	ProviderURL                   string
+	ClientID                      string
+	ClientSecret                  string
+	ClientAuthMethod              string
+	ClientAssertionPrivateKey     string
+	ClientAssertionPrivateKeyPath string
+	ClientAssertionKeyID          string
+	ClientAssertionAlg            string
+	RevocationURL                 string
+	OIDCEndSessionURL             string
+	IDTokenSigningAlgs            []string
+	Userinfo                      string
+	AllowPrivateIPAddresses       bool
+	CACertPath                    string
+	CACertPEM                     string
+	InsecureSkipVerify            bool
+	DynamicClientRegistration     RegistrationOptions
+
+	// Sign-in and sign-out.
+	CallbackURL               string
+	LogoutURL                 string
+	PostLogoutRedirectURI     string
+	Scopes                    []string
+	OverrideScopes            bool
+	EnablePKCE                bool
+	AuthorizationParams       map[string]any
+	EnableBackchannelLogout   bool
+	BackchannelLogoutURL      string
+	EnableFrontchannelLogout  bool
+	FrontchannelLogoutURL     string
+	DisableReplayDetection    bool
+	ReplayProtection          string
+	RefreshGracePeriodSeconds int
+
+	// Sessions and cookies. SessionEncryptionKey is a string or a list of
+	// strings: a field of type []string would be split at commas.
+	SessionEncryptionKey any
+	SessionMaxAge        int
+	IdleTimeout          string
+	SessionGroup         string
+	SessionStore         string
+	CookiePrefix         string
+	CookieDomain         string
+	StripAuthCookies     bool
+	ForceHTTPS           bool
+
+	// Who may pass.
+	AllowedUsers          []string
+	AllowedUserDomains    []string
+	AllowedRolesAndGroups []string
+	UserIdentifierClaim   string
+	GroupClaimName        string
+	RoleClaimName         string
+	EmailVerified         string
+	ExcludedURLs          []string
+
+	// Tokens of callers that are no browsers.
+	Audience                    string
+	StrictAudienceValidation    bool
+	AllowOpaqueTokens           bool
+	RequireTokenIntrospection   bool
+	EnableBearerAuth            bool
+	BearerIdentifierClaim       string
+	StripAuthorizationHeader    bool
+	BearerEmitWWWAuthenticate   bool
+	BearerOverridesCookie       bool
+	MaxTokenAgeSeconds          int
+	MaxIdentifierLength         int
+	BearerFailureThreshold      int
+	BearerFailureWindowSeconds  int
+	BearerFailurePenaltySeconds int
+
+	// What the backend and the browser see.
+	Headers         []HeaderOptions
+	MinimalHeaders  bool
+	SecurityHeaders SecurityHeadersOptions
+	ErrorTemplate   string
+
+	// Operation.
+	LogLevel       string
+	RateLimit      int
+	TrustedProxies []string
+	Redis          RedisOptions
+
+	// Extra collects what is no option of ours, to refuse it by name.
+	Extra map[string]any `mapstructure:",remain"`
+}
+
+// HeaderOptions is an element of headers: a header that the backend receives.
+type HeaderOptions struct {
+	Name  string
+	Value string
+	Extra map[string]any `mapstructure:",remain"`
+}
+
+// SecurityHeadersOptions is the section securityHeaders.
+type SecurityHeadersOptions struct {
+	Enabled                           bool
+	Profile                           string
+	ContentSecurityPolicy             string
+	StrictTransportSecurity           bool
+	StrictTransportSecurityMaxAge     int
+	StrictTransportSecuritySubdomains bool
+	StrictTransportSecurityPreload    bool
+	FrameOptions                      string
+	ContentTypeOptions                string
+	XSSProtection                     string
+	ReferrerPolicy                    string
+	PermissionsPolicy                 string
+	CrossOriginResourcePolicy         string
+	CrossOriginOpenerPolicy           string
+	CrossOriginEmbedderPolicy         string
+	CORSEnabled                       bool
+	CORSAllowedOrigins                []string
+	CORSAllowedMethods                []string
+	CORSAllowedHeaders                []string
+	CORSAllowCredentials              bool
+	CORSMaxAge                        int
+	CustomHeaders                     map[string]any
+	DisableServerHeader               bool
+	DisablePoweredByHeader            bool
+	Extra                             map[string]any `mapstructure:",remain"`
+}
+
+// RegistrationOptions is the section dynamicClientRegistration. The keys of
+// ClientMetadata are those of RFC 7591, in snake_case or in camelCase.
+type RegistrationOptions struct {
+	Enabled              bool
+	InitialAccessToken   string
+	RegistrationEndpoint string
+	PersistCredentials   bool
+	CredentialsFile      string
+	StorageBackend       string
+	RedisKeyPrefix       string
+	ClientMetadata       map[string]any
+	Extra                map[string]any `mapstructure:",remain"`
+}
+
+// RedisOptions is the section redis. Every value is a string, and an empty one
+// is unset, because the environment fills what the file leaves out.
+type RedisOptions struct {
+	Enabled                 string
+	Address                 string
+	Username                string
+	Password                string
+	DB                      string
+	KeyPrefix               string
+	CacheMode               string
+	MaxRetries              string
+	PoolSize                string
+	MinIdleConns            string
+	MaxConnAge              string
+	PoolTimeout             string
+	IdleTimeout             string
+	DialTimeout             string
+	ConnectTimeout          string
+	ReadTimeout             string
+	WriteTimeout            string
+	OperationTimeout        string
+	CircuitBreakerThreshold string
+	CircuitBreakerTimeout   string
+	EnableCircuitBreaker    string
+	EnableHealthCheck       string
+	HealthCheckInterval     string
+	EnableTLS               string
+	TLSSkipVerify           string
+	TLS                     RedisTLSOptions
+	ClusterMode             string
+	MaxRedirects            string
+	ReadOnly                string
+	RouteByLatency          string
+	RouteRandomly           string
+	SentinelMasterName      string
+	SentinelUsername        string
+	SentinelPassword        string
+	HybridL1Size            string
+	HybridL1MemoryMB        string
+	L1TTL                   string
+	Extra                   map[string]any `mapstructure:",remain"`
+}
+
+// RedisTLSOptions is the section redis.tls.
+type RedisTLSOptions struct {
+	Enabled            string
+	CertFile           string
+	KeyFile            string
+	CAFile             string
+	InsecureSkipVerify string
+	ServerName         string
+	MinVersion         string
+	Extra              map[string]any `mapstructure:",remain"`
+}
+
+// New returns a Config with the defaults. Those of redis are left out: they come
+// after the environment, in Parse.
+func New() *Config {
+	return &Config{
+		Userinfo:                    "auto",
+		PostLogoutRedirectURI:       "/",
+		EnablePKCE:                  true,
+		ReplayProtection:            "allow",
+		RefreshGracePeriodSeconds:   60,
+		SessionMaxAge:               86400,
+		IdleTimeout:                 "0",
+		SessionStore:                "server",
+		StripAuthCookies:            true,
+		ForceHTTPS:                  true,
+		UserIdentifierClaim:         "email",
+		GroupClaimName:              "groups",
+		RoleClaimName:               "roles",
+		EmailVerified:               "deny",
+		BearerIdentifierClaim:       "sub",
+		StripAuthorizationHeader:    true,
+		BearerEmitWWWAuthenticate:   true,
+		MaxTokenAgeSeconds:          86400,
+		MaxIdentifierLength:         256,
+		BearerFailureThreshold:      20,
+		BearerFailureWindowSeconds:  60,
+		BearerFailurePenaltySeconds: 60,
+		SecurityHeaders: SecurityHeadersOptions{
+			Enabled:                       true,
+			StrictTransportSecurityMaxAge: 31536000,
+			CORSMaxAge:                    86400,
+		},
+		DynamicClientRegistration: RegistrationOptions{StorageBackend: "auto"},
+		LogLevel:                  "info",
+		RateLimit:                 100,
+	}
+}
+
+// redisDefaults returns the section redis with every default that is a plain
+// value; they apply where neither the file nor the environment says anything.
+func redisDefaults() RedisOptions {
+	return RedisOptions{
+		Enabled:                 "false",
+		DB:                      "0",
+		KeyPrefix:               "traefikoidc",
+		CacheMode:               "hybrid",
+		MaxRetries:              "3",
+		PoolSize:                "10",
+		MinIdleConns:            "5",
+		MaxConnAge:              "3600",
+		PoolTimeout:             "4",
+		IdleTimeout:             "900",
+		DialTimeout:             "5",
+		ReadTimeout:             "3",
+		WriteTimeout:            "3",
+		OperationTimeout:        "500ms",
+		CircuitBreakerThreshold: "5",
+		CircuitBreakerTimeout:   "60",
+		EnableCircuitBreaker:    "true",
+		EnableHealthCheck:       "true",
+		HealthCheckInterval:     "30",
+		TLS: RedisTLSOptions{
+			Enabled:            "false",
+			InsecureSkipVerify: "false",
+			MinVersion:         "1.2",
+		},
+		ClusterMode:      "false",
+		MaxRedirects:     "3",
+		ReadOnly:         "false",
+		RouteByLatency:   "false",
+		RouteRandomly:    "false",
+		HybridL1Size:     "100000",
+		HybridL1MemoryMB: "64",
+		L1TTL:            "1s",
+	}
+}

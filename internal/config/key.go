@@ -1,0 +1,170 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"strings"
+)
+
+const (
+	minKey  = 32
+	maxKeys = 16
+)
+
+// keys reads sessionEncryptionKey, a text or a list of texts, and refuses what
+// somebody could guess.
+func (r *reader) keys(raw any) [][]byte {
+	const option = "sessionEncryptionKey"
+	texts, ok := keyTexts(raw)
+	switch {
+	case !ok:
+		r.problem(option, "must be a text or a list of texts")
+		return nil
+	case len(texts) == 0:
+		r.problem(option, "is required: 32 random bytes or more, such as openssl rand -base64 32 prints")
+		return nil
+	case len(texts) > maxKeys:
+		r.problem(option, fmt.Sprintf("has more than %d elements", maxKeys))
+		return nil
+	}
+	var out [][]byte
+	seen := map[string]bool{}
+	for i, text := range texts {
+		name := option
+		if len(texts) > 1 {
+			name = fmt.Sprintf("%s[%d]", option, i)
+		}
+		if text == "" {
+			r.problem(name, "is empty")
+			continue
+		}
+		key := r.secret(name, text)
+		if key == "" {
+			continue
+		}
+		if fault := keyFault(key); fault != "" {
+			r.problem(name, fault+"; openssl rand -base64 32 prints a good one")
+			continue
+		}
+		if seen[key] {
+			r.problem(name, "is in the list twice")
+			continue
+		}
+		if key == publishedKey {
+			r.warn(name, "is the example of the plugin's manifest, which everybody knows: anyone can forge a session")
+		}
+		seen[key] = true
+		out = append(out, []byte(key))
+	}
+	return out
+}
+
+// publishedKey is the key of testData in .traefik.yml, which the catalogue needs
+// to be valid.
+const publishedKey = "birCadC14b7InolTxkd9srtMelAxGLhI"
+
+// keyTexts returns the texts of an option that is a text or a list of texts.
+func keyTexts(raw any) ([]string, bool) {
+	switch x := raw.(type) {
+	case nil:
+		return nil, true
+	case string:
+		if x == "" {
+			return nil, true
+		}
+		return []string{x}, true
+	case []string:
+		return x, true
+	case []any:
+		out := make([]string, 0, len(x))
+		for _, element := range x {
+			text, ok := element.(string)
+			if !ok {
+				return nil, false
+			}
+			out = append(out, text)
+		}
+		return out, true
+	}
+	return nil, false
+}
+
+// knownFragments are words of keys that stand in documents or come to mind, in
+// lower case and without what separates words.
+const knownFragments = `encryptionkey potatosecret changeme changethis replacethis replaceme placeholder example
+	password passphrase qwerty letmein yoursecret yoursession yourkey yourown mysecret mysession supersecret
+	secretkey sessionkey sessionsecret cookiesecret 32char 32byte atleast32 minimum32 min32 insecure donotuse
+	notforproduction defaultkey thisisa keykeykey testkey devkey`
+
+// keyFault says why a key is too easy to guess, without showing it.
+func keyFault(key string) string {
+	if len(key) < minKey {
+		return fmt.Sprintf("must have %d bytes or more", minKey)
+	}
+	plain := strings.NewReplacer("-", "", "_", "", " ", "", ".", "", "!", "").Replace(strings.ToLower(key))
+	for _, fragment := range strings.Fields(knownFragments) {
+		if strings.Contains(plain, fragment) {
+			return "has words of a well-known example in it"
+		}
+	}
+	switch {
+	case isRepeated(key):
+		return "repeats itself"
+	case isSequence(key):
+		return "is mostly a sequence of neighbouring characters"
+	case bitsPerByte(key) < minBitsPerByte:
+		return "has too few different characters"
+	}
+	return ""
+}
+
+// isRepeated reports whether key is one block over and over.
+func isRepeated(key string) bool {
+	for period := 1; period <= len(key)/2 && period <= 64; period++ {
+		if strings.HasPrefix(key, key[period:]) {
+			return true
+		}
+	}
+	return false
+}
+
+// maxStudied bounds how much of a key the slow checks look at.
+const maxStudied = 128
+
+// isSequence reports whether most characters follow from those before them, as
+// in abcdef, 987654 or aaaabbbb.
+func isSequence(key string) bool {
+	n := len(key)
+	if n > maxStudied {
+		n = maxStudied
+	}
+	follow := 0
+	for i := 1; i < n; i++ {
+		step := int(key[i]) - int(key[i-1])
+		if step >= -1 && step <= 1 {
+			follow++
+		}
+	}
+	return follow*10 > (n-1)*6
+}
+
+// minBitsPerByte lets random keys of 32 decimal digits pass, which have 3.1.
+const minBitsPerByte = 2.5
+
+// bitsPerByte is the Shannon entropy of the bytes of key.
+func bitsPerByte(key string) float64 {
+	n := len(key)
+	if n > maxStudied {
+		n = maxStudied
+	}
+	counts := map[byte]int{}
+	for i := 0; i < n; i++ {
+		counts[key[i]]++
+	}
+	bits := 0.0
+	for _, count := range counts {
+		p := float64(count) / float64(n)
+		bits -= p * math.Log2(p)
+	}
+	return bits
+}

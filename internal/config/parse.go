@@ -1,0 +1,69 @@
+package config
+
+// Parse returns the settings that c means in env, or one error that names every
+// problem. It does not change c, which Traefik gives to many handlers, and it
+// needs no network.
+func Parse(c *Config, env Environment) (*Settings, error) {
+	if c == nil {
+		c = New()
+	}
+	r := &reader{env: env}
+	r.unknown("", c.Extra, topNames)
+	s := &Settings{}
+	s.LogLevel = r.choice("logLevel", c.LogLevel, "info", []string{"debug", "info", "warn", "error"})
+	s.Provider = r.provider(c)
+	s.Client = r.client(c)
+	s.SignIn = r.signIn(c)
+	s.Logout = r.logout(c, s.SignIn.CallbackPath)
+	s.Session = r.session(c)
+	s.Access = r.access(c)
+	s.Bearer = r.bearer(c, s.Client.ID)
+	s.Headers = r.headers(c)
+	s.Security = r.security(&c.SecurityHeaders)
+	s.Pages = r.pages(c)
+	s.Limits = r.limits(c)
+	s.Registration = r.registration(&c.DynamicClientRegistration)
+	written, off := r.redisOptions(&c.Redis)
+	if !off {
+		s.Redis = r.redis(written)
+	}
+	r.together(c, s)
+	r.unsupported(c, s, written)
+	if err := r.err(); err != nil {
+		return nil, err
+	}
+	s.Warnings = r.warnings
+	return s, nil
+}
+
+// together checks what depends on more than one group.
+func (r *reader) together(c *Config, s *Settings) {
+	r.distinctPaths(s)
+	if s.Client.Secret == "" && !s.SignIn.PKCE {
+		r.problem("enablePKCE", "a client without clientSecret needs it")
+	}
+	if s.Session.Secure && hasScheme(s.SignIn.CallbackURL, "http") {
+		r.problem("callbackURL", "must be https, or forceHTTPS must be false")
+	}
+	if s.Session.CookieDomain != "" && s.SignIn.CallbackURL != "" && !inDomain(hostOf(s.SignIn.CallbackURL), s.Session.CookieDomain) {
+		r.problem("cookieDomain", "does not hold the host of callbackURL, so no sign-in could end")
+	}
+	for _, alg := range s.Provider.SigningAlgs {
+		if alg == "HS256" && s.Client.Secret == "" {
+			r.problem("idTokenSigningAlgs", "HS256 needs clientSecret")
+		}
+	}
+}
+
+// distinctPaths checks that each path of ours has one meaning.
+func (r *reader) distinctPaths(s *Settings) {
+	options := []string{"callbackURL", "logoutURL", "backchannelLogoutURL", "frontchannelLogoutURL"}
+	paths := []string{s.SignIn.CallbackPath, s.Logout.Path, s.Logout.BackchannelPath, s.Logout.FrontchannelPath}
+	for i := range paths {
+		for j := 0; j < i; j++ {
+			if paths[i] != "" && paths[i] == paths[j] {
+				r.problem(options[i], "is the same path as "+options[j])
+			}
+		}
+	}
+}

@@ -1,0 +1,146 @@
+package config
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"net/url"
+	"strings"
+)
+
+// provider reads where the provider is and how it is reached.
+func (r *reader) provider(c *Config) Provider {
+	p := Provider{
+		AllowPrivate:       c.AllowPrivateIPAddresses,
+		InsecureSkipVerify: c.InsecureSkipVerify,
+	}
+	p.Issuer, p.AllowHTTP = r.issuer(c)
+	p.CAPEM = r.certificates(c)
+	p.RevocationURL = r.endpoint("revocationURL", c.RevocationURL, p.AllowHTTP)
+	p.EndSessionURL = r.endpoint("oidcEndSessionURL", c.OIDCEndSessionURL, p.AllowHTTP)
+	p.SigningAlgs = r.signingAlgs(c.IDTokenSigningAlgs)
+	p.UserInfo = r.choice("userinfo", c.Userinfo, "auto", []string{"auto", "always", "never"})
+	if p.InsecureSkipVerify {
+		r.warn("insecureSkipVerify", "the provider's certificate is not checked: anyone on the way to it can sign in as anyone; give caCertPath or caCertPEM instead")
+	}
+	return p
+}
+
+// issuer reads providerURL, and whether the provider may be reached over plain
+// http: only where it is on this machine, or where the operator has already said
+// that the site or the network is not a public one.
+func (r *reader) issuer(c *Config) (string, bool) {
+	s := r.text("providerURL", c.ProviderURL)
+	if s == "" {
+		if c.ProviderURL == "" {
+			r.problem("providerURL", "is required: the issuer, such as https://id.example.com/realms/main")
+		} else if strings.TrimSpace(r.quietly(c.ProviderURL)) == "" {
+			r.problem("providerURL", "is empty")
+		}
+		return "", false
+	}
+	u, fault := parseURL(s)
+	if fault == "" {
+		fault = issuerFault(s, u)
+	}
+	if fault == "" && u.Scheme == "http" {
+		if c.ForceHTTPS && !c.AllowPrivateIPAddresses && !isLoopback(u.Hostname()) {
+			fault = "must be https; plain http needs allowPrivateIPAddresses: true, for a provider in your own network"
+		} else if !isLoopback(u.Hostname()) {
+			r.warn("providerURL", "is plain http: anyone on the way to the provider can sign in as anyone")
+		}
+	}
+	if fault != "" {
+		r.problem("providerURL", fault)
+		return "", false
+	}
+	return s, u.Scheme == "http"
+}
+
+// issuerFault applies OpenID Connect Core, section 1.2 (Issuer Identifier).
+func issuerFault(raw string, u *url.URL) string {
+	switch {
+	case u.RawQuery != "" || strings.Contains(raw, "?"):
+		return "must not have a query"
+	case strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), "/.well-known/openid-configuration"):
+		return "is the issuer: leave /.well-known/openid-configuration out"
+	}
+	return ""
+}
+
+// quietly expands s without naming what is unset, which has been done.
+func (r *reader) quietly(s string) string {
+	s, _ = r.env.expand(s)
+	return s
+}
+
+// signingAlgs reads the algorithms of RFC 7518, section 3.1, and RFC 8037 that
+// an ID token may have; none is not among them.
+func (r *reader) signingAlgs(raw []string) []string {
+	known := []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256"}
+	var out []string
+	for _, alg := range r.list("idTokenSigningAlgs", raw) {
+		if alg = r.choice("idTokenSigningAlgs", alg, "", known); alg != "" {
+			out = append(out, alg)
+		}
+	}
+	return out
+}
+
+// certificates reads the certificates to trust of caCertPath and caCertPEM.
+func (r *reader) certificates(c *Config) string {
+	var out string
+	if path := r.text("caCertPath", c.CACertPath); path != "" {
+		out = r.certificateFile("caCertPath", path)
+	}
+	if c.CACertPEM != "" {
+		before := len(r.problems)
+		text := r.content("caCertPEM", c.CACertPEM, maxFile)
+		if len(r.problems) == before {
+			r.checkCertificates("caCertPEM", text)
+			out = joinPEM(out, text)
+		}
+	}
+	return out
+}
+
+// certificateFile reads and checks a file of certificates.
+func (r *reader) certificateFile(option, path string) string {
+	before := len(r.problems)
+	text := r.file(option, strings.TrimPrefix(path, "file:"), maxFile)
+	if len(r.problems) == before {
+		r.checkCertificates(option, text)
+	}
+	return text
+}
+
+func joinPEM(a, b string) string {
+	if a == "" || strings.HasSuffix(a, "\n") {
+		return a + b
+	}
+	return a + "\n" + b
+}
+
+// checkCertificates refuses a text that is anything but certificates in PEM.
+func (r *reader) checkCertificates(option, text string) {
+	rest := []byte(text)
+	count := 0
+	for {
+		var block *pem.Block
+		block, rest = pem.Decode(rest)
+		if block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			r.problem(option, "holds PEM that is not a certificate")
+			return
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			r.problem(option, "holds a certificate that cannot be read")
+			return
+		}
+		count++
+	}
+	if count == 0 {
+		r.problem(option, "holds no certificate in PEM")
+	}
+}

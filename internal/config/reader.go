@@ -1,0 +1,285 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	maxText     = 8 << 10
+	maxSecret   = 64 << 10
+	maxFile     = 1 << 20
+	maxList     = 4096
+	maxProblems = 50
+)
+
+// A reader reads options one by one and collects what is wrong with them. Every
+// problem begins with the option's name as the operator writes it; none holds a
+// value that may be secret.
+type reader struct {
+	env      Environment
+	problems []string
+	warnings []string
+}
+
+func (r *reader) problem(option, text string) {
+	r.problems = append(r.problems, option+": "+text)
+}
+
+func (r *reader) warn(option, text string) {
+	r.warnings = append(r.warnings, option+": "+text)
+}
+
+// err returns all problems as one error.
+func (r *reader) err() error {
+	n := len(r.problems)
+	switch {
+	case n == 0:
+		return nil
+	case n == 1:
+		return errors.New("config: " + r.problems[0])
+	case n > maxProblems:
+		more := fmt.Sprintf("; and %d more", n-maxProblems)
+		return fmt.Errorf("config: %d problems: %s", n, strings.Join(r.problems[:maxProblems], "; ")+more)
+	}
+	return fmt.Errorf("config: %d problems: %s", n, strings.Join(r.problems, "; "))
+}
+
+// expand replaces the variables of raw.
+func (r *reader) expand(option, raw string) string {
+	s, unset := r.env.expand(raw)
+	for _, name := range unset {
+		r.problem(option, "the environment variable "+brief(name)+" is not set")
+	}
+	return s
+}
+
+// text reads a value of one line; spaces around it do not count.
+func (r *reader) text(option, raw string) string {
+	return r.line(option, r.expand(option, raw))
+}
+
+func (r *reader) line(option, s string) string {
+	s = strings.TrimSpace(s)
+	switch {
+	case len(s) > maxText:
+		r.problem(option, fmt.Sprintf("is longer than %d bytes", maxText))
+		return ""
+	case strings.ContainsAny(s, "\r\n\x00"):
+		r.problem(option, "has a line break or a NUL in it")
+		return ""
+	}
+	return s
+}
+
+// textOr reads like text; an empty value is the default.
+func (r *reader) textOr(option, raw, def string) string {
+	if s := r.text(option, raw); s != "" {
+		return s
+	}
+	return def
+}
+
+// secret reads a value that no message may show: the text itself, or file: and
+// an absolute path. A line break at its end does not count. What is written and
+// turns out empty is a problem, for an empty secret often means none is needed.
+func (r *reader) secret(option, raw string) string {
+	if raw == "" {
+		return ""
+	}
+	before := len(r.problems)
+	s := r.content(option, raw, maxSecret)
+	s = strings.TrimSuffix(strings.TrimSuffix(s, "\n"), "\r")
+	if len(r.problems) > before {
+		return ""
+	}
+	switch {
+	case strings.TrimSpace(s) == "":
+		r.problem(option, "is empty; leave it out if none is meant")
+	case strings.HasPrefix(s, "urn:k8s:"):
+		r.problem(option, "is a reference to a Kubernetes secret that Traefik did not resolve; it resolves whole values that begin with urn:k8s:secret: in Middleware resources alone")
+	case len(s) > maxSecret:
+		r.problem(option, fmt.Sprintf("is longer than %d bytes", maxSecret))
+	default:
+		return s
+	}
+	return ""
+}
+
+// content expands raw, and reads the file that it names with file:.
+func (r *reader) content(option, raw string, limit int64) string {
+	s := r.expand(option, raw)
+	if !strings.HasPrefix(s, "file:/") {
+		return s
+	}
+	return r.file(option, strings.TrimPrefix(s, "file:"), limit)
+}
+
+func (r *reader) file(option, path string, limit int64) string {
+	b, err := r.env.read(path, limit)
+	if err != nil {
+		r.problem(option, "the file "+brief(path)+" "+fileProblem(err))
+		return ""
+	}
+	return string(b)
+}
+
+// list reads a list: empty elements do not count, and an element with a variable
+// in it is split at commas once the variable is replaced. It returns nil where
+// nothing is left.
+func (r *reader) list(option string, raw []string) []string {
+	if len(raw) > maxList {
+		r.problem(option, fmt.Sprintf("has more than %d elements", maxList))
+		return nil
+	}
+	var out []string
+	for _, element := range raw {
+		s := r.expand(option, element)
+		parts := []string{s}
+		if s != element {
+			parts = strings.Split(s, ",")
+		}
+		for _, part := range parts {
+			if part = r.line(option, part); part != "" {
+				out = append(out, part)
+			}
+		}
+	}
+	return out
+}
+
+// choice reads one of values, whatever its case. The empty value is def.
+func (r *reader) choice(option, raw, def string, values []string) string {
+	s := r.text(option, raw)
+	if s == "" {
+		return def
+	}
+	for _, value := range values {
+		if strings.EqualFold(s, value) {
+			return value
+		}
+	}
+	text := "is none of " + strings.Join(values, ", ")
+	if near := nearest(s, values); near != "" {
+		text += "; did you mean " + near + "?"
+	}
+	r.problem(option, text)
+	return def
+}
+
+// number checks that n lies between least and most.
+func (r *reader) number(option string, n, least, most int) int {
+	if n < least || n > most {
+		r.problem(option, fmt.Sprintf("must be a number from %d to %d", least, most))
+		return least
+	}
+	return n
+}
+
+// seconds checks a number of seconds.
+func (r *reader) seconds(option string, n, least, most int) time.Duration {
+	return time.Duration(r.number(option, n, least, most)) * time.Second
+}
+
+// duration reads a bare number of seconds, or a number with a unit, that is not
+// negative and at most most.
+func (r *reader) duration(option, raw string, most time.Duration) time.Duration {
+	s := r.text(option, raw)
+	if s == "" {
+		return 0
+	}
+	if _, err := strconv.ParseFloat(s, 64); err == nil {
+		s += "s"
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 || d > most {
+		r.problem(option, "must be a duration up to "+most.String()+": a number of seconds, or a number with a unit such as 5s or 250ms")
+		return 0
+	}
+	return d
+}
+
+// texts reads a map of names to single values, sorted by name.
+func (r *reader) texts(option string, raw map[string]any) []HeaderTemplate {
+	names := make([]string, 0, len(raw))
+	for name := range raw {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	if len(names) > maxList {
+		r.problem(option, fmt.Sprintf("has more than %d elements", maxList))
+		return nil
+	}
+	var out []HeaderTemplate
+	for _, name := range names {
+		path := option + "." + brief(name)
+		s, ok := scalar(raw[name])
+		if !ok {
+			r.problem(path, "must be a text, a number or a boolean")
+			continue
+		}
+		out = append(out, HeaderTemplate{Name: name, Value: r.text(path, s)})
+	}
+	return out
+}
+
+// scalar returns the text of a value that the operator wrote as a text, a number
+// or a boolean.
+func scalar(v any) (string, bool) {
+	switch x := v.(type) {
+	case string:
+		return x, true
+	case bool:
+		return strconv.FormatBool(x), true
+	case int:
+		return strconv.Itoa(x), true
+	case int64:
+		return strconv.FormatInt(x, 10), true
+	case uint64:
+		return strconv.FormatUint(x, 10), true
+	case float64:
+		return strconv.FormatFloat(x, 'f', -1, 64), true
+	}
+	return "", false
+}
+
+// brief is s as a message may show it: short and on one line.
+func brief(s string) string {
+	const most = 100
+	if len(s) > most {
+		s = s[:most] + "..."
+	}
+	quoted := strconv.Quote(s)
+	if quoted == `"`+s+`"` {
+		return s
+	}
+	return quoted
+}
+
+// boolean reads a boolean that was written as a text.
+func (r *reader) boolean(option, raw string) bool {
+	s := strings.ToLower(r.text(option, raw))
+	switch {
+	case contains(truths(), s):
+		return true
+	case s != "" && !contains(falsehoods(), s):
+		r.problem(option, "must be true or false")
+	}
+	return false
+}
+
+func truths() []string     { return []string{"true", "1", "yes", "on"} }
+func falsehoods() []string { return []string{"false", "0", "no", "off"} }
+
+// integer reads a whole number that was written as a text.
+func (r *reader) integer(option, raw string, least, most int) int {
+	n, err := strconv.Atoi(r.text(option, raw))
+	if err != nil {
+		n = least - 1
+	}
+	return r.number(option, n, least, most)
+}

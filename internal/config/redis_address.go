@@ -1,0 +1,132 @@
+package config
+
+import (
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// A redisURL is what a redis://, rediss:// or unix:// address says.
+type redisURL struct {
+	network  string
+	address  string
+	username string
+	password string
+	db       string
+	tls      bool
+}
+
+// spread gives the options that a URL stands for their values: user name,
+// password, database and TLS. What is wrong with the URL is said later.
+func (r *reader) spread(o *RedisOptions) {
+	address := r.quietly(o.Address)
+	if !strings.Contains(address, "://") {
+		return
+	}
+	u, fault := parseRedisURL(address)
+	if fault != "" {
+		return
+	}
+	const option = "redis.address"
+	r.merge(option, literal(u.username), "redis.username", &o.Username)
+	r.merge(option, literal(u.password), "redis.password", &o.Password)
+	r.merge(option, u.db, "redis.db", &o.DB)
+	if u.tls {
+		r.merge(option, "true", "redis.tls.enabled", &o.TLS.Enabled)
+	}
+}
+
+// redisAddress reads where the server is and who we are to it.
+func (r *reader) redisAddress(o RedisOptions, x *Redis) {
+	const option = "redis.address"
+	x.Network = "tcp"
+	x.Username = r.text("redis.username", o.Username)
+	x.Password = r.secret("redis.password", o.Password)
+	x.DB = r.integer("redis.db", o.DB, 0, 1<<20)
+	raw := r.text(option, o.Address)
+	if raw == "" {
+		if x.Enabled {
+			r.problem(option, "is required by redis.enabled")
+		}
+		return
+	}
+	if strings.Contains(raw, "://") {
+		u, fault := parseRedisURL(raw)
+		if fault != "" {
+			r.problem(option, fault)
+			return
+		}
+		x.Network, x.Addresses = u.network, []string{u.address}
+		return
+	}
+	for _, part := range strings.Split(raw, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		address, fault := hostPort(part)
+		if fault != "" {
+			r.problem(option, fault)
+			return
+		}
+		if !contains(x.Addresses, address) {
+			x.Addresses = append(x.Addresses, address)
+		}
+	}
+	if len(x.Addresses) > 100 {
+		r.problem(option, "names more than 100 servers")
+	}
+}
+
+// parseRedisURL parses the forms redis://user:password@host:port/db, rediss://
+// and unix:///path. What it says about a fault does not repeat the URL.
+func parseRedisURL(raw string) (redisURL, string) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return redisURL{}, "is not a URL; a password in it must be percent-encoded"
+	}
+	out := redisURL{network: "tcp", tls: u.Scheme == "rediss"}
+	if u.User != nil {
+		out.username = u.User.Username()
+		out.password, _ = u.User.Password()
+	}
+	switch {
+	case u.RawQuery != "" || u.Fragment != "":
+		return out, "must not have a query or a fragment"
+	case u.Scheme == "unix":
+		out.network, out.address = "unix", u.Path
+		if u.Host != "" || !strings.HasPrefix(u.Path, "/") || len(u.Path) > 100 {
+			return out, "must be unix:// and an absolute path of at most 100 bytes"
+		}
+		return out, ""
+	case u.Scheme != "redis" && u.Scheme != "rediss":
+		return out, "must be host:port, or begin with redis://, rediss:// or unix://"
+	}
+	out.db = strings.Trim(u.Path, "/")
+	if out.db != "" && !only(out.db, "0123456789") {
+		return out, "must have nothing but the number of a database after the host"
+	}
+	var fault string
+	out.address, fault = hostPort(u.Host)
+	return out, fault
+}
+
+// hostPort returns address with its port, 6379 where it names none.
+func hostPort(address string) (string, string) {
+	const fault = "must be host:port, or begin with redis://, rediss:// or unix://"
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		host, port = strings.Trim(address, "[]"), "6379"
+		if strings.Contains(host, ":") && net.ParseIP(host) == nil {
+			return "", fault
+		}
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil || n < 1 || n > 65535 {
+		return "", "must have a port from 1 to 65535"
+	}
+	if host == "" || strings.ContainsAny(host, " /@?#[]\"\\") || len(host) > 255 {
+		return "", fault
+	}
+	return net.JoinHostPort(host, port), ""
+}

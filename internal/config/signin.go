@@ -1,0 +1,186 @@
+package config
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// signIn reads how a browser goes to the provider and comes back.
+func (r *reader) signIn(c *Config) SignIn {
+	s := SignIn{
+		PKCE:         c.EnablePKCE,
+		DetectReplay: !c.DisableReplayDetection,
+		Scopes:       r.scopes(c),
+	}
+	s.CallbackPath, s.CallbackURL = r.callback(c)
+	s.Params, s.MaxAge = r.params(c.AuthorizationParams)
+	s.ReplayFallback = r.choice("replayProtection", c.ReplayProtection, "allow", []string{"allow", "deny"})
+	if c.DisableReplayDetection {
+		r.warn("disableReplayDetection", "a sign-in response that was used may be used again")
+	}
+	return s
+}
+
+// callback reads callbackURL, a path or an absolute URL, and returns the path
+// and, where it is fixed, the URL.
+func (r *reader) callback(c *Config) (string, string) {
+	const option = "callbackURL"
+	s := r.text(option, c.CallbackURL)
+	if s == "" {
+		r.problem(option, "is required: a path such as /oauth2/callback, or an absolute URL")
+		return "", ""
+	}
+	if strings.HasPrefix(s, "/") {
+		return r.ownPath(option, s), ""
+	}
+	u, fault := parseURL(s)
+	switch {
+	case fault != "":
+	case u.RawQuery != "" || strings.Contains(s, "?"):
+		fault = "must not have a query"
+	case u.Path == "" || u.Path == "/":
+		fault = "must have a path, such as /oauth2/callback"
+	case u.EscapedPath() != u.Path:
+		fault = pathFault("%")
+	default:
+		fault = pathFault(u.Path)
+	}
+	if fault != "" {
+		r.problem(option, fault)
+		return "", ""
+	}
+	return u.Path, s
+}
+
+// scopeChars are those of RFC 6749, section 3.3.
+const scopeChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'()*+,-./:;<=>?@[]^_`{|}~"
+
+// scopes appends the operator's scopes to ours, or takes them alone, with openid
+// in any case: without it there is no ID token.
+func (r *reader) scopes(c *Config) []string {
+	const option = "scopes"
+	out := []string{"openid", "profile", "email"}
+	if c.OverrideScopes {
+		out = []string{"openid"}
+	}
+	for _, element := range r.list(option, c.Scopes) {
+		for _, scope := range strings.Fields(element) {
+			if !only(scope, scopeChars) {
+				r.problem(option, "has an element with a character that no scope may have")
+				continue
+			}
+			if !contains(out, scope) {
+				out = append(out, scope)
+			}
+		}
+	}
+	if len(out) > 100 {
+		r.problem(option, "has more than 100 elements")
+	}
+	return out
+}
+
+func contains(list []string, s string) bool {
+	for _, element := range list {
+		if element == s {
+			return true
+		}
+	}
+	return false
+}
+
+// params reads authorizationParams. What we set ourselves cannot be replaced.
+func (r *reader) params(raw map[string]any) (map[string]string, time.Duration) {
+	const option = "authorizationParams"
+	ours := []string{"client_id", "client_secret", "redirect_uri", "response_type", "response_mode", "scope", "state",
+		"nonce", "code_challenge", "code_challenge_method", "request", "request_uri", "id_token_hint"}
+	var out map[string]string
+	var maxAge time.Duration
+	for _, p := range r.texts(option, raw) {
+		path := option + "." + brief(p.Name)
+		switch {
+		case contains(ours, strings.ToLower(p.Name)):
+			r.problem(path, "is set by the middleware and cannot be replaced")
+			continue
+		case !only(p.Name, tokenChars):
+			r.problem(path, "is no name of a parameter")
+			continue
+		case p.Value == "":
+			continue
+		case p.Name == "max_age":
+			maxAge = r.maxAge(path, p.Value)
+		}
+		if out == nil {
+			out = map[string]string{}
+		}
+		out[p.Name] = p.Value
+	}
+	if len(out) > 50 {
+		r.problem(option, fmt.Sprintf("has more than %d elements", 50))
+	}
+	return out, maxAge
+}
+
+// maxAge reads the max_age of OpenID Connect Core, section 3.1.2.1.
+func (r *reader) maxAge(option, s string) time.Duration {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 || n > maxSeconds {
+		r.problem(option, "must be a number of seconds, at least 1; to ask for a sign-in every time, write prompt: login")
+		return 0
+	}
+	return time.Duration(n) * time.Second
+}
+
+// logout reads where and how sessions end. The path is next to the callback's
+// unless the operator chooses another.
+func (r *reader) logout(c *Config, callback string) Logout {
+	l := Logout{
+		Path:          r.ownPath("logoutURL", c.LogoutURL),
+		PostLogoutURI: r.postLogout(c),
+	}
+	if c.LogoutURL == "" && callback != "" {
+		l.Path = callback + "/logout"
+	}
+	l.BackchannelPath = r.channel("backchannelLogoutURL", c.BackchannelLogoutURL, "enableBackchannelLogout", c.EnableBackchannelLogout)
+	l.FrontchannelPath = r.channel("frontchannelLogoutURL", c.FrontchannelLogoutURL, "enableFrontchannelLogout", c.EnableFrontchannelLogout)
+	return l
+}
+
+// channel reads the path of a channel for logouts, which it must have when it is
+// on, and returns nothing when it is off.
+func (r *reader) channel(option, raw, toggle string, on bool) string {
+	path := r.ownPath(option, raw)
+	if on && raw == "" {
+		r.problem(option, "is required by "+toggle)
+	}
+	if !on {
+		return ""
+	}
+	return path
+}
+
+// postLogout reads postLogoutRedirectURI, a path of the site or a URL.
+func (r *reader) postLogout(c *Config) string {
+	const option = "postLogoutRedirectURI"
+	s := r.textOr(option, c.PostLogoutRedirectURI, "/")
+	fault := ""
+	if strings.HasPrefix(s, "/") {
+		if strings.HasPrefix(s, "//") || strings.ContainsAny(s, "\\\t#") {
+			fault = "must be a path of this site, or an absolute URL"
+		} else if len(s) > maxURL {
+			fault = "is longer than 2048 bytes"
+		}
+	} else {
+		u, bad := parseURL(s)
+		fault = bad
+		if fault == "" && u.Scheme != "https" && c.ForceHTTPS {
+			fault = "must be https, or forceHTTPS must be false"
+		}
+	}
+	if fault != "" {
+		r.problem(option, fault)
+	}
+	return s
+}

@@ -1,0 +1,112 @@
+package config
+
+import (
+	"net"
+	"net/url"
+	"path"
+	"strings"
+)
+
+const maxURL = 2048
+
+// parseURL parses an absolute http or https URL that has a host and neither user
+// information nor a fragment. It returns what is wrong otherwise, in words that
+// do not repeat the URL, which may hold a password.
+func parseURL(raw string) (*url.URL, string) {
+	if len(raw) > maxURL {
+		return nil, "is longer than 2048 bytes"
+	}
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		return nil, "is not a URL"
+	case u.Scheme != "https" && u.Scheme != "http", u.Opaque != "", u.Hostname() == "":
+		return nil, "must be an absolute URL such as https://id.example.com"
+	case u.User != nil:
+		return nil, "must not hold a user name or a password"
+	case u.Fragment != "" || strings.Contains(raw, "#"):
+		return nil, "must not have a fragment"
+	}
+	return u, ""
+}
+
+// endpoint reads an optional URL at the provider.
+func (r *reader) endpoint(option, raw string, allowHTTP bool) string {
+	s := r.text(option, raw)
+	if s == "" {
+		return ""
+	}
+	u, fault := parseURL(s)
+	if fault == "" && u.Scheme != "https" && !allowHTTP {
+		fault = "must be https"
+	}
+	if fault != "" {
+		r.problem(option, fault)
+		return ""
+	}
+	return s
+}
+
+// pathFault says why p is not a path that can be compared byte by byte: what a
+// client can write in several ways never is.
+func pathFault(p string) string {
+	switch {
+	case !strings.HasPrefix(p, "/"):
+		return "must begin with /"
+	case len(p) > maxURL:
+		return "is longer than 2048 bytes"
+	case !only(p, pathChars):
+		return "must be a plain path: no query, fragment, wildcard, escape or ; in it"
+	case path.Clean(p) != p:
+		return "must be a canonical path: no //, no dots as a segment, no / at its end"
+	}
+	return ""
+}
+
+// pathChars are those of RFC 3986, section 3.3, without the percent sign, the
+// semicolon and the asterisk.
+const pathChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()+,=:@/"
+
+// ownPath reads a path that we serve ourselves.
+func (r *reader) ownPath(option, raw string) string {
+	s := r.text(option, raw)
+	if s == "" {
+		return ""
+	}
+	fault := pathFault(s)
+	if s == "/" {
+		fault = "must not be the root"
+	}
+	if fault != "" {
+		r.problem(option, fault)
+		return ""
+	}
+	return s
+}
+
+func hasScheme(raw, scheme string) bool {
+	return strings.HasPrefix(strings.ToLower(raw), scheme+"://")
+}
+
+// hostOf returns the host name of a URL that has been checked.
+func hostOf(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	return strings.ToLower(u.Hostname())
+}
+
+func inDomain(host, domain string) bool {
+	return host == domain || strings.HasSuffix(host, "."+domain)
+}
+
+// isLoopback reports whether a host name can mean this machine alone.
+func isLoopback(host string) bool {
+	host = strings.ToLower(host)
+	if inDomain(host, "localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
