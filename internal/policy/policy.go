@@ -1,0 +1,160 @@
+// Package policy decides who may pass and what needs no sign-in. Its functions
+// are pure: they look at claims, paths and URLs, ask nobody and keep nothing.
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidc"
+)
+
+// Rules say who may pass: somebody of Users or of Domains, who also has one of
+// RolesAndGroups. A list that is empty asks for nothing; with all three empty
+// everybody who signed in may pass. Make them with [NewRules]; they are safe for
+// concurrent use and must not be changed then.
+//
+// Texts are compared without regard to the case of ASCII letters. Other letters
+// are compared exactly, because folding them makes different people equal.
+type Rules struct {
+	Users          []string // values of UserClaim
+	Domains        []string // of e-mail addresses, without subdomains
+	RolesAndGroups []string
+
+	// Claims are found by their name or by a path (oidc.Claims.Lookup).
+	UserClaim  string // empty: email
+	GroupClaim string // empty: groups
+	RoleClaim  string // empty: roles
+
+	// EmailVerified is ignore, deny or require; empty means deny. With deny, an
+	// e-mail address whose email_verified is there and not true counts for
+	// nothing; with require, so does one whose email_verified is absent.
+	EmailVerified string
+
+	users, domains, named map[string]bool
+}
+
+// Decision is what the rules say about a person. Reason is a constant text for
+// the log; it holds nothing of the claims.
+type Decision struct {
+	Allowed bool
+	Reason  string
+}
+
+// NewRules returns the rules of o with defaults filled in. It refuses a list that
+// is there and has nothing in it, which would let everybody pass where the
+// operator meant a few, and values that can never match.
+func NewRules(o Rules) (*Rules, error) {
+	r := &o
+	r.UserClaim = either(o.UserClaim, "email")
+	r.GroupClaim = either(o.GroupClaim, "groups")
+	r.RoleClaim = either(o.RoleClaim, "roles")
+	r.EmailVerified = either(o.EmailVerified, "deny")
+	switch r.EmailVerified {
+	case "ignore", "deny", "require":
+	default:
+		return nil, errors.New("policy: emailVerified must be ignore, deny or require")
+	}
+	var err error
+	if r.users, err = setOf("users", o.Users); err != nil {
+		return nil, err
+	}
+	if r.domains, err = setOf("domains", o.Domains); err != nil {
+		return nil, err
+	}
+	for d := range r.domains {
+		if strings.ContainsAny(d, "@*/ ") {
+			return nil, fmt.Errorf("policy: %q is not a domain", d)
+		}
+	}
+	r.named, err = setOf("roles and groups", o.RolesAndGroups)
+	return r, err
+}
+
+// Allow reports whether a person with these claims may pass. A claim that is
+// missing or has another type than it should fails the rule that needs it.
+func (r *Rules) Allow(c oidc.Claims) Decision {
+	if len(r.users)+len(r.domains) > 0 && !r.knows(c) {
+		if !r.verified(c) {
+			return Decision{Reason: "neither the user nor the domain is allowed, and the e-mail address is not verified"}
+		}
+		return Decision{Reason: "neither the user nor the domain is allowed"}
+	}
+	if len(r.named) > 0 && !r.holdsOne(c) {
+		return Decision{Reason: "none of the user's roles and groups is allowed"}
+	}
+	return Decision{Allowed: true, Reason: "allowed"}
+}
+
+// User is what the person is called here, or empty: also when it is an e-mail
+// address that EmailVerified does not let count, because the backend would take
+// it for proven.
+func (r *Rules) User(c oidc.Claims) string {
+	if r.UserClaim == "email" && !r.verified(c) {
+		return ""
+	}
+	return c.Text(r.UserClaim)
+}
+
+// Groups are the values of the group claim.
+func (r *Rules) Groups(c oidc.Claims) []string {
+	return c.List(r.GroupClaim)
+}
+
+// Roles are the values of the role claim.
+func (r *Rules) Roles(c oidc.Claims) []string {
+	return c.List(r.RoleClaim)
+}
+
+// knows reports whether Users or Domains name the person.
+func (r *Rules) knows(c oidc.Claims) bool {
+	user := r.User(c)
+	if user != "" && r.users[lower(user)] {
+		return true
+	}
+	if len(r.domains) == 0 {
+		return false
+	}
+	domain := domainOf(user)
+	if domain == "" && r.verified(c) {
+		email, _ := c["email"].(string)
+		domain = domainOf(email)
+	}
+	return domain != "" && r.domains[domain]
+}
+
+// holdsOne reports whether RolesAndGroups names a role or a group of the person.
+func (r *Rules) holdsOne(c oidc.Claims) bool {
+	for _, g := range r.Groups(c) {
+		if r.named[lower(g)] {
+			return true
+		}
+	}
+	for _, role := range r.Roles(c) {
+		if r.named[lower(role)] {
+			return true
+		}
+	}
+	return false
+}
+
+func setOf(what string, values []string) (map[string]bool, error) {
+	set := map[string]bool{}
+	for _, v := range values {
+		if v = strings.TrimSpace(v); v != "" {
+			set[lower(v)] = true
+		}
+	}
+	if len(values) > 0 && len(set) == 0 {
+		return nil, fmt.Errorf("policy: the list of %s has nothing in it", what)
+	}
+	return set, nil
+}
+
+func either(v, otherwise string) string {
+	if v == "" {
+		return otherwise
+	}
+	return v
+}
