@@ -1,0 +1,44 @@
+# What a developer does here. "make" alone lists it.
+
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
+
+.PHONY: help demo check test bench bench-reload fuzz traefik clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: build/demo ## see the plugin at work: Traefik, a provider, two protected sites
+	@TRAEFIK=$$(scripts/traefik.sh) && export TRAEFIK && exec build/demo
+
+.PHONY: build/demo
+build/demo:
+	@go build -buildvcs=false -o $@ ./examples/demo
+
+check: ## the inner loop, under a minute: format, vet, quick tests, an interpreted smoke test
+	@bad=$$(find . -name node_modules -prune -o -name '*.go' -print | xargs gofmt -l) && \
+		{ [ -z "$$bad" ] || { echo "gofmt -w would change:"; echo "$$bad"; exit 1; }; }
+	@go vet ./...
+	@go test -short ./... | { grep -v 'no test files' || true; }
+	@cd test/interpreted && go test -short ./... | { grep -v 'no test files' || true; }
+
+test: ## everything, and what it needs is set up; LEVELS="native e2e" for some of it
+	@scripts/test.sh $(LEVELS)
+
+bench: ## requests per second and start-up beside no plugin and a no-op plugin
+	@scripts/setup.sh wrk
+	@TRAEFIK=$$(scripts/traefik.sh) && export TRAEFIK && cd test/bench && go run . requests startup
+
+bench-reload: ## forty reloads under traffic: failed requests, goroutines, memory
+	@scripts/setup.sh wrk
+	@TRAEFIK=$$(scripts/traefik.sh) && export TRAEFIK && cd test/bench && go run . reload
+
+fuzz: ## every fuzz target for FUZZTIME (20s)
+	@scripts/fuzz.sh
+
+traefik: ## print the path of the Traefik that is used, after building it if need be
+	@scripts/traefik.sh
+
+clean: ## remove what was built here; the built Traefik stays in the user's cache
+	@rm -rf build
+	@find test -name node_modules -prune -exec rm -rf {} +
