@@ -1,0 +1,122 @@
+package oidc
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+)
+
+var errAssertionKey = errors.New("oidc: client assertion: the key is none, or not one for its algorithm")
+
+// An AssertionKey signs client assertions (private_key_jwt). It is safe for
+// concurrent use.
+type AssertionKey struct {
+	id  string
+	alg algorithm
+	rsa *rsa.PrivateKey
+	ec  *ecdsa.PrivateKey
+	ed  ed25519.PrivateKey
+}
+
+// ParseAssertionKey reads a private key in PEM: PKCS #8, PKCS #1 or SEC 1. An
+// empty id sends no kid; an empty alg is RS256, ES256, ES384, ES512 or EdDSA, as
+// the key is.
+func ParseAssertionKey(text, id, alg string) (*AssertionKey, error) {
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		return nil, errAssertionKey
+	}
+	k := &AssertionKey{id: id}
+	fits := k.read(block.Bytes)
+	if alg == "" && len(fits) > 0 {
+		alg = fits[0]
+	}
+	if !contains(fits, alg) {
+		return nil, errAssertionKey
+	}
+	k.alg, _ = findAlgorithm(alg)
+	return k, nil
+}
+
+// read takes the key and tells which algorithms it fits, the usual one first.
+func (k *AssertionKey) read(der []byte) []string {
+	parsed, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		parsed, err = x509.ParsePKCS1PrivateKey(der)
+	}
+	if err != nil {
+		parsed, err = x509.ParseECPrivateKey(der)
+	}
+	if err != nil {
+		return nil
+	}
+	switch key := parsed.(type) {
+	case *rsa.PrivateKey:
+		k.rsa = key
+		if key.N.BitLen() >= minRSABits {
+			return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
+		}
+	case *ecdsa.PrivateKey:
+		k.ec = key
+		switch key.Curve.Params().Name {
+		case "P-256":
+			return []string{"ES256"}
+		case "P-384":
+			return []string{"ES384"}
+		case "P-521":
+			return []string{"ES512"}
+		}
+	case ed25519.PrivateKey:
+		k.ed = key
+		return []string{"EdDSA"}
+	}
+	return nil
+}
+
+// sign makes a compact JWS of a payload.
+func (k *AssertionKey) sign(payload []byte) (string, error) {
+	if k == nil {
+		return "", errAssertionKey
+	}
+	fields := map[string]any{"alg": k.alg.name, "typ": "JWT"}
+	if k.id != "" {
+		fields["kid"] = k.id
+	}
+	header, err := json.Marshal(fields)
+	if err != nil {
+		return "", fmt.Errorf("oidc: client assertion: %w", err)
+	}
+	signed := encodeBase64(header) + "." + encodeBase64(payload)
+	sig, err := k.signature(signed)
+	if err != nil {
+		return "", fmt.Errorf("oidc: client assertion: signing failed: %w", err)
+	}
+	return signed + "." + encodeBase64(sig), nil
+}
+
+func (k *AssertionKey) signature(signed string) ([]byte, error) {
+	switch k.alg.family {
+	case "RS":
+		return rsa.SignPKCS1v15(rand.Reader, k.rsa, k.alg.hash, k.alg.digest(signed))
+	case "PS":
+		o := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
+		return rsa.SignPSS(rand.Reader, k.rsa, k.alg.hash, k.alg.digest(signed), o)
+	case "Ed":
+		return k.ed.Sign(rand.Reader, []byte(signed), crypto.Hash(0))
+	}
+	r, s, err := ecdsa.Sign(rand.Reader, k.ec, k.alg.digest(signed))
+	if err != nil {
+		return nil, err
+	}
+	sig := make([]byte, 2*k.alg.size)
+	r.FillBytes(sig[:k.alg.size])
+	s.FillBytes(sig[k.alg.size:])
+	return sig, nil
+}

@@ -1,0 +1,217 @@
+package oidc
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// An endpoint makes the calls to one endpoint of the provider: bounded in time,
+// size and number, without following redirects, behind a breaker of its own.
+type endpoint struct {
+	name    string
+	client  *http.Client
+	timeout time.Duration
+	breaker *breaker
+}
+
+func newEndpoint(name string, client *http.Client, o Options) *endpoint {
+	return &endpoint{name: name, client: client, timeout: o.Timeout, breaker: &breaker{now: o.Now}}
+}
+
+// newCallClient takes over the transport alone: no cookies, and no redirect is
+// followed, since a call may carry a secret.
+func newCallClient(c *http.Client) *http.Client {
+	calls := &http.Client{CheckRedirect: refuseRedirect}
+	if c == nil {
+		calls.Transport = NewTransport(TransportOptions{})
+		return calls
+	}
+	calls.Transport = c.Transport
+	return calls
+}
+
+func refuseRedirect(_ *http.Request, _ []*http.Request) error {
+	return http.ErrUseLastResponse
+}
+
+// A call is a request that can be sent once. A body is a form.
+type call struct {
+	method string
+	url    string
+	accept string
+	auth   string // the Authorization header
+	body   string
+}
+
+// An answer has no body where the status is 500 or more.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// do sends a call. ErrUnavailable: it was not sent. ErrLost: it was sent and not
+// fully answered. A status of any kind is an answer.
+func (e *endpoint) do(ctx context.Context, c call) (*answer, error) {
+	if !e.breaker.admit() {
+		return nil, e.fail("is not answering and is left alone for a while", ErrUnavailable)
+	}
+	timed, cancel := context.WithTimeout(ctx, e.timeout)
+	defer cancel()
+	sent := &sendTrace{}
+	a, err := e.exchange(sent.follow(timed), c)
+	switch {
+	case err != nil && ctx.Err() == nil && isTimeout(err):
+		e.breaker.done(callFailed)
+	case err != nil:
+		e.breaker.done(callUndecided)
+	case a.status >= 500:
+		e.breaker.done(callFailed)
+	default:
+		e.breaker.done(callAnswered)
+	}
+	if err == nil {
+		return a, nil
+	}
+	if sent.connected.Load() && !isDialError(err) {
+		return nil, e.fail(reason(err), ErrLost)
+	}
+	return nil, e.fail(reason(err), ErrUnavailable)
+}
+
+// get is do for a request that does no harm when it is sent again: an answer
+// that was lost is ErrUnavailable.
+func (e *endpoint) get(ctx context.Context, c call) (*answer, error) {
+	c.method = http.MethodGet
+	a, err := e.do(ctx, c)
+	if errors.Is(err, ErrLost) {
+		return nil, e.fail("gave no full answer", ErrUnavailable)
+	}
+	return a, err
+}
+
+// document fetches what the provider publishes. Every error is ErrUnavailable.
+func (e *endpoint) document(c call) (*answer, error) {
+	a, err := e.get(context.Background(), c)
+	if err != nil {
+		return nil, err
+	}
+	if a.status != http.StatusOK {
+		return nil, e.fail(fmt.Sprintf("answered with status %d", a.status), ErrUnavailable)
+	}
+	return a, nil
+}
+
+// refused turns a status that is not the wanted one into an error.
+func (e *endpoint) refused(a *answer) error {
+	why := fmt.Sprintf("answered with status %d", a.status)
+	if a.status >= 500 || a.status == http.StatusTooManyRequests || a.status == http.StatusRequestTimeout {
+		return e.fail(why, ErrUnavailable)
+	}
+	return e.fail(why, ErrRejected)
+}
+
+// fail makes an error of constant words.
+func (e *endpoint) fail(what string, sentinel error) error {
+	return fmt.Errorf("oidc: %s %s: %w", e.name, what, sentinel)
+}
+
+func (e *endpoint) retryAt() time.Time {
+	return e.breaker.retryAt()
+}
+
+func (e *endpoint) exchange(ctx context.Context, c call) (*answer, error) {
+	req, err := http.NewRequestWithContext(ctx, c.method, c.url, strings.NewReader(c.body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", c.accept)
+	if c.body != "" {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if c.auth != "" {
+		req.Header.Set("Authorization", c.auth)
+	}
+	resp, err := e.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer closeBody(resp)
+	a := &answer{status: resp.StatusCode, header: resp.Header}
+	if a.status >= 500 {
+		return a, nil
+	}
+	a.body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(a.body) > maxBody {
+		return nil, errTooLarge
+	}
+	return a, nil
+}
+
+func closeBody(resp *http.Response) {
+	_ = resp.Body.Close()
+}
+
+// A sendTrace learns whether a connection was there to send on. From then on a
+// call counts as sent.
+type sendTrace struct {
+	connected atomic.Bool
+}
+
+func (s *sendTrace) follow(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: s.gotConn})
+}
+
+func (s *sendTrace) gotConn(_ httptrace.GotConnInfo) {
+	s.connected.Store(true)
+}
+
+var errTooLarge = errors.New("body too large")
+
+func isTimeout(err error) bool {
+	var n net.Error
+	return errors.Is(err, context.DeadlineExceeded) || (errors.As(err, &n) && n.Timeout())
+}
+
+func isDialError(err error) bool {
+	var op *net.OpError
+	var dns *net.DNSError
+	return errors.Is(err, errAddress) || errors.As(err, &dns) || (errors.As(err, &op) && op.Op == "dial")
+}
+
+// reason says in constant words why there was no answer.
+func reason(err error) string {
+	var dns *net.DNSError
+	var cert *tls.CertificateVerificationError
+	var authority x509.UnknownAuthorityError
+	switch {
+	case errors.Is(err, errAddress):
+		return "is at an address that is not allowed"
+	case errors.Is(err, errTooLarge):
+		return "sent too much"
+	case errors.Is(err, context.Canceled):
+		return "was not waited for"
+	case isTimeout(err):
+		return "timed out"
+	case errors.As(err, &dns):
+		return "has a host name that is not found"
+	case errors.As(err, &cert) || errors.As(err, &authority):
+		return "has a certificate that is not trusted"
+	case isDialError(err):
+		return "refused the connection"
+	}
+	return "broke the connection"
+}

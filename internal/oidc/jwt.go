@@ -1,0 +1,80 @@
+package oidc
+
+import (
+	"errors"
+	"strings"
+)
+
+const (
+	maxToken  = 256 << 10
+	maxHeader = 8 << 10
+)
+
+var (
+	errNotJWT    = errors.New("not a signed JWT")
+	errEncrypted = errors.New("encrypted tokens are not supported")
+	errHeader    = errors.New("unacceptable header")
+)
+
+// A jwt is a parsed token. Nothing about it has been verified.
+type jwt struct {
+	alg       string // as written
+	kid       string
+	hasKid    bool
+	typ       string // in lower case, without "application/"
+	claims    Claims
+	signed    string
+	signature []byte
+}
+
+// parseJWT reads the compact serialisation of a JWS (RFC 7515, section 7.1)
+// whose header and payload are JSON objects. Extensions are refused, since none
+// is known here; keys in the header are ignored.
+func parseJWT(raw string) (*jwt, error) {
+	if len(raw) > maxToken {
+		return nil, errNotJWT
+	}
+	switch strings.Count(raw, ".") {
+	case 2:
+	case 4:
+		return nil, errEncrypted
+	default:
+		return nil, errNotJWT
+	}
+	parts := strings.Split(raw, ".")
+	header, err1 := decodePart(parts[0], maxHeader)
+	claims, err2 := decodePart(parts[1], maxToken)
+	signature, err3 := decodeBase64(parts[2])
+	if err1 != nil || err2 != nil || err3 != nil || len(signature) == 0 {
+		return nil, errNotJWT
+	}
+	t := &jwt{claims: claims, signature: signature, signed: raw[:len(raw)-len(parts[2])-1]}
+	if !t.readHeader(header) {
+		return nil, errHeader
+	}
+	return t, nil
+}
+
+func decodePart(part string, limit int) (Claims, error) {
+	if len(part) > limit {
+		return nil, errMalformed
+	}
+	b, err := decodeBase64(part)
+	if err != nil {
+		return nil, err
+	}
+	return decodeObject(b, limit)
+}
+
+// readHeader is RFC 7515, section 4.1, as far as it is understood here. b64
+// (RFC 7797), zip and enc would change what was signed.
+func (t *jwt) readHeader(h Claims) bool {
+	var okAlg, okTyp, okKid bool
+	t.alg, okAlg = h.text("alg")
+	t.typ, okTyp = optionalText(h, "typ")
+	t.kid, okKid = optionalText(h, "kid")
+	t.hasKid = h.has("kid")
+	t.typ = strings.TrimPrefix(strings.ToLower(t.typ), "application/")
+	return okAlg && okTyp && okKid && len(t.kid) <= maxKeyID &&
+		!h.has("crit") && !h.has("b64") && !h.has("zip") && !h.has("enc")
+}

@@ -1,0 +1,140 @@
+package oidc
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// Metadata is what a provider says about itself (OpenID Connect Discovery 1.0,
+// section 3). It does not change once it is returned. Empty: the provider has
+// none, or does not say.
+type Metadata struct {
+	Issuer                string // may contain {tenantid}
+	AuthorizationEndpoint string
+	TokenEndpoint         string
+	JWKSURI               string
+	UserinfoEndpoint      string
+	RevocationEndpoint    string
+	EndSessionEndpoint    string
+
+	ScopesSupported    []string
+	AuthMethods        []string // of the token endpoint
+	SigningAlgs        []string // of ID tokens
+	UserinfoAlgs       []string
+	SendsIssuer        bool // in authorization responses (RFC 9207)
+	tenantsAllowed     []string
+	anyTenant          bool
+	issuerHasTenant    bool
+	alternativeIssuers []string
+}
+
+// parseMetadata reads a discovery document and refuses one of another issuer
+// (OpenID Connect Discovery 1.0, section 4.3). The texts of its errors are
+// constant.
+func parseMetadata(b []byte, o Options) (*Metadata, error) {
+	doc, err := decodeObject(b, maxBody)
+	if err != nil {
+		return nil, errors.New("is malformed")
+	}
+	m := &Metadata{}
+	if err := m.readIssuer(doc, o); err != nil {
+		return nil, err
+	}
+	if err := m.readEndpoints(doc, o.AllowInsecureHTTP); err != nil {
+		return nil, err
+	}
+	m.ScopesSupported, _ = texts(doc["scopes_supported"])
+	m.AuthMethods, _ = texts(doc["token_endpoint_auth_methods_supported"])
+	m.SigningAlgs, _ = texts(doc["id_token_signing_alg_values_supported"])
+	m.UserinfoAlgs, _ = texts(doc["userinfo_signing_alg_values_supported"])
+	m.SendsIssuer, _ = doc["authorization_response_iss_parameter_supported"].(bool)
+	return m, nil
+}
+
+func (m *Metadata) readIssuer(doc Claims, o Options) error {
+	m.Issuer, _ = doc.text("issuer")
+	if m.Issuer != o.Issuer {
+		return m.readTenantIssuer(o)
+	}
+	m.alternativeIssuers = quirkOf(o.Issuer).tokenIssuers
+	return nil
+}
+
+func (m *Metadata) readTenantIssuer(o Options) error {
+	switch {
+	case isTenantTemplate(m.Issuer, o.Issuer):
+	case strings.TrimSuffix(m.Issuer, "/") == strings.TrimSuffix(o.Issuer, "/"):
+		return errors.New("names an issuer that differs by a trailing slash")
+	default:
+		return errors.New("names another issuer")
+	}
+	if len(o.AllowedTenants) == 0 {
+		return errors.New("names an issuer for many tenants, and none is allowed")
+	}
+	m.issuerHasTenant = true
+	m.tenantsAllowed = o.AllowedTenants
+	m.anyTenant = contains(o.AllowedTenants, "*")
+	return nil
+}
+
+func (m *Metadata) readEndpoints(doc Claims, allowHTTP bool) error {
+	for _, e := range []struct {
+		name     string
+		field    *string
+		required bool
+	}{
+		{"authorization_endpoint", &m.AuthorizationEndpoint, true},
+		{"token_endpoint", &m.TokenEndpoint, true},
+		{"jwks_uri", &m.JWKSURI, true},
+		{"userinfo_endpoint", &m.UserinfoEndpoint, false},
+		{"revocation_endpoint", &m.RevocationEndpoint, false},
+		{"end_session_endpoint", &m.EndSessionEndpoint, false},
+	} {
+		raw, ok := optionalText(doc, e.name)
+		if !ok || (raw == "" && e.required) {
+			return fmt.Errorf("has no %s", e.name)
+		}
+		if raw != "" && !isEndpoint(raw, allowHTTP) {
+			return fmt.Errorf("has an unusable %s", e.name)
+		}
+		*e.field = raw
+	}
+	return nil
+}
+
+// isEndpoint takes absolute https URLs that carry no credentials or fragment.
+func isEndpoint(raw string, allowHTTP bool) bool {
+	u, err := url.Parse(raw)
+	if err != nil || u.Hostname() == "" || u.User != nil || u.Fragment != "" || len(raw) > 2048 {
+		return false
+	}
+	return u.Scheme == "https" || (allowHTTP && u.Scheme == "http")
+}
+
+// isIssuer tells whether a token's iss is this provider's (OpenID Connect Core
+// 1.0, section 3.1.3.7, number 2).
+func (m *Metadata) isIssuer(c Claims) bool {
+	iss, ok := c.text("iss")
+	switch {
+	case !ok:
+		return false
+	case !m.issuerHasTenant:
+		return iss == m.Issuer || contains(m.alternativeIssuers, iss)
+	}
+	tenant, _ := c.text("tid")
+	return m.allowsTenant(tenant) && iss == tenantIssuer(m.Issuer, tenant)
+}
+
+func (m *Metadata) allowsTenant(tenant string) bool {
+	if !isTenant(tenant) {
+		return false
+	}
+	for _, one := range m.tenantsAllowed {
+		if strings.EqualFold(one, tenant) {
+			return true
+		}
+	}
+	return m.anyTenant
+}

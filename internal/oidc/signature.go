@@ -1,0 +1,62 @@
+package oidc
+
+import (
+	"context"
+	"errors"
+)
+
+// algorithmOf is the token's algorithm, if it may sign here: one that was named,
+// or that the provider offers and needs no shared secret (OpenID Connect Core
+// 1.0, section 3.1.3.7, number 7; RFC 8725, section 3.1).
+func (p *Provider) algorithmOf(t *jwt, offered []string) (algorithm, bool) {
+	allowed := p.options.SigningAlgs
+	if len(allowed) == 0 {
+		allowed = asymmetric(offered)
+	}
+	if len(allowed) == 0 {
+		allowed = []string{"RS256"}
+	}
+	a, known := findAlgorithm(t.alg)
+	return a, known && contains(allowed, t.alg)
+}
+
+// verifySignature tries the keys that may have signed. Keys that the provider
+// has published since count too: they are fetched anew, throttled, when none
+// has.
+func (p *Provider) verifySignature(ctx context.Context, m *Metadata, t *jwt, a algorithm) error {
+	if a.family == "HS" {
+		if !a.verifiesMAC(p.options.ClientSecret, t.signed, t.signature) {
+			return invalid("the signature does not verify")
+		}
+		return nil
+	}
+	ring, err := p.keys.current(ctx, m.JWKSURI)
+	if err != nil {
+		return err
+	}
+	if t.verifiedBy(ring.keys, a) {
+		return nil
+	}
+	ring, err = p.keys.newer(ctx, ring)
+	if errors.Is(err, ErrUnavailable) {
+		return err
+	}
+	if err != nil || !t.verifiedBy(ring.keys, a) {
+		return invalid("no key of the provider verifies the signature")
+	}
+	return nil
+}
+
+// verifiedBy tries each key that fits: those of the token's kid and those that
+// have none; without a kid, all.
+func (t *jwt) verifiedBy(keys []*key, a algorithm) bool {
+	for _, k := range keys {
+		if t.hasKid && k.id != "" && k.id != t.kid {
+			continue
+		}
+		if k.fits(a) && a.verifies(k, t.signed, t.signature) {
+			return true
+		}
+	}
+	return false
+}
