@@ -34,13 +34,13 @@ type masterKey struct {
 
 // NewKeyring returns the keyring of secrets, in their order. An empty list is an
 // error.
-func NewKeyring(secrets []string) (*Keyring, error) {
+func NewKeyring(secrets [][]byte) (*Keyring, error) {
 	if len(secrets) == 0 {
 		return nil, errors.New("session: no encryption key")
 	}
 	k := &Keyring{}
 	for _, s := range secrets {
-		m, err := newMasterKey([]byte(s))
+		m, err := newMasterKey(s)
 		if err != nil {
 			return nil, err
 		}

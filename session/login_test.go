@@ -204,7 +204,7 @@ func TestReplayGuard(t *testing.T) {
 }
 
 func FuzzSessionCookie(f *testing.F) {
-	k, _ := NewKeyring([]string{keyA})
+	k, _ := NewKeyring([][]byte{[]byte(keyA)})
 	m := k.keys[0]
 	valid := ticket{key: m, id: make([]byte, idBytes), secret: make([]byte, secretBytes)}.value("n", "i")
 	f.Add(valid)
@@ -241,7 +241,7 @@ func FuzzStrip(f *testing.F) {
 
 func FuzzState(f *testing.F) {
 	c := newClock()
-	k, _ := NewKeyring([]string{keyA})
+	k, _ := NewKeyring([][]byte{[]byte(keyA)})
 	l := &Logins{Keys: k, Identity: "i", Cookies: Cookies{Name: "oidc"}, Now: c.now}
 	f.Add(uint16(3), byte(1), "")
 	f.Add(uint16(60), byte(32), "A")

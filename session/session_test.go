@@ -105,7 +105,11 @@ func (f *faulty) Set(ctx context.Context, key string, value []byte, ttl time.Dur
 
 func keyring(t *testing.T, keys ...string) *Keyring {
 	t.Helper()
-	k, err := NewKeyring(keys)
+	var secrets [][]byte
+	for _, text := range keys {
+		secrets = append(secrets, []byte(text))
+	}
+	k, err := NewKeyring(secrets)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,128 @@
+// Package auth is the middleware: the story of a request, one file a step.
+//
+// serve.go is the path of every request, signin.go sends a person to the
+// provider, callback.go takes them back, logout.go lets them go; respond.go says
+// what went wrong, to people in a page and to programs in JSON.
+package auth
+
+import (
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/internal/headers"
+	"github.com/traefikoidc/traefikoidc/internal/oidc"
+	"github.com/traefikoidc/traefikoidc/internal/policy"
+	"github.com/traefikoidc/traefikoidc/session"
+)
+
+// Options of a middleware. Provider, Backend, Keys, Identity, CallbackURL,
+// LogoutPath and Rules are required.
+type Options struct {
+	Provider *oidc.Provider
+	ClientID string
+	Backend  cache.Backend
+	Keys     *session.Keyring
+	Identity string // issuer, relying party and session group
+
+	CallbackURL   string // a path, or an absolute URL whose path is ours
+	LogoutPath    string
+	PostLogoutURL string // a path or URL; empty: the page that says "signed out"
+	ForceHTTPS    bool   // our own URLs are https, whatever the request came by
+
+	Cookies      session.Cookies
+	MaxAge       time.Duration
+	IdleTimeout  time.Duration
+	StripCookies bool // the backend does not see our cookies
+
+	Scopes       []string
+	AuthParams   map[string]string // of the authorization request, beside ours
+	WithoutPKCE  bool
+	MaxAuthAge   time.Duration // oldest authentication accepted; zero: any
+	UserInfo     UserInfo
+	CheckReplays bool
+
+	Rules              *policy.Rules
+	Bypass             *policy.Bypass // nil: nothing is open
+	Cleaner            *headers.Cleaner
+	Templates          *headers.Templates // nil: none
+	Minimal            bool               // X-Forwarded-User alone
+	StripAuthorization bool               // the client's own Authorization header does not pass with a session
+
+	PageTemplate string // the operator's page; empty: the built-in one
+
+	Rate           int            // sign-ins, callbacks and logouts a second for each client address; zero: any
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For names the client
+
+	Log *slog.Logger
+	Now func() time.Time // nil: time.Now
+}
+
+// UserInfo says when the userinfo endpoint is asked at a sign-in.
+type UserInfo int
+
+const (
+	// UserInfoAuto asks when the ID token lacks a claim that a rule or a header
+	// needs.
+	UserInfoAuto UserInfo = iota
+	// UserInfoAlways asks at every sign-in; a failure is a failed sign-in.
+	UserInfoAlways
+	// UserInfoNever does not ask.
+	UserInfoNever
+)
+
+// A Middleware is everything of one configuration that the handlers of all its
+// routers share. It is safe for concurrent use.
+type Middleware struct {
+	o            Options
+	callbackPath string
+	cookieMark   string // the session cookie's name and "="
+	needed       []string
+	sessions     *session.Manager
+	logins       *session.Logins
+	replays      *session.ReplayGuard
+	limits       *limiter
+	pages        *pages
+}
+
+// New returns a middleware. It asks nothing of the network.
+func New(o Options) (*Middleware, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	callback, err := url.Parse(o.CallbackURL)
+	if err != nil {
+		return nil, err
+	}
+	p, err := newPages(o.PageTemplate)
+	if err != nil {
+		return nil, err
+	}
+	m := &Middleware{
+		o: o, callbackPath: callback.Path, cookieMark: o.Cookies.Name + "=", pages: p,
+		logins:  &session.Logins{Keys: o.Keys, Identity: o.Identity, Cookies: o.Cookies, Now: o.Now},
+		limits:  newLimiter(o.Rate, o.TrustedProxies, o.Now),
+		replays: &session.ReplayGuard{Backend: o.Backend, Keys: o.Keys, Identity: o.Identity},
+	}
+	m.needed = m.neededClaims()
+	var view session.Preparer = m
+	m.sessions = session.NewManager(session.Options{
+		Backend: o.Backend, Keys: o.Keys, Identity: o.Identity, Cookies: o.Cookies,
+		MaxAge: o.MaxAge, IdleTimeout: o.IdleTimeout, Preparer: view, Now: o.Now,
+	})
+	return m, nil
+}
+
+// Close lets go of the store; sessions live on in it.
+func (m *Middleware) Close() {
+	m.sessions.Close()
+}
+
+// Handler returns the handler of one router: what may pass goes on to next.
+func (m *Middleware) Handler(next http.Handler) http.Handler {
+	h := &handler{m: m, next: next}
+	return h
+}

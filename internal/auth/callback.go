@@ -1,0 +1,210 @@
+package auth
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidc"
+	"github.com/traefikoidc/traefikoidc/session"
+)
+
+// answer is what the provider's redirect brought (RFC 6749 section 4.1.2, RFC
+// 9207 section 2).
+type answer struct {
+	code, state, err string
+	issuer           string
+	issuerGiven      bool
+}
+
+// callback ends a sign-in. Each step stands on the one before: nothing is believed
+// before the state, nothing is sent before the state was used up, nothing is kept
+// before the ID token was verified.
+func (m *Middleware) callback(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet {
+		w.Header().Set("Allow", http.MethodGet)
+		m.fail(w, r, wrongMethod, nil)
+		return
+	}
+	if !m.limits.allow(r) {
+		m.fail(w, r, tooMany, nil)
+		return
+	}
+	a, ok := parseAnswer(r.URL.RawQuery)
+	if !ok {
+		m.fail(w, r, badCallback, nil)
+		return
+	}
+	g, err := m.logins.Find(a.state, r)
+	if errors.Is(err, session.ErrState) {
+		m.fail(w, r, badCallback, err)
+		return
+	}
+	if err != nil {
+		m.resume(w, r, g, err)
+		return
+	}
+	if err := m.o.Provider.CheckResponseIssuer(r.Context(), a.issuer, a.issuerGiven); err != nil {
+		m.fail(w, r, verdict(err, badCallback), err)
+		return
+	}
+	if a.err != "" {
+		m.providerRefused(w, r, g, a.err)
+		return
+	}
+	if a.code == "" {
+		m.fail(w, r, badCallback, nil)
+		return
+	}
+	if err := m.useOnce(r, g, a.code); err != nil {
+		if errors.Is(err, session.ErrReplayed) {
+			m.resume(w, r, g, err)
+			return
+		}
+		m.fail(w, r, storeDown, err)
+		return
+	}
+	m.complete(w, r, g, a.code)
+}
+
+// parseAnswer reads the query of a callback. A parameter of ours that comes twice
+// is refused, because two readers could take different ones.
+func parseAnswer(query string) (answer, bool) {
+	if len(query) > 16<<10 {
+		return answer{}, false
+	}
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		return answer{}, false
+	}
+	for _, name := range []string{"code", "state", "iss", "error", "error_description", "error_uri"} {
+		if len(q[name]) > 1 {
+			return answer{}, false
+		}
+	}
+	_, given := q["iss"]
+	a := answer{
+		code: q.Get("code"), state: q.Get("state"), err: q.Get("error"),
+		issuer: q.Get("iss"), issuerGiven: given,
+	}
+	return a, a.state != ""
+}
+
+// resume brings a person on whose callback cannot be used: because it came twice,
+// from another browser, too late, or because their browser does not keep cookies.
+// A live session goes to the target; else the sign-in starts again, a few times.
+func (m *Middleware) resume(w http.ResponseWriter, r *http.Request, g *session.Login, why error) {
+	_, err := m.sessions.Load(r.Context(), r)
+	switch {
+	case err == nil:
+		m.redirect(w, m.target(g))
+	case !errors.Is(err, session.ErrNone):
+		m.fail(w, r, storeDown, err)
+	case errors.Is(why, session.ErrLoginExpired):
+		m.failWithTarget(w, r, signInExpired, m.target(g))
+	case g.Attempt >= attemptsLimit:
+		m.failWithTarget(w, r, signInLoop, m.target(g))
+	default:
+		m.signIn(w, r, journey{target: m.target(g), attempt: g.Attempt + 1})
+	}
+}
+
+// target is where g leads. It was checked when it was sealed; our own paths may
+// have changed since.
+func (m *Middleware) target(g *session.Login) string {
+	if g.Target == "" || m.own(g.Target) {
+		return "/"
+	}
+	return g.Target
+}
+
+// promptErrors are the answers to prompt=none that an interactive sign-in mends
+// (OpenID Connect Core section 3.1.2.6).
+var promptErrors = map[string]bool{
+	"login_required": true, "interaction_required": true, "consent_required": true, "account_selection_required": true,
+}
+
+// providerRefused tells the person that the provider did not sign them in. The
+// session they may have lives on.
+func (m *Middleware) providerRefused(w http.ResponseWriter, r *http.Request, g *session.Login, code string) {
+	if promptErrors[code] && m.o.AuthParams["prompt"] == "none" && g.Attempt == 0 {
+		m.signIn(w, r, journey{target: m.target(g), attempt: g.Attempt + 1, interactive: true})
+		return
+	}
+	http.SetCookie(w, m.logins.Delete(g))
+	switch code {
+	case "access_denied":
+		m.failWithTarget(w, r, accessDenied, m.target(g))
+	case "server_error", "temporarily_unavailable":
+		m.failWithTarget(w, r, providerFault, m.target(g))
+	default:
+		m.failWithTarget(w, r, signInRefused, m.target(g))
+	}
+}
+
+// useOnce marks the state, and with it nonce and verifier, and the code as used.
+func (m *Middleware) useOnce(r *http.Request, g *session.Login, code string) error {
+	if !m.o.CheckReplays {
+		return nil
+	}
+	lifetime := g.Expiry.Sub(m.o.Now()) + time.Minute
+	if err := m.replays.Use(r.Context(), "state", g.State, lifetime); err != nil {
+		return err
+	}
+	return m.replays.Use(r.Context(), "code", code, lifetime)
+}
+
+// complete redeems the code, verifies what came for it and makes the session.
+func (m *Middleware) complete(w http.ResponseWriter, r *http.Request, g *session.Login, code string) {
+	s, err := m.redeem(r, g, code)
+	if err != nil {
+		http.SetCookie(w, m.logins.Delete(g))
+		m.failSignIn(w, r, err, m.target(g))
+		return
+	}
+	value, err := m.sessions.Create(r.Context(), s)
+	if err != nil {
+		m.fail(w, r, storeDown, err)
+		return
+	}
+	if _, err := m.sessions.End(r.Context(), r); err != nil {
+		m.log(r, slogWarn, "the session before this sign-in could not be ended", "error", err.Error())
+	}
+	http.SetCookie(w, m.o.Cookies.Set(m.o.Cookies.Name, value, m.o.MaxAge))
+	http.SetCookie(w, m.logins.Delete(g))
+	m.log(r, slogInfo, "signed in", "subject", digest(claimsOf(s).Text("sub")))
+	m.redirect(w, m.target(g))
+}
+
+// redeem turns a code into a session that was not stored yet.
+func (m *Middleware) redeem(r *http.Request, g *session.Login, code string) (*session.Session, error) {
+	verifier := g.Verifier
+	if m.o.WithoutPKCE {
+		verifier = ""
+	}
+	t, err := m.o.Provider.Redeem(r.Context(), oidc.Exchange{
+		Code: code, Verifier: verifier, RedirectURI: m.absolute(r, m.o.CallbackURL),
+	})
+	if err != nil {
+		return nil, err
+	}
+	claims, err := m.o.Provider.VerifyIDToken(r.Context(), t.IDToken, oidc.Expect{
+		Nonce: g.Nonce, AccessToken: t.AccessToken, MaxAge: m.o.MaxAuthAge,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s := &session.Session{
+		Created: m.o.Now(), IDToken: t.IDToken, AccessToken: t.AccessToken,
+		RefreshToken: t.RefreshToken, AccessExpiry: t.Expiry,
+	}
+	if m.asksUserInfo(claims) && t.AccessToken != "" {
+		info, err := m.o.Provider.UserInfo(r.Context(), t.AccessToken, claims.Text("sub"))
+		if err != nil {
+			return nil, err
+		}
+		s.UserInfo = info
+	}
+	return s, nil
+}

@@ -1,0 +1,92 @@
+package auth
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+
+	"github.com/traefikoidc/traefikoidc/internal/headers"
+	"github.com/traefikoidc/traefikoidc/internal/oidc"
+	"github.com/traefikoidc/traefikoidc/session"
+)
+
+// claimsOf returns the claims of a session: those of its ID token, which was
+// verified when the session was made, and what userinfo added.
+func claimsOf(s *session.Session) oidc.Claims {
+	claims := oidc.Claims{}
+	parts := strings.Split(s.IDToken, ".")
+	if len(parts) == 3 {
+		payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+		if err == nil {
+			d := json.NewDecoder(bytes.NewReader(payload))
+			d.UseNumber()
+			if d.Decode(&claims) != nil {
+				claims = oidc.Claims{}
+			}
+		}
+	}
+	return oidc.Merge(claims, s.UserInfo)
+}
+
+// digest names a subject in the log without telling who it is.
+func digest(subject string) string {
+	sum := sha256.Sum256([]byte("subject " + subject))
+	return base64.RawURLEncoding.EncodeToString(sum[:9])
+}
+
+// neededClaims are the claims without which a rule cannot be decided or a header
+// not be set.
+func (m *Middleware) neededClaims() []string {
+	rules := m.o.Rules
+	needed := []string{rules.UserClaim}
+	if len(rules.Domains) > 0 {
+		needed = append(needed, "email")
+	}
+	if m.o.Templates != nil {
+		needed = append(needed, m.o.Templates.Claims()...)
+	}
+	return needed
+}
+
+// asksUserInfo reports whether the userinfo endpoint has to be asked.
+func (m *Middleware) asksUserInfo(claims oidc.Claims) bool {
+	switch m.o.UserInfo {
+	case UserInfoAlways:
+		return true
+	case UserInfoNever:
+		return false
+	}
+	for _, name := range m.needed {
+		if _, ok := claims.Lookup(name); !ok {
+			return true
+		}
+	}
+	rules := m.o.Rules
+	if len(rules.RolesAndGroups) == 0 {
+		return false
+	}
+	_, groups := claims.Lookup(rules.GroupClaim)
+	_, roles := claims.Lookup(rules.RoleClaim)
+	return !groups && !roles
+}
+
+// headersFor is what the backend is told about a session. A value that would make
+// a request too large for a backend is left out, and named in the log.
+func (m *Middleware) headersFor(s *session.Session, claims oidc.Claims) []session.Field {
+	rules := m.o.Rules
+	set, dropped := headers.Build(headers.Person{
+		User: rules.User(claims), Groups: rules.Groups(claims), Roles: rules.Roles(claims), Minimal: m.o.Minimal,
+	}, m.o.Templates, headers.Data{
+		Claims: claims, AccessToken: s.AccessToken, IDToken: s.IDToken, RefreshToken: s.RefreshToken,
+	})
+	for _, name := range dropped {
+		m.o.Log.Warn("header left out: its value is too large", "header", name, "subject", digest(claims.Text("sub")))
+	}
+	var fields []session.Field
+	for _, h := range set {
+		fields = append(fields, session.Field{Name: h.Name, Value: h.Value})
+	}
+	return fields
+}

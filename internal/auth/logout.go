@@ -1,0 +1,102 @@
+package auth
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/background"
+	"github.com/traefikoidc/traefikoidc/internal/oidc"
+	"github.com/traefikoidc/traefikoidc/session"
+)
+
+// logout ends the session here, then at the provider (OpenID Connect RP-Initiated
+// Logout 1.0 section 2). What another site asks for is confirmed by the person
+// first. It works while the provider is down.
+func (m *Middleware) logout(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodPost {
+		w.Header().Set("Allow", "GET, POST")
+		m.fail(w, r, wrongMethod, nil)
+		return
+	}
+	if !m.limits.allow(r) {
+		m.fail(w, r, tooMany, nil)
+		return
+	}
+	if fromElsewhere(r) {
+		m.confirmLogout(w, r)
+		return
+	}
+	ended, err := m.sessions.End(r.Context(), r)
+	if err != nil {
+		m.fail(w, r, storeDown, err)
+		return
+	}
+	http.SetCookie(w, m.o.Cookies.Delete(m.o.Cookies.Name))
+	if ended != nil {
+		m.log(r, slogInfo, "signed out", "subject", digest(claimsOf(ended).Text("sub")))
+		background.Start(&revocation{m: m, session: ended})
+	}
+	to, err := m.endSessionURL(r, ended)
+	if err != nil {
+		m.log(r, slogWarn, "signed out here alone: the provider could not be asked for its logout", "error", err.Error())
+	}
+	switch {
+	case to != "":
+		m.redirect(w, to)
+	case m.o.PostLogoutURL != "":
+		m.redirect(w, m.absolute(r, m.o.PostLogoutURL))
+	default:
+		m.signedOut(w, r)
+	}
+}
+
+// endSessionTimeout bounds how long a logout waits for a provider that was not
+// asked for anything before.
+const endSessionTimeout = 3 * time.Second
+
+// revokeTimeout bounds the revocation of a session's tokens.
+const revokeTimeout = 30 * time.Second
+
+// A revocation tells the provider that the tokens of an ended session are not used
+// any more (RFC 7009). The person does not wait for it: the session is over here
+// whatever the provider answers.
+type revocation struct {
+	m       *Middleware
+	session *session.Session
+}
+
+// Run revokes the refresh token, which ends the grant, or else the access token.
+func (v *revocation) Run() {
+	ctx, cancel := context.WithTimeout(context.Background(), revokeTimeout)
+	defer cancel()
+	token, hint := v.session.RefreshToken, "refresh_token"
+	if token == "" {
+		token, hint = v.session.AccessToken, "access_token"
+	}
+	if token == "" {
+		return
+	}
+	if err := v.m.o.Provider.Revoke(ctx, token, hint); err != nil {
+		v.m.o.Log.Warn("the tokens of an ended session could not be revoked", "error", err.Error())
+	}
+}
+
+// endSessionURL is where the provider ends its own session; "" when it has no such
+// place or there was no session to end there.
+func (m *Middleware) endSessionURL(r *http.Request, ended *session.Session) (string, error) {
+	e := oidc.EndSession{PostLogoutRedirectURI: m.absolute(r, m.postLogout())}
+	if ended != nil {
+		e.IDTokenHint = ended.IDToken
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), endSessionTimeout)
+	defer cancel()
+	return m.o.Provider.EndSessionURL(ctx, e)
+}
+
+func (m *Middleware) postLogout() string {
+	if m.o.PostLogoutURL == "" {
+		return "/"
+	}
+	return m.o.PostLogoutURL
+}

@@ -1,0 +1,121 @@
+package auth
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+)
+
+// A row is a request by its method and headers, and what is expected of it.
+type row struct {
+	name   string
+	method string
+	head   map[string]string
+	want   bool
+}
+
+func (x row) request() *http.Request {
+	r := httptest.NewRequest(x.method, "https://site.example/page", nil)
+	for k, v := range x.head {
+		r.Header.Set(k, v)
+	}
+	return r
+}
+
+func TestNavigation(t *testing.T) {
+	html := "text/html,application/xhtml+xml,*/*;q=0.8"
+	rows := []row{
+		{"a browser", "GET", map[string]string{"Sec-Fetch-Mode": "navigate", "Accept": html}, true},
+		{"a browser that tells nothing", "GET", map[string]string{"Accept": html}, true},
+		{"A13 a form", "POST", map[string]string{"Sec-Fetch-Mode": "navigate", "Accept": html}, false},
+		{"B7 fetch", "GET", map[string]string{"Sec-Fetch-Mode": "cors", "Accept": html}, false},
+		{"B7 an image", "GET", map[string]string{"Sec-Fetch-Mode": "no-cors", "Accept": "image/*"}, false},
+		{"B7 XMLHttpRequest", "GET", map[string]string{"X-Requested-With": "XMLHttpRequest", "Accept": html}, false},
+		{"a program", "GET", map[string]string{"Accept": "*/*"}, false},
+		{"a program that says nothing", "GET", nil, false},
+		{"H14 a WebSocket", "GET", map[string]string{"Upgrade": "websocket", "Accept": html}, false},
+		{"H11 an event stream", "GET", map[string]string{"Accept": "text/event-stream"}, false},
+		{"H9 HEAD", "HEAD", map[string]string{"Accept": html}, false},
+		{"H9 a method by header", "POST", map[string]string{"X-HTTP-Method-Override": "GET", "Accept": html}, false},
+	}
+	for _, x := range rows {
+		if got := navigation(x.request()); got != x.want {
+			t.Errorf("%s: %v", x.name, got)
+		}
+	}
+}
+
+func TestFromElsewhere(t *testing.T) {
+	rows := []row{
+		{"this site", "GET", map[string]string{"Sec-Fetch-Site": "same-origin"}, false},
+		{"typed in", "GET", map[string]string{"Sec-Fetch-Site": "none"}, false},
+		{"I1 another site", "GET", map[string]string{"Sec-Fetch-Site": "cross-site"}, true},
+		{"I1 a sibling", "GET", map[string]string{"Sec-Fetch-Site": "same-site"}, true},
+		{"I1 another site that claims to be this one", "GET", map[string]string{"Sec-Fetch-Site": "cross-site", "Referer": "https://site.example/"}, true},
+		{"nothing told", "GET", nil, false},
+		{"this site by Referer", "GET", map[string]string{"Referer": "https://site.example/page"}, false},
+		{"I1 another site by Referer", "GET", map[string]string{"Referer": "https://evil.example/site.example"}, true},
+		{"this site by Origin", "POST", map[string]string{"Origin": "https://SITE.example"}, false},
+		{"I1 another site by Origin", "POST", map[string]string{"Origin": "https://evil.example"}, true},
+		{"I1 a sandbox by Origin", "POST", map[string]string{"Origin": "null"}, true},
+	}
+	for _, x := range rows {
+		if got := fromElsewhere(x.request()); got != x.want {
+			t.Errorf("%s: %v", x.name, got)
+		}
+	}
+}
+
+func TestOrigin(t *testing.T) {
+	rows := []struct {
+		name  string
+		force bool
+		head  map[string]string
+		want  string
+	}{
+		{"forced", true, nil, "https://site.example"},
+		{"A9 X-Forwarded-Host does not count", true, map[string]string{"X-Forwarded-Host": "evil.example"}, "https://site.example"},
+		{"A10 a downgrade does not count", true, map[string]string{"X-Forwarded-Proto": "http"}, "https://site.example"},
+		{"plain", false, map[string]string{"X-Forwarded-Proto": "http"}, "http://site.example"},
+		{"as Traefik says", false, map[string]string{"X-Forwarded-Proto": "https"}, "https://site.example"},
+		{"A10 a WebSocket", false, map[string]string{"X-Forwarded-Proto": "wss"}, "https://site.example"},
+		{"A10 nonsense", false, map[string]string{"X-Forwarded-Proto": "javascript"}, "http://site.example"},
+	}
+	for _, x := range rows {
+		r := httptest.NewRequest("GET", "http://site.example/page", nil)
+		for k, v := range x.head {
+			r.Header.Set(k, v)
+		}
+		m := &Middleware{o: Options{ForceHTTPS: x.force}}
+		if got := m.origin(r); got != x.want {
+			t.Errorf("%s: %s", x.name, got)
+		}
+	}
+}
+
+func TestParseAnswer(t *testing.T) {
+	rows := []struct {
+		name, query string
+		want        answer
+		ok          bool
+	}{
+		{"a code", "code=c&state=s", answer{code: "c", state: "s"}, true},
+		{"with iss", "code=c&state=s&iss=i", answer{code: "c", state: "s", issuer: "i", issuerGiven: true}, true},
+		{"an empty iss is given", "code=c&state=s&iss=", answer{code: "c", state: "s", issuerGiven: true}, true},
+		{"an error", "error=access_denied&state=s", answer{err: "access_denied", state: "s"}, true},
+		{"more than we know", "code=c&state=s&session_state=x&session_state=y", answer{code: "c", state: "s"}, true},
+		{"B2 no state", "code=c", answer{}, false},
+		{"B2 an empty state", "code=c&state=", answer{}, false},
+		{"B14 two codes", "code=a&code=b&state=s", answer{}, false},
+		{"B14 two states", "code=a&state=s&state=s", answer{}, false},
+		{"B13 two issuers", "code=a&state=s&iss=i&iss=i", answer{}, false},
+		{"a broken escape", "code=%zz&state=s", answer{}, false},
+		{"a semicolon", "code=c;state=s", answer{}, false},
+	}
+	for _, x := range rows {
+		got, ok := parseAnswer(x.query)
+		if ok != x.ok || (ok && got != x.want) {
+			t.Errorf("%s: %+v, %v", x.name, got, ok)
+		}
+	}
+}

@@ -1,0 +1,165 @@
+package auth
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidc"
+	"github.com/traefikoidc/traefikoidc/session"
+)
+
+const (
+	slogInfo = slog.LevelInfo
+	slogWarn = slog.LevelWarn
+)
+
+// A failure is one way in which a request does not get what it asked for: its
+// status, and what a person can do about it. Its texts are constant: nothing that
+// came from outside is ever shown.
+type failure struct {
+	status int
+	code   string // for programs
+	title  string
+	advice string
+	again  bool // a link to where the person wanted to go makes sense
+}
+
+var (
+	notSignedIn = failure{http.StatusUnauthorized, "not_signed_in", "You are not signed in",
+		"What you sent was not passed on. Open the page again to sign in, then repeat it.", true}
+	notAllowed = failure{http.StatusForbidden, "not_allowed", "You are not allowed in here",
+		"You are signed in, but this account may not open this page. Ask the people who run this site, or sign out and use another account.", false}
+	badCallback = failure{http.StatusBadRequest, "bad_callback", "This sign-in cannot be completed",
+		"The address does not belong to a sign-in that was started here. Go back to the page you wanted and sign in again.", true}
+	signInExpired = failure{http.StatusBadRequest, "sign_in_expired", "The sign-in took too long",
+		"A sign-in has to be finished within ten minutes. Try again.", true}
+	signInLoop = failure{http.StatusBadRequest, "sign_in_loop", "Your browser does not keep the sign-in",
+		"The sign-in came back several times without the cookie that belongs to it. Allow cookies for this site, and use its https address all the way.", true}
+	accessDenied = failure{http.StatusForbidden, "access_denied", "You were not signed in",
+		"The sign-in was declined. Try again, or use another account.", true}
+	signInRefused = failure{http.StatusBadRequest, "sign_in_refused", "The provider refused the sign-in",
+		"Try again. If it happens again, give the people who run this site the reference below.", true}
+	signInInvalid = failure{http.StatusBadGateway, "sign_in_invalid", "The sign-in could not be verified",
+		"What the provider answered does not hold. Try again; if it happens again, give the people who run this site the reference below.", true}
+	providerFault = failure{http.StatusBadGateway, "provider_fault", "The provider could not sign you in",
+		"It reported a fault of its own. Try again in a moment.", true}
+	providerDown = failure{http.StatusServiceUnavailable, "provider_unreachable", "The sign-in service cannot be reached",
+		"Nothing is wrong with your account. Try again in a moment.", true}
+	storeDown = failure{http.StatusServiceUnavailable, "sessions_unreachable", "Your session cannot be looked up right now",
+		"You are not signed out. Try again in a moment.", true}
+	tooMany = failure{http.StatusTooManyRequests, "too_many_requests", "That was too often",
+		"So many sign-ins came from your network that this one has to wait. Try again in a moment.", true}
+	wrongMethod = failure{http.StatusMethodNotAllowed, "wrong_method", "This address does not take such requests",
+		"Go back to the page you wanted.", false}
+	internalFault = failure{http.StatusInternalServerError, "internal", "Something went wrong here",
+		"Try again. If it happens again, give the people who run this site the reference below.", true}
+)
+
+// verdict returns what an error of the provider's side means to the person;
+// otherwise is for those that say the request itself was wrong.
+func verdict(err error, otherwise failure) failure {
+	switch {
+	case errors.Is(err, oidc.ErrUnavailable):
+		return providerDown
+	case errors.Is(err, oidc.ErrLost):
+		return providerFault
+	case errors.Is(err, oidc.ErrInvalidGrant), errors.Is(err, oidc.ErrRejected):
+		return signInRefused
+	case errors.Is(err, session.ErrUnavailable):
+		return storeDown
+	}
+	return otherwise
+}
+
+// fail answers a request with f, and leaves err in the log under the reference
+// that the person is given.
+func (m *Middleware) fail(w http.ResponseWriter, r *http.Request, f failure, err error) {
+	m.answer(w, r, page{failure: f}, err)
+}
+
+// failWithTarget is fail for a sign-in that was to lead to target.
+func (m *Middleware) failWithTarget(w http.ResponseWriter, r *http.Request, f failure, target string) {
+	m.answer(w, r, page{failure: f, target: target}, nil)
+}
+
+// failSignIn is fail for a sign-in that the provider's answer ended.
+func (m *Middleware) failSignIn(w http.ResponseWriter, r *http.Request, err error, target string) {
+	m.answer(w, r, page{failure: verdict(err, signInInvalid), target: target}, err)
+}
+
+// refuse answers a person whom the rules do not let in.
+func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, o *session.Opened) {
+	m.log(r, slogInfo, "not allowed", "subject", o.Subject, "reason", o.Reason)
+	m.answer(w, r, page{failure: notAllowed, signOut: true}, nil)
+}
+
+// answer writes the response of p: a page for people, JSON for programs.
+func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, p page, err error) {
+	p.reference = reference()
+	if p.status >= 400 && p.status != http.StatusUnauthorized {
+		args := []any{"reference", p.reference, "code", p.code}
+		if err != nil {
+			args = append(args, "error", err.Error())
+		}
+		m.log(r, slogWarn, "request refused", args...)
+	}
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Add("Vary", "Cookie")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	switch p.status {
+	case http.StatusUnauthorized:
+		h.Set("WWW-Authenticate", `Bearer realm="sign-in required"`)
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		h.Set("Retry-After", strconv.Itoa(m.retryAfter(p.failure)))
+	}
+	if wantsHTML(r) && (p.status != http.StatusUnauthorized || r.Header.Get("Sec-Fetch-Mode") == "navigate") {
+		m.pages.write(w, r, m.o.LogoutPath, p)
+		return
+	}
+	body, _ := json.Marshal(map[string]string{
+		"error": p.code, "message": p.title + ". " + p.advice, "reference": p.reference,
+	})
+	h.Set("Content-Type", "application/json")
+	w.WriteHeader(p.status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(append(body, '\n'))
+	}
+}
+
+// retryAfter is how many seconds a client had better wait.
+func (m *Middleware) retryAfter(f failure) int {
+	if f.code != providerDown.code {
+		return 2
+	}
+	s := int((m.o.Provider.RetryAfter() + time.Second - 1) / time.Second)
+	if s < 1 {
+		return 1
+	}
+	return s
+}
+
+// reference is a number that a person can read out and the log has too.
+func reference() string {
+	b := make([]byte, 10)
+	if _, err := rand.Read(b); err != nil {
+		return "none"
+	}
+	return base32.StdEncoding.EncodeToString(b)[:10]
+}
+
+// log writes a line about r. Its path is told, its query never: it may hold a code.
+func (m *Middleware) log(r *http.Request, level slog.Level, text string, args ...any) {
+	if !m.o.Log.Enabled(context.Background(), level) {
+		return
+	}
+	m.o.Log.Log(context.Background(), level, text, append(args, "host", r.Host, "path", r.URL.Path)...)
+}

@@ -1,0 +1,112 @@
+package auth
+
+import (
+	"net/http"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidc"
+	"github.com/traefikoidc/traefikoidc/internal/policy"
+	"github.com/traefikoidc/traefikoidc/session"
+)
+
+// attemptsLimit is how often a callback may start the sign-in again by itself
+// before the person is told what is wrong.
+const attemptsLimit = 2
+
+// askToSignIn answers a request without a session: a person going to a page is
+// sent to the provider, anything else is told 401, so that a script's request or a
+// form's body is never turned into a redirect.
+func (m *Middleware) askToSignIn(w http.ResponseWriter, r *http.Request, foreignCookie bool) {
+	if !navigation(r) {
+		m.fail(w, r, notSignedIn, nil)
+		return
+	}
+	if foreignCookie {
+		http.SetCookie(w, m.o.Cookies.Delete(m.o.Cookies.Name))
+	}
+	target, ok := policy.ReturnTarget(r.URL.RequestURI())
+	if !ok || m.own(target) {
+		target = "/"
+	}
+	m.signIn(w, r, journey{target: target})
+}
+
+// own reports whether target is one of our own paths, to which nobody returns.
+func (m *Middleware) own(target string) bool {
+	return policy.LeadsTo(target, []string{m.callbackPath, m.o.LogoutPath})
+}
+
+// A journey is where a person is to be after the sign-in, and how it began.
+type journey struct {
+	target      string
+	attempt     int
+	interactive bool // without the prompt=none of the configuration
+}
+
+// signIn sends the browser to the provider (OpenID Connect Core section 3.1.2.1).
+func (m *Middleware) signIn(w http.ResponseWriter, r *http.Request, j journey) {
+	if !m.limits.allow(r) {
+		m.fail(w, r, tooMany, nil)
+		return
+	}
+	g, err := m.logins.Start(j.target, j.attempt)
+	if err != nil {
+		m.fail(w, r, internalFault, err)
+		return
+	}
+	verifier := g.Verifier
+	if m.o.WithoutPKCE {
+		verifier = ""
+	}
+	to, err := m.o.Provider.AuthURL(r.Context(), oidc.AuthRequest{
+		RedirectURI: m.absolute(r, m.o.CallbackURL), State: g.State, Nonce: g.Nonce,
+		Verifier: verifier, Scopes: m.o.Scopes, Extra: m.authParams(j),
+	})
+	if err != nil {
+		m.fail(w, r, providerDown, err)
+		return
+	}
+	cookies, err := m.logins.Set(g, r)
+	if err != nil {
+		m.fail(w, r, internalFault, err)
+		return
+	}
+	for _, c := range cookies {
+		http.SetCookie(w, c)
+	}
+	m.redirect(w, to)
+}
+
+func (m *Middleware) authParams(j journey) map[string]string {
+	if !j.interactive || m.o.AuthParams["prompt"] == "" {
+		return m.o.AuthParams
+	}
+	params := map[string]string{}
+	for k, v := range m.o.AuthParams {
+		if k != "prompt" {
+			params[k] = v
+		}
+	}
+	return params
+}
+
+// redirect sends the browser to a URL in a response that nobody keeps: it may set
+// cookies, and the address it leaves may hold a code.
+func (m *Middleware) redirect(w http.ResponseWriter, to string) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Add("Vary", "Cookie")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Location", to)
+	w.WriteHeader(http.StatusFound)
+}
+
+// Prepare computes what a session means here (session.Preparer).
+func (m *Middleware) Prepare(s *session.Session) session.View {
+	claims := claimsOf(s)
+	d := m.o.Rules.Allow(claims)
+	v := session.View{Allowed: d.Allowed, Reason: d.Reason, Subject: digest(claims.Text("sub"))}
+	if d.Allowed {
+		v.Headers = m.headersFor(s, claims)
+	}
+	return v
+}

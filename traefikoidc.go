@@ -1,0 +1,42 @@
+// Package traefikoidc is a Traefik middleware plugin that signs people in with
+// OpenID Connect.
+//
+// Traefik loads it from source, calls CreateConfig once for every middleware that
+// names the plugin, decodes the operator's options into the result, and calls New
+// for every router that uses the middleware, again at each change of its dynamic
+// configuration. New needs no network: the provider is asked when the first person
+// comes.
+package traefikoidc
+
+import (
+	"context"
+	"net/http"
+	"os"
+
+	"github.com/traefikoidc/traefikoidc/internal/config"
+)
+
+// Config holds the options of one middleware, as docs/configuration.md describes
+// them.
+type Config = config.Config
+
+// CreateConfig returns the options' defaults.
+func CreateConfig() *Config {
+	return config.New()
+}
+
+// New returns the handler of one router: what may pass goes on to next. The error
+// names every option that is wrong. Handlers of one middleware share what they can,
+// and find it again after a reload; it is let go of when ctx is done for all of
+// them.
+func New(ctx context.Context, next http.Handler, c *Config, name string) (http.Handler, error) {
+	s, err := config.Parse(c, config.System())
+	if err != nil {
+		return nil, err
+	}
+	m, err := acquire(ctx, s, name, newLogger(os.Stdout, s.LogLevel, name))
+	if err != nil {
+		return nil, err
+	}
+	return m.Handler(next), nil
+}
