@@ -1,0 +1,133 @@
+package headers
+
+import (
+	"bytes"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// maxLearned bounds how many names of other headers a Cleaner learns, so that a
+// client cannot make it grow.
+const maxLearned = 64
+
+// A Cleaner removes from requests the headers that only the middleware may set.
+// It is safe for concurrent use.
+type Cleaner struct {
+	ours  map[string]bool // by spelling
+	known atomic.Value    // map[string]bool: names that are not ours; replaced, never changed
+
+	mu      sync.Mutex // guards learned and the replacing of known
+	learned int
+}
+
+// NewCleaner returns a cleaner for the standard headers and names.
+func NewCleaner(names []string) *Cleaner {
+	c := &Cleaner{ours: map[string]bool{}}
+	for _, n := range standardNames {
+		c.ours[spelling(n)] = true
+	}
+	for _, n := range names {
+		c.ours[spelling(n)] = true
+	}
+	known := knownNames()
+	known["Authorization"] = true
+	for n := range known {
+		if c.ours[spelling(n)] {
+			delete(known, n)
+		}
+	}
+	c.known.Store(known)
+	return c
+}
+
+// Clean removes our headers from r in every spelling: any case, and underscores
+// or other separators for dashes, as servers that speak CGI to their programs
+// take them for the same. It removes them from the trailer too, and from the
+// Connection header, which would make the proxy drop what we set later.
+//
+// Trailers that come after the body are not seen here; no proxy hands them on,
+// because the request to the backend is a copy made before.
+func (c *Cleaner) Clean(r *http.Request) {
+	// One call of the standard library looks at all names: it writes the headers
+	// that are not known, in most requests none.
+	rest := new(bytes.Buffer)
+	_ = r.Header.WriteSubset(rest, c.known.Load().(map[string]bool))
+	if rest.Len() > 0 {
+		c.clean(r.Header)
+	}
+	if r.Trailer != nil {
+		c.clean(r.Trailer)
+	}
+	if connection := r.Header["Connection"]; len(connection) > 0 {
+		c.cleanConnection(r.Header, connection)
+	}
+}
+
+// clean looks at every name by itself.
+func (c *Cleaner) clean(h http.Header) {
+	known := c.known.Load().(map[string]bool)
+	var others []string
+	for name := range h {
+		if known[name] {
+			continue
+		}
+		if c.ours[spelling(name)] {
+			delete(h, name)
+			continue
+		}
+		others = append(others, name)
+	}
+	if len(others) > 0 {
+		c.learn(others)
+	}
+}
+
+// learn adds names that are not ours to the known ones.
+func (c *Cleaner) learn(names []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.learned >= maxLearned {
+		return
+	}
+	known := map[string]bool{}
+	for n := range c.known.Load().(map[string]bool) {
+		known[n] = true
+	}
+	for _, n := range names {
+		if !known[n] && c.learned < maxLearned && len(n) <= 100 {
+			known[n] = true
+			c.learned++
+		}
+	}
+	c.known.Store(known)
+}
+
+// cleanConnection drops our names from the list of headers that end at this
+// connection (RFC 9110, section 7.6.1).
+func (c *Cleaner) cleanConnection(h http.Header, values []string) {
+	if v := values[0]; len(values) == 1 && (v == "keep-alive" || v == "Upgrade" || v == "close") {
+		return
+	}
+	var kept []string
+	found := false
+	for _, option := range strings.Split(strings.Join(values, ","), ",") {
+		option = strings.TrimSpace(option)
+		if c.ours[spelling(option)] {
+			found = true
+			continue
+		}
+		if option != "" {
+			kept = append(kept, option)
+		}
+	}
+	if !found {
+		return
+	}
+	if kept == nil {
+		delete(h, "Connection")
+		return
+	}
+	h["Connection"] = []string{strings.Join(kept, ", ")}
+}

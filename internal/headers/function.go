@@ -1,0 +1,217 @@
+package headers
+
+import (
+	"encoding/json"
+	"errors"
+	"net/url"
+	"strconv"
+	"strings"
+	"text/template"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidc"
+)
+
+var errMissing = errors.New("headers: a value is missing or cannot stand in a header")
+
+// allowedFunctions are those that a template may name: comparisons and the like of
+// text/template, and ours.
+//
+//	claim $ "a.b"   the claim of that name or path
+//	get m "name"    the member of an object, or nothing
+//	default "x" v   v, or "x" where v is nothing or empty
+//	join "," list   a list as text, its elements encoded
+//	lower s, upper s, urlquery s
+var allowedFunctions = map[string]bool{
+	"and": true, "or": true, "not": true, "eq": true, "ne": true, "lt": true, "le": true, "gt": true, "ge": true,
+	"index": true, "len": true,
+	"claim": true, "get": true, "default": true, "join": true, "lower": true, "upper": true, "urlquery": true,
+}
+
+// functions are what the templates can call beside the functions built in. encode,
+// encodeElement and verbatim end every value that is put out, elements every
+// range; the guard adds them.
+func functions() template.FuncMap {
+	return template.FuncMap{
+		"claim": claim, "get": get, "default": orDefault, "join": join,
+		"lower": toLower, "upper": toUpper, "urlquery": queryEscape,
+		"elements": elements, "encode": encodeValue, "encodeElement": encodeElement, "verbatim": verbatimValue,
+	}
+}
+
+func claim(data map[string]any, path string) any {
+	claims, _ := data["Claims"].(map[string]any)
+	v, _ := oidc.Claims(claims).Lookup(path)
+	return v
+}
+
+func get(m any, name string) any {
+	object, _ := m.(map[string]any)
+	return object[name]
+}
+
+func orDefault(otherwise, v any) any {
+	if text, isText := v.(string); v == nil || isText && text == "" {
+		return otherwise
+	}
+	return v
+}
+
+func join(separator string, v any) (string, error) {
+	elements, err := textsOf(v)
+	if err != nil {
+		return "", err
+	}
+	for i, e := range elements {
+		elements[i] = encode(e, "%"+separator)
+	}
+	return strings.Join(elements, separator), nil
+}
+
+func toLower(v any) (string, error) {
+	s, err := textOf(v)
+	return strings.ToLower(s), err
+}
+
+func toUpper(v any) (string, error) {
+	s, err := textOf(v)
+	return strings.ToUpper(s), err
+}
+
+func queryEscape(v any) (string, error) {
+	s, err := textOf(v)
+	return url.QueryEscape(s), err
+}
+
+// elements is what a range goes through: a list, a single value as a list of one,
+// the members of an object. Nothing is an empty list. A number is refused, because
+// text/template would count up to it.
+func elements(v any) (any, error) {
+	if v == nil {
+		return []any{}, nil
+	}
+	if _, isList := v.([]any); isList {
+		return v, nil
+	}
+	if _, isObject := v.(map[string]any); isObject {
+		return v, nil
+	}
+	if _, isText := v.(string); isText {
+		return []any{v}, nil
+	}
+	return nil, errMissing
+}
+
+// encodeValue is how a value of the claims gets into a header: as the standard
+// headers encode text and lists.
+func encodeValue(v any) (string, error) {
+	if _, isList := v.([]any); isList {
+		list, err := textsOf(v)
+		return encodeList(list), err
+	}
+	s, err := textOf(v)
+	return encodeText(s), err
+}
+
+// encodeElement is encodeValue within a range, where the operator writes what
+// separates the elements: the usual separators are encoded too.
+func encodeElement(v any) (string, error) {
+	s, err := textOf(v)
+	return encode(s, "%,;|"), err
+}
+
+// verbatimValue is how a token gets into a header: as it is, or not at all.
+func verbatimValue(v any) (string, error) {
+	s, ok := v.(string)
+	if !ok || s == "" || !printable(s) {
+		return "", errMissing
+	}
+	return s, nil
+}
+
+// textsOf are the texts of a list, or of a single value.
+func textsOf(v any) ([]string, error) {
+	list, ok := v.([]any)
+	if !ok {
+		list = []any{v}
+	}
+	var texts []string
+	for _, e := range list {
+		s, err := textOf(e)
+		if err != nil {
+			return nil, err
+		}
+		if s != "" {
+			texts = append(texts, s)
+		}
+	}
+	return texts, nil
+}
+
+// textOf is the text of a single value. Nothing, objects and lists have none.
+func textOf(v any) (string, error) {
+	switch t := v.(type) {
+	case string:
+		return t, nil
+	case bool:
+		return strconv.FormatBool(t), nil
+	case int64:
+		return strconv.FormatInt(t, 10), nil
+	case int:
+		return strconv.Itoa(t), nil
+	}
+	return "", errMissing
+}
+
+// plain is what templates see: maps, lists, texts, whole numbers and booleans, none
+// of which has methods.
+func (d Data) plain() map[string]any {
+	data := map[string]any{"Claims": plainMap(d.Claims)}
+	if d.AccessToken != "" {
+		data["AccessToken"] = d.AccessToken
+	}
+	if d.IDToken != "" {
+		data["IDToken"] = d.IDToken
+		data["IdToken"] = d.IDToken
+	}
+	if d.RefreshToken != "" {
+		data["RefreshToken"] = d.RefreshToken
+	}
+	return data
+}
+
+func plainMap(m map[string]any) map[string]any {
+	out := map[string]any{}
+	for k, v := range m {
+		out[k] = plainValue(v)
+	}
+	return out
+}
+
+// plainValue copies a decoded JSON value. A number that is not whole, or too large,
+// stays as it was written.
+func plainValue(v any) any {
+	switch t := v.(type) {
+	case string, bool:
+		return t
+	case json.Number:
+		if i, err := strconv.ParseInt(string(t), 10, 64); err == nil {
+			return i
+		}
+		return string(t)
+	case []any:
+		list := make([]any, 0, len(t))
+		for _, e := range t {
+			list = append(list, plainValue(e))
+		}
+		return list
+	case []string:
+		list := make([]any, 0, len(t))
+		for _, e := range t {
+			list = append(list, e)
+		}
+		return list
+	case map[string]any:
+		return plainMap(t)
+	}
+	return nil
+}

@@ -1,0 +1,44 @@
+// Package headers makes what the backend sees of a person, and what browsers see
+// of our security settings.
+//
+// A Cleaner removes from a request every header that only this middleware may
+// set, whatever its spelling. Build computes those headers anew from a session:
+// the standard ones, and the operator's templates. Security and CORS hold
+// response headers, computed once.
+package headers
+
+// A Header is one header to set, in its canonical spelling, with a value of
+// printable ASCII.
+type Header struct {
+	Name, Value string
+}
+
+// maxValue bounds a header's value, in bytes. What is longer is left out as a
+// whole: half a list of groups is another list of groups.
+const maxValue = 8 << 10
+
+// Build returns what the backend is told about a person: the standard headers,
+// each replaced by the operator's template of that name if there is one, then the
+// other templates. A template whose claim is missing leaves its header out, also
+// a standard one: a fallback would be another kind of name. Dropped names the
+// headers that were too long. t may be nil.
+func Build(p Person, t *Templates, d Data) (set []Header, dropped []string) {
+	for _, h := range Standard(p) {
+		if t != nil && t.names[spelling(h.Name)] {
+			continue
+		}
+		set = append(set, h)
+	}
+	if t != nil {
+		set = append(set, t.Render(d)...)
+	}
+	kept := set[:0]
+	for _, h := range set {
+		if len(h.Value) > maxValue {
+			dropped = append(dropped, h.Name)
+			continue
+		}
+		kept = append(kept, h)
+	}
+	return kept, dropped
+}

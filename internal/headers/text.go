@@ -1,0 +1,64 @@
+package headers
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// control are the ASCII control characters.
+const control = "\x00\x01\x02\x03\x04\x05\x06\x07\x08\t\n\x0b\x0c\r\x0e\x0f" +
+	"\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f\x7f"
+
+const hexDigits = "0123456789ABCDEF"
+
+// encodeText makes any text one line of printable ASCII that can be decoded again
+// (RFC 3986, section 2.1): control characters, other than ASCII, percent signs,
+// and spaces at either end, which receivers cut off, are percent-encoded. Servers
+// disagree about what other bytes in a header mean, and some about where it ends.
+func encodeText(s string) string {
+	if printable(s) && !strings.Contains(s, "%") && strings.TrimSpace(s) == s {
+		return s
+	}
+	return encode(s, "%")
+}
+
+// encodeList joins texts by commas. A comma within an element is encoded, so that
+// nobody becomes a member of a group by the name of another one.
+func encodeList(list []string) string {
+	joined := strings.Join(list, ",")
+	if strings.Count(joined, ",") == len(list)-1 && printable(joined) && !strings.ContainsAny(joined, "% ") &&
+		!strings.Contains(joined, ",,") && strings.Trim(joined, ",") == joined {
+		return joined
+	}
+	var encoded []string
+	for _, s := range list {
+		if s != "" {
+			encoded = append(encoded, encode(s, "%,"))
+		}
+	}
+	return strings.Join(encoded, ",")
+}
+
+// encode percent-encodes the bytes of special, and those that may not stand in a
+// header.
+func encode(s, special string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		edge := c == ' ' && (i == 0 || i == len(s)-1)
+		if c < ' ' || c >= 0x7f || edge || strings.IndexByte(special, c) >= 0 {
+			b.WriteByte('%')
+			b.WriteByte(hexDigits[c>>4])
+			b.WriteByte(hexDigits[c&15])
+			continue
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}
+
+// printable reports whether s is printable ASCII. Three calls of the standard
+// library are cheaper than a loop when interpreted.
+func printable(s string) bool {
+	return utf8.RuneCountInString(s) == len(s) && utf8.ValidString(s) && !strings.ContainsAny(s, control)
+}
