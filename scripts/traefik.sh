@@ -12,7 +12,9 @@ say() { printf '%s\n' "$*" >&2; }
 # usable tells whether $1 runs and is a Traefik 3; one built without a release
 # calls itself "dev".
 usable() {
-  "$1" version 2>/dev/null | grep -Eq '^Version:[[:space:]]+v?(3\.|dev)'
+  local version
+  version=$("$1" version 2>/dev/null) || return 1
+  [[ $version =~ Version:[[:space:]]+v?(3\.|dev) ]]
 }
 
 if [ -n "${TRAEFIK:-}" ]; then

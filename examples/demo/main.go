@@ -15,6 +15,8 @@ import (
 	"os/signal"
 	"strconv"
 	"syscall"
+
+	"github.com/traefikoidc/traefikoidc/internal/traefiktest"
 )
 
 func main() {
@@ -45,7 +47,7 @@ func run(ctx context.Context) error {
 		fmt.Println("\nStopping.")
 		return nil
 	case <-d.traefik.Done():
-		return fmt.Errorf("Traefik ended:\n%s", d.traefik.LastLines())
+		return traefiktest.ErrEnded
 	}
 }
 

@@ -20,6 +20,9 @@ const Module = "github.com/traefikoidc/traefikoidc"
 // ErrNotFound is returned when there is no Traefik to run.
 var ErrNotFound = errors.New("traefiktest: no Traefik: set TRAEFIK to the path that scripts/traefik.sh prints")
 
+// ErrEnded is returned when Traefik has ended by itself.
+var ErrEnded = errors.New("traefiktest: Traefik has ended")
+
 // Options say which Traefik runs, where, and with what.
 type Options struct {
 	Binary  string            // empty: $TRAEFIK, or traefik on PATH
@@ -90,7 +93,8 @@ func (t *Traefik) Done() <-chan struct{} { return t.done }
 func (t *Traefik) LastLines() string { return t.log.text() }
 
 // Await returns when Traefik answers url with anything but 404, which it gives
-// where it has no router or could not build the router's middleware.
+// where it has no router or could not build the router's middleware. It fails
+// when ctx ends, and with [ErrEnded]; [Traefik.LastLines] may tell why.
 func (t *Traefik) Await(ctx context.Context, url string) error {
 	client := &http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true},
@@ -99,7 +103,7 @@ func (t *Traefik) Await(ctx context.Context, url string) error {
 	}
 	for {
 		if t.ended() {
-			return fmt.Errorf("traefiktest: Traefik ended:\n%s", t.LastLines())
+			return ErrEnded
 		}
 		resp, err := client.Get(url)
 		if err == nil {
@@ -109,7 +113,7 @@ func (t *Traefik) Await(ctx context.Context, url string) error {
 			}
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("traefiktest: %s is not served: %w:\n%s", url, ctx.Err(), t.LastLines())
+			return fmt.Errorf("traefiktest: %s is not served: %w", url, ctx.Err())
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

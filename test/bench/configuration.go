@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// static is Traefik's static configuration. Its own figures are on an entry
+// point apart from the traffic.
+func (g *rig) static() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `global: {checkNewVersion: false, sendAnonymousUsage: false}
+entryPoints:
+  web: {address: "%s"}
+  traefik: {address: "%s"}
+api: {insecure: true, debug: true, dashboard: false}
+log: {level: ERROR, noColor: true}
+providers:
+  providersThrottleDuration: 50ms
+  file: {filename: dynamic.yml, watch: true}
+`, g.site, g.internal)
+	if len(g.plugins()) == 0 {
+		return b.String()
+	}
+	b.WriteString("experimental:\n  abortOnPluginFailure: true\n  localPlugins:\n")
+	for module := range g.plugins() {
+		name := module[strings.LastIndex(module, "/")+1:]
+		fmt.Fprintf(&b, "    %s: {moduleName: %s}\n", name, module)
+	}
+	return b.String()
+}
+
+// configure writes Traefik's dynamic configuration. Each generation changes
+// every plugin's own, and is told by the path /NAME/generation/N, which answers
+// without a sign-in once it counts.
+func (g *rig) configure(generation int) error {
+	var routers, middlewares strings.Builder
+	for _, s := range g.subjects {
+		rule := fmt.Sprintf("PathPrefix(`%s`) && !PathPrefix(`%[1]s/generation`) || Path(`%[1]s/generation/%d`)", s.path(), generation)
+		fmt.Fprintf(&routers, "    %s:\n      rule: %q\n      service: backend\n", s.path()[1:], rule)
+		if s.Plugin == "" {
+			continue
+		}
+		fmt.Fprintf(&routers, "      middlewares: [%s]\n", s.Plugin)
+		fmt.Fprintf(&middlewares, "    %s:\n      plugin:\n        %[1]s:\n%s", s.Plugin, g.options(s, generation))
+	}
+	text := "http:\n  routers:\n" + routers.String()
+	if middlewares.Len() > 0 {
+		text += "  middlewares:\n" + middlewares.String()
+	}
+	text += fmt.Sprintf("  services:\n    backend: {loadBalancer: {servers: [{url: %q}]}}\n", g.backend.URL)
+	return g.write("dynamic.yml", text)
+}
+
+func (g *rig) options(s subject, generation int) string {
+	if s.Plugin == noop.Plugin {
+		return fmt.Sprintf("          generation: \"%d\"\n", generation)
+	}
+	return fmt.Sprintf(`          providerURL: %s
+          clientID: client
+          clientSecret: secret
+          callbackURL: %s/callback
+          sessionEncryptionKey: 4f1e7c92b05ad86133c8e90fa27b64d1
+          forceHTTPS: false
+          allowPrivateIPAddresses: true
+          excludedURLs: [%[2]s/generation/%d]
+`, g.provider.URL(), s.path(), generation)
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+)
+
+// figures are what Traefik tells of itself while nothing is asked of it: idle
+// connections closed, garbage collected.
+type figures struct {
+	goroutines int
+	heap       float64 // MB in use
+	resident   float64 // MB of the process; zero where there is no /proc
+}
+
+var (
+	heapLine      = regexp.MustCompile(`(?m)^# HeapAlloc = (\d+)`)
+	goroutineLine = regexp.MustCompile(`goroutine profile: total (\d+)`)
+	residentLine  = regexp.MustCompile(`(?m)^VmRSS:\s*(\d+) kB`)
+)
+
+func (g *rig) figures() (figures, error) {
+	var f figures
+	g.backend.CloseClientConnections()
+	// What has a finalizer goes with the second collection.
+	var heap float64
+	for range 2 {
+		var err error
+		if heap, err = g.profile("heap?gc=1&debug=1", heapLine); err != nil {
+			return f, err
+		}
+	}
+	goroutines, err := g.profile("goroutine?debug=1", goroutineLine)
+	if err != nil {
+		return f, err
+	}
+	f.heap, f.goroutines = heap/(1<<20), int(goroutines)
+	if status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", g.traefik.PID())); err == nil {
+		if kB, err := number(status, residentLine); err == nil {
+			f.resident = kB / (1 << 10)
+		}
+	}
+	return f, nil
+}
+
+// profile reads one number of a profile.
+func (g *rig) profile(name string, line *regexp.Regexp) (float64, error) {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get("http://" + g.internal + "/debug/pprof/" + name)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
+	if err != nil {
+		return 0, err
+	}
+	return number(text, line)
+}
+
+func number(text []byte, line *regexp.Regexp) (float64, error) {
+	m := line.FindSubmatch(text)
+	if m == nil {
+		return 0, fmt.Errorf("Traefik's figures have no line %q", line)
+	}
+	return strconv.ParseFloat(string(m[1]), 64)
+}

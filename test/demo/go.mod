@@ -1,0 +1,3 @@
+module github.com/traefikoidc/traefikoidc/test/demo
+
+go 1.24

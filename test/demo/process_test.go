@@ -1,0 +1,183 @@
+package demo
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A process is a demo that runs, in a process group of its own as from a
+// terminal.
+type process struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	out  *output
+	temp string        // its TMPDIR
+	done chan struct{} // closed when it has ended
+	err  error         // how it ended
+
+	port, providerPort string
+}
+
+// An output collects what a process prints.
+type output struct {
+	mu   sync.Mutex // guards text
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// launch starts a command in the repository, with free ports and a TMPDIR that
+// nobody else uses.
+func launch(t *testing.T, command ...string) *process {
+	t.Helper()
+	p := &process{t: t, out: &output{}, temp: t.TempDir(), done: make(chan struct{})}
+	p.port, p.providerPort = freePort(t), freePort(t)
+	p.cmd = exec.Command(command[0], command[1:]...)
+	p.cmd.Dir = filepath.Join("..", "..")
+	p.cmd.Env = append(os.Environ(), "TMPDIR="+p.temp, "DEMO_PORT="+p.port, "DEMO_PROVIDER_PORT="+p.providerPort)
+	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.done)
+	}()
+	t.Cleanup(func() {
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+		<-p.done
+		if t.Failed() {
+			t.Logf("the demo printed:\n%s", p.out)
+		}
+	})
+	return p
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// signal sends to the whole group, as a terminal does.
+func (p *process) signal(s syscall.Signal) {
+	p.t.Helper()
+	if err := syscall.Kill(-p.cmd.Process.Pid, s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// ready waits until the demo says what to try.
+func (p *process) ready() {
+	p.t.Helper()
+	p.until("the demo is ready", func() bool { return strings.Contains(p.out.String(), "Ctrl-C ends") })
+}
+
+// ended waits until the process is gone.
+func (p *process) ended() {
+	p.t.Helper()
+	select {
+	case <-p.done:
+	case <-time.After(20 * time.Second):
+		p.t.Fatal("the demo does not end")
+	}
+}
+
+// until polls a condition, for a minute at most and not beyond the process.
+func (p *process) until(what string, holds func() bool) {
+	p.t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for !holds() {
+		select {
+		case <-p.done:
+			p.t.Fatalf("before %s, the demo ended: %v", what, p.err)
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			p.t.Fatalf("not within a minute: %s", what)
+		}
+	}
+}
+
+var dynamicFile = regexp.MustCompile(`\S+/dynamic\.yml`)
+
+// file is the dynamic configuration that the demo names.
+func (p *process) file() string {
+	p.t.Helper()
+	name := dynamicFile.FindString(p.out.String())
+	if name == "" {
+		p.t.Fatal("the demo names no configuration file")
+	}
+	return name
+}
+
+// inside are the processes that run in the demo's TMPDIR: its Traefik.
+func (p *process) inside() []int {
+	p.t.Helper()
+	links, err := filepath.Glob("/proc/[0-9]*/cwd")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var pids []int
+	for _, link := range links {
+		dir, err := os.Readlink(link)
+		if err != nil || !strings.HasPrefix(dir, p.temp) {
+			continue
+		}
+		var pid int
+		if _, err := fmt.Sscanf(link, "/proc/%d/cwd", &pid); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// leftNothing checks that no process, file or open port remains.
+func (p *process) leftNothing() {
+	p.t.Helper()
+	if pids := p.inside(); len(pids) > 0 {
+		p.t.Errorf("processes are left: %v", pids)
+	}
+	files, err := os.ReadDir(p.temp)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, f := range files {
+		p.t.Errorf("%s is left in TMPDIR", f.Name())
+	}
+	for _, port := range []string{p.port, p.providerPort} {
+		if c, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
+			_ = c.Close()
+			p.t.Errorf("port %s is still open", port)
+		}
+	}
+}
