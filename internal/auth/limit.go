@@ -47,11 +47,13 @@ func (l *limiter) allow(r *http.Request) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.bucketLocked(who, now)
-	b.tokens += now.Sub(b.at).Seconds() * l.rate
+	if since := now.Sub(b.at); since > 0 {
+		b.tokens += since.Seconds() * l.rate
+		b.at = now
+	}
 	if b.tokens > 2*l.rate {
 		b.tokens = 2 * l.rate
 	}
-	b.at = now
 	if b.tokens < 1 {
 		return false
 	}
