@@ -8,12 +8,11 @@ import (
 // client reads who we are to the provider.
 func (r *reader) client(c *Config) Client {
 	x := Client{
-		ID:             r.text("clientID", c.ClientID),
 		Secret:         r.secret("clientSecret", c.ClientSecret),
 		AssertionKeyID: r.text("clientAssertionKeyID", c.ClientAssertionKeyID),
 	}
-	if x.ID == "" && !c.DynamicClientRegistration.Enabled {
-		r.problem("clientID", "is required")
+	if c.ClientID != "" || !c.DynamicClientRegistration.Enabled {
+		x.ID = r.required("clientID", c.ClientID, "the name that the provider knows this site by")
 	}
 	if strings.ContainsAny(x.Secret, "\r\n\x00") {
 		r.problem("clientSecret", "has a line break or a NUL in it")

@@ -87,23 +87,30 @@ func suggest(prefix, name, names string) string {
 }
 
 // nearest returns the candidate that takes the fewest changes to reach from s,
-// or nothing where that would be a third of s or more.
+// or nothing where that would be more than a third of s. Where s only has more at
+// its end, as warning has for warn, that is no change.
 func nearest(s string, candidates []string) string {
 	s = plain(s)
 	if s == "" || len(s) > 64 {
 		return ""
 	}
-	best, least := "", len(s)/3+1
+	best := ""
+	least := len(s)/3 + 1
 	for _, candidate := range candidates {
 		other := plain(candidate)
 		if s == other {
 			return candidate
 		}
+		if len(other) > 2 && strings.HasPrefix(s, other) {
+			best = candidate
+			continue
+		}
 		if gap := len(s) - len(other); gap >= least || -gap >= least {
 			continue
 		}
 		if d := distance(s, other); d < least {
-			best, least = candidate, d
+			best = candidate
+			least = d
 		}
 	}
 	return best

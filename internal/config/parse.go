@@ -8,6 +8,17 @@ func Parse(c *Config, env Environment) (*Settings, error) {
 		c = New()
 	}
 	r := &reader{env: env}
+	s := r.settings(c)
+	r.unsupported(c, s)
+	if err := r.err(); err != nil {
+		return nil, err
+	}
+	s.Warnings = r.warnings
+	return s, nil
+}
+
+// settings reads every option of c.
+func (r *reader) settings(c *Config) *Settings {
 	r.unknown("", c.Extra, topNames)
 	s := &Settings{}
 	s.LogLevel = r.choice("logLevel", c.LogLevel, "info", []string{"debug", "info", "warn", "error"})
@@ -23,17 +34,11 @@ func Parse(c *Config, env Environment) (*Settings, error) {
 	s.Pages = r.pages(c)
 	s.Limits = r.limits(c)
 	s.Registration = r.registration(&c.DynamicClientRegistration)
-	written, off := r.redisOptions(&c.Redis)
-	if !off {
-		s.Redis = r.redis(written)
+	if redis, written := r.redisOptions(&c.Redis); written {
+		s.Redis = r.redis(redis)
 	}
 	r.together(c, s)
-	r.unsupported(c, s, written)
-	if err := r.err(); err != nil {
-		return nil, err
-	}
-	s.Warnings = r.warnings
-	return s, nil
+	return s
 }
 
 // together checks what depends on more than one group.

@@ -29,13 +29,8 @@ func (r *reader) provider(c *Config) Provider {
 // http: only where it is on this machine, or where the operator has already said
 // that the site or the network is not a public one.
 func (r *reader) issuer(c *Config) (string, bool) {
-	s := r.text("providerURL", c.ProviderURL)
+	s := r.required("providerURL", c.ProviderURL, "the issuer, such as https://id.example.com/realms/main")
 	if s == "" {
-		if c.ProviderURL == "" {
-			r.problem("providerURL", "is required: the issuer, such as https://id.example.com/realms/main")
-		} else if strings.TrimSpace(r.quietly(c.ProviderURL)) == "" {
-			r.problem("providerURL", "is empty")
-		}
 		return "", false
 	}
 	u, fault := parseURL(s)
@@ -65,12 +60,6 @@ func issuerFault(raw string, u *url.URL) string {
 		return "is the issuer: leave /.well-known/openid-configuration out"
 	}
 	return ""
-}
-
-// quietly expands s without naming what is unset, which has been done.
-func (r *reader) quietly(s string) string {
-	s, _ = r.env.expand(s)
-	return s
 }
 
 // signingAlgs reads the algorithms of RFC 7518, section 3.1, and RFC 8037 that

@@ -51,6 +51,9 @@ func (r *reader) err() error {
 
 // expand replaces the variables of raw.
 func (r *reader) expand(option, raw string) string {
+	if !strings.Contains(raw, "${") {
+		return raw
+	}
 	s, unset := r.env.expand(raw)
 	for _, name := range unset {
 		r.problem(option, "the environment variable "+brief(name)+" is not set")
@@ -60,6 +63,9 @@ func (r *reader) expand(option, raw string) string {
 
 // text reads a value of one line; spaces around it do not count.
 func (r *reader) text(option, raw string) string {
+	if raw == "" {
+		return ""
+	}
 	return r.line(option, r.expand(option, raw))
 }
 
@@ -72,6 +78,16 @@ func (r *reader) line(option, s string) string {
 	case strings.ContainsAny(s, "\r\n\x00"):
 		r.problem(option, "has a line break or a NUL in it")
 		return ""
+	}
+	return s
+}
+
+// required reads like text; hint says what belongs there.
+func (r *reader) required(option, raw, hint string) string {
+	before := len(r.problems)
+	s := r.text(option, raw)
+	if s == "" && len(r.problems) == before {
+		r.problem(option, "is required: "+hint)
 	}
 	return s
 }
@@ -154,6 +170,9 @@ func (r *reader) list(option string, raw []string) []string {
 
 // choice reads one of values, whatever its case. The empty value is def.
 func (r *reader) choice(option, raw, def string, values []string) string {
+	if raw == "" {
+		return def
+	}
 	s := r.text(option, raw)
 	if s == "" {
 		return def

@@ -116,7 +116,8 @@ func (r *reader) redisTLS(o RedisOptions) RedisTLS {
 	if path := r.text(at+"caFile", o.TLS.CAFile); path != "" {
 		t.CAPEM = r.certificateFile(at+"caFile", path)
 	}
-	cert, key := r.text(at+"certFile", o.TLS.CertFile), r.text(at+"keyFile", o.TLS.KeyFile)
+	cert := r.text(at+"certFile", o.TLS.CertFile)
+	key := r.text(at+"keyFile", o.TLS.KeyFile)
 	switch {
 	case cert == "" && key == "":
 	case cert == "":

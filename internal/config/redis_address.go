@@ -20,7 +20,7 @@ type redisURL struct {
 // spread gives the options that a URL stands for their values: user name,
 // password, database and TLS. What is wrong with the URL is said later.
 func (r *reader) spread(o *RedisOptions) {
-	address := r.quietly(o.Address)
+	address, _ := r.env.expand(o.Address)
 	if !strings.Contains(address, "://") {
 		return
 	}
@@ -57,7 +57,8 @@ func (r *reader) redisAddress(o RedisOptions, x *Redis) {
 			r.problem(option, fault)
 			return
 		}
-		x.Network, x.Addresses = u.network, []string{u.address}
+		x.Network = u.network
+		x.Addresses = []string{u.address}
 		return
 	}
 	for _, part := range strings.Split(raw, ",") {
@@ -94,7 +95,8 @@ func parseRedisURL(raw string) (redisURL, string) {
 	case u.RawQuery != "" || u.Fragment != "":
 		return out, "must not have a query or a fragment"
 	case u.Scheme == "unix":
-		out.network, out.address = "unix", u.Path
+		out.network = "unix"
+		out.address = u.Path
 		if u.Host != "" || !strings.HasPrefix(u.Path, "/") || len(u.Path) > 100 {
 			return out, "must be unix:// and an absolute path of at most 100 bytes"
 		}
@@ -116,7 +118,8 @@ func hostPort(address string) (string, string) {
 	const fault = "must be host:port, or begin with redis://, rediss:// or unix://"
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		host, port = strings.Trim(address, "[]"), "6379"
+		host = strings.Trim(address, "[]")
+		port = "6379"
 		if strings.Contains(host, ":") && net.ParseIP(host) == nil {
 			return "", fault
 		}

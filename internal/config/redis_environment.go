@@ -4,19 +4,24 @@ import "strings"
 
 // redisOptions returns the section redis as it stands once the environment has
 // filled what the file leaves out, addresses and aliases have been spread over
-// the options that they stand for, and the defaults are in. The boolean says that
-// the environment turned Redis off; nothing of the section counts then.
+// the options that they stand for, and the defaults are in. The boolean says
+// whether it is to be read: not where nobody speaks of Redis, and not where the
+// environment turns it off, whatever the section says.
 func (r *reader) redisOptions(c *RedisOptions) (RedisOptions, bool) {
 	r.unknown("redis.", c.Extra, redisNames)
 	r.unknown("redis.tls.", c.TLS.Extra, redisTLSNames)
 	if r.redisOff() {
-		return redisDefaults(), true
+		return redisDefaults(), false
 	}
 	o := *c
-	r.expandRedis(&o)
+	written := r.expandRedis(&o)
+	wanted := r.wanted(&o)
+	if !written && !wanted {
+		return redisDefaults(), false
+	}
 	r.aliases(&o)
 	r.spread(&o)
-	if r.wanted(&o) {
+	if wanted {
 		e := r.fromEnvironment()
 		r.aliases(&e)
 		if o.Address == "" {
@@ -26,7 +31,7 @@ func (r *reader) redisOptions(c *RedisOptions) (RedisOptions, bool) {
 	}
 	d := redisDefaults()
 	fill(&o, &d)
-	return o, false
+	return o, true
 }
 
 // redisOff reports whether REDIS_ENABLED turns Redis off, whatever the file says.
@@ -51,14 +56,17 @@ func (r *reader) wanted(o *RedisOptions) bool {
 }
 
 // expandRedis replaces the variables in the values of o, so that one that turns
-// out empty is unset.
-func (r *reader) expandRedis(o *RedisOptions) {
+// out empty is unset. It reports whether the operator wrote any.
+func (r *reader) expandRedis(o *RedisOptions) bool {
+	written := false
 	d := RedisOptions{}
 	for _, s := range redisSettings(o, &d) {
 		if *s.value != "" {
+			written = true
 			*s.value = literal(strings.TrimSpace(r.expand("redis."+s.option, *s.value)))
 		}
 	}
+	return written
 }
 
 // variable returns the value of a variable; an empty one is not set.
@@ -75,7 +83,8 @@ func literal(s string) string {
 
 // fromEnvironment returns the section redis that the variables alone make.
 func (r *reader) fromEnvironment() RedisOptions {
-	e, d := RedisOptions{}, RedisOptions{}
+	e := RedisOptions{}
+	d := RedisOptions{}
 	for _, s := range redisSettings(&e, &d) {
 		*s.value = r.variable(s.variable)
 	}

@@ -47,7 +47,8 @@ func (r *reader) cookieName(c *Config, domain string) string {
 		return "__Host-oidc"
 	}
 	lower := strings.ToLower(name)
-	host, secure := strings.HasPrefix(lower, "__host-"), strings.HasPrefix(lower, "__secure-")
+	host := strings.HasPrefix(lower, "__host-")
+	secure := strings.HasPrefix(lower, "__secure-")
 	fault := ""
 	switch {
 	case !only(name, tokenChars):

@@ -27,9 +27,8 @@ func (r *reader) signIn(c *Config) SignIn {
 // and, where it is fixed, the URL.
 func (r *reader) callback(c *Config) (string, string) {
 	const option = "callbackURL"
-	s := r.text(option, c.CallbackURL)
+	s := r.required(option, c.CallbackURL, "a path such as /oauth2/callback, or an absolute URL")
 	if s == "" {
-		r.problem(option, "is required: a path such as /oauth2/callback, or an absolute URL")
 		return "", ""
 	}
 	if strings.HasPrefix(s, "/") {
@@ -156,6 +155,9 @@ func (r *reader) channel(option, raw, toggle string, on bool) string {
 		r.problem(option, "is required by "+toggle)
 	}
 	if !on {
+		if path != "" {
+			r.warn(option, "has no effect without "+toggle)
+		}
 		return ""
 	}
 	return path

@@ -1,7 +1,5 @@
 package config
 
-import "strings"
-
 // A gate is an option, or one value of it, that this version does not have.
 type gate struct {
 	// option is the name as the operator writes it, value the value that is not
@@ -14,9 +12,8 @@ type gate struct {
 
 // gates lists what this version does not have yet. When a feature lands, its
 // rows go, and so do the marks in docs/configuration.md, which a test compares.
-// The section redis is as written, with the environment and the defaults.
-func gates(c *Config, s *Settings, redis RedisOptions) []gate {
-	d, rd := New(), redisDefaults()
+func gates(c *Config, s *Settings) []gate {
+	d := New()
 	auth := s.Client.AuthMethod
 	reg := c.DynamicClientRegistration
 	return []gate{
@@ -60,22 +57,22 @@ func gates(c *Config, s *Settings, redis RedisOptions) []gate {
 		{"dynamicClientRegistration.redisKeyPrefix", "", reg.RedisKeyPrefix != ""},
 		{"dynamicClientRegistration.clientMetadata", "", len(reg.ClientMetadata) > 0},
 
-		{"redis.enabled", "true", contains(truths(), strings.ToLower(redis.Enabled))},
-		{"redis.address", "a list", !strings.Contains(redis.Address, "://") && strings.Contains(redis.Address, ",")},
-		{"redis.clusterMode", "", !contains(falsehoods(), strings.ToLower(redis.ClusterMode))},
-		{"redis.maxRedirects", "", redis.MaxRedirects != rd.MaxRedirects},
-		{"redis.readOnly", "", !contains(falsehoods(), strings.ToLower(redis.ReadOnly))},
-		{"redis.routeByLatency", "", !contains(falsehoods(), strings.ToLower(redis.RouteByLatency))},
-		{"redis.routeRandomly", "", !contains(falsehoods(), strings.ToLower(redis.RouteRandomly))},
-		{"redis.sentinelMasterName", "", redis.SentinelMasterName != ""},
-		{"redis.sentinelUsername", "", redis.SentinelUsername != ""},
-		{"redis.sentinelPassword", "", redis.SentinelPassword != ""},
+		{"redis.enabled", "true", s.Redis.Enabled},
+		{"redis.address", "a list", len(s.Redis.Addresses) > 1},
+		{"redis.clusterMode", "", s.Redis.Cluster},
+		{"redis.maxRedirects", "", s.Redis.Network != "" && s.Redis.MaxRedirects != 3},
+		{"redis.readOnly", "", s.Redis.ReadOnly},
+		{"redis.routeByLatency", "", s.Redis.RouteByLatency},
+		{"redis.routeRandomly", "", s.Redis.RouteRandomly},
+		{"redis.sentinelMasterName", "", s.Redis.SentinelMaster != ""},
+		{"redis.sentinelUsername", "", s.Redis.SentinelUsername != ""},
+		{"redis.sentinelPassword", "", s.Redis.SentinelPassword != ""},
 	}
 }
 
 // unsupported refuses what this version does not have.
-func (r *reader) unsupported(c *Config, s *Settings, redis RedisOptions) {
-	for _, g := range gates(c, s, redis) {
+func (r *reader) unsupported(c *Config, s *Settings) {
+	for _, g := range gates(c, s) {
 		if !g.set {
 			continue
 		}

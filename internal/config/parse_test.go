@@ -1,0 +1,351 @@
+package config
+
+import (
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+const goodKey = "q3Zt8Lw0VxUeR5yHs1KdJm7CbPnGf2Ao"
+
+// minimal returns the smallest configuration that is valid.
+func minimal() *Config {
+	c := New()
+	c.ProviderURL = "https://id.example.com"
+	c.ClientID = "app"
+	c.ClientSecret = "client-secret"
+	c.CallbackURL = "/oauth2/callback"
+	c.SessionEncryptionKey = goodKey
+	return c
+}
+
+// environment is one for tests: variables, and files by their path.
+func environment(variables, files map[string]string) Environment {
+	return Environment{
+		Lookup: func(name string) (string, bool) {
+			value, found := variables[name]
+			return value, found
+		},
+		ReadFile: func(path string, limit int64) ([]byte, error) {
+			text, found := files[path]
+			switch {
+			case !found:
+				return nil, os.ErrNotExist
+			case int64(len(text)) > limit:
+				return nil, errTooLong
+			}
+			return []byte(text), nil
+		},
+	}
+}
+
+func TestMinimal(t *testing.T) {
+	s, err := Parse(minimal(), Environment{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Logout.Path != "/oauth2/callback/logout" || s.Session.CookieName != "__Host-oidc" || len(s.Warnings) != 0 {
+		t.Errorf("logout %q, cookie %q, %d warnings", s.Logout.Path, s.Session.CookieName, len(s.Warnings))
+	}
+	if got := strings.Join(s.SignIn.Scopes, " "); got != "openid profile email" {
+		t.Errorf("scopes %q", got)
+	}
+	if s.Bearer.Audience != "app" || !s.SignIn.PKCE || !s.Session.Secure || s.Redis.Enabled {
+		t.Error("a default is not what OPTIONS says")
+	}
+}
+
+func TestNothingGiven(t *testing.T) {
+	for _, c := range []*Config{nil, {}, New()} {
+		_, err := Parse(c, Environment{})
+		if err == nil {
+			t.Fatal("no problem")
+		}
+		for _, name := range []string{"providerURL", "clientID", "callbackURL", "sessionEncryptionKey"} {
+			if !strings.Contains(err.Error(), name+": is required") {
+				t.Errorf("%s is not asked for: %v", name, err)
+			}
+		}
+	}
+}
+
+func TestConfigIsNotChanged(t *testing.T) {
+	build := func() *Config {
+		c := minimal()
+		c.Scopes = []string{"${SCOPES}", " groups "}
+		c.AllowedUserDomains = []string{"@EXAMPLE.com"}
+		c.Headers = []HeaderOptions{{Name: "X-A", Value: "${A}"}}
+		c.AuthorizationParams = map[string]any{"prompt": "login"}
+		c.SessionEncryptionKey = []any{goodKey}
+		c.Redis.Address = "rediss://u:p@redis/2"
+		c.Redis.EnableTLS = "true"
+		return c
+	}
+	c := build()
+	if _, err := Parse(c, environment(map[string]string{"SCOPES": "a,b", "A": "x"}, nil)); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(c, build()) {
+		t.Error("Parse changed its Config")
+	}
+}
+
+// A problem row changes a valid configuration, by options, and says what Parse
+// must say about it; nothing means that it is valid.
+type problemRow struct {
+	name string
+	set  map[string]any
+	want string
+}
+
+func runProblems(t *testing.T, rows []problemRow, env Environment) {
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			c := minimal()
+			for name, value := range row.set {
+				set(t, c, name, value)
+			}
+			if row.want != "" {
+				wantProblem(t, c, env, row.want)
+			} else if _, err := Parse(c, env); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+type o = map[string]any
+
+func TestURLs(t *testing.T) {
+	runProblems(t, []problemRow{
+		{"issuer with a slash", o{"providerURL": "https://id.example.com/realms/a/"}, ""},
+		{"issuer without scheme", o{"providerURL": "id.example.com"}, "providerURL: must be an absolute URL"},
+		{"issuer with query", o{"providerURL": "https://id.example.com/?a=b"}, "providerURL: must not have a query"},
+		{"issuer with fragment", o{"providerURL": "https://id.example.com/#a"}, "providerURL: must not have a fragment"},
+		{"issuer with user", o{"providerURL": "https://u:p@id.example.com/"}, "providerURL: must not hold a user name"},
+		{"discovery URL", o{"providerURL": "https://id.example.com/.well-known/openid-configuration"}, "providerURL: is the issuer: leave"},
+		{"issuer of http", o{"providerURL": "http://id.example.com"}, "providerURL: must be https"},
+		{"issuer of http on this machine", o{"providerURL": "http://127.0.0.1:9000"}, ""},
+		{"issuer of http, plain site", o{"providerURL": "http://id.example.com", "forceHTTPS": false}, ""},
+		{"issuer of http, own network", o{"providerURL": "http://keycloak:8080/realms/a", "allowPrivateIPAddresses": true}, ""},
+		{"issuer of ftp", o{"providerURL": "ftp://id.example.com"}, "providerURL: must be an absolute URL"},
+		{"callback as URL", o{"callbackURL": "https://app.example.com/cb"}, ""},
+		{"callback of http", o{"callbackURL": "http://app.example.com/cb"}, "callbackURL: must be https, or forceHTTPS must be false"},
+		{"callback of http, plain site", o{"callbackURL": "http://app.example.com/cb", "forceHTTPS": false}, ""},
+		{"callback without path", o{"callbackURL": "https://app.example.com"}, "callbackURL: must have a path"},
+		{"callback with query", o{"callbackURL": "https://app.example.com/cb?x=1"}, "callbackURL: must not have a query"},
+		{"callback escaped", o{"callbackURL": "https://app.example.com/c%62"}, "callbackURL: must"},
+		{"callback at the root", o{"callbackURL": "/"}, "callbackURL: must not be the root"},
+		{"callback with dots", o{"callbackURL": "/a/../b"}, "callbackURL: must be a canonical path"},
+		{"callback with two slashes", o{"callbackURL": "//evil.example/cb"}, "callbackURL: must be a canonical path"},
+		{"callback with slash at end", o{"callbackURL": "/cb/"}, "callbackURL: must be a canonical path"},
+		{"callback with semicolon", o{"callbackURL": "/cb;a"}, "callbackURL: must be a plain path"},
+		{"callback relative", o{"callbackURL": "cb"}, "callbackURL: must be an absolute URL"},
+		{"logout as URL", o{"logoutURL": "https://app.example.com/out"}, "logoutURL: must begin with /"},
+		{"logout is the callback", o{"logoutURL": "/oauth2/callback"}, "logoutURL: is the same path as callbackURL"},
+		{"logout chosen", o{"logoutURL": "/bye"}, ""},
+		{"after logout, a path with query", o{"postLogoutRedirectURI": "/bye?x=1"}, ""},
+		{"after logout, a URL", o{"postLogoutRedirectURI": "https://www.example.com/"}, ""},
+		{"after logout, empty", o{"postLogoutRedirectURI": ""}, ""},
+		{"after logout, another site in disguise", o{"postLogoutRedirectURI": "//evil.example"}, "postLogoutRedirectURI: must be a path"},
+		{"after logout, a backslash", o{"postLogoutRedirectURI": `/\evil.example`}, "postLogoutRedirectURI: must be a path"},
+		{"after logout, http", o{"postLogoutRedirectURI": "http://www.example.com/"}, "postLogoutRedirectURI: must be https"},
+		{"after logout, javascript", o{"postLogoutRedirectURI": "javascript:alert(1)"}, "postLogoutRedirectURI: must be an absolute URL"},
+		{"revocation of http", o{"revocationURL": "http://id.example.com/r"}, "revocationURL: must be https"},
+		{"end of session without host", o{"oidcEndSessionURL": "https:///x"}, "oidcEndSessionURL: must be an absolute URL"},
+		{"line break", o{"providerURL": "https://id.example.com\nx"}, "providerURL: has a line break"},
+	}, Environment{})
+}
+
+func TestAccess(t *testing.T) {
+	env := environment(map[string]string{"EMPTY": "", "USERS": "a@example.com, b@example.com", "SPACE": " , "}, nil)
+	runProblems(t, []problemRow{
+		{"H21 allowedUsers empty", o{"allowedUsers": []string{}}, "allowedUsers: is empty"},
+		{"H21 allowedUsers of an empty variable", o{"allowedUsers": "${EMPTY}"}, "allowedUsers: is empty"},
+		{"H21 allowedUsers of an unset variable", o{"allowedUsers": "${NO_SUCH}"}, "allowedUsers: the environment variable NO_SUCH is not set"},
+		{"H21 allowedUserDomains of commas", o{"allowedUserDomains": "${SPACE}"}, "allowedUserDomains: is empty"},
+		{"H21 allowedRolesAndGroups of an empty text", o{"allowedRolesAndGroups": ""}, "allowedRolesAndGroups: is empty"},
+		{"allowedUsers of a variable", o{"allowedUsers": "${USERS}"}, ""},
+		{"domain with at", o{"allowedUserDomains": "a@example.com"}, "allowedUserDomains: element 1 is not a domain"},
+		{"domain with wildcard", o{"allowedUserDomains": "example.com,*.example.org"}, "allowedUserDomains: element 2 is not a domain"},
+		{"excluded everything", o{"excludedURLs": "/"}, "excludedURLs: / would leave nothing protected"},
+		{"excluded wildcard", o{"excludedURLs": "/public/*"}, "excludedURLs: /public/* must be a plain path"},
+		{"excluded traversal", o{"excludedURLs": "/public/../admin"}, "excludedURLs: /public/../admin must be a canonical path"},
+		{"excluded relative", o{"excludedURLs": "public"}, "excludedURLs: public must begin with /"},
+		{"excluded with slash", o{"excludedURLs": "/public/"}, ""},
+		{"emailVerified", o{"emailVerified": "denyed"}, "emailVerified: is none of ignore, deny, require; did you mean deny?"},
+		{"rateLimit", o{"rateLimit": 9}, "rateLimit: must be a number from 10"},
+		{"proxies", o{"trustedProxies": "10.0.0.0/8,::1"}, ""},
+		{"proxy without bits", o{"trustedProxies": "10.0.0.0/33"}, "trustedProxies: 10.0.0.0/33 is not a network"},
+		{"proxy by name", o{"trustedProxies": "proxy"}, "trustedProxies: proxy is not a network"},
+	}, env)
+
+	c := minimal()
+	c.AllowedUsers = []string{"${USERS}"}
+	c.AllowedRolesAndGroups = []string{"CN=Admins,OU=x", ""}
+	c.AllowedUserDomains = []string{"@Example.COM"}
+	c.ExcludedURLs = []string{"/public/"}
+	s, err := Parse(c, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Access{
+		Users: []string{"a@example.com", "b@example.com"}, Domains: []string{"example.com"},
+		RolesAndGroups: []string{"CN=Admins,OU=x"}, UserClaim: "email", GroupClaim: "groups", RoleClaim: "roles",
+		EmailVerified: "deny", Excluded: []string{"/public"},
+	}
+	if !reflect.DeepEqual(s.Access, want) {
+		t.Errorf("got %+v", s.Access)
+	}
+}
+
+func TestClient(t *testing.T) {
+	env := environment(map[string]string{"EMPTY": ""}, map[string]string{"/secret": "from-file\r\n", "/empty": "\n"})
+	runProblems(t, []problemRow{
+		{"public", o{"clientSecret": ""}, ""},
+		{"public without PKCE", o{"clientSecret": "", "enablePKCE": false}, "enablePKCE: a client without clientSecret needs it"},
+		{"confidential without PKCE", o{"enablePKCE": false}, ""},
+		{"secret of an empty variable", o{"clientSecret": "${EMPTY}"}, "clientSecret: is empty; leave it out"},
+		{"secret of an empty file", o{"clientSecret": "file:/empty"}, "clientSecret: is empty; leave it out"},
+		{"secret of no file", o{"clientSecret": "file:/none"}, "clientSecret: the file /none does not exist"},
+		{"secret that nobody resolved", o{"clientSecret": "urn:k8s:secret:a:b"}, "clientSecret: is a reference to a Kubernetes secret"},
+		{"secret of two lines", o{"clientSecret": "a\nb"}, "clientSecret: has a line break"},
+		{"method unknown", o{"clientAuthMethod": "client_secret_past"}, "did you mean client_secret_post?"},
+		{"method none with secret", o{"clientAuthMethod": "none"}, "clientAuthMethod: none leaves clientSecret without a use"},
+		{"method post without secret", o{"clientAuthMethod": "client_secret_post", "clientSecret": ""}, "clientAuthMethod: client_secret_post needs clientSecret"},
+		{"HS256 without secret", o{"idTokenSigningAlgs": "HS256", "clientSecret": ""}, "idTokenSigningAlgs: HS256 needs clientSecret"},
+		{"algorithm none", o{"idTokenSigningAlgs": "RS256,none"}, "idTokenSigningAlgs: is none of RS256"},
+		{"scopes", o{"scopes": "groups offline_access,a:b"}, ""},
+		{"scope with quote", o{"scopes": `a"b`}, "scopes: has an element with a character"},
+		{"parameter of ours", o{"authorizationParams": o{"state": "x"}}, "authorizationParams.state: is set by the middleware"},
+		{"parameter of two values", o{"authorizationParams": o{"prompt": []any{"a"}}}, "authorizationParams.prompt: must be a text"},
+		{"max_age", o{"authorizationParams": o{"max_age": 0}}, "authorizationParams.max_age: must be a number of seconds"},
+		{"logLevel", o{"logLevel": "warning"}, "logLevel: is none of debug, info, warn, error; did you mean warn?"},
+	}, env)
+
+	c := minimal()
+	c.ClientSecret = "file:/secret"
+	c.OverrideScopes = true
+	c.Scopes = []string{"groups", "groups"}
+	c.AuthorizationParams = map[string]any{"max_age": 300.0, "prompt": "consent", "login_hint": "${EMPTY}", "x": true}
+	s, err := Parse(c, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Client.Secret != "from-file" || strings.Join(s.SignIn.Scopes, " ") != "openid groups" || s.SignIn.MaxAge.Seconds() != 300 {
+		t.Errorf("scopes %v, max age %v", s.SignIn.Scopes, s.SignIn.MaxAge)
+	}
+	if want := (map[string]string{"max_age": "300", "prompt": "consent", "x": "true"}); !reflect.DeepEqual(s.SignIn.Params, want) {
+		t.Errorf("params %v", s.SignIn.Params)
+	}
+}
+
+func TestCookies(t *testing.T) {
+	runProblems(t, []problemRow{
+		{"F8 host prefix with domain", o{"cookiePrefix": "__Host-x", "cookieDomain": "example.com"}, "cookiePrefix: browsers refuse a __Host- cookie with a domain"},
+		{"host prefix, plain site", o{"cookiePrefix": "__Host-x", "forceHTTPS": false}, "cookiePrefix: browsers keep __Host-"},
+		{"host prefix in lower case", o{"cookiePrefix": "__host-x"}, "cookiePrefix: must spell the prefix"},
+		{"prefix alone", o{"cookiePrefix": "__Secure-"}, "cookiePrefix: needs a name"},
+		{"name of the existing plugin", o{"cookiePrefix": "_oidc_raczylo_"}, ""},
+		{"name with a semicolon", o{"cookiePrefix": "a;b"}, "cookiePrefix: has a character"},
+		{"domain with port", o{"cookieDomain": "example.com:443"}, "cookieDomain: must be a domain name"},
+		{"domain of one label", o{"cookieDomain": "com"}, "cookieDomain: must have a dot"},
+		{"domain that is an address", o{"cookieDomain": "10.0.0.1"}, "cookieDomain: must be a domain name"},
+		{"domain of others", o{"cookieDomain": "example.org", "callbackURL": "https://app.example.com/cb"}, "cookieDomain: does not hold the host"},
+		{"domain of ours", o{"cookieDomain": ".example.com", "callbackURL": "https://app.example.com/cb"}, ""},
+		{"session group", o{"sessionGroup": strings.Repeat("x", 201)}, "sessionGroup: is longer"},
+		{"sessionMaxAge", o{"sessionMaxAge": 0}, "sessionMaxAge: must be a number from 1"},
+		{"refreshGracePeriodSeconds", o{"refreshGracePeriodSeconds": -1}, "refreshGracePeriodSeconds: must be a number from 0"},
+		{"idleTimeout", o{"idleTimeout": "soon"}, "idleTimeout: must be a duration"},
+		{"idleTimeout negative", o{"idleTimeout": "-5s"}, "idleTimeout: must be a duration"},
+		{"idleTimeout infinite", o{"idleTimeout": "inf"}, "idleTimeout: must be a duration"},
+	}, Environment{})
+	for _, row := range []struct {
+		set  o
+		want string
+	}{
+		{o{}, "__Host-oidc"},
+		{o{"cookieDomain": "example.com"}, "__Secure-oidc"},
+		{o{"forceHTTPS": false}, "oidc"},
+		{o{"forceHTTPS": false, "cookieDomain": "example.com"}, "oidc"},
+		{o{"cookiePrefix": "app"}, "app"},
+	} {
+		c := minimal()
+		for name, value := range row.set {
+			set(t, c, name, value)
+		}
+		if s, err := Parse(c, Environment{}); err != nil || s.Session.CookieName != row.want {
+			t.Errorf("%v: want %s", row.set, row.want)
+		}
+	}
+}
+
+func TestHeaders(t *testing.T) {
+	one := func(name, value string) o { return o{"headers": []HeaderOptions{{Name: name, Value: value}}} }
+	runProblems(t, []problemRow{
+		{"template", one("X-Email", "${claims.email}"), ""},
+		{"authorization", one("Authorization", "Bearer {{.AccessToken}}"), ""},
+		{"no name", one("", "x"), "headers[0].name: is required"},
+		{"no value", one("X-A", ""), "headers[0].value: is required"},
+		{"bad name", one("X A", "x"), "headers[0].name: is no name of a header"},
+		{"G5 connection", one("Connection", "x"), "headers[0].name: Connection cannot be set here"},
+		{"G3 underscore", one("content_length", "x"), "headers[0].name: content_length cannot be set here"},
+		{"G7 line break", one("X-A", "a\r\nX-Admin: 1"), "headers[0].value: has a line break"},
+		{"twice", o{"headers": []HeaderOptions{{Name: "X-A", Value: "1"}, {Name: "x_a", Value: "2"}}}, "headers[1].name: is in the list twice"},
+		{"frameOptions", o{"securityHeaders.frameOptions": "sameorigin"}, ""},
+		{"frameOptions unknown", o{"securityHeaders.frameOptions": "ALLOW"}, "securityHeaders.frameOptions: is none of DENY, SAMEORIGIN"},
+		{"profile", o{"securityHeaders.profile": "stric"}, "securityHeaders.profile: is none of default, strict, development, api, custom; did you mean strict?"},
+		{"custom header", o{"securityHeaders.customHeaders": o{"X A": "1"}}, "securityHeaders.customHeaders.X A: is no name of a header"},
+		{"custom header of two lines", o{"securityHeaders.customHeaders": o{"X-A": "1\n2"}}, "securityHeaders.customHeaders.X-A: has a line break"},
+		{"preload", o{"securityHeaders.strictTransportSecurityPreload": true}, "securityHeaders.strictTransportSecurityPreload: needs"},
+		{"origins", o{"securityHeaders.corsEnabled": true, "securityHeaders.corsAllowedOrigins": "https://*.example.com,http://localhost:*,https://a.example.com:8443"}, ""},
+		{"origins left out", o{"securityHeaders.corsEnabled": true}, "securityHeaders.corsAllowedOrigins: is required"},
+		{"origin with path", o{"securityHeaders.corsAllowedOrigins": "https://a.example.com/x"}, "securityHeaders.corsAllowedOrigins: https://a.example.com/x is not an origin"},
+		{"origin with star inside", o{"securityHeaders.corsAllowedOrigins": "https://a*.example.com"}, "securityHeaders.corsAllowedOrigins: https://a*.example.com is not an origin"},
+		{"every origin with credentials", o{"securityHeaders.corsAllowedOrigins": "*", "securityHeaders.corsAllowCredentials": true}, "securityHeaders.corsAllowedOrigins: * would let every site"},
+		{"method", o{"securityHeaders.corsAllowedMethods": "GET,A B"}, "securityHeaders.corsAllowedMethods: A B has a character"},
+		{"template file", o{"errorTemplate": "/no"}, "errorTemplate: the file /no does not exist"},
+	}, environment(nil, nil))
+}
+
+func TestAllProblemsAtOnce(t *testing.T) {
+	c := minimal()
+	c.ProviderURL = "x"
+	c.RateLimit = 1
+	c.LogLevel = "loud"
+	c.Redis.PoolSize = "many"
+	c.Extra = map[string]any{"nosuch": 1}
+	_, err := Parse(c, Environment{})
+	if err == nil {
+		t.Fatal("no problem")
+	}
+	for _, want := range []string{"5 problems", "providerURL", "rateLimit", "logLevel", "redis.poolSize", "nosuch"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in %v", want, err)
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	c := minimal()
+	c.InsecureSkipVerify = true
+	c.DisableReplayDetection = true
+	c.ProviderURL = "http://keycloak:8080"
+	c.AllowPrivateIPAddresses = true
+	c.TrustedProxies = []string{"0.0.0.0/0"}
+	c.SessionEncryptionKey = publishedKey
+	s, err := Parse(c, Environment{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := strings.Join(s.Warnings, "\n")
+	for _, name := range []string{"insecureSkipVerify", "disableReplayDetection", "providerURL", "trustedProxies", "sessionEncryptionKey"} {
+		if !strings.Contains(all, name+": ") {
+			t.Errorf("%s is not warned of", name)
+		}
+	}
+	if len(s.Warnings) != 5 || strings.Contains(all, publishedKey) {
+		t.Errorf("warnings: %s", all)
+	}
+}
