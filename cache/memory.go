@@ -47,8 +47,7 @@ type entry struct {
 	// What follows is kept by Hybrid, which holds the lock for it.
 	epoch uint64 // the era of the link in which L2 last confirmed the value
 	asked int64  // when that was, ns since 1970
-	stale bool   // changed since
-	dirty bool   // journalled: L2 does not have it yet
+	stale bool   // changed since, or never to be served without asking
 }
 
 // entryOverhead is what an entry takes beside its key and value, in bytes.

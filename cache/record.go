@@ -151,6 +151,13 @@ func mergeLive(stored, next []byte) verdict {
 	return conflicts
 }
 
+// outranks reports whether a record is in a higher state than another.
+func outranks(record, other []byte) bool {
+	is, was := kindOf(record), kindOf(other)
+	return is == revokedRecord && was == liveRecord ||
+		is == liveRecord && was == liveRecord && versionOf(record) > versionOf(other)
+}
+
 // compare decides whether next may replace stored as the successor of version.
 // Finding next itself stored means that an earlier attempt arrived.
 func compare(stored []byte, version uint64, next []byte) error {

@@ -1,0 +1,260 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+)
+
+// A flight is one read of L2 that any number of readers wait for.
+type flight struct {
+	done  chan struct{}
+	value []byte
+	err   error
+}
+
+// A token tells whether a key changed while it was being read or written: every
+// change that becomes known counts gen up.
+type token struct {
+	refs int
+	gen  uint64
+}
+
+// An inquiry is one read or write of L2 for a key, with what was so when it began.
+type inquiry struct {
+	key   string
+	token *token
+	gen   uint64
+	epoch uint64
+	held  bool // L1 had a value
+}
+
+func (h *Hybrid) beginLocked(key string, held bool) inquiry {
+	t := h.tokens[key]
+	if t == nil {
+		t = &token{}
+		h.tokens[key] = t
+	}
+	t.refs++
+	return inquiry{key: key, token: t, gen: t.gen, epoch: h.epoch, held: held}
+}
+
+func (h *Hybrid) endLocked(q inquiry) {
+	q.token.refs--
+	if q.token.refs == 0 {
+		delete(h.tokens, q.key)
+	}
+}
+
+// currentLocked reports whether nothing changed since q began.
+func (h *Hybrid) currentLocked(q inquiry) bool {
+	return q.token.gen == q.gen && q.epoch == h.epoch
+}
+
+// changedLocked makes what is known of key stale, and what is being read of it.
+func (h *Hybrid) changedLocked(key string) {
+	if e := h.l1.entries[key]; e != nil {
+		e.stale = true
+	}
+	if t := h.tokens[key]; t != nil {
+		t.gen++
+	}
+	delete(h.flights, key)
+}
+
+// staleLocked makes everything stale.
+func (h *Hybrid) staleLocked() {
+	h.epoch++
+	h.flights = map[string]*flight{}
+}
+
+// heldLocked is the value that this process has for key, whether L2 knows it or
+// not. With a nil value, known says that the key was deleted here.
+func (h *Hybrid) heldLocked(key string, now int64) (value []byte, known bool) {
+	if e := h.l1.liveLocked(key, now); e != nil {
+		return present(e.value), true
+	}
+	n := h.journal.notes[key]
+	if n == nil || n.expires <= now {
+		return nil, false
+	}
+	if n.intent == toDelete {
+		return nil, true
+	}
+	return present(n.value), true
+}
+
+// present makes an empty value differ from none.
+func present(value []byte) []byte {
+	if value == nil {
+		return []byte{}
+	}
+	return value
+}
+
+// pass reads a key that L1 does not keep.
+func (h *Hybrid) pass(ctx context.Context, key string) ([]byte, error) {
+	now := h.l1.now().UnixNano()
+	h.l1.mu.Lock()
+	fallback := h.fallback
+	held, known := h.heldLocked(key, now)
+	noted := h.journal.notes[key] != nil
+	h.l1.mu.Unlock()
+	if fallback {
+		return answerHeld(held, known)
+	}
+	value, err := h.l2.Get(ctx, key)
+	if errors.Is(err, ErrUnavailable) && known || errors.Is(err, ErrMiss) && noted {
+		return answerHeld(held, known)
+	}
+	return value, err
+}
+
+// answerHeld answers from this process alone.
+func answerHeld(held []byte, known bool) ([]byte, error) {
+	if held != nil {
+		return held, nil
+	}
+	if known {
+		return nil, ErrMiss
+	}
+	return nil, ErrUnavailable
+}
+
+// ask reads key from L2 for every caller that asks meanwhile, on nobody's
+// context: a caller that leaves must not take the others' answer with it.
+func (h *Hybrid) ask(key string) ([]byte, error) {
+	now := h.l1.now().UnixNano()
+	h.l1.mu.Lock()
+	held, known := h.heldLocked(key, now)
+	if h.fallback {
+		h.l1.mu.Unlock()
+		return answerHeld(held, known)
+	}
+	f := h.flights[key]
+	if f != nil {
+		h.l1.mu.Unlock()
+		<-f.done
+		return f.value, f.err
+	}
+	f = &flight{done: make(chan struct{}), err: ErrUnavailable}
+	h.flights[key] = f
+	q := h.beginLocked(key, held != nil)
+	h.l1.mu.Unlock()
+	h.fly(f, q)
+	return f.value, f.err
+}
+
+func (h *Hybrid) fly(f *flight, q inquiry) {
+	defer h.land(f, q)
+	ctx := context.Background()
+	var value []byte
+	var canary string
+	var err error
+	if q.held {
+		value, canary, err = h.l2.confirm(ctx, q.key)
+	} else {
+		value, err = h.l2.Get(ctx, q.key)
+	}
+	f.value, f.err = h.settle(q, value, canary, err)
+}
+
+func (h *Hybrid) land(f *flight, q inquiry) {
+	h.l1.mu.Lock()
+	if h.flights[q.key] == f {
+		delete(h.flights, q.key)
+	}
+	h.endLocked(q)
+	h.l1.mu.Unlock()
+	close(f.done)
+}
+
+// settle makes of L2's answer what the readers get, and what L1 holds from now on.
+func (h *Hybrid) settle(q inquiry, value []byte, canary string, err error) ([]byte, error) {
+	now := h.l1.now()
+	h.l1.mu.Lock()
+	defer h.l1.mu.Unlock()
+	if err == nil {
+		return h.fillLocked(q, value, now), nil
+	}
+	held, known := h.heldLocked(q.key, now.UnixNano())
+	if held == nil {
+		if known {
+			return nil, ErrMiss
+		}
+		return nil, err
+	}
+	if !errors.Is(err, ErrMiss) {
+		return held, nil
+	}
+	if h.staysLocked(q, held, canary) {
+		return held, nil
+	}
+	h.l1.removeLocked(h.l1.entries[q.key])
+	return nil, ErrMiss
+}
+
+// staysLocked decides about a value that L1 holds and L2 does not have. It stays
+// if it is a revocation, if L2 has yet to get it, if it was written meanwhile, or
+// if L2 is not the data set that it came from, which is looked into then.
+func (h *Hybrid) staysLocked(q inquiry, held []byte, canary string) bool {
+	if kindOf(held) == revokedRecord || h.journal.notes[q.key] != nil || !h.currentLocked(q) {
+		return true
+	}
+	if !h.met || canary == "" || canary != h.known.canary {
+		h.kickLocked()
+		return true
+	}
+	return false
+}
+
+// fillLocked takes over what L2 has, and returns what counts.
+func (h *Hybrid) fillLocked(q inquiry, value []byte, now time.Time) []byte {
+	held, _ := h.heldLocked(q.key, now.UnixNano())
+	if outranks(held, value) {
+		h.repairLocked(q.key, held, now)
+		return held
+	}
+	ttl := h.remainingLocked(q.key, value, now)
+	if h.direct || ttl <= 0 {
+		if e := h.l1.entries[q.key]; e != nil && !e.pinned {
+			h.l1.removeLocked(e)
+		}
+		return value
+	}
+	e := h.l1.putLocked(q.key, value, now, ttl)
+	e.epoch, e.asked = h.epoch, now.UnixNano()
+	e.stale = !h.currentLocked(q)
+	return value
+}
+
+// remainingLocked is how long L1 may hold a value that L2 returned: records
+// carry their expiry; other values keep the one that they are held with, if any.
+func (h *Hybrid) remainingLocked(key string, value []byte, now time.Time) time.Duration {
+	switch kindOf(value) {
+	case liveRecord, revokedRecord:
+		left := expiryOf(value) - now.UnixMilli()
+		if left > int64(MaxTTL/time.Millisecond) {
+			return MaxTTL
+		}
+		return time.Duration(left) * time.Millisecond
+	}
+	if e := h.l1.entries[key]; e != nil && bytes.Equal(e.value, value) {
+		return time.Duration(e.expires - now.UnixNano())
+	}
+	return 0
+}
+
+// repairLocked has a record written again that L2 had, or is to get, in a higher
+// state than it has now, as after a failover.
+func (h *Hybrid) repairLocked(key string, held []byte, now time.Time) {
+	expires := now.UnixNano()
+	if e := h.l1.entries[key]; e != nil {
+		expires = e.expires
+	}
+	if h.journal.notes[key] == nil && expires > now.UnixNano() {
+		h.journal.put(&note{key: key, value: held, expires: expires, intent: toMerge, since: now.UnixNano()})
+		h.kickLocked()
+	}
+}

@@ -1,0 +1,279 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/circuitbreaker"
+	"github.com/traefikoidc/traefikoidc/resp"
+)
+
+// HybridOptions configure a Hybrid. Redis.Server is required.
+type HybridOptions struct {
+	Redis  RedisOptions // Listener is set here
+	Memory MemoryOptions
+	// L1TTL is the age at which a value is asked again while changes by other
+	// replicas do not arrive as they happen; zero: 1 s.
+	L1TTL time.Duration
+	// Direct asks Redis for every read. Memory serves while Redis cannot be asked.
+	Direct bool
+	// JournalEntries and JournalBytes bound what an outage may leave for Redis;
+	// zero: as much as Memory holds.
+	JournalEntries int
+	JournalBytes   int64
+	Observer       Observer // nil: nobody is told
+}
+
+// Hybrid is a Backend in memory (L1) and in Redis (L2).
+//
+// Keys that begin with s: or r: are held in L1 once they were read or written,
+// and are invalidated by the server when anybody changes them. Invalidation, age
+// and reconnection make an entry stale: it is asked again, and served if L2
+// cannot be asked. Marks, j:, are held so that a second use is refused without
+// asking; everything else is L2's alone.
+//
+// Writes do not end with their caller's context, but with the operation timeout
+// of L2: a renewal or a logout is not lost because its browser left.
+//
+// While L2 is unavailable, writes go to L1 and to a journal and return
+// ErrJournalled; reads of what is not known here return ErrUnavailable. Leases,
+// l:, are not given then.
+type Hybrid struct {
+	l1       *Memory
+	l2       *Redis
+	tracker  *resp.Tracker
+	l1TTL    int64 // ns
+	direct   bool
+	observer Observer
+
+	// l1.mu guards the fields below, so that a decision and the change of L1 that
+	// follows from it are one.
+	epoch    uint64             // counts what made everything stale
+	tracking bool               // invalidations arrive
+	fallback bool               // memory alone
+	flights  map[string]*flight // reads under way that others may join
+	tokens   map[string]*token  // keys being read or written
+	journal  *journal
+	met      bool     // L2 has answered once
+	known    identity // of the L2 that what is held came from
+	watchers []Watcher
+	worker   worker
+	ticker   *time.Timer // while tracking is down
+	closed   bool
+	requests uint64
+	hits     uint64
+}
+
+var _ Backend = (*Hybrid)(nil)
+
+// NewHybrid returns a Hybrid that does nothing until Start.
+func NewHybrid(o HybridOptions) *Hybrid {
+	if o.L1TTL <= 0 {
+		o.L1TTL = time.Second
+	}
+	l1 := NewMemory(o.Memory)
+	if o.JournalEntries <= 0 {
+		o.JournalEntries = l1.maxEntries
+	}
+	if o.JournalBytes <= 0 {
+		o.JournalBytes = l1.maxBytes
+	}
+	h := &Hybrid{
+		l1:       l1,
+		l1TTL:    int64(o.L1TTL),
+		direct:   o.Direct,
+		observer: o.Observer,
+		flights:  map[string]*flight{},
+		tokens:   map[string]*token{},
+		journal:  newJournal(o.JournalEntries, o.JournalBytes),
+	}
+	o.Redis.Listener = h
+	h.l2 = NewRedis(o.Redis)
+	h.tracker = resp.NewTracker(o.Redis.Server, []string{h.l2.prefix + "s:", h.l2.prefix + "r:"}, &link{h: h})
+	return h
+}
+
+// Start connects in the background. Until Redis has answered once, it is asked
+// by whoever needs it.
+func (h *Hybrid) Start() {
+	h.l1.mu.Lock()
+	h.tickLocked()
+	h.l1.mu.Unlock()
+	h.tracker.Start()
+	h.kick()
+}
+
+// Close ends the connections. What is in the journal is lost.
+func (h *Hybrid) Close() {
+	h.l1.mu.Lock()
+	h.closed = true
+	if h.ticker != nil {
+		h.ticker.Stop()
+	}
+	if h.worker.timer != nil {
+		h.worker.timer.Stop()
+	}
+	h.l1.mu.Unlock()
+	h.tracker.Close()
+	h.l2.Close()
+}
+
+// Get is on the path of requests: it holds the lock without a defer.
+func (h *Hybrid) Get(ctx context.Context, key string) ([]byte, error) {
+	m := h.l1
+	now := m.now().UnixNano()
+	m.mu.Lock()
+	h.requests++
+	e := m.entries[key]
+	if e != nil && e.expires > now && (h.fallback || e.epoch == h.epoch && !e.stale && (h.tracking || now-e.asked < h.l1TTL)) {
+		if !e.pinned {
+			m.recent.MoveToFront(e.place)
+		}
+		h.hits++
+		value := e.value
+		m.mu.Unlock()
+		return value, nil
+	}
+	m.mu.Unlock()
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	if h.kept(key) {
+		return h.ask(key)
+	}
+	return h.pass(ctx, key)
+}
+
+// kept reports whether L1 holds what is read under key.
+func (h *Hybrid) kept(key string) bool {
+	return len(key) > 1 && key[1] == ':' && (key[0] == 's' || key[0] == 'r')
+}
+
+// Set stores value under the rule of records.
+func (h *Hybrid) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	return h.write(change{op: opSet, key: key, value: value, ttl: ttl})
+}
+
+// Add stores value if the key is absent.
+func (h *Hybrid) Add(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	if strings.HasPrefix(key, "j:") && h.marked(key) {
+		return ErrExists
+	}
+	return h.write(change{op: opAdd, key: key, value: value, ttl: ttl})
+}
+
+// marked reports whether a mark is held here.
+func (h *Hybrid) marked(key string) bool {
+	now := h.l1.now().UnixNano()
+	h.l1.mu.Lock()
+	value, _ := h.heldLocked(key, now)
+	h.l1.mu.Unlock()
+	return value != nil
+}
+
+// CompareAndSet replaces a live record of that version.
+func (h *Hybrid) CompareAndSet(ctx context.Context, key string, version uint64, value []byte, ttl time.Duration) error {
+	if err := checkSuccessor(version, value); err != nil {
+		return err
+	}
+	return h.write(change{op: opCompare, key: key, value: value, ttl: ttl, version: version})
+}
+
+// Delete removes key.
+func (h *Hybrid) Delete(ctx context.Context, key string) error {
+	return h.write(change{op: opDelete, key: key, ttl: time.Second})
+}
+
+// Exists reports whether Get would return a value.
+func (h *Hybrid) Exists(ctx context.Context, key string) (bool, error) {
+	_, err := h.Get(ctx, key)
+	if errors.Is(err, ErrMiss) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Clear removes every key of L2's prefix, and everything from L1. It needs L2.
+func (h *Hybrid) Clear(ctx context.Context) error {
+	if err := h.l2.Clear(ctx); err != nil {
+		return err
+	}
+	h.l1.mu.Lock()
+	h.journal.clear()
+	h.staleLocked()
+	h.l1.mu.Unlock()
+	_ = h.l1.Clear(ctx)
+	h.announceAll()
+	return nil
+}
+
+// Health is nil when L2 serves.
+func (h *Hybrid) Health(ctx context.Context) error {
+	h.l1.mu.Lock()
+	fallback := h.fallback
+	h.l1.mu.Unlock()
+	if fallback {
+		return ErrUnavailable
+	}
+	return h.l2.Health(ctx)
+}
+
+// Watch calls w for every change from now on, whoever makes it.
+func (h *Hybrid) Watch(w Watcher) {
+	h.l1.mu.Lock()
+	h.watchers = withWatcher(h.watchers, w)
+	h.l1.mu.Unlock()
+}
+
+// Unwatch ends Watch.
+func (h *Hybrid) Unwatch(w Watcher) {
+	h.l1.mu.Lock()
+	h.watchers = withoutWatcher(h.watchers, w)
+	h.l1.mu.Unlock()
+}
+
+func (h *Hybrid) announceAll() {
+	h.l1.mu.Lock()
+	watchers := h.watchers
+	h.l1.mu.Unlock()
+	announceAll(watchers)
+}
+
+func (h *Hybrid) observe(e Event, cause error) {
+	if h.observer != nil {
+		h.observer.Observe(e, cause)
+	}
+}
+
+// HybridStats are a snapshot of a Hybrid.
+type HybridStats struct {
+	Requests, Hits uint64 // reads, and those that L1 answered
+	Fallback       bool   // memory alone serves
+	Tracking       bool   // invalidations arrive
+	Journal        int    // keys whose last state L2 does not have yet
+	JournalAge     time.Duration
+	JournalDropped uint64
+	Memory         MemoryStats
+	Breaker        circuitbreaker.Stats
+	Redis          resp.Stats
+}
+
+// Stats returns a snapshot.
+func (h *Hybrid) Stats() HybridStats {
+	now := h.l1.now().UnixNano()
+	s := HybridStats{Memory: h.l1.Stats(), Redis: h.l2.client.Stats()}
+	if h.l2.breaker != nil {
+		s.Breaker = h.l2.breaker.Stats()
+	}
+	h.l1.mu.Lock()
+	s.Requests, s.Hits = h.requests, h.hits
+	s.Fallback, s.Tracking = h.fallback, h.tracking
+	s.Journal, s.JournalDropped = len(h.journal.notes), h.journal.dropped
+	if at := h.journal.oldest(); at != 0 {
+		s.JournalAge = time.Duration(now - at)
+	}
+	h.l1.mu.Unlock()
+	return s
+}
