@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"strings"
+
+	"github.com/traefikoidc/traefikoidc/internal/headers"
 )
 
 // headers reads what the backend receives.
@@ -14,46 +16,53 @@ func (r *reader) headers(c *Config) Headers {
 	}
 	seen := map[string]bool{}
 	for i := range c.Headers {
-		option := fmt.Sprintf("headers[%d]", i)
-		r.unknown(option+".", c.Headers[i].Extra, headerNames)
-		t := HeaderTemplate{
-			Name:  r.headerName(option+".name", c.Headers[i].Name),
-			Value: r.text(option+".value", c.Headers[i].Value),
-		}
-		if c.Headers[i].Value == "" {
-			r.problem(option+".value", "is required")
-		}
+		at := fmt.Sprintf("headers[%d].", i)
+		r.unknown(at, c.Headers[i].Extra, headerNames)
+		t := r.template(at, &c.Headers[i])
 		// Servers take - and _ in a name for the same.
 		key := strings.ReplaceAll(strings.ToLower(t.Name), "_", "-")
-		if seen[key] {
-			r.problem(option+".name", "is in the list twice")
+		if key != "" && seen[key] {
+			r.problem(at+"name", "is in the list twice")
 		}
-		seen[key] = t.Name != ""
+		seen[key] = true
 		h.Templates = append(h.Templates, t)
 	}
 	return h
 }
 
-// foreignHeaders are those that belong to the connection or to Traefik (RFC
-// 9110, section 7.6.1): a value of ours would break the request or be misread.
-const foreignHeaders = `connection proxy-connection keep-alive te trailer transfer-encoding upgrade host
-	content-length expect cookie set-cookie x-forwarded-for x-forwarded-host x-forwarded-proto x-forwarded-port
-	x-forwarded-server x-real-ip`
-
-// headerName reads the name of a header that may be set.
-func (r *reader) headerName(option, raw string) string {
-	name := r.text(option, raw)
-	switch {
-	case name == "":
-		if raw == "" {
-			r.problem(option, "is required")
+// template reads one element of headers. What the template is wrong about is said
+// in detail where that cannot show the value of a variable.
+func (r *reader) template(at string, o *HeaderOptions) HeaderTemplate {
+	t := HeaderTemplate{
+		Name:  r.required(at+"name", o.Name, "the name of a header"),
+		Value: r.required(at+"value", o.Value, "a text or a template"),
+	}
+	if t.Name == "" || t.Value == "" {
+		return t
+	}
+	if err := headers.CheckTemplate(headers.Template{Name: t.Name, Value: t.Value}); err != nil {
+		text := strings.TrimPrefix(err.Error(), "headers: ")
+		if t.Value != strings.TrimSpace(o.Value) {
+			text = "the header " + brief(t.Name) + " cannot be set, or its value is not a template once the variables in it are replaced"
 		}
+		r.problem(strings.TrimSuffix(at, "."), text)
+	}
+	return t
+}
+
+// framingHeaders belong to the connection or to the message's length (RFC 9110,
+// section 7.6.1), or carry sessions: no response gets them from the configuration.
+const framingHeaders = `connection proxy-connection keep-alive te trailer transfer-encoding upgrade
+	content-length set-cookie`
+
+// responseHeader checks the name of a header of responses.
+func (r *reader) responseHeader(option, name string) {
+	switch {
 	case !only(name, tokenChars) || len(name) > 100:
 		r.problem(option, "is no name of a header")
-	case contains(strings.Fields(foreignHeaders), strings.ReplaceAll(strings.ToLower(name), "_", "-")):
-		r.problem(option, name+" cannot be set here")
+	case contains(strings.Fields(framingHeaders), strings.ToLower(name)):
+		r.problem(option, "cannot be set here")
 	}
-	return name
 }
 
 // pages reads what people see when something fails.

@@ -286,11 +286,13 @@ func TestHeaders(t *testing.T) {
 	runProblems(t, []problemRow{
 		{"template", one("X-Email", "${claims.email}"), ""},
 		{"authorization", one("Authorization", "Bearer {{.AccessToken}}"), ""},
+		{"template that does not end", one("X-A", "{{.Claims.a"), "headers[0]: header"},
+		{"template of a variable", one("X-A", "${BROKEN}"), "headers[0]: the header X-A cannot be set, or its value is not a template"},
 		{"no name", one("", "x"), "headers[0].name: is required"},
 		{"no value", one("X-A", ""), "headers[0].value: is required"},
-		{"bad name", one("X A", "x"), "headers[0].name: is no name of a header"},
-		{"G5 connection", one("Connection", "x"), "headers[0].name: Connection cannot be set here"},
-		{"G3 underscore", one("content_length", "x"), "headers[0].name: content_length cannot be set here"},
+		{"bad name", one("X A", "x"), `headers[0]: header "X A" is not a header`},
+		{"G5 connection", one("Connection", "x"), `headers[0]: header "Connection" cannot be set`},
+		{"G3 underscore", one("content_length", "x"), `headers[0]: header "content_length" cannot be set`},
 		{"G7 line break", one("X-A", "a\r\nX-Admin: 1"), "headers[0].value: has a line break"},
 		{"twice", o{"headers": []HeaderOptions{{Name: "X-A", Value: "1"}, {Name: "x_a", Value: "2"}}}, "headers[1].name: is in the list twice"},
 		{"frameOptions", o{"securityHeaders.frameOptions": "sameorigin"}, ""},
@@ -306,7 +308,8 @@ func TestHeaders(t *testing.T) {
 		{"every origin with credentials", o{"securityHeaders.corsAllowedOrigins": "*", "securityHeaders.corsAllowCredentials": true}, "securityHeaders.corsAllowedOrigins: * would let every site"},
 		{"method", o{"securityHeaders.corsAllowedMethods": "GET,A B"}, "securityHeaders.corsAllowedMethods: A B has a character"},
 		{"template file", o{"errorTemplate": "/no"}, "errorTemplate: the file /no does not exist"},
-	}, environment(nil, nil))
+		{"custom header that frames", o{"securityHeaders.customHeaders": o{"Content-Length": 1}}, "securityHeaders.customHeaders.Content-Length: cannot be set here"},
+	}, environment(map[string]string{"BROKEN": "{{secret"}, nil))
 }
 
 func TestAllProblemsAtOnce(t *testing.T) {

@@ -31,7 +31,7 @@ func (r *reader) security(o *SecurityHeadersOptions) Security {
 	s.CrossOriginEmbedderPolicy = r.choice(at+"crossOriginEmbedderPolicy", o.CrossOriginEmbedderPolicy, "",
 		[]string{"unsafe-none", "require-corp", "credentialless"})
 	for _, h := range r.texts(at+"customHeaders", o.CustomHeaders) {
-		r.headerName(at+"customHeaders."+brief(h.Name), h.Name)
+		r.responseHeader(at+"customHeaders."+brief(h.Name), h.Name)
 		s.Custom = append(s.Custom, h)
 	}
 	if s.HSTSPreload && (!s.HSTS || !s.HSTSSubdomains || o.StrictTransportSecurityMaxAge < 31536000) {
