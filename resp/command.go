@@ -4,7 +4,10 @@ import "strconv"
 
 // sized holds what stands between two arguments, by the length of the next: the
 // end of the one and the header of the other.
-var sized = makeSized(1024)
+var sized = makeSized(sizes)
+
+// sizes is the number of lengths in sized.
+const sizes = 1024
 
 func makeSized(n int) []string {
 	out := make([]string, n)
@@ -16,7 +19,7 @@ func makeSized(n int) []string {
 
 // appendSize ends an argument and begins one of n bytes.
 func appendSize(b []byte, n int) []byte {
-	if n < len(sized) {
+	if n < sizes {
 		return append(b, sized[n]...)
 	}
 	b = append(b, "\r\n$"...)

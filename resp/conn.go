@@ -19,28 +19,19 @@ type conn struct {
 	out []byte // what is being sent
 	num []byte // a number in decimal
 
-	armed   int64 // deadline that the socket has
-	due     int64 // when it must prove itself again
-	retires int64 // when it is too old
-	used    int64 // when it was last put back
-	nonce   uint64
+	armed   int64  // deadline that the socket has
+	fresh   int64  // until when it needs no proof with a command
+	due     int64  // when it must prove itself before a command
+	retires int64  // when it is too old, by pool.clock
+	used    int64  // when it was put back, by pool.clock
+	nonce   uint64 // of the last proof
+	next    *conn  // below it in the pool
 }
 
-// deadlineSlack is how much earlier than asked a deadline may strike, so that
-// it need not be set anew for every exchange.
-const deadlineSlack = int64(50 * time.Millisecond)
-
-// arm gives the socket the deadline at, if it has not one that is as good.
-func (x *conn) arm(at, now int64) error {
-	slack := (at - now) / 8
-	if slack > deadlineSlack {
-		slack = deadlineSlack
-	}
-	if x.armed <= at && x.armed >= at-slack {
-		return nil
-	}
+// arm gives the socket a deadline.
+func (x *conn) arm(at int64) {
 	x.armed = at
-	return x.nc.SetDeadline(x.epoch.Add(time.Duration(at)))
+	_ = x.nc.SetDeadline(x.epoch.Add(time.Duration(at)))
 }
 
 // clean reports whether every byte that arrived belonged to a reply.
@@ -48,11 +39,28 @@ func (x *conn) clean() bool {
 	return x.br.Buffered() == 0
 }
 
-// ask sends b and reads n replies into out, until the first that is not one.
+// ask sends the commands in b, reads their replies into out, and makes sure
+// that these are the replies to them: behind the commands it asks for a nonce.
+// It returns how many replies there are; an error says why not all, or that
+// none can be relied on.
 func (x *conn) ask(b []byte, out []Reply) (int, error) {
-	if _, err := x.nc.Write(b); err != nil {
+	x.out = append(x.out[:0], b...)
+	x.appendProof()
+	if _, err := x.nc.Write(x.out); err != nil {
 		return 0, err
 	}
+	n, err := x.read(out)
+	if err != nil {
+		return n, err
+	}
+	if err := x.proven(); err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+// read reads replies into out until all are there or one is not to be had.
+func (x *conn) read(out []Reply) (int, error) {
 	for i := range out {
 		r, err := x.r.ReadReply()
 		if err != nil {
@@ -66,25 +74,40 @@ func (x *conn) ask(b []byte, out []Reply) (int, error) {
 	return len(out), nil
 }
 
-// prove asks for a reply that only this moment can bring.
-func (x *conn) prove() error {
+// appendProof appends a PING with a nonce to what is sent.
+func (x *conn) appendProof() {
 	x.nonce++
 	x.num = strconv.AppendUint(x.num[:0], x.nonce, 36)
-	x.out = append(x.out[:0], "*2\r\n$4\r\nPING"...)
+	x.out = append(x.out, "*2\r\n$4\r\nPING"...)
 	x.out = appendSize(x.out, len(x.num))
 	x.out = append(x.out, x.num...)
 	x.out = append(x.out, "\r\n"...)
+}
+
+// proven reads the nonce back, and makes sure that nothing follows it.
+func (x *conn) proven() error {
 	var got [1]Reply
-	if _, err := x.ask(x.out, got[:]); err != nil {
+	if _, err := x.read(got[:]); err != nil {
 		return err
 	}
-	if got[0].Kind == Error && unproven(string(got[0].Str)) {
-		return nil
+	known := got[0].Kind == Bulk && bytes.Equal(got[0].Str, x.num)
+	if got[0].Kind == Error {
+		known = unproven(string(got[0].Str))
 	}
-	if got[0].Kind != Bulk || !bytes.Equal(got[0].Str, x.num) || !x.clean() {
-		return malformed("reply to something else")
+	if !known || !x.clean() {
+		return errOutOfStep
 	}
 	return nil
+}
+
+// prove asks for a nonce alone.
+func (x *conn) prove() error {
+	x.out = x.out[:0]
+	x.appendProof()
+	if _, err := x.nc.Write(x.out); err != nil {
+		return err
+	}
+	return x.proven()
 }
 
 // unproven reports a refusal of PING that says nothing against the connection:

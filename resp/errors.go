@@ -45,14 +45,20 @@ var (
 	// ErrMaxClients is returned when the server has as many clients as it takes.
 	ErrMaxClients = fmt.Errorf("%w: server has too many clients", ErrNotSent)
 
+	// errPassing is what a refusal is that a later attempt may not meet.
+	errPassing = fmt.Errorf("%w for now", ErrRejected)
+	// errOutOfStep is what a connection is closed for that brought the reply to
+	// something else: the command's own reply is lost.
+	errOutOfStep = fmt.Errorf("%w: reply to something else", ErrProtocol)
+
 	// ErrLoading is returned while the server reads its data set from disk.
-	ErrLoading = fmt.Errorf("%w: LOADING", ErrRejected)
+	ErrLoading = fmt.Errorf("%w: LOADING", errPassing)
 	// ErrBusy is returned while a script holds the server up.
-	ErrBusy = fmt.Errorf("%w: BUSY", ErrRejected)
+	ErrBusy = fmt.Errorf("%w: BUSY", errPassing)
 	// ErrReadOnly is returned when a write reached a replica.
-	ErrReadOnly = fmt.Errorf("%w: READONLY", ErrRejected)
+	ErrReadOnly = fmt.Errorf("%w: READONLY", errPassing)
 	// ErrMasterDown is returned by a replica that has lost its master.
-	ErrMasterDown = fmt.Errorf("%w: MASTERDOWN", ErrRejected)
+	ErrMasterDown = fmt.Errorf("%w: MASTERDOWN", errPassing)
 	// ErrOOM is returned when a write needs memory beyond maxmemory.
 	ErrOOM = fmt.Errorf("%w: OOM", ErrRejected)
 	// ErrMisconf is returned when the server cannot persist, and refuses writes.
@@ -60,8 +66,8 @@ var (
 	// ErrNoReplicas is returned when too few replicas follow for a write.
 	ErrNoReplicas = fmt.Errorf("%w: NOREPLICAS", ErrRejected)
 
-	errTryAgain    = fmt.Errorf("%w: TRYAGAIN", ErrRejected)
-	errClusterDown = fmt.Errorf("%w: CLUSTERDOWN", ErrRejected)
+	errTryAgain    = fmt.Errorf("%w: TRYAGAIN", errPassing)
+	errClusterDown = fmt.Errorf("%w: CLUSTERDOWN", errPassing)
 
 	// ErrNoAuth is returned when the server wants credentials and has none.
 	ErrNoAuth = fmt.Errorf("%w: NOAUTH", ErrTerminal)

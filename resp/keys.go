@@ -9,40 +9,18 @@ import (
 	"time"
 )
 
-// Get returns the value of key, which is the caller's to keep and to change, or
-// ErrNil.
-func (c *Client) Get(ctx context.Context, key string) ([]byte, error) {
-	r, err := c.do(ctx, opGet, []string{"GET", key})
-	if err != nil {
-		return nil, err
-	}
-	return r.Bytes()
-}
-
-// Set stores value under key for px, in milliseconds. Zero px keeps it without
-// a limit.
-func (c *Client) Set(ctx context.Context, key string, value []byte, px time.Duration) error {
-	r, err := c.do(ctx, opSet, setCommand(key, value, px, ""))
-	if err != nil {
-		return err
-	}
-	return wasOK(r)
-}
-
-// SetNX stores value under key for px unless the key exists, and reports
-// whether it did. The value names its owner, by a nonce that nobody else uses:
-// where the reply is lost, the value that is found says who was first.
-func (c *Client) SetNX(ctx context.Context, key string, value []byte, px time.Duration) (bool, error) {
-	t := c.begin(ctx, opSetNX, c.at(key))
-	t.out = appendCommand(nil, setCommand(key, value, px, "NX"))
-	r, err := t.run()
+// setNX is SetNX in every case but the usual: x, if any, has got that far with
+// args. Where the outcome stays ambiguous it asks whose value is there.
+func (c *Client) setNX(ctx context.Context, args []string, x *conn, line []byte, err error) (bool, error) {
+	t := c.begin(ctx, opSetNX, c.only, args)
+	r, err := t.resume(x, line, err)
 	for errors.Is(err, ErrAmbiguous) {
-		mine, known, err2 := c.settle(ctx, t, key, value)
-		if err2 != nil {
-			return false, err
+		owner, lookErr := c.owner(t, args[1])
+		if lookErr == nil {
+			return bytes.Equal(owner, []byte(args[2])), nil
 		}
-		if known {
-			return mine, nil
+		if !errors.Is(lookErr, ErrNil) || !t.again(ErrNotSent) {
+			return false, err
 		}
 		r, err = t.run()
 	}
@@ -55,35 +33,28 @@ func (c *Client) SetNX(ctx context.Context, key string, value []byte, px time.Du
 	return true, wasOK(r)
 }
 
-// settle asks whose value is under key, after a SET NX whose reply was lost.
-func (c *Client) settle(ctx context.Context, t *task, key string, value []byte) (mine, known bool, err error) {
-	q := &task{c: c, p: t.p, ctx: ctx, op: opGet, start: t.p.now(), deadline: t.deadline, repeatable: true, proof: true}
-	q.out = appendCommand(nil, []string{"GET", key})
+// owner returns the value of key within the budget of t.
+func (c *Client) owner(t *task, key string) ([]byte, error) {
+	q := c.begin(t.ctx, opGet, t.p, []string{"GET", key})
+	q.deadline = t.deadline
+	q.proof = true
 	r, err := q.run()
 	if err != nil {
-		return false, false, err
+		return nil, err
 	}
-	if r.Kind == Null {
-		return false, false, nil
-	}
-	found, err := r.Bytes()
-	return bytes.Equal(found, value), true, err
+	return r.Bytes()
 }
 
 func setCommand(key string, value []byte, px time.Duration, condition string) []string {
 	args := []string{"SET", key, string(value)}
 	if px > 0 {
-		args = append(args, "PX", strconv.FormatInt(milliseconds(px), 10))
+		ms := (px + time.Millisecond - 1) / time.Millisecond
+		args = append(args, "PX", strconv.FormatInt(int64(ms), 10))
 	}
 	if condition != "" {
 		args = append(args, condition)
 	}
 	return args
-}
-
-// milliseconds rounds up: a positive duration never becomes none.
-func milliseconds(d time.Duration) int64 {
-	return int64((d + time.Millisecond - 1) / time.Millisecond)
 }
 
 func wasOK(r Reply) error {
@@ -95,10 +66,19 @@ func wasOK(r Reply) error {
 
 // Del removes keys and returns how many there were.
 func (c *Client) Del(ctx context.Context, keys ...string) (int64, error) {
+	return c.remove(ctx, "DEL", keys)
+}
+
+// Unlink removes keys like Del; the server frees their memory later.
+func (c *Client) Unlink(ctx context.Context, keys ...string) (int64, error) {
+	return c.remove(ctx, "UNLINK", keys)
+}
+
+func (c *Client) remove(ctx context.Context, name string, keys []string) (int64, error) {
 	if len(keys) == 0 {
 		return 0, nil
 	}
-	r, err := c.do(ctx, opDel, append([]string{"DEL"}, keys...))
+	r, err := c.do(ctx, opDel, append([]string{name}, keys...))
 	if err != nil {
 		return 0, err
 	}
@@ -115,8 +95,8 @@ func (c *Client) Exists(ctx context.Context, key string) (bool, error) {
 	return n > 0, err
 }
 
-// PTTL returns how long key will live. It fails with ErrNil when there is no
-// such key, and returns a negative duration when it has no limit.
+// PTTL returns how long key will live: a negative duration when it has no
+// limit. It fails with ErrNil when there is no such key.
 func (c *Client) PTTL(ctx context.Context, key string) (time.Duration, error) {
 	r, err := c.do(ctx, opPTTL, []string{"PTTL", key})
 	if err != nil {
@@ -139,4 +119,25 @@ func (c *Client) Ping(ctx context.Context) error {
 		return fmt.Errorf("%w: reply is not PONG", ErrProtocol)
 	}
 	return nil
+}
+
+// Scan returns one page of the keys that match pattern, and the cursor of the
+// next page; the first and the one after the last are "0". A page may be empty.
+// Its budget is Options.ReadTimeout.
+func (c *Client) Scan(ctx context.Context, cursor, pattern string, count int) ([]string, string, error) {
+	t := c.begin(ctx, opScan, c.only, []string{"SCAN", cursor, "MATCH", pattern, "COUNT", strconv.Itoa(count)})
+	t.extend(c.o.ReadTimeout)
+	r, err := t.run()
+	if err != nil {
+		return nil, "", err
+	}
+	if r.Kind != Array || len(r.Elems) != 2 {
+		return nil, "", fmt.Errorf("%w: reply is not a page", ErrProtocol)
+	}
+	next, err := r.Elems[0].Bytes()
+	if err != nil {
+		return nil, "", err
+	}
+	keys, err := r.Elems[1].Strings()
+	return keys, string(next), err
 }

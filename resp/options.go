@@ -92,9 +92,13 @@ func orDuration(v, d time.Duration) time.Duration {
 	return v
 }
 
-// exchange bounds one write and the read of its replies.
-func (o *Options) exchange() time.Duration {
-	d := o.ReadTimeout
+// budget is what an operation may take: an exchange is bounded by ReadTimeout
+// and WriteTimeout too.
+func (o *Options) budget() time.Duration {
+	d := o.OperationTimeout
+	if o.ReadTimeout < d {
+		d = o.ReadTimeout
+	}
 	if o.WriteTimeout < d {
 		d = o.WriteTimeout
 	}

@@ -1,8 +1,65 @@
 package resp
 
-import "context"
+import (
+	"context"
+	"fmt"
+)
 
-// Pipeline implements Doer.
+// Pipeline implements Doer. Commands that were sent and have no reply are sent
+// again only if repeating does no harm to any of them.
 func (c *Client) Pipeline(ctx context.Context, cmds []Command) ([]Reply, error) {
-	return nil, ErrClosed
+	b := &batch{replies: make([]Reply, len(cmds)), cmds: cmds}
+	for _, cmd := range cmds {
+		if len(cmd) == 0 {
+			return nil, fmt.Errorf("%w: empty command", ErrTerminal)
+		}
+	}
+	if len(cmds) == 0 {
+		return b.replies, nil
+	}
+	t := c.begin(ctx, opPipeline, c.only, nil)
+	err := t.attemptAll(b)
+	for err != nil && t.again(err) {
+		err = t.attemptAll(b)
+	}
+	t.p.count(t, err)
+	for i := b.got; i < len(cmds); i++ {
+		b.replies[i].err = err
+	}
+	return b.replies, err
+}
+
+// A batch is a pipeline under way.
+type batch struct {
+	cmds    []Command
+	replies []Reply
+	got     int // how many of cmds have their reply
+}
+
+// attemptAll carries out the commands that have no reply.
+func (t *task) attemptAll(b *batch) error {
+	x, err := t.connect()
+	if err != nil {
+		return err
+	}
+	t.out = t.out[:0]
+	t.repeatable = true
+	for _, cmd := range b.cmds[b.got:] {
+		t.out = appendCommand(t.out, cmd)
+		t.repeatable = t.repeatable && isRepeatable(cmd)
+	}
+	n, err := x.ask(t.out, b.replies[b.got:])
+	from := b.got
+	b.got += n
+	if err != nil {
+		return t.lost(x, err)
+	}
+	for i := from; i < b.got; i++ {
+		if b.replies[i].Kind == Error && refused(string(b.replies[i].Str)).poison {
+			t.p.drop(x, &t.p.stats.broken)
+			return nil
+		}
+	}
+	t.p.put(x)
+	return nil
 }

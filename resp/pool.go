@@ -21,6 +21,9 @@ const (
 	// dialPause is how long after a failed dial none is tried as long as other
 	// connections serve.
 	dialPause = int64(100 * time.Millisecond)
+	// maxSlack is how much earlier than asked a deadline may strike at most, so
+	// that it need not be set for every exchange.
+	maxSlack = int64(50 * time.Millisecond)
 )
 
 // A pool keeps the connections to one server. Idle ones are used last in, first
@@ -29,23 +32,36 @@ const (
 // for whoever waits first by then, so that giving up wastes nothing.
 type pool struct {
 	o     Options
-	epoch time.Time
+	epoch time.Time // all times are nanoseconds since then
+	slack int64     // how much earlier than asked a deadline may strike
 
 	mu       sync.Mutex // guards the fields below
-	idle     []*conn
+	top      *conn      // the idle connection that was used last
+	idle     int
 	queue    *list.List // of *waiter
+	waiting  int        // length of queue
 	open     int        // turns taken: idle, in use, being opened
 	dialling int
 	refused  int64 // when the last dial failed
 	lastErr  error // of the last dial; nil after one that succeeded
 	sweeper  *time.Timer
-	started  bool
 	closed   bool
+	odd      bool // what giveBack does is not enough
+	credit   int  // for retries
 	stats    tally
+	records  []*record // by op
 }
 
 func newPool(o Options) *pool {
-	return &pool{o: o, epoch: time.Now(), queue: list.New()}
+	p := &pool{o: o, epoch: time.Now(), queue: list.New(), credit: maxCredit, odd: o.Now != nil}
+	p.slack = int64(o.budget() / 8)
+	if p.slack > maxSlack {
+		p.slack = maxSlack
+	}
+	for i := 0; i < int(ops); i++ {
+		p.records = append(p.records, &record{buckets: make([]uint64, 65)})
+	}
+	return p
 }
 
 // now is real time as an offset from epoch.
@@ -59,20 +75,6 @@ func (p *pool) clock() int64 {
 		return int64(p.o.Now().Sub(p.epoch))
 	}
 	return int64(time.Since(p.epoch))
-}
-
-// quick takes an idle connection that needs no examination, or returns nil.
-func (p *pool) quick(now int64) *conn {
-	p.mu.Lock()
-	n := len(p.idle) - 1
-	if n < 0 || p.idle[n].due <= now {
-		p.mu.Unlock()
-		return nil
-	}
-	x := p.idle[n]
-	p.idle = p.idle[:n]
-	p.mu.Unlock()
-	return x
 }
 
 // take returns a connection that is armed until deadline. With proof, an idle
@@ -92,35 +94,35 @@ func (p *pool) take(ctx context.Context, deadline int64, proof bool) (*conn, err
 	if err != nil {
 		return nil, err
 	}
-	if err := x.arm(deadline, p.now()); err != nil {
-		p.drop(x, &p.stats.broken)
-		return nil, fmt.Errorf("%w: %w", ErrNotSent, err)
-	}
+	x.arm(deadline)
 	return x, nil
 }
 
 func (p *pool) pop() *conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := len(p.idle) - 1
-	if n < 0 {
-		return nil
+	return p.popLocked()
+}
+
+func (p *pool) popLocked() *conn {
+	x := p.top
+	if x != nil {
+		p.top = x.next
+		p.idle--
 	}
-	x := p.idle[n]
-	p.idle = p.idle[:n]
 	return x
 }
 
 // examine reports whether x may be used, after asking it where that is due.
 func (p *pool) examine(x *conn, deadline int64, proof bool) bool {
-	now := p.clock()
-	if now >= x.retires || p.o.IdleTimeout > 0 && now-x.used >= int64(p.o.IdleTimeout) {
+	if p.aged(x, p.clock()) {
 		return false
 	}
-	if x.arm(deadline, p.now()) != nil || !x.clean() {
+	x.arm(deadline)
+	if !x.clean() {
 		return false
 	}
-	if now < x.due && !proof {
+	if p.now() < x.due && !proof {
 		return true
 	}
 	if x.prove() != nil {
@@ -132,34 +134,33 @@ func (p *pool) examine(x *conn, deadline int64, proof bool) bool {
 
 // trust sets when x must prove itself again.
 func (p *pool) trust(x *conn) {
-	now := p.clock()
-	x.used = now
-	x.due = now + proofPeriod
-	if x.retires < x.due {
-		x.due = x.retires
-	}
+	x.used = p.clock()
+	x.due = p.now() + proofPeriod
 }
 
 // put takes x back after an exchange that went well.
 func (p *pool) put(x *conn) {
 	p.mu.Lock()
-	if p.closed || x.br.Buffered() != 0 {
+	if p.closed || !x.clean() {
 		p.mu.Unlock()
 		p.drop(x, &p.stats.broken)
 		return
 	}
 	x.used = p.clock()
+	x.fresh = p.now() + trustPeriod
 	p.releaseLocked(x)
 	p.mu.Unlock()
 }
 
 // releaseLocked gives x to whoever waits first, or lets it idle.
 func (p *pool) releaseLocked(x *conn) {
-	if p.queue.Len() > 0 {
+	if p.waiting > 0 {
 		p.nextLocked().deliver(x, nil)
 		return
 	}
-	p.idle = append(p.idle, x)
+	x.next = p.top
+	p.top = x
+	p.idle++
 }
 
 // drop closes x and frees its turn.
@@ -201,14 +202,13 @@ func (p *pool) enqueue(w *waiter) error {
 	if p.closed {
 		return ErrClosed
 	}
-	if p.queue.Len() >= p.o.MaxWaiting {
-		return fmt.Errorf("%w: %d operations wait already", ErrPoolTimeout, p.queue.Len())
+	if p.waiting >= p.o.MaxWaiting {
+		return fmt.Errorf("%w: %d operations wait already", ErrPoolTimeout, p.waiting)
 	}
 	p.startLocked()
 	w.place = p.queue.PushBack(w)
-	if n := len(p.idle); n > 0 {
-		x := p.idle[n-1]
-		p.idle = p.idle[:n-1]
+	p.waiting++
+	if x := p.popLocked(); x != nil {
 		p.nextLocked().deliver(x, nil)
 		return nil
 	}
@@ -224,7 +224,7 @@ func (p *pool) expired(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stats.timeouts++
-	state := fmt.Sprintf("%d open, %d idle, %d waiting", p.open, len(p.idle), p.queue.Len())
+	state := fmt.Sprintf("%d open, %d idle, %d waiting", p.open, p.idle, p.waiting)
 	if p.lastErr != nil {
 		return fmt.Errorf("%w (%s): last dial: %w", ErrPoolTimeout, state, p.lastErr)
 	}
@@ -235,13 +235,14 @@ func (p *pool) expired(ctx context.Context) error {
 func (p *pool) nextLocked() *waiter {
 	w := p.queue.Remove(p.queue.Front()).(*waiter)
 	w.served = true
+	p.waiting--
 	return w
 }
 
 // dialLocked opens connections while there are waiters without a prospect and
 // turns to take.
 func (p *pool) dialLocked() {
-	for !p.closed && p.dialling < p.queue.Len() && p.dialling < maxDials && p.open < p.o.PoolSize {
+	for !p.closed && p.dialling < p.waiting && p.dialling < maxDials && p.open < p.o.PoolSize {
 		if p.lastErr != nil && p.open > p.dialling && p.now()-p.refused < dialPause {
 			return
 		}
@@ -258,18 +259,25 @@ func (p *pool) openLocked() {
 // close ends the pool. Connections in use are closed when they come back.
 func (p *pool) close() {
 	p.mu.Lock()
-	idle := p.idle
-	p.idle = nil
-	p.closed = true
-	p.open -= len(idle)
-	for p.queue.Len() > 0 {
+	x := p.top
+	p.top = nil
+	p.open -= p.idle
+	p.idle = 0
+	p.closed, p.odd = true, true
+	for p.waiting > 0 {
 		p.nextLocked().deliver(nil, ErrClosed)
 	}
 	if p.sweeper != nil {
 		p.sweeper.Stop()
 	}
 	p.mu.Unlock()
-	for _, x := range idle {
+	closeAll(x)
+}
+
+// closeAll closes x and the connections below it.
+func closeAll(x *conn) {
+	for x != nil {
 		x.close()
+		x = x.next
 	}
 }

@@ -72,11 +72,26 @@ func (d *Reader) ReadReply() (Reply, error) {
 	return d.read(d.limits.Depth)
 }
 
+// resume reads the rest of a reply whose first line was taken already.
+func (d *Reader) resume(line []byte) (Reply, error) {
+	d.elements, d.total = d.limits.Elements, d.limits.Total
+	text, err := unended(line)
+	if err != nil {
+		return Reply{}, err
+	}
+	return d.reply(text, d.limits.Depth)
+}
+
 func (d *Reader) read(depth int) (Reply, error) {
 	line, err := d.line()
 	if err != nil {
 		return Reply{}, err
 	}
+	return d.reply(line, depth)
+}
+
+// reply reads the rest of a reply that begins with line.
+func (d *Reader) reply(line []byte, depth int) (Reply, error) {
 	kind, rest := Kind(line[0]), line[1:]
 	switch kind {
 	case Bulk, '!', '=':
@@ -100,6 +115,11 @@ func (d *Reader) line() ([]byte, error) {
 		}
 		return nil, err
 	}
+	return unended(line)
+}
+
+// unended is a line without its end.
+func unended(line []byte) ([]byte, error) {
 	n := len(line) - 2
 	if n < 1 || bytes.IndexByte(line, '\r') != n {
 		return nil, malformed("line not ended by CR LF")

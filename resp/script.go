@@ -1,14 +1,14 @@
 package resp
 
-import "context"
-
-// A Fallback does what a script does, where the server forbids scripts. It is
-// called between WATCH and MULTI, again for every try.
-type Fallback interface {
-	// Decide returns the commands that are to be executed together, and what
-	// the script would answer. A value is nil when its key does not exist.
-	Decide(values [][]byte, args []string) ([]Command, Reply, error)
-}
+import (
+	"context"
+	"crypto/sha1"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+)
 
 // A Script is a Lua script. It is immutable.
 type Script struct {
@@ -17,14 +17,157 @@ type Script struct {
 	fallback     Fallback
 }
 
-// NewScript returns the script of source. It is sent again after an ambiguous
-// outcome if it is repeatable. Without a fallback it fails where scripts are
-// forbidden.
-func NewScript(source string, repeatable bool, f Fallback) *Script {
-	return &Script{source: source, repeatable: repeatable, fallback: f}
+// A Fallback does what a script does, where the server forbids scripts: it is
+// asked between WATCH and MULTI, and again whenever a key changed meanwhile.
+type Fallback interface {
+	// Decide returns the commands that are to be carried out together, none if
+	// nothing is to be changed, and what the script would answer. A value is
+	// nil where there is no such key.
+	Decide(values [][]byte, args []string) ([]Command, Reply, error)
 }
 
-// Eval runs s.
+// NewScript returns the script of source. It is sent again after an ambiguous
+// outcome if it is repeatable: if running it twice leaves what running it once
+// does, and answers the same. With a nil fallback it fails where scripts are
+// forbidden.
+func NewScript(source string, repeatable bool, f Fallback) *Script {
+	sum := sha1.Sum([]byte(source)) // what EVALSHA calls a script by
+	return &Script{source: source, hash: hex.EncodeToString(sum[:]), repeatable: repeatable, fallback: f}
+}
+
+// unscriptedPeriod is how long scripts are not tried after they were refused.
+const unscriptedPeriod = int64(time.Minute)
+
+// Eval runs s on keys: by its hash, by its source where the server does not
+// have it, or by its fallback where the server refuses scripts.
 func (c *Client) Eval(ctx context.Context, s *Script, keys, args []string) (Reply, error) {
-	return Reply{}, ErrClosed
+	if s.fallback != nil && c.scriptless() {
+		return c.transact(ctx, s, keys, args)
+	}
+	r, err := c.eval(ctx, s, append([]string{"EVALSHA", s.hash, strconv.Itoa(len(keys))}, keys...), args)
+	if errors.Is(err, ErrNoScript) {
+		r, err = c.eval(ctx, s, append([]string{"EVAL", s.source, strconv.Itoa(len(keys))}, keys...), args)
+	}
+	if s.fallback == nil || !errors.Is(err, ErrUnknownCommand) && !errors.Is(err, ErrNoPerm) {
+		return r, err
+	}
+	c.mu.Lock()
+	c.unscripted = c.only.now() + unscriptedPeriod
+	c.mu.Unlock()
+	return c.transact(ctx, s, keys, args)
+}
+
+func (c *Client) scriptless() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.unscripted > c.only.now()
+}
+
+func (c *Client) eval(ctx context.Context, s *Script, command, args []string) (Reply, error) {
+	t := c.begin(ctx, opEval, c.only, append(command, args...))
+	t.repeatable = s.repeatable
+	return t.run()
+}
+
+// transact runs the fallback of s.
+func (c *Client) transact(ctx context.Context, s *Script, keys, args []string) (Reply, error) {
+	t := c.begin(ctx, opEval, c.only, nil)
+	t.repeatable = s.repeatable
+	r, err := t.optimistic(s, keys, args)
+	for err != nil && t.again(err) {
+		r, err = t.optimistic(s, keys, args)
+	}
+	t.p.count(t, err)
+	return r, err
+}
+
+// errConflict is met when a watched key changed before EXEC.
+var errConflict = fmt.Errorf("%w: key changed meanwhile", errPassing)
+
+// optimistic makes one attempt on one connection, which watches nothing any
+// more when it goes back.
+func (t *task) optimistic(s *Script, keys, args []string) (Reply, error) {
+	x, err := t.connect()
+	if err != nil {
+		return Reply{}, err
+	}
+	b := appendCommand(nil, append([]string{"WATCH"}, keys...))
+	for _, k := range keys {
+		b = appendCommand(b, []string{"GET", k})
+	}
+	got := make([]Reply, 1+len(keys))
+	if _, err := x.ask(b, got); err != nil {
+		t.p.drop(x, &t.p.stats.broken)
+		return Reply{}, fmt.Errorf("%w: %w", ErrNotSent, err)
+	}
+	values, err := watched(got)
+	if err != nil {
+		t.p.drop(x, &t.p.stats.broken)
+		return Reply{}, err
+	}
+	cmds, r, err := s.fallback.Decide(values, args)
+	if err != nil || len(cmds) == 0 {
+		_, failed := x.ask(appendCommand(nil, []string{"UNWATCH"}), got[:1])
+		if failed != nil {
+			t.p.drop(x, &t.p.stats.broken)
+			return r, err
+		}
+		t.p.put(x)
+		return r, err
+	}
+	return r, t.commit(x, cmds)
+}
+
+// watched are the values behind a WATCH, nil for a missing key.
+func watched(got []Reply) ([][]byte, error) {
+	if err := wasOK(got[0]); err != nil {
+		return nil, orRefused(got[0], err)
+	}
+	var values [][]byte
+	for _, r := range got[1:] {
+		v, err := r.Bytes()
+		if err != nil && !errors.Is(err, ErrNil) {
+			return nil, err
+		}
+		values = append(values, v)
+	}
+	return values, nil
+}
+
+// orRefused prefers what the server said to err.
+func orRefused(r Reply, err error) error {
+	if refusal := r.Err(); refusal != nil {
+		return refusal
+	}
+	return err
+}
+
+// commit carries out cmds together, if no watched key has changed.
+func (t *task) commit(x *conn, cmds []Command) error {
+	b := appendCommand(nil, []string{"MULTI"})
+	for _, cmd := range cmds {
+		b = appendCommand(b, cmd)
+	}
+	b = appendCommand(b, []string{"EXEC"})
+	got := make([]Reply, len(cmds)+2)
+	if _, err := x.ask(b, got); err != nil {
+		return t.lost(x, err)
+	}
+	for i := range got {
+		if err := got[i].Err(); err != nil {
+			t.p.drop(x, &t.p.stats.broken)
+			return err
+		}
+	}
+	t.p.put(x)
+	result := got[len(got)-1]
+	if result.Kind == Null {
+		return errConflict
+	}
+	for i := range result.Elems {
+		if err := result.Elems[i].Err(); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -77,28 +77,18 @@ func BucketBound(i int) time.Duration {
 	return time.Duration(1) << (16 + i)
 }
 
-// record counts one operation; it is guarded by the pool's mutex.
+// record counts the operations of one kind; it is guarded by the pool's mutex.
 type record struct {
 	count    uint64
 	retries  uint64
 	failures [failClasses]uint64
-	buckets  [bucketCount]uint64
+	buckets  []uint64 // one for every power of two
 	total    int64
 }
 
 // tally is what a pool counts; it is guarded by the pool's mutex.
 type tally struct {
 	dials, dialFailures, timeouts, stale, broken, retired uint64
-	records                                               [ops]record
-}
-
-// bucket is the latency bucket of took, in nanoseconds.
-func bucket(took int64) int {
-	i := bits.Len64(uint64(took) >> 16)
-	if i >= bucketCount {
-		return bucketCount - 1
-	}
-	return i
 }
 
 func failure(err error) int {
@@ -117,18 +107,25 @@ func failure(err error) int {
 	return failProtocol
 }
 
-// count counts an operation that began at start.
-func (p *pool) count(o op, start int64, retries int, err error) {
-	took := p.now() - start
+// count counts the operation t, which ended with err.
+func (p *pool) count(t *task, err error) {
+	took := p.now() - t.start
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r := &p.stats.records[o]
+	r := p.records[t.op]
 	r.count++
-	r.retries += uint64(retries)
 	r.total += took
-	r.buckets[bucket(took)]++
-	if err != nil && !errors.Is(err, ErrNil) {
+	r.buckets[bits.Len64(uint64(took)>>16)]++
+	if t.tried > 0 {
+		r.retries += uint64(t.tried)
+		if err != nil {
+			r.retries--
+		}
+	}
+	if err != nil {
 		r.failures[failure(err)]++
+	} else if p.credit < maxCredit {
+		p.credit++
 	}
 }
 
@@ -138,13 +135,13 @@ func (c *Client) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := Stats{Pool: PoolStats{
-		Open: p.open, Idle: len(p.idle), InUse: p.open - p.dialling - len(p.idle),
+		Open: p.open, Idle: p.idle, InUse: p.open - p.dialling - p.idle,
 		Dialling: p.dialling, Waiting: p.queue.Len(),
 		Dials: p.stats.dials, DialFailures: p.stats.dialFailures, Timeouts: p.stats.timeouts,
 		Stale: p.stats.stale, Broken: p.stats.broken, Retired: p.stats.retired,
 	}}
-	for i := range p.stats.records {
-		if r := &p.stats.records[i]; r.count > 0 {
+	for i := range p.records {
+		if r := p.records[i]; r.count > 0 {
 			s.Commands = append(s.Commands, snapshot(opNames[i], r))
 		}
 	}
@@ -153,7 +150,10 @@ func (c *Client) Stats() Stats {
 
 func snapshot(name string, r *record) CommandStats {
 	c := CommandStats{Command: name, Count: r.count, Retries: r.retries, Total: time.Duration(r.total)}
-	c.Buckets = append(c.Buckets, r.buckets[:]...)
+	c.Buckets = append(c.Buckets, r.buckets[:bucketCount]...)
+	for _, n := range r.buckets[bucketCount:] {
+		c.Buckets[bucketCount-1] += n
+	}
 	c.Failures = map[string]uint64{}
 	for i, n := range r.failures {
 		if n > 0 {

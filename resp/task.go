@@ -1,6 +1,7 @@
 package resp
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -9,9 +10,17 @@ import (
 	"time"
 )
 
+// Pauses between attempts are drawn from zero to a bound that doubles.
 const (
 	backoffBase = 8 * time.Millisecond
 	backoffMost = 512 * time.Millisecond
+)
+
+// Every operation that went well earns one credit, a retry costs retryCost, so
+// that retries add a tenth to the load in the long run.
+const (
+	retryCost = 10
+	maxCredit = 1000
 )
 
 // A task is one operation on one server, with its attempts.
@@ -21,69 +30,108 @@ type task struct {
 	ctx context.Context
 	op  op
 
-	out        []byte
-	repeatable bool
+	out        []byte // what is sent
+	repeatable bool   // sending it twice does no harm
 
 	start    int64
 	deadline int64
 	tried    int  // attempts that failed
-	proof    bool // the next connection must prove itself
+	proof    bool // the next connection must prove itself first
 }
 
-// begin starts the budget of an operation.
-func (c *Client) begin(ctx context.Context, o op, p *pool) *task {
+// begin starts the budget of an operation that sends args to the server of p.
+func (c *Client) begin(ctx context.Context, o op, p *pool, args []string) *task {
 	now := p.now()
-	return &task{c: c, p: p, ctx: ctx, op: o, start: now, deadline: c.deadline(ctx, now)}
-}
-
-// deadline is the end of a budget that begins now.
-func (c *Client) deadline(ctx context.Context, now int64) int64 {
-	end := now + int64(c.o.OperationTimeout)
-	if at, ok := ctx.Deadline(); ok {
-		if d := int64(at.Sub(c.epoch)); d < end {
-			return d
-		}
+	t := &task{c: c, p: p, ctx: ctx, op: o, start: now, deadline: now + c.budget}
+	if len(args) > 0 {
+		t.out = appendCommand(nil, args)
+		t.repeatable = isRepeatable(args)
 	}
-	return end
+	t.bound()
+	return t
 }
 
-// run carries the command out, once or more often, and counts it.
+// bound ends the budget with the context.
+func (t *task) bound() {
+	if d, ok := t.ctx.Deadline(); ok {
+		t.deadline = sooner(t.p, t.deadline, d)
+	}
+}
+
+// extend sets another budget than the usual.
+func (t *task) extend(d time.Duration) {
+	t.deadline = t.start + int64(d)
+	t.bound()
+}
+
+// run carries the operation out, in one attempt or several, and counts it.
 func (t *task) run() (Reply, error) {
-	for {
-		r, err := t.attempt()
-		if err == nil || !t.again(err) {
-			t.p.count(t.op, t.start, t.tried, err)
-			return r, err
-		}
-	}
+	r, err := t.attempt()
+	return t.rest(r, err)
 }
 
-// attempt carries the command out once.
-func (t *task) attempt() (Reply, error) {
-	if err := t.ctx.Err(); err != nil {
-		return Reply{}, fmt.Errorf("%w: %w", ErrNotSent, err)
+// resume goes on with an attempt that was begun on x, which brought line or
+// failed with err. Without x it is run.
+func (t *task) resume(x *conn, line []byte, err error) (Reply, error) {
+	if x == nil {
+		return t.run()
 	}
-	x, err := t.p.take(t.ctx, t.deadline, t.proof)
+	if err == nil && line == nil {
+		err = malformed("string not ended by CR LF")
+	}
+	var r Reply
+	if err == nil {
+		r, err = x.r.resume(line)
+	}
+	if err != nil {
+		return t.rest(r, t.lost(x, err))
+	}
+	return t.rest(r, t.done(x, r))
+}
+
+// rest makes the attempts after the first.
+func (t *task) rest(r Reply, err error) (Reply, error) {
+	for err != nil && t.again(err) {
+		r, err = t.attempt()
+	}
+	t.p.count(t, err)
+	return r, err
+}
+
+// attempt carries the operation out once.
+func (t *task) attempt() (Reply, error) {
+	x, err := t.connect()
 	if err != nil {
 		return Reply{}, err
 	}
 	var got [1]Reply
-	n, err := x.ask(t.out, got[:])
-	if n == 0 {
+	if _, err := x.ask(t.out, got[:]); err != nil {
 		return Reply{}, t.lost(x, err)
 	}
 	return got[0], t.done(x, got[0])
 }
 
-// lost gives up a connection that brought no reply.
+// connect takes a connection for an attempt, if it is not too late for one.
+func (t *task) connect() (*conn, error) {
+	if err := t.ctx.Err(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotSent, err)
+	}
+	if t.deadline <= t.p.now() {
+		return nil, fmt.Errorf("%w: %w", ErrNotSent, context.DeadlineExceeded)
+	}
+	return t.p.take(t.ctx, t.deadline, t.proof)
+}
+
+// lost closes a connection that did not bring what was asked for.
 func (t *task) lost(x *conn, err error) error {
 	t.p.drop(x, &t.p.stats.broken)
-	if errors.Is(err, ErrProtocol) {
+	if errors.Is(err, bufio.ErrBufferFull) {
+		err = malformed("line too long")
+	}
+	if errors.Is(err, ErrProtocol) && !errors.Is(err, errOutOfStep) {
 		return err
 	}
-	if errors.Is(err, io.EOF) {
-		t.proof = true
-	}
+	t.proof = true
 	return fmt.Errorf("%w: %w", ErrAmbiguous, err)
 }
 
@@ -102,38 +150,31 @@ func (t *task) done(x *conn, r Reply) error {
 	return why.err
 }
 
-// again decides whether the command is sent once more, and pauses before it.
+// again decides whether there is another attempt, and pauses before it.
 func (t *task) again(err error) bool {
 	t.tried++
 	if t.tried > t.c.o.MaxRetries || t.ctx.Err() != nil || !t.mayRepeat(err) {
 		return false
 	}
-	if t.proof && errors.Is(err, io.EOF) && t.tried == 1 {
-		return true
+	if t.tried == 1 && (errors.Is(err, io.EOF) || errors.Is(err, errOutOfStep)) {
+		return true // a connection that had died idle costs neither pause nor credit
 	}
-	if !t.c.spend() {
-		return false
-	}
-	return t.pause()
+	return t.p.spend() && t.pause()
 }
 
-// mayRepeat reports whether a repetition is safe and has a prospect.
+// mayRepeat reports whether a repetition does no harm and has a prospect.
 func (t *task) mayRepeat(err error) bool {
 	if errors.Is(err, ErrClosed) || errors.Is(err, ErrPoolTimeout) {
 		return false
 	}
-	if errors.Is(err, ErrNotSent) {
-		return true
-	}
 	if errors.Is(err, ErrAmbiguous) {
 		return t.repeatable
 	}
-	return errors.Is(err, ErrLoading) || errors.Is(err, ErrBusy) || errors.Is(err, ErrReadOnly) ||
-		errors.Is(err, ErrMasterDown) || errors.Is(err, errClusterDown) || errors.Is(err, errTryAgain)
+	return errors.Is(err, ErrNotSent) || errors.Is(err, errPassing)
 }
 
 // pause waits a random while that grows with the attempts. It returns false
-// when the budget would be over then, or the caller gave up.
+// when the budget would be over by then, or the caller gave up.
 func (t *task) pause() bool {
 	most := backoffBase << t.tried
 	if most > backoffMost {
@@ -149,13 +190,13 @@ func (t *task) pause() bool {
 	return t.ctx.Err() == nil
 }
 
-// spend takes the cost of a retry from the client's credit.
-func (c *Client) spend() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.credit < retryCost {
+// spend takes the cost of a retry from the credit.
+func (p *pool) spend() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.credit < retryCost {
 		return false
 	}
-	c.credit -= retryCost
+	p.credit -= retryCost
 	return true
 }

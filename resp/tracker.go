@@ -1,30 +1,287 @@
 package resp
 
-// An Invalidations is told which keys changed. Its methods are called one at a
-// time.
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand"
+	"sync"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/background"
+)
+
+// Invalidations is told which keys changed. Its methods are called one at a
+// time, by a goroutine that does nothing else meanwhile.
 type Invalidations interface {
 	// Up is called when every change from now on will be told.
 	Up()
-	// Down is called when changes are missed from now on, and why.
+	// Down is called when changes go untold from now on, and for every attempt
+	// to change that which fails. The error says why.
 	Down(err error)
-	// Invalidate is called when keys changed, expired or were removed; nil means all.
+	// Invalidate is called when keys were written, expired, were evicted or
+	// removed. Nil means all of them.
 	Invalidate(keys []string)
 }
 
-// A Tracker follows the changes of keys by RESP3 client tracking.
+const (
+	// pingPeriod is how often a Tracker asks for a sign of life.
+	pingPeriod = time.Second
+	// silence is how long there may be none.
+	silence = 1500 * time.Millisecond
+
+	reconnectBase = 50 * time.Millisecond
+	reconnectMost = time.Second
+)
+
+// A Tracker listens for changes of keys on a connection of its own, and opens
+// it again whenever it is lost. A silent connection is taken for lost within
+// 1.5 s.
 type Tracker struct {
-	o        Options
-	prefixes []string
-	h        Invalidations
+	o     Options
+	h     Invalidations
+	proto int
+	begin []string // the command after which changes are told
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	mu      sync.Mutex // guards the fields below
+	x       *conn      // the connection, once it listens
+	started bool
 }
 
-// NewTracker returns a Tracker of the keys that begin with one of prefixes.
+// NewTracker returns a Tracker of the keys that begin with one of prefixes, by
+// RESP3 client tracking in broadcasting mode (Redis 6). Where the server
+// refuses that, Down is told ErrTerminal.
+// https://redis.io/docs/latest/develop/reference/client-side-caching/
 func NewTracker(o Options, prefixes []string, h Invalidations) *Tracker {
-	return &Tracker{o: o.withDefaults(), prefixes: prefixes, h: h}
+	begin := []string{"CLIENT", "TRACKING", "ON", "BCAST"}
+	for _, p := range prefixes {
+		begin = append(begin, "PREFIX", p)
+	}
+	return newTracker(o, 3, begin, h)
 }
 
-// Start begins to follow, and to connect again whenever the connection is lost.
-func (t *Tracker) Start() {}
+// NewSubscriber returns a Tracker of the keys that are published on channel,
+// one a message: what is left where tracking is refused. An empty message means
+// all keys.
+func NewSubscriber(o Options, channel string, h Invalidations) *Tracker {
+	return newTracker(o, 2, []string{"SUBSCRIBE", channel}, h)
+}
 
-// Close ends it. No method of the Invalidations is called after it returns.
-func (t *Tracker) Close() {}
+func newTracker(o Options, proto int, begin []string, h Invalidations) *Tracker {
+	t := &Tracker{o: o.withDefaults(), h: h, proto: proto, begin: begin, done: make(chan struct{})}
+	t.o.DB = 0
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	return t
+}
+
+// Start begins to listen. It does so once.
+func (t *Tracker) Start() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.started {
+		t.started = true
+		background.Start(&listening{t: t})
+	}
+}
+
+// Close ends it. No method of the Invalidations is called after it returns, so
+// it must not be called by one.
+func (t *Tracker) Close() {
+	t.cancel()
+	t.mu.Lock()
+	started := t.started
+	t.started = true
+	if t.x != nil {
+		t.x.close()
+	}
+	t.mu.Unlock()
+	if started {
+		<-t.done
+	}
+}
+
+// A listening is the life of a Tracker.
+type listening struct {
+	t *Tracker
+}
+
+// Run implements background.Runner.
+func (l *listening) Run() {
+	t := l.t
+	defer close(t.done)
+	pause := reconnectBase
+	for t.ctx.Err() == nil {
+		began := time.Now()
+		err := t.listen()
+		if t.ctx.Err() != nil {
+			err = ErrClosed
+		}
+		t.h.Down(err)
+		if time.Since(began) > reconnectMost {
+			pause = reconnectBase
+		}
+		ctx, cancel := context.WithTimeout(t.ctx, pause+time.Duration(rand.Int63n(int64(pause)/5)))
+		<-ctx.Done()
+		cancel()
+		if pause *= 2; pause > reconnectMost {
+			pause = reconnectMost
+		}
+	}
+}
+
+// listen opens a connection and tells changes until it fails.
+func (t *Tracker) listen() error {
+	ctx, cancel := context.WithTimeout(t.ctx, t.o.DialTimeout)
+	x, err := dial(ctx, &t.o, t.proto, time.Now())
+	cancel()
+	if err != nil {
+		return err
+	}
+	defer x.close()
+	if err := t.enable(x); err != nil {
+		return err
+	}
+	if !t.keep(x) {
+		return ErrClosed
+	}
+	p := &pinging{x: x}
+	p.start()
+	t.h.Up()
+	err = t.tell(x)
+	p.stop()
+	return err
+}
+
+// enable asks for the changes to be told.
+func (t *Tracker) enable(x *conn) error {
+	_ = x.nc.SetDeadline(time.Now().Add(silence))
+	if _, err := x.nc.Write(appendCommand(nil, t.begin)); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotSent, err)
+	}
+	r, err := x.r.ReadReply()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrAmbiguous, err)
+	}
+	if err := r.Err(); err != nil {
+		return fmt.Errorf("resp: %s: %w", t.begin[0], err)
+	}
+	subscribed := r.Kind == Array && len(r.Elems) == 3 && string(r.Elems[0].Str) == "subscribe"
+	if t.proto == 3 {
+		return wasOK(r)
+	}
+	if !subscribed {
+		return malformed("reply to SUBSCRIBE")
+	}
+	return nil
+}
+
+// keep lets Close end x. It returns false when that was called already.
+func (t *Tracker) keep(x *conn) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.x = x
+	return t.ctx.Err() == nil
+}
+
+// tell reads what the server says until it fails.
+func (t *Tracker) tell(x *conn) error {
+	for {
+		_ = x.nc.SetReadDeadline(time.Now().Add(silence))
+		r, err := x.r.ReadReply()
+		if err != nil {
+			if errors.Is(err, ErrProtocol) {
+				return err
+			}
+			return fmt.Errorf("%w: %w", ErrNotSent, err)
+		}
+		if err := t.heed(r); err != nil {
+			return err
+		}
+	}
+}
+
+// heed acts on one thing that the server said.
+func (t *Tracker) heed(r Reply) error {
+	if err := r.Err(); err != nil {
+		return err
+	}
+	if r.Kind == Status && string(r.Str) == "PONG" {
+		return nil
+	}
+	if r.Kind != Push && r.Kind != Array || len(r.Elems) < 2 {
+		return malformed("neither a change nor PONG")
+	}
+	switch string(r.Elems[0].Str) {
+	case "invalidate":
+		return t.invalidate(r.Elems[1])
+	case "message":
+		if len(r.Elems) != 3 {
+			return malformed("message")
+		}
+		return t.published(r.Elems[2])
+	}
+	return nil
+}
+
+func (t *Tracker) invalidate(keys Reply) error {
+	if keys.Kind == Null {
+		t.h.Invalidate(nil)
+		return nil
+	}
+	names, err := keys.Strings()
+	if err == nil && len(names) > 0 {
+		t.h.Invalidate(names)
+	}
+	return err
+}
+
+func (t *Tracker) published(key Reply) error {
+	if len(key.Str) == 0 {
+		t.h.Invalidate(nil)
+		return nil
+	}
+	t.h.Invalidate([]string{string(key.Str)})
+	return nil
+}
+
+// A pinging writes to a connection each second, so that there is something to
+// read.
+type pinging struct {
+	x *conn
+
+	mu      sync.Mutex // guards the fields below, and the writes
+	timer   *time.Timer
+	stopped bool
+}
+
+func (p *pinging) start() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.timer = background.After(pingPeriod, p)
+}
+
+// Run implements background.Runner.
+func (p *pinging) Run() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopped {
+		return
+	}
+	_ = p.x.nc.SetWriteDeadline(time.Now().Add(pingPeriod))
+	if _, err := p.x.nc.Write([]byte("*1\r\n$4\r\nPING\r\n")); err != nil {
+		p.x.close()
+		return
+	}
+	p.timer = background.After(pingPeriod, p)
+}
+
+func (p *pinging) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stopped = true
+	p.timer.Stop()
+}

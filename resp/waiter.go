@@ -35,6 +35,7 @@ func (w *waiter) expire() {
 	if !served {
 		w.served = true
 		w.p.queue.Remove(w.place)
+		w.p.waiting--
 	}
 	w.p.mu.Unlock()
 	if !served {
@@ -90,7 +91,7 @@ func (p *pool) failedLocked(err error) {
 	p.stats.dialFailures++
 	p.lastErr, p.refused = err, p.now()
 	hopeless := p.open == 0 || errors.Is(err, ErrTerminal)
-	for hopeless && p.queue.Len() > 0 {
+	for hopeless && p.waiting > 0 {
 		p.nextLocked().deliver(nil, err)
 	}
 }
@@ -107,10 +108,9 @@ func (s *sweep) Run() {
 
 // startLocked starts the sweeping with the first use.
 func (p *pool) startLocked() {
-	if p.started {
+	if p.sweeper != nil {
 		return
 	}
-	p.started = true
 	p.sweeper = background.After(sweepPeriod, &sweep{p: p})
 }
 
@@ -122,24 +122,46 @@ func (p *pool) sweep() {
 		p.mu.Unlock()
 		return
 	}
-	now := p.clock()
-	var old, keep []*conn
-	for _, x := range p.idle {
-		if now >= x.retires || p.o.IdleTimeout > 0 && now-x.used >= int64(p.o.IdleTimeout) {
-			old = append(old, x)
-		} else {
-			keep = append(keep, x)
-		}
-	}
-	p.idle = keep
-	p.open -= len(old)
-	p.stats.retired += uint64(len(old))
-	for n := len(keep) + p.dialling; n < p.o.MinIdle && p.open < p.o.PoolSize && p.dialling < maxDials; n++ {
+	old := p.agedLocked()
+	for n := p.idle + p.dialling; n < p.o.MinIdle && p.open < p.o.PoolSize && p.dialling < maxDials; n++ {
 		p.openLocked()
 	}
 	p.sweeper = background.After(sweepPeriod, &sweep{p: p})
 	p.mu.Unlock()
-	for _, x := range old {
-		x.close()
+	closeAll(old)
+}
+
+// agedLocked takes the connections out of the idle ones that are too old or
+// were too long idle.
+func (p *pool) agedLocked() *conn {
+	now := p.clock()
+	var old, keep, last *conn
+	x := p.top
+	p.idle = 0
+	for x != nil {
+		next := x.next
+		x.next = nil
+		if p.aged(x, now) {
+			x.next = old
+			old = x
+			p.open--
+			p.stats.retired++
+		} else {
+			if last == nil {
+				keep = x
+			} else {
+				last.next = x
+			}
+			last = x
+			p.idle++
+		}
+		x = next
 	}
+	p.top = keep
+	return old
+}
+
+// aged reports whether x is too old or was too long idle.
+func (p *pool) aged(x *conn, now int64) bool {
+	return now >= x.retires || p.o.IdleTimeout > 0 && now-x.used >= int64(p.o.IdleTimeout)
 }
