@@ -31,6 +31,7 @@ type site struct {
 	echo     *backend.Echo
 	server   *httptest.Server
 	url      string
+	probe    string // a path that is protected
 	network  browser.Network
 }
 
@@ -77,6 +78,7 @@ func optionsFor(p *oidctest.Provider) map[string]any {
 }
 
 func (s *site) serve(h http.Handler, plain bool) {
+	s.probe = "/probe"
 	s.server = httptest.NewUnstartedServer(entryPoint(s.t, h))
 	s.server.Config.ErrorLog = log.New(io.Discard, "", 0) // clients that hang up in a handshake
 	s.url = "https://" + appHost
