@@ -1,0 +1,122 @@
+// Package examples tests that the plugin accepts the configurations of
+// examples/, decoded as Traefik does it.
+package examples
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/mitchellh/mapstructure"
+	"gopkg.in/yaml.v3"
+
+	"github.com/traefikoidc/traefikoidc"
+)
+
+// key stands for a secret that the operator makes.
+const key = "4f1e7c92b05ad86133c8e90fa27b64d1"
+
+// variables are those that the examples read from Traefik's environment.
+var variables = map[string]string{
+	"PROVIDER_URL": "https://login.example.com", "CLIENT_ID": "app", "CLIENT_SECRET": "secret", "SESSION_KEY": key,
+	"DEMO_CLIENT_SECRET": "secret", "DEMO_SESSION_KEY": key,
+}
+
+func TestExamplesAreAccepted(t *testing.T) {
+	for name, value := range variables {
+		t.Setenv(name, value)
+	}
+	root := filepath.Join("..", "..", "examples")
+	found := 0
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".yml" {
+			return err
+		}
+		for _, options := range middlewares(t, path) {
+			found++
+			t.Run(strings.TrimPrefix(path, root), func(t *testing.T) { accept(t, options) })
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found < 4 {
+		t.Errorf("only %d middlewares in the examples", found)
+	}
+}
+
+// middlewares are the options of each one that a file configures, in any of its
+// documents.
+func middlewares(t *testing.T, path string) []map[string]any {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var all []map[string]any
+	for decoder := yaml.NewDecoder(f); ; {
+		var document any
+		err := decoder.Decode(&document)
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		all = append(all, below(document)...)
+	}
+}
+
+// below finds what stands under plugin and traefikoidc.
+func below(node any) []map[string]any {
+	m, ok := node.(map[string]any)
+	if !ok {
+		return nil
+	}
+	var all []map[string]any
+	for name, value := range m {
+		if plugin, ok := value.(map[string]any); ok && name == "plugin" {
+			if options, ok := plugin["traefikoidc"].(map[string]any); ok {
+				all = append(all, options)
+				continue
+			}
+		}
+		all = append(all, below(value)...)
+	}
+	return all
+}
+
+// accept builds a handler of the options. Traefik has then filled in secrets of
+// Kubernetes.
+func accept(t *testing.T, options map[string]any) {
+	for name, value := range options {
+		if s, ok := value.(string); ok && strings.HasPrefix(s, "urn:k8s:secret:") {
+			options[name] = key
+		}
+	}
+	config := traefikoidc.CreateConfig()
+	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
+		DecodeHook:       mapstructure.StringToSliceHookFunc(","),
+		WeaklyTypedInput: true,
+		Result:           config,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := decoder.Decode(options); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if _, err := traefikoidc.New(ctx, http.NotFoundHandler(), config, "example"); err != nil {
+		t.Error(err)
+	}
+}
