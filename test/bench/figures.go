@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
+	"time"
 )
 
 // figures are what Traefik tells of itself while nothing is asked of it: idle
@@ -45,6 +48,30 @@ func (g *rig) figures() (figures, error) {
 		}
 	}
 	return f, nil
+}
+
+// cpu is the time that Traefik has computed so far; zero where there is no
+// /proc. It is counted in hundredths of a second.
+func (g *rig) cpu() time.Duration {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", g.traefik.PID()))
+	if err != nil {
+		return 0
+	}
+	// The name, in parentheses, may hold spaces. After it, utime and stime are
+	// the twelfth and the thirteenth field: proc(5).
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	if len(fields) < 13 {
+		return 0
+	}
+	var ticks time.Duration
+	for _, f := range fields[11:13] {
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			return 0
+		}
+		ticks += time.Duration(n)
+	}
+	return ticks * 10 * time.Millisecond
 }
 
 // profile reads one number of a profile.

@@ -25,18 +25,20 @@ func requests(ctx context.Context, p plan) error {
 
 	fmt.Printf("requests per second, signed in: wrk -c 32 -t 2, %d rounds of %v, interleaved\n", p.Rounds, p.Round)
 	rates := make([][]float64, len(subjects))
-	for round := 0; round <= p.Rounds; round++ {
+	costs := make([][]float64, len(subjects))
+	for n := 0; n <= p.Rounds; n++ {
 		length := p.Round
-		if round == 0 {
+		if n == 0 {
 			length = time.Second // to warm up
 		}
 		for i, s := range subjects {
-			rate, err := g.measure(ctx, load{g.url(s.path()), cookie, 32, 2, length})
+			r, err := g.measure(ctx, load{g.url(s.path()), cookie, 32, 2, length})
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.Name, err)
 			}
-			if round > 0 {
-				rates[i] = append(rates[i], rate)
+			if n > 0 {
+				rates[i] = append(rates[i], r.rate)
+				costs[i] = append(costs[i], r.cost)
 			}
 		}
 	}
@@ -45,26 +47,34 @@ func requests(ctx context.Context, p plan) error {
 		for _, rate := range rates[i] {
 			fmt.Printf(" %8.0f", rate)
 		}
-		fmt.Printf("   median %8.0f   of no-op %.2f\n", median(rates[i]), median(ratios(rates[i], rates[1])))
+		fmt.Printf("   median %8.0f   of no-op %.2f   Traefik computes %4.0f µs each\n",
+			median(rates[i]), median(ratios(rates[i], rates[1])), median(costs[i]))
 	}
 	fmt.Printf("  wanted: traefikoidc at least %.2f of no-op\n", wanted)
 	return nil
 }
 
+// A round is what one subject did in one round.
+type round struct {
+	rate float64 // requests per second
+	cost float64 // microseconds that Traefik computed for each
+}
+
 // measure runs one round. It counts only if each answer was the backend's.
-func (g *rig) measure(ctx context.Context, l load) (float64, error) {
-	before := g.hits.Load()
+func (g *rig) measure(ctx context.Context, l load) (round, error) {
+	before, computed := g.hits.Load(), g.cpu()
 	r, err := l.run(ctx)
 	if err != nil {
-		return 0, err
+		return round{}, err
 	}
 	if err := ctx.Err(); err != nil {
-		return 0, err
+		return round{}, err
 	}
 	if reached := g.hits.Load() - before; r.Failed > 0 || reached < r.Requests {
-		return 0, fmt.Errorf("%d of %d requests failed, %d reached the backend", r.Failed, r.Requests, reached)
+		return round{}, fmt.Errorf("%d of %d requests failed, %d reached the backend", r.Failed, r.Requests, reached)
 	}
-	return r.Rate, nil
+	cost := float64((g.cpu() - computed).Microseconds()) / float64(r.Requests)
+	return round{r.Rate, cost}, nil
 }
 
 func median(values []float64) float64 {

@@ -9,6 +9,7 @@ import (
 func startup(ctx context.Context, p plan) error {
 	subjects := []subject{plain, noop, ours}
 	seconds := make([][]float64, len(subjects))
+	computed := make([][]float64, len(subjects))
 	fmt.Printf("seconds until Traefik serves: %d starts each, interleaved\n", p.Rounds)
 	for range p.Rounds {
 		for i, s := range subjects {
@@ -17,6 +18,7 @@ func startup(ctx context.Context, p plan) error {
 				return fmt.Errorf("%s: %w", s.Name, err)
 			}
 			seconds[i] = append(seconds[i], g.started.Seconds())
+			computed[i] = append(computed[i], g.cpu().Seconds())
 			g.close()
 		}
 	}
@@ -25,7 +27,8 @@ func startup(ctx context.Context, p plan) error {
 		for _, t := range seconds[i] {
 			fmt.Printf(" %6.2f", t)
 		}
-		fmt.Printf("   median %6.2f   more than no-op %+.2f\n", median(seconds[i]), median(differences(seconds[i], seconds[1])))
+		fmt.Printf("   median %6.2f   more than no-op %+.2f   Traefik computes %.2f\n",
+			median(seconds[i]), median(differences(seconds[i], seconds[1])), median(computed[i]))
 	}
 	fmt.Println("  wanted: traefikoidc less than 0.40 more than no-op")
 	return nil
