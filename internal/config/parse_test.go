@@ -108,9 +108,9 @@ func runProblems(t *testing.T, rows []problemRow, env Environment) {
 			}
 			if row.want != "" {
 				wantProblem(t, c, env, row.want)
-			} else if _, err := Parse(c, env); err != nil {
-				t.Error(err)
+				return
 			}
+			past(t, c, env)
 		})
 	}
 }
@@ -295,7 +295,7 @@ func TestHeaders(t *testing.T) {
 		{"G3 underscore", one("content_length", "x"), `headers[0]: header "content_length" cannot be set`},
 		{"G7 line break", one("X-A", "a\r\nX-Admin: 1"), "headers[0].value: has a line break"},
 		{"twice", o{"headers": []HeaderOptions{{Name: "X-A", Value: "1"}, {Name: "x_a", Value: "2"}}}, "headers[1].name: is in the list twice"},
-		{"frameOptions", o{"securityHeaders.frameOptions": "sameorigin"}, ""},
+		{"frameOptions in another case", o{"securityHeaders.frameOptions": "sameorigin"}, ""},
 		{"frameOptions unknown", o{"securityHeaders.frameOptions": "ALLOW"}, "securityHeaders.frameOptions: is none of DENY, SAMEORIGIN"},
 		{"profile", o{"securityHeaders.profile": "stric"}, "securityHeaders.profile: is none of default, strict, development, api, custom; did you mean strict?"},
 		{"custom header", o{"securityHeaders.customHeaders": o{"X A": "1"}}, "securityHeaders.customHeaders.X A: is no name of a header"},

@@ -15,6 +15,7 @@ type gate struct {
 func gates(c *Config, s *Settings) []gate {
 	d := New()
 	auth := s.Client.AuthMethod
+	sec := s.Security
 	reg := c.DynamicClientRegistration
 	return []gate{
 		{"sessionStore", "cookie", s.Session.Store == "cookie"},
@@ -47,6 +48,31 @@ func gates(c *Config, s *Settings) []gate {
 		{"clientAssertionPrivateKeyPath", "", c.ClientAssertionPrivateKeyPath != ""},
 		{"clientAssertionKeyID", "", c.ClientAssertionKeyID != ""},
 		{"clientAssertionAlg", "", c.ClientAssertionAlg != ""},
+
+		{"securityHeaders.enabled", "", !sec.Enabled},
+		{"securityHeaders.profile", "", sec.Profile != ""},
+		{"securityHeaders.contentSecurityPolicy", "", sec.ContentSecurityPolicy != ""},
+		{"securityHeaders.strictTransportSecurity", "", sec.HSTS},
+		{"securityHeaders.strictTransportSecurityMaxAge", "", c.SecurityHeaders.StrictTransportSecurityMaxAge != d.SecurityHeaders.StrictTransportSecurityMaxAge},
+		{"securityHeaders.strictTransportSecuritySubdomains", "", sec.HSTSSubdomains},
+		{"securityHeaders.strictTransportSecurityPreload", "", sec.HSTSPreload},
+		{"securityHeaders.frameOptions", "", sec.FrameOptions != ""},
+		{"securityHeaders.contentTypeOptions", "", sec.ContentTypeOptions != ""},
+		{"securityHeaders.xssProtection", "", sec.XSSProtection != ""},
+		{"securityHeaders.referrerPolicy", "", sec.ReferrerPolicy != ""},
+		{"securityHeaders.permissionsPolicy", "", sec.PermissionsPolicy != ""},
+		{"securityHeaders.crossOriginResourcePolicy", "", sec.CrossOriginResourcePolicy != ""},
+		{"securityHeaders.crossOriginOpenerPolicy", "", sec.CrossOriginOpenerPolicy != ""},
+		{"securityHeaders.crossOriginEmbedderPolicy", "", sec.CrossOriginEmbedderPolicy != ""},
+		{"securityHeaders.corsEnabled", "", sec.CORS.Enabled},
+		{"securityHeaders.corsAllowedOrigins", "", len(sec.CORS.Origins) > 0},
+		{"securityHeaders.corsAllowedMethods", "", len(c.SecurityHeaders.CORSAllowedMethods) > 0},
+		{"securityHeaders.corsAllowedHeaders", "", len(c.SecurityHeaders.CORSAllowedHeaders) > 0},
+		{"securityHeaders.corsAllowCredentials", "", sec.CORS.AllowCredentials},
+		{"securityHeaders.corsMaxAge", "", c.SecurityHeaders.CORSMaxAge != d.SecurityHeaders.CORSMaxAge},
+		{"securityHeaders.customHeaders", "", len(sec.Custom) > 0},
+		{"securityHeaders.disableServerHeader", "", sec.DisableServer},
+		{"securityHeaders.disablePoweredByHeader", "", sec.DisablePoweredBy},
 
 		{"dynamicClientRegistration.enabled", "", reg.Enabled},
 		{"dynamicClientRegistration.initialAccessToken", "", reg.InitialAccessToken != ""},
