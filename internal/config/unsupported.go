@@ -19,6 +19,7 @@ func gates(c *Config, s *Settings) []gate {
 	reg := c.DynamicClientRegistration
 	return []gate{
 		{"sessionStore", "cookie", s.Session.Store == "cookie"},
+		{"refreshGracePeriodSeconds", "", c.RefreshGracePeriodSeconds != d.RefreshGracePeriodSeconds},
 		{"replayProtection", "deny", s.SignIn.ReplayFallback == "deny"},
 
 		{"audience", "", c.Audience != d.Audience},
