@@ -79,7 +79,6 @@ const (
 type Middleware struct {
 	o            Options
 	callbackPath string
-	cookieMark   string // the session cookie's name and "="
 	needed       []string
 	sessions     *session.Manager
 	logins       *session.Logins
@@ -102,7 +101,7 @@ func New(o Options) (*Middleware, error) {
 		return nil, err
 	}
 	m := &Middleware{
-		o: o, callbackPath: callback.Path, cookieMark: o.Cookies.Name + "=", pages: p,
+		o: o, callbackPath: callback.Path, pages: p,
 		logins:  &session.Logins{Keys: o.Keys, Identity: o.Identity, Cookies: o.Cookies, Now: o.Now},
 		limits:  newLimiter(o.Rate, o.TrustedProxies, o.Now),
 		replays: &session.ReplayGuard{Backend: o.Backend, Keys: o.Keys, Identity: o.Identity},
@@ -123,6 +122,10 @@ func (m *Middleware) Close() {
 
 // Handler returns the handler of one router: what may pass goes on to next.
 func (m *Middleware) Handler(next http.Handler) http.Handler {
-	h := &handler{m: m, next: next}
+	h := &handler{
+		m: m, next: next, sessions: m.sessions, now: m.o.Now, harmless: m.o.Cleaner.Harmless(), open: m.o.Bypass.Begins(),
+		callback: m.callbackPath, logout: m.o.LogoutPath, mark: m.o.Cookies.Name + "=",
+		strips: m.o.StripCookies, keeps: !m.o.StripAuthorization, tells: !m.o.Minimal,
+	}
 	return h
 }

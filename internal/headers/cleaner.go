@@ -1,7 +1,7 @@
 package headers
 
 import (
-	"bytes"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -15,8 +15,9 @@ const maxLearned = 64
 // A Cleaner removes from requests the headers that only the middleware may set.
 // It is safe for concurrent use.
 type Cleaner struct {
-	ours  map[string]bool // by spelling
-	known atomic.Value    // map[string]bool: names that are not ours; replaced, never changed
+	ours   map[string]bool // by spelling
+	closed *io.PipeWriter  // fails every write
+	known  atomic.Value    // map[string]bool: names that are not ours; replaced, never changed
 
 	mu      sync.Mutex // guards learned and the replacing of known
 	learned int
@@ -39,6 +40,8 @@ func NewCleaner(names []string) *Cleaner {
 		}
 	}
 	c.known.Store(known)
+	_, c.closed = io.Pipe()
+	_ = c.closed.Close()
 	return c
 }
 
@@ -50,18 +53,17 @@ func NewCleaner(names []string) *Cleaner {
 // Trailers that come after the body are not seen here; no proxy hands them on,
 // because the request to the backend is a copy made before.
 func (c *Cleaner) Clean(r *http.Request) {
-	// One call of the standard library looks at all names: it writes the headers
-	// that are not known, in most requests none.
-	rest := new(bytes.Buffer)
-	_ = r.Header.WriteSubset(rest, c.known.Load().(map[string]bool))
-	if rest.Len() > 0 {
-		c.clean(r.Header)
+	// One call of the standard library looks at all names: it fails as soon as it
+	// has a header to write that is not known, in most requests never.
+	h := r.Header
+	if h.WriteSubset(c.closed, c.known.Load().(map[string]bool)) != nil {
+		c.clean(h)
 	}
 	if r.Trailer != nil {
 		c.clean(r.Trailer)
 	}
-	if connection := r.Header["Connection"]; len(connection) > 0 {
-		c.cleanConnection(r.Header, connection)
+	if v := h["Connection"]; len(v) > 0 && (len(v) > 1 || v[0] != "keep-alive" && v[0] != "Upgrade") {
+		c.cleanConnection(h, v)
 	}
 }
 
@@ -107,9 +109,6 @@ func (c *Cleaner) learn(names []string) {
 // cleanConnection drops our names from the list of headers that end at this
 // connection (RFC 9110, section 7.6.1).
 func (c *Cleaner) cleanConnection(h http.Header, values []string) {
-	if v := values[0]; len(values) == 1 && (v == "keep-alive" || v == "Upgrade" || v == "close") {
-		return
-	}
 	var kept []string
 	found := false
 	for _, option := range strings.Split(strings.Join(values, ","), ",") {

@@ -61,6 +61,15 @@ func prefixFault(p string) string {
 	return ""
 }
 
+// Begins matches how the paths begin that Matches may find open; nil: none is. It
+// is for those who ask often and want to know quickly.
+func (b *Bypass) Begins() *regexp.Regexp {
+	if b == nil {
+		return nil
+	}
+	return b.begins
+}
+
 // maxPath bounds a path that can be bypassed, in bytes.
 const maxPath = 4096
 
@@ -72,6 +81,11 @@ func (b *Bypass) Matches(r *http.Request) bool {
 	if b == nil || b.begins == nil || !b.begins.MatchString(r.URL.Path) {
 		return false
 	}
+	return unambiguous(r)
+}
+
+// unambiguous reports whether every server reads the path of r alike.
+func unambiguous(r *http.Request) bool {
 	escaped := r.URL.EscapedPath()
 	if len(escaped) > maxPath || !plain(r.URL.Path) || !plainlyEscaped(escaped) {
 		return false
