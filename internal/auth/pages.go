@@ -58,9 +58,11 @@ type pages struct {
 // newPages returns the built-in pages, or those of the operator's template, which
 // may bring styles and pictures of its own but no scripts.
 func newPages(custom string) (*pages, error) {
-	text, policy := body, builtInPolicy()
+	text := body
+	policy := builtInPolicy()
 	if custom != "" {
-		text, policy = custom, "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:"
+		text = custom
+		policy = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:"
 	}
 	t, err := template.New("page").Parse(text)
 	if err == nil {

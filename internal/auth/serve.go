@@ -37,7 +37,9 @@ type handler struct {
 // person's plain request needs, which is found in memory and handed on without a
 // decryption or a parse; Middleware.serve has the whole story.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	head, path, unclean := r.Header, r.URL.Path, new(bytes.Buffer)
+	head := r.Header
+	path := r.URL.Path
+	unclean := new(bytes.Buffer)
 	_ = head.WriteSubset(unclean, h.harmless.Load().(map[string]bool))
 	cookies, connection := head["Cookie"], head["Connection"]
 	if len(cookies) != 1 || unclean.Len() > 0 || len(connection) > 1 || len(connection) == 1 && connection[0] != "keep-alive" ||

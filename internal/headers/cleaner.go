@@ -67,6 +67,13 @@ func (c *Cleaner) Clean(r *http.Request) {
 	}
 }
 
+// Harmless holds the names of headers that need no cleaning, in a map[string]bool
+// that is replaced and never changed. A request whose header has no others, no
+// trailer and nothing unusual in Connection is clean.
+func (c *Cleaner) Harmless() *atomic.Value {
+	return &c.known
+}
+
 // clean looks at every name by itself.
 func (c *Cleaner) clean(h http.Header) {
 	known := c.known.Load().(map[string]bool)
