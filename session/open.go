@@ -161,7 +161,8 @@ func (m *Manager) knownLocked(value string) *Opened {
 func (m *Manager) keepLocked(o *Opened) {
 	if m.young.opened[o.value] == nil {
 		if len(m.young.opened) >= (m.o.MaxOpened+1)/2 {
-			m.old, m.young = m.young, newGeneration()
+			m.old = m.young
+			m.young = newGeneration()
 		}
 		m.young.values[o.key] = append(m.young.values[o.key], o.value)
 	}

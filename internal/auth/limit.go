@@ -71,7 +71,8 @@ func (l *limiter) bucketLocked(who string, now time.Time) *bucket {
 		b = &bucket{tokens: 2 * l.rate, at: now}
 	}
 	if len(l.young) >= clientsKept/2 {
-		l.old, l.young = l.young, map[string]*bucket{}
+		l.old = l.young
+		l.young = map[string]*bucket{}
 	}
 	l.young[who] = b
 	return b
