@@ -1,0 +1,140 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
+)
+
+func lookPath(name string) string {
+	found, err := exec.LookPath(name)
+	if err != nil {
+		return ""
+	}
+	return found
+}
+
+// node is a command of Node.js in the folder that has its packages.
+func (r *rig) node(script string) *exec.Cmd {
+	r.t.Helper()
+	folder := "provider"
+	if _, err := os.Stat(filepath.Join(folder, "node_modules", "oidc-provider")); err != nil {
+		r.t.Fatal("the npm packages are not there: run make test, or npm ci in test/e2e/provider")
+	}
+	if lookPath("node") == "" {
+		r.t.Fatal("no node on PATH: run make test, or install Node.js")
+	}
+	cmd := exec.Command("node", script)
+	cmd.Dir = folder
+	return cmd
+}
+
+// startProvider starts the certified provider on the port, for the rig's site.
+func (r *rig) startProvider(port string) (issuer string) {
+	r.t.Helper()
+	issuer = "http://127.0.0.1:" + port
+	parameters, err := json.Marshal(map[string]any{
+		"issuer": issuer,
+		"clients": []any{map[string]any{
+			"client_id": "client", "client_secret": secret,
+			"redirect_uris": []string{r.url + "/oidc/callback"}, "post_logout_redirect_uris": []string{r.url + "/"},
+		}},
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	cmd := r.node("provider.mjs")
+	cmd.Env = append(os.Environ(), "PROVIDER="+string(parameters))
+	said := &output{}
+	cmd.Stdout, cmd.Stderr = said, said
+	// The provider ends with its standard input: with this process, however that ends.
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	stops = append(stops, func() {
+		in.Close()
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	r.eventuallySaid(issuer+"/.well-known/openid-configuration", said)
+	return issuer
+}
+
+func (r *rig) eventuallySaid(address string, said *output) {
+	r.t.Helper()
+	for range 1500 {
+		res, err := http.Get(address)
+		if err == nil {
+			res.Body.Close()
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	r.t.Fatalf("the provider does not answer: %s", said)
+}
+
+// output collects what a process says.
+type output struct {
+	mu   sync.Mutex // guards text
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// atProvider fills in the provider's forms, from its first page to where it
+// sends the person.
+func (r *rig) atProvider(b *browser.Browser, p *browser.Page, person string) *browser.Page {
+	r.t.Helper()
+	for range 4 {
+		if !strings.HasPrefix(p.URL.String(), r.issuer) {
+			return p
+		}
+		forms := p.Forms()
+		if p.Status != http.StatusOK || len(forms) == 0 {
+			r.t.Fatalf("%s: status %d: %s", p.URL, p.Status, p.Body)
+		}
+		f := forms[0]
+		if f.Values.Get("prompt") == "login" {
+			f.Values.Set("login", person)
+			f.Values.Set("password", "any")
+		}
+		p = b.Submit(p, f)
+	}
+	r.t.Fatalf("still at the provider: %s", p.URL)
+	return nil
+}
+
+// signIn takes the person from path through the provider to where they end.
+func (r *rig) signIn(b *browser.Browser, path, person string) *browser.Page {
+	r.t.Helper()
+	return r.atProvider(b, b.Open(r.url+path), person)
+}
+
+func (r *rig) signedIn(person string) *browser.Browser {
+	r.t.Helper()
+	b := r.browser()
+	r.sees(r.signIn(b, "/", person))
+	return b
+}

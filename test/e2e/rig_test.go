@@ -1,0 +1,299 @@
+// Package e2e tests the plugin in a real Traefik, with a certified provider and
+// a real browser. TRAEFIK names the Traefik to run; "make test" sets it, and
+// brings what npm has to.
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/traefiktest"
+	"github.com/traefikoidc/traefikoidc/test/interpreted/backend"
+	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
+)
+
+// hosts below .localhost are this machine for every browser.
+const (
+	appHost = "app.localhost"
+	key     = "Xk3vN8qLr5TzB1wYc7HdJm0PfSgUa2Ei" // for tests alone
+	secret  = "a-secret-of-the-client"
+)
+
+// A rig is a provider, a Traefik with the plugin from source, and a backend.
+type rig struct {
+	t        testing.TB
+	issuer   string
+	url      string // of the protected site
+	api      string // Traefik's own
+	echo     *backend.Echo
+	traefik  *traefiktest.Traefik
+	network  browser.Network
+	cookie   string
+	dynamic  string // the file
+	settings settings
+}
+
+// settings are what tests change in the dynamic configuration.
+type settings struct {
+	backend    string
+	tls        bool
+	generation int
+}
+
+// stops are what ends the rigs of this process, newest first.
+var stops []func()
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	for i := len(stops) - 1; i >= 0; i-- {
+		stops[i]()
+	}
+	os.Exit(code)
+}
+
+// rigs are started once, and shared: https as in production, http as in a demo.
+var rigs struct {
+	once sync.Once
+	rig  *rig
+}
+
+// theRig is the one with TLS on Traefik's entry point.
+func theRig(t testing.TB) *rig {
+	t.Helper()
+	rigs.once.Do(func() { rigs.rig = newRig(t, true) })
+	if rigs.rig == nil {
+		t.Fatal("the rig could not be started")
+	}
+	r := *rigs.rig
+	r.t = t
+	return &r
+}
+
+func newRig(t testing.TB, tls bool) *rig {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "traefikoidc-e2e-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stops = append(stops, func() { os.RemoveAll(dir) })
+	r := &rig{t: t, echo: &backend.Echo{}, network: browser.Network{}, cookie: "oidc", settings: settings{tls: tls}}
+	r.echo.Answer = answers
+	server := httptest.NewServer(r.echo)
+	stops = append(stops, server.Close)
+	r.settings.backend = server.URL
+
+	entry, api, provider := freePort(t), freePort(t), freePort(t)
+	scheme := "http"
+	if tls {
+		scheme, r.cookie = "https", "__Host-oidc"
+	}
+	r.url = fmt.Sprintf("%s://%s:%s", scheme, appHost, entry)
+	r.api = "http://127.0.0.1:" + api
+	r.network[appHost+":"+entry] = "127.0.0.1:" + entry
+	r.issuer = r.startProvider(provider)
+	r.startTraefik(dir, entry, api)
+	return r
+}
+
+// startTraefik writes the configuration and waits for the site to be served.
+func (r *rig) startTraefik(dir, entry, api string) {
+	r.t.Helper()
+	for _, sub := range []string{"dynamic", "tls"} {
+		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	certificate(r.t, filepath.Join(dir, "tls"), appHost)
+	static := fmt.Sprintf(`
+global: {checkNewVersion: false, sendAnonymousUsage: false}
+log: {level: INFO, noColor: true}
+api: {insecure: true}
+entryPoints:
+  site: {address: "127.0.0.1:%s"}
+  traefik: {address: "127.0.0.1:%s"}
+providers:
+  providersThrottleDuration: 20ms
+  file: {directory: %q, watch: true}
+experimental:
+  localPlugins:
+    oidc: {moduleName: %q}
+`, entry, api, filepath.Join(dir, "dynamic"), traefiktest.Module)
+	write(r.t, filepath.Join(dir, "traefik.yml"), static)
+	r.dynamic = filepath.Join(dir, "dynamic", "site.yml")
+	r.configure()
+
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.traefik, err = traefiktest.Start(traefiktest.Options{
+		Binary: binary(r.t), Dir: dir, Static: "traefik.yml", Plugins: map[string]string{traefiktest.Module: root},
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	stops = append(stops, r.traefik.Stop)
+	r.eventually("the site is served", func() bool {
+		res, err := r.client().Get(r.url + "/open")
+		if log := r.traefik.LastLines(); strings.Contains(log, "Plugins are disabled") {
+			r.t.Fatal(log)
+		}
+		if err != nil {
+			return false
+		}
+		res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	})
+}
+
+// binary is the Traefik to run: $TRAEFIK, the one on PATH, or the one that
+// scripts/traefik.sh has built.
+func binary(t testing.TB) string {
+	t.Helper()
+	if named := os.Getenv("TRAEFIK"); named != "" {
+		return named
+	}
+	if found := lookPath("traefik"); found != "" {
+		return found
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	built, err := filepath.Glob(filepath.Join(cache, "traefikoidc", "traefik-v3*"))
+	if err != nil || len(built) == 0 {
+		t.Fatal("no Traefik: none on PATH and none built yet; run make traefik")
+	}
+	return built[len(built)-1]
+}
+
+// configure writes the dynamic configuration; two routers name one middleware.
+func (r *rig) configure() {
+	r.t.Helper()
+	router := func(rule string, middlewares ...string) map[string]any {
+		m := map[string]any{"rule": rule, "service": "echo", "entryPoints": []string{"site"}, "middlewares": middlewares}
+		if r.settings.tls {
+			m["tls"] = map[string]any{}
+		}
+		return m
+	}
+	host := fmt.Sprintf("Host(`%s`)", appHost)
+	dynamic := map[string]any{
+		"http": map[string]any{
+			"routers": map[string]any{
+				"site": router(host, "generation", "sign-in"),
+				"api":  router(host+" && PathPrefix(`/api`)", "sign-in"),
+			},
+			"middlewares": map[string]any{
+				"generation": map[string]any{"headers": map[string]any{"customResponseHeaders": map[string]any{"X-Generation": fmt.Sprint(r.settings.generation)}}},
+				"sign-in":    map[string]any{"plugin": map[string]any{"oidc": r.options()}},
+			},
+			"services": map[string]any{"echo": map[string]any{"loadBalancer": map[string]any{
+				"servers": []any{map[string]any{"url": r.settings.backend}}, "responseForwarding": map[string]any{"flushInterval": "10ms"},
+			}}},
+		},
+	}
+	if r.settings.tls {
+		folder := filepath.Join(filepath.Dir(filepath.Dir(r.dynamic)), "tls")
+		dynamic["tls"] = map[string]any{"stores": map[string]any{"default": map[string]any{"defaultCertificate": map[string]any{
+			"certFile": filepath.Join(folder, "cert.pem"), "keyFile": filepath.Join(folder, "key.pem"),
+		}}}}
+	}
+	text, err := json.MarshalIndent(dynamic, "", " ")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	// YAML reads JSON. The file is replaced at once: a half-written one must not be read.
+	write(r.t, r.dynamic+".new", string(text))
+	if err := os.Rename(r.dynamic+".new", r.dynamic); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) options() map[string]any {
+	return map[string]any{
+		"providerURL": r.issuer, "clientID": "client", "clientSecret": secret, "sessionEncryptionKey": key,
+		"callbackURL": "/oidc/callback", "scopes": []string{"groups"}, "excludedURLs": []string{"/open"},
+		"forceHTTPS": r.settings.tls, "allowPrivateIPAddresses": true,
+		// Traefik executes files as templates of its own, so that ours are quoted.
+		"headers": []any{
+			map[string]any{"name": "X-Subject", "value": "${claims.sub}"}, map[string]any{"name": "X-Name", "value": "name {{`{{.Claims.name}}`}}"},
+		},
+	}
+}
+
+// client trusts the certificate of the rig.
+func (r *rig) client() *http.Client {
+	return &http.Client{Timeout: 30 * time.Second, Transport: transport(r.network), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+func (r *rig) eventually(what string, f func() bool) {
+	r.t.Helper()
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if f() {
+			return
+		}
+	}
+	r.t.Fatalf("not within 30 s: %s\n%s", what, r.traefik.LastLines())
+}
+
+func (r *rig) browser() *browser.Browser { return browser.New(r.t, r.network) }
+
+func (r *rig) home() *url.URL {
+	u, _ := url.Parse(r.url + "/")
+	return u
+}
+
+// sees is what the backend saw of a request that got through to it.
+func (r *rig) sees(p *browser.Page) backend.Seen {
+	r.t.Helper()
+	seen, err := backend.Read(p.Body)
+	if p.Status != http.StatusOK || err != nil {
+		r.t.Fatalf("%s: status %d, not from the backend: %.600s", p.URL, p.Status, p.Body)
+	}
+	return seen
+}
+
+// address is where Traefik listens.
+func (r *rig) address() string { return r.network[r.home().Host] }
+
+func freePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+func write(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func transport(n browser.Network) *http.Transport {
+	return &http.Transport{
+		TLSClientConfig: insecure(), ForceAttemptHTTP2: false,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if to, ok := n[addr]; ok {
+				addr = to
+			}
+			return (&net.Dialer{}).DialContext(ctx, network, addr)
+		},
+	}
+}
