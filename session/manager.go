@@ -65,23 +65,31 @@ type Options struct {
 type Manager struct {
 	o Options
 
-	mu sync.Mutex // guards the fields below
-	// Opened sessions by cookie value, in two generations: when the young one is
-	// full it becomes the old one, and what is not asked for any more goes with
-	// the next turn.
-	young, old *generation
-	flights    map[string]*flight // by cookie value: sessions being opened
-	epoch      uint64             // counts ChangedAll: what was read in an earlier epoch is stale
+	hot *Hot // its lock guards the fields below too
+	// What was opened and is not hot any more, the newest first: still what memory
+	// knows of a session when the store cannot be asked.
+	older   []*generation
+	indexed map[string][]string // of the hot generation: record key to cookie values
+	flights map[string]*flight  // by cookie value: sessions being opened
+	epoch   uint64              // counts ChangedAll: what was read in an earlier epoch is stale
 }
 
+// Hot is where the path of every request looks a session up by its cookie's value,
+// without a call: lock Mu, read Opened, unlock. What is found is served while now
+// is before its Until.
+type Hot struct {
+	Mu     sync.Mutex
+	Opened map[string]*Opened
+}
+
+// A generation is a set of opened sessions that were in use at one time.
 type generation struct {
-	opened map[string]*Opened
-	values map[string][]string // record key to cookie values
+	opened  map[string]*Opened  // by cookie value
+	indexed map[string][]string // record key to cookie values
 }
 
-func newGeneration() *generation {
-	return &generation{opened: map[string]*Opened{}, values: map[string][]string{}}
-}
+// generationsKept bounds how many generations there are beside the hot one.
+const generationsKept = 4
 
 // A flight is one opening of a record that any number of requests wait for.
 type flight struct {
@@ -89,7 +97,7 @@ type flight struct {
 	done   chan struct{} // closed when opened and err are set
 	opened *Opened
 	err    error
-	stale  bool // guarded by Manager.mu: the record changed while it was being read
+	stale  bool // guarded by Hot.Mu: the record changed while it was being read
 }
 
 // NewManager returns a manager that watches its backend.
@@ -100,7 +108,7 @@ func NewManager(o Options) *Manager {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	m := &Manager{o: o, young: newGeneration(), old: newGeneration(), flights: map[string]*flight{}}
+	m := &Manager{o: o, hot: &Hot{Opened: map[string]*Opened{}}, indexed: map[string][]string{}, flights: map[string]*flight{}}
 	o.Backend.Watch(m)
 	return m
 }
@@ -110,17 +118,9 @@ func (m *Manager) Close() {
 	m.o.Backend.Unwatch(m)
 }
 
-// Lookup returns the opened session of a cookie value, or nil. It is the path of
-// every request: no I/O, no decryption. The caller serves it while now is before
-// Until, and calls Load otherwise.
-func (m *Manager) Lookup(value string) *Opened {
-	m.mu.Lock()
-	o := m.young.opened[value]
-	if o != nil && o.epoch != m.epoch {
-		o = nil
-	}
-	m.mu.Unlock()
-	return o
+// Hot returns where opened sessions are looked up.
+func (m *Manager) Hot() *Hot {
+	return m.hot
 }
 
 // Load returns the session of the request's cookies. It returns ErrNone when

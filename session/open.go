@@ -18,22 +18,22 @@ const askAgain = 5 * time.Minute
 func (m *Manager) load(ctx context.Context, value string, t ticket) (*Opened, error) {
 	now := m.o.Now()
 	key := t.recordKey()
-	m.mu.Lock()
+	m.hot.Mu.Lock()
 	known := m.knownLocked(value)
 	if known != nil && known.epoch == m.epoch && now.Before(known.Until) {
-		m.mu.Unlock()
+		m.hot.Mu.Unlock()
 		return known, nil
 	}
 	f := m.flights[value]
 	if f != nil {
-		m.mu.Unlock()
+		m.hot.Mu.Unlock()
 		<-f.done
 		return f.opened, f.err
 	}
 	f = &flight{key: key, done: make(chan struct{}), err: ErrUnavailable}
 	m.flights[value] = f
 	epoch := m.epoch
-	m.mu.Unlock()
+	m.hot.Mu.Unlock()
 	m.fly(ctx, f, opening{value: value, key: key, epoch: epoch, ticket: t, known: known})
 	return f.opened, f.err
 }
@@ -54,17 +54,17 @@ func (m *Manager) fly(ctx context.Context, f *flight, p opening) {
 }
 
 func (m *Manager) land(f *flight, p opening) {
-	m.mu.Lock()
+	m.hot.Mu.Lock()
 	delete(m.flights, p.value)
 	switch {
 	case errors.Is(f.err, ErrNone):
 		m.dropLocked(p.key)
-	case f.err == nil && f.stale:
+	case f.err == nil && (f.stale || f.opened.epoch != m.epoch):
 		m.keepLocked(f.opened.staleCopy())
 	case f.err == nil:
 		m.keepLocked(f.opened)
 	}
-	m.mu.Unlock()
+	m.hot.Mu.Unlock()
 	close(f.done)
 }
 
@@ -145,51 +145,81 @@ func (o *Opened) staleCopy() *Opened {
 	return &c
 }
 
-// knownLocked returns what memory holds for a cookie value, and keeps it for
-// another generation.
+// knownLocked returns what memory holds for a cookie value.
 func (m *Manager) knownLocked(value string) *Opened {
-	if o := m.young.opened[value]; o != nil {
+	if o := m.hot.Opened[value]; o != nil {
 		return o
 	}
-	o := m.old.opened[value]
-	if o != nil {
-		m.keepLocked(o)
+	for _, g := range m.older {
+		if o := g.opened[value]; o != nil {
+			return o
+		}
 	}
-	return o
+	return nil
 }
 
+// keepLocked makes o hot. When the hot generation is full it cools down, and what
+// is not asked for any more goes with the oldest.
 func (m *Manager) keepLocked(o *Opened) {
-	if m.young.opened[o.value] == nil {
-		if len(m.young.opened) >= (m.o.MaxOpened+1)/2 {
-			m.old = m.young
-			m.young = newGeneration()
+	if m.hot.Opened[o.value] == nil {
+		if len(m.hot.Opened) >= (m.o.MaxOpened+1)/2 {
+			m.coolLocked()
 		}
-		m.young.values[o.key] = append(m.young.values[o.key], o.value)
+		m.indexed[o.key] = append(m.indexed[o.key], o.value)
 	}
-	m.young.opened[o.value] = o
+	m.hot.Opened[o.value] = o
+}
+
+// coolLocked begins a new hot generation, and lets go of the oldest ones until the
+// others have at most half of what may be opened.
+func (m *Manager) coolLocked() {
+	if len(m.hot.Opened) == 0 {
+		return
+	}
+	kept := []*generation{{opened: m.hot.Opened, indexed: m.indexed}}
+	left := (m.o.MaxOpened+1)/2 - len(m.hot.Opened)
+	for _, g := range m.older {
+		left -= len(g.opened)
+		if left < 0 || len(kept) == generationsKept {
+			break
+		}
+		kept = append(kept, g)
+	}
+	m.older = kept
+	m.hot.Opened = map[string]*Opened{}
+	m.indexed = map[string][]string{}
 }
 
 func (m *Manager) drop(key string) {
-	m.mu.Lock()
+	m.hot.Mu.Lock()
 	m.dropLocked(key)
-	m.mu.Unlock()
+	m.hot.Mu.Unlock()
 }
 
 func (m *Manager) dropLocked(key string) {
-	for _, g := range []*generation{m.young, m.old} {
-		for _, v := range g.values[key] {
+	for _, v := range m.indexed[key] {
+		delete(m.hot.Opened, v)
+	}
+	delete(m.indexed, key)
+	for _, g := range m.older {
+		for _, v := range g.indexed[key] {
 			delete(g.opened, v)
 		}
-		delete(g.values, key)
+		delete(g.indexed, key)
 	}
 }
 
 // Changed is told by the backend that the record of key changed or went: what
 // memory holds of it is asked for again before it is served.
 func (m *Manager) Changed(key string) {
-	m.mu.Lock()
-	for _, g := range []*generation{m.young, m.old} {
-		for _, v := range g.values[key] {
+	m.hot.Mu.Lock()
+	for _, v := range m.indexed[key] {
+		if o := m.hot.Opened[v]; o != nil {
+			m.hot.Opened[v] = o.staleCopy()
+		}
+	}
+	for _, g := range m.older {
+		for _, v := range g.indexed[key] {
 			if o := g.opened[v]; o != nil {
 				g.opened[v] = o.staleCopy()
 			}
@@ -200,12 +230,14 @@ func (m *Manager) Changed(key string) {
 			f.stale = true
 		}
 	}
-	m.mu.Unlock()
+	m.hot.Mu.Unlock()
 }
 
-// ChangedAll is told by the backend that any record may have changed.
+// ChangedAll is told by the backend that any record may have changed. Nothing is
+// hot then, and nothing is forgotten.
 func (m *Manager) ChangedAll() {
-	m.mu.Lock()
+	m.hot.Mu.Lock()
 	m.epoch++
-	m.mu.Unlock()
+	m.coolLocked()
+	m.hot.Mu.Unlock()
 }

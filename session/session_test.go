@@ -150,6 +150,13 @@ func with(cookies ...string) *http.Request {
 	return r
 }
 
+func (w *world) lookup(value string) *Opened {
+	h := w.Hot()
+	h.Mu.Lock()
+	defer h.Mu.Unlock()
+	return h.Opened[value]
+}
+
 func (w *world) load(cookies ...string) (*Opened, error) {
 	return w.Load(context.Background(), with(cookies...))
 }
@@ -177,7 +184,7 @@ func TestASessionIsFoundByItsCookieAlone(t *testing.T) {
 	w.mustBe(t, "bob", "x=1; __Host-oidc="+b+"; y=2")
 	w.mustFail(t, ErrNone)
 	w.mustFail(t, ErrNone, "x=1")
-	if w.Lookup(a) == nil || w.Lookup(a).Subject != "ada" {
+	if w.lookup(a) == nil || w.lookup(a).Subject != "ada" {
 		t.Error("an opened session is not looked up by its cookie value")
 	}
 	if n := len("__Host-oidc=" + a); n > 110 {
@@ -273,7 +280,7 @@ func TestAnEndedSessionIsDeadWithEveryCopyOfItsCookie(t *testing.T) {
 	if err != nil || s == nil || s.IDToken != "ada" || s.AccessToken != "access of ada" {
 		t.Fatalf("End returned %+v, %v", s, err)
 	}
-	if w.Lookup(a) != nil {
+	if w.lookup(a) != nil {
 		t.Error("F9: an ended session is still in memory")
 	}
 	w.mustFail(t, ErrNone, "__Host-oidc="+a)
@@ -336,7 +343,7 @@ func TestAStoreThatCannotBeAsked(t *testing.T) {
 	a, b := w.create(t, "ada"), w.create(t, "bob")
 	w.mustBe(t, "ada", "__Host-oidc="+a)
 	w.store.fail(cache.ErrUnavailable)
-	w.Changed(w.Lookup(a).key)
+	w.Changed(w.lookup(a).key)
 	w.mustBe(t, "ada", "__Host-oidc="+a)
 	w.ChangedAll()
 	w.mustBe(t, "ada", "__Host-oidc="+a)
@@ -362,7 +369,7 @@ func TestARevocationElsewhereIsSeen(t *testing.T) {
 	if _, err := second.End(context.Background(), with("__Host-oidc="+a)); err != nil {
 		t.Fatal(err)
 	}
-	if o := w.Lookup(a); o != nil && w.clock.now().Before(o.Until) {
+	if o := w.lookup(a); o != nil && w.clock.now().Before(o.Until) {
 		t.Error("served from memory after another manager ended it")
 	}
 	w.mustFail(t, ErrNone, "__Host-oidc="+a)
@@ -397,14 +404,36 @@ func TestFullMemoryForgetsWhatIsNotAskedFor(t *testing.T) {
 		w.mustBe(t, "ada", "__Host-oidc="+values[i])
 		w.mustBe(t, "ada", "__Host-oidc="+values[0])
 	}
-	if n := len(w.young.opened) + len(w.old.opened); n > 8 {
+	n := len(w.hot.Opened)
+	for _, g := range w.older {
+		n += len(g.opened)
+	}
+	if n > 8 {
 		t.Errorf("%d sessions opened, at most 8 wanted", n)
 	}
 	if w.views.count() != 40 {
 		t.Errorf("prepared %d times: the session in use was forgotten", w.views.count())
 	}
-	if len(w.young.values) > len(w.young.opened) {
+	if len(w.indexed) > len(w.hot.Opened) {
 		t.Error("the index of records outgrows the sessions")
+	}
+}
+
+func TestAnythingMayHaveChangedManyTimes(t *testing.T) {
+	w := newWorld(t, nil)
+	a := w.create(t, "ada")
+	for i := 0; i < 3*generationsKept; i++ {
+		w.mustBe(t, "ada", "__Host-oidc="+a)
+		w.ChangedAll()
+		if o := w.lookup(a); o != nil && w.clock.now().Before(o.Until) {
+			t.Fatal("served from memory though anything may have changed")
+		}
+	}
+	if n := len(w.older); n > generationsKept {
+		t.Errorf("%d generations", n)
+	}
+	if w.views.count() != 1 {
+		t.Errorf("prepared %d times", w.views.count())
 	}
 }
 

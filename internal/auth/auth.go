@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/cache"
@@ -79,6 +80,7 @@ const (
 type Middleware struct {
 	o            Options
 	callbackPath string
+	special      *regexp.Regexp // paths that are ours or may be open
 	needed       []string
 	sessions     *session.Manager
 	logins       *session.Logins
@@ -107,6 +109,10 @@ func New(o Options) (*Middleware, error) {
 		replays: &session.ReplayGuard{Backend: o.Backend, Keys: o.Keys, Identity: o.Identity},
 	}
 	m.needed = m.neededClaims()
+	m.special, err = specialPaths(m.callbackPath, o.LogoutPath, o.Bypass)
+	if err != nil {
+		return nil, err
+	}
 	var view session.Preparer = m
 	m.sessions = session.NewManager(session.Options{
 		Backend: o.Backend, Keys: o.Keys, Identity: o.Identity, Cookies: o.Cookies,
@@ -123,9 +129,18 @@ func (m *Middleware) Close() {
 // Handler returns the handler of one router: what may pass goes on to next.
 func (m *Middleware) Handler(next http.Handler) http.Handler {
 	h := &handler{
-		m: m, next: next, sessions: m.sessions, now: m.o.Now, harmless: m.o.Cleaner.Harmless(), open: m.o.Bypass.Begins(),
-		callback: m.callbackPath, logout: m.o.LogoutPath, mark: m.o.Cookies.Name + "=",
-		strips: m.o.StripCookies, keeps: !m.o.StripAuthorization, tells: !m.o.Minimal,
+		m: m, next: next, hot: m.sessions.Hot(), now: m.o.Now, harmless: m.o.Cleaner.Harmless(), special: m.special,
+		mark: m.o.Cookies.Name + "=", strips: m.o.StripCookies, keeps: !m.o.StripAuthorization, tells: !m.o.Minimal,
 	}
 	return h
+}
+
+// specialPaths matches, in one call of the standard library, the paths of which a
+// request is not simply the backend's. It may match more, not less.
+func specialPaths(callback, logout string, b *policy.Bypass) (*regexp.Regexp, error) {
+	text := "^(?:" + regexp.QuoteMeta(callback) + "|" + regexp.QuoteMeta(logout) + ")$"
+	if open := b.Begins(); open != nil {
+		text += "|" + open.String()
+	}
+	return regexp.Compile(text)
 }

@@ -19,17 +19,18 @@ import (
 type handler struct {
 	m        *Middleware
 	next     http.Handler
-	sessions *session.Manager
+	hot      *session.Hot
 	now      func() time.Time
 	harmless *atomic.Value  // names of headers that need no cleaning: map[string]bool
-	open     *regexp.Regexp // how paths begin that may be open; nil: none is
-	callback string
-	logout   string
-	mark     string // the session cookie's name and "="
-	strips   bool   // our cookies do not pass
-	keeps    bool   // the client's Authorization header passes
-	tells    bool   // the backend is told the request's own URI
+	special  *regexp.Regexp // paths that are ours or may be open
+	mark     string         // the session cookie's name and "="
+	strips   bool           // our cookies do not pass
+	keeps    bool           // the client's Authorization header passes
+	tells    bool           // the backend is told the request's own URI
 }
+
+// keepAlive is the only Connection header that a plain request has.
+const keepAlive = "Connection: keep-alive\r\n"
 
 // ServeHTTP is the path of every request. Interpreted, a call costs two
 // microseconds, and a function makes room for all of its expressions at each call,
@@ -38,18 +39,19 @@ type handler struct {
 // decryption or a parse; Middleware.serve has the whole story.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	head := r.Header
-	path := r.URL.Path
 	unclean := new(bytes.Buffer)
 	_ = head.WriteSubset(unclean, h.harmless.Load().(map[string]bool))
-	cookies, connection := head["Cookie"], head["Connection"]
-	if len(cookies) != 1 || unclean.Len() > 0 || len(connection) > 1 || len(connection) == 1 && connection[0] != "keep-alive" ||
-		r.Trailer != nil || path == h.callback || path == h.logout || h.open != nil && h.open.MatchString(path) {
+	cookies := head["Cookie"]
+	others := unclean.String()
+	if len(cookies) != 1 || others != "" && others != keepAlive || r.Trailer != nil || h.special.MatchString(r.URL.Path) {
 		h.m.serve(w, r, h.next)
 		return
 	}
 	before, after, _ := strings.Cut(cookies[0], h.mark)
 	value, rest, _ := strings.Cut(after, ";")
-	found := h.sessions.Lookup(value)
+	h.hot.Mu.Lock()
+	found := h.hot.Opened[value]
+	h.hot.Mu.Unlock()
 	if found == nil || !found.Allowed || !h.now().Before(found.Until) || before != "" && !strings.HasSuffix(before, "; ") {
 		h.m.serve(w, r, h.next)
 		return

@@ -34,6 +34,7 @@ func NewCleaner(names []string) *Cleaner {
 	}
 	known := knownNames()
 	known["Authorization"] = true
+	delete(known, "Connection")
 	for n := range known {
 		if c.ours[spelling(n)] {
 			delete(known, n)
@@ -68,8 +69,8 @@ func (c *Cleaner) Clean(r *http.Request) {
 }
 
 // Harmless holds the names of headers that need no cleaning, in a map[string]bool
-// that is replaced and never changed. A request whose header has no others, no
-// trailer and nothing unusual in Connection is clean.
+// that is replaced and never changed. A request whose header has no others and no
+// trailer is clean. Connection is never among them: what it names may be ours.
 func (c *Cleaner) Harmless() *atomic.Value {
 	return &c.known
 }
@@ -86,7 +87,9 @@ func (c *Cleaner) clean(h http.Header) {
 			delete(h, name)
 			continue
 		}
-		others = append(others, name)
+		if name != "Connection" {
+			others = append(others, name)
+		}
 	}
 	if len(others) > 0 {
 		c.learn(others)
