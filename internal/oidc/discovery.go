@@ -116,7 +116,7 @@ func (d *discovery) retryAt() time.Time {
 
 // pauseAfter is the pause after so many failures before: 1 s, doubled each time.
 func pauseAfter(failures int) time.Duration {
-	if failures > 5 {
+	if failures > 4 {
 		return maxPause
 	}
 	return time.Second << uint(failures)

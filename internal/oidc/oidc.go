@@ -113,9 +113,9 @@ func (p *Provider) RetryAfter() time.Duration {
 	if t := p.token.retryAt(); t.After(until) {
 		until = t
 	}
-	wait := until.Sub(p.now()).Truncate(time.Second) + time.Second
+	wait := until.Sub(p.now())
 	if wait < time.Second {
 		return time.Second
 	}
-	return wait
+	return (wait + time.Second - 1).Truncate(time.Second)
 }
