@@ -12,7 +12,6 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"regexp"
 	"sort"
@@ -170,7 +169,7 @@ func checkTypes(all []*source) error {
 	std := map[string]bool{}
 	for _, s := range all {
 		if s.plugin() {
-			c.byPath[path.Join(module, s.path)] = s
+			c.byPath[full(s.path)] = s
 			for p := range s.imports() {
 				std[p] = !strings.HasPrefix(p, module)
 			}
