@@ -84,15 +84,17 @@ func (b *Bypass) Matches(r *http.Request) bool {
 	return unambiguous(r)
 }
 
-// unambiguous reports whether every server reads the path of r alike.
+// unambiguous reports whether every server reads the path of r alike. RawPath and
+// RequestURI are looked at as they came: EscapedPath makes its own escapes of what
+// is not well formed.
 func unambiguous(r *http.Request) bool {
-	escaped := r.URL.EscapedPath()
-	if len(escaped) > maxPath || !plain(r.URL.Path) || !plainlyEscaped(escaped) {
+	if len(r.URL.Path) > maxPath || !plain(r.URL.Path) || !plainlyEscaped(r.URL.RawPath) {
 		return false
 	}
 	if r.RequestURI == "" {
 		return true
 	}
-	sent, err := url.ParseRequestURI(r.RequestURI)
-	return err == nil && sent.Path == r.URL.Path && sent.EscapedPath() == escaped
+	target, _, _ := strings.Cut(r.RequestURI, "?")
+	sent, err := url.ParseRequestURI(target)
+	return err == nil && plainlyEscaped(target) && sent.Path == r.URL.Path
 }

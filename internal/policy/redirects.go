@@ -79,7 +79,7 @@ func parseAbsolute(raw string) (*url.URL, bool) {
 		return nil, false
 	}
 	host := u.Hostname()
-	if host == "" || strings.ContainsAny(u.Host, "%@,;") || strings.HasPrefix(host, "..") || strings.HasSuffix(u.Host, ":") {
+	if host == "" || strings.ContainsAny(u.Host, "%@,;*") || strings.HasPrefix(host, "..") || strings.HasSuffix(u.Host, ":") {
 		return nil, false
 	}
 	return u, true
