@@ -16,9 +16,6 @@ const hexDigits = "0123456789ABCDEF"
 // and spaces at either end, which receivers cut off, are percent-encoded. Servers
 // disagree about what other bytes in a header mean, and some about where it ends.
 func encodeText(s string) string {
-	if printable(s) && !strings.Contains(s, "%") && strings.TrimSpace(s) == s {
-		return s
-	}
 	return encode(s, "%")
 }
 
@@ -31,17 +28,25 @@ func encodeList(list []string) string {
 		return joined
 	}
 	var encoded []string
+	size := 0
 	for _, s := range list {
-		if s != "" {
+		if s != "" && size <= maxValue {
 			encoded = append(encoded, encode(s, "%,"))
+			size += len(s) + 1
 		}
 	}
 	return strings.Join(encoded, ",")
 }
 
 // encode percent-encodes the bytes of special, and those that may not stand in a
-// header.
+// header. Of what is too long for a header it encodes a part that is still too long.
 func encode(s, special string) string {
+	if printable(s) && !strings.ContainsAny(s, special) && strings.TrimSpace(s) == s {
+		return s
+	}
+	if len(s) > maxValue {
+		s = s[:maxValue+1]
+	}
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
 		c := s[i]
