@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // A Client carries out commands on one server. It opens no connection before
@@ -17,21 +18,18 @@ type Client struct {
 	o    Options
 	only *pool // of the server that every key belongs to
 
-	budget             int64 // OperationTimeout, or what bounds an exchange if less
-	maxBulk            int
-	gets, sets, setNXs *record // of only
+	budget     time.Duration   // OperationTimeout, or what bounds an exchange if less
+	background context.Context // the one that needs no watching
 
-	mu         sync.Mutex // guards the field below
-	unscripted int64      // until when scripts are not tried, as they were refused
+	mu         sync.Mutex    // guards the field below
+	unscripted time.Duration // until when scripts are not tried, as they were refused
 }
 
 // NewClient returns a client for the server that o describes.
 func NewClient(o Options) *Client {
 	o = o.withDefaults()
 	p := newPool(o)
-	c := &Client{o: o, only: p, budget: int64(o.budget()), maxBulk: o.Limits.Bulk}
-	c.gets, c.sets, c.setNXs = p.records[opGet], p.records[opSet], p.records[opSetNX]
-	return c
+	return &Client{o: o, only: p, budget: o.budget(), background: context.Background()}
 }
 
 // Close ends the client. Operations that wait for a connection fail with

@@ -3,35 +3,74 @@ package resp
 import (
 	"bufio"
 	"bytes"
+	"io"
+	"math/rand"
 	"net"
 	"strconv"
 	"time"
 )
 
 // A conn is a connection to a server that has been authenticated. One goroutine
-// uses it at a time. Times are offsets from epoch, in nanoseconds.
+// uses it at a time. Times are counted from epoch.
 type conn struct {
-	nc    net.Conn
-	r     *Reader
-	br    *bufio.Reader // of r
-	epoch time.Time
+	nc     net.Conn
+	r      *Reader
+	br     *bufio.Reader // of r
+	limits Limits
+	epoch  time.Time
 
-	out []byte // what is being sent
+	out []byte // room for what is sent
+	in  []byte // room for what a single read brings
 	num []byte // a number in decimal
 
-	armed   int64  // deadline that the socket has
-	fresh   int64  // until when it needs no proof with a command
-	due     int64  // when it must prove itself before a command
-	retires int64  // when it is too old, by pool.clock
-	used    int64  // when it was put back, by pool.clock
-	nonce   uint64 // of the last proof
-	next    *conn  // below it in the pool
+	fresh   time.Duration // until when it needs neither a proof nor a new deadline
+	due     time.Duration // when it must prove itself before it gets a command
+	retires time.Duration // when it is too old, by pool.clock
+	used    time.Duration // when it was last examined, by pool.clock
+	nonce   uint64        // of the last proof
+	next    *conn         // below it in the pool
 }
 
-// arm gives the socket a deadline.
-func (x *conn) arm(at int64) {
-	x.armed = at
-	_ = x.nc.SetDeadline(x.epoch.Add(time.Duration(at)))
+const (
+	// readRoom is the size of conn.in.
+	readRoom = 4 << 10
+	// writeRoom is the size of conn.out.
+	writeRoom = hotValue + hotKey + 128
+)
+
+func newConn(nc net.Conn, l Limits, epoch time.Time) *conn {
+	x := &conn{nc: nc, epoch: epoch, nonce: rand.Uint64()}
+	x.out, x.in = make([]byte, writeRoom), make([]byte, readRoom)
+	x.limits = l
+	x.listen(nc)
+	return x
+}
+
+// listen has replies read from src.
+func (x *conn) listen(src io.Reader) {
+	x.r = NewReader(src, x.limits)
+	x.br = x.r.br
+}
+
+// resume reads a reply of which the first n bytes were taken already. Nothing
+// may follow it.
+func (x *conn) resume(n int) (Reply, error) {
+	x.listen(io.MultiReader(bytes.NewReader(x.in[:n]), x.nc))
+	r, err := x.r.ReadReply()
+	if err == nil && !x.clean() {
+		err = malformed("more replies than commands")
+	}
+	x.listen(x.nc)
+	return r, err
+}
+
+// arm gives the socket the deadline at. What is asked now comes with a proof, so
+// that until fresh the connection needs none; unless the deadline is too soon
+// for others.
+func (x *conn) arm(at, now, window time.Duration) {
+	x.fresh = now + window
+	x.due = now + proofPeriod
+	_ = x.nc.SetDeadline(x.epoch.Add(at))
 }
 
 // clean reports whether every byte that arrived belonged to a reply.
@@ -44,9 +83,7 @@ func (x *conn) clean() bool {
 // It returns how many replies there are; an error says why not all, or that
 // none can be relied on.
 func (x *conn) ask(b []byte, out []Reply) (int, error) {
-	x.out = append(x.out[:0], b...)
-	x.appendProof()
-	if _, err := x.nc.Write(x.out); err != nil {
+	if _, err := x.nc.Write(x.appendProof(b)); err != nil {
 		return 0, err
 	}
 	n, err := x.read(out)
@@ -57,6 +94,15 @@ func (x *conn) ask(b []byte, out []Reply) (int, error) {
 		return 0, err
 	}
 	return n, nil
+}
+
+// converse sends the commands in b and reads their replies into out, without
+// proof.
+func (x *conn) converse(b []byte, out []Reply) (int, error) {
+	if _, err := x.nc.Write(b); err != nil {
+		return 0, err
+	}
+	return x.read(out)
 }
 
 // read reads replies into out until all are there or one is not to be had.
@@ -74,14 +120,14 @@ func (x *conn) read(out []Reply) (int, error) {
 	return len(out), nil
 }
 
-// appendProof appends a PING with a nonce to what is sent.
-func (x *conn) appendProof() {
+// appendProof appends a PING with a nonce to b.
+func (x *conn) appendProof(b []byte) []byte {
 	x.nonce++
 	x.num = strconv.AppendUint(x.num[:0], x.nonce, 36)
-	x.out = append(x.out, "*2\r\n$4\r\nPING"...)
-	x.out = appendSize(x.out, len(x.num))
-	x.out = append(x.out, x.num...)
-	x.out = append(x.out, "\r\n"...)
+	b = append(b, "*2\r\n$4\r\nPING"...)
+	b = appendSize(b, len(x.num))
+	b = append(b, x.num...)
+	return append(b, "\r\n"...)
 }
 
 // proven reads the nonce back, and makes sure that nothing follows it.
@@ -102,9 +148,7 @@ func (x *conn) proven() error {
 
 // prove asks for a nonce alone.
 func (x *conn) prove() error {
-	x.out = x.out[:0]
-	x.appendProof()
-	if _, err := x.nc.Write(x.out); err != nil {
+	if _, err := x.nc.Write(x.appendProof(x.out[:0])); err != nil {
 		return err
 	}
 	return x.proven()

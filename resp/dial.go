@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"math/rand"
 	"net"
 	"strconv"
 	"time"
@@ -18,9 +17,7 @@ func dial(ctx context.Context, o *Options, proto int, epoch time.Time) (*conn, e
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotSent, err)
 	}
-	x := &conn{epoch: epoch, nonce: rand.Uint64()}
 	if at, ok := ctx.Deadline(); ok {
-		x.armed = int64(at.Sub(epoch))
 		_ = nc.SetDeadline(at)
 	}
 	if o.TLS != nil {
@@ -29,12 +26,9 @@ func dial(ctx context.Context, o *Options, proto int, epoch time.Time) (*conn, e
 			_ = nc.Close()
 			return nil, fmt.Errorf("%w: %w", ErrNotSent, err)
 		}
-		x.nc = secured
-	} else {
-		x.nc = nc
+		nc = secured
 	}
-	x.r = NewReader(x.nc, o.Limits)
-	x.br = x.r.br
+	x := newConn(nc, o.Limits, epoch)
 	if err := x.greet(o, proto); err != nil {
 		x.close()
 		return nil, err
@@ -98,18 +92,18 @@ func outdated(hello Reply) bool {
 
 // present sends first, and then the selection and the name.
 func (x *conn) present(first []string, o *Options) ([]Reply, error) {
-	x.out = appendCommand(x.out[:0], first)
+	b := appendCommand(nil, first)
 	n := 1
 	if o.DB != 0 {
-		x.out = appendCommand(x.out, []string{"SELECT", strconv.Itoa(o.DB)})
+		b = appendCommand(b, []string{"SELECT", strconv.Itoa(o.DB)})
 		n++
 	}
 	if o.ClientName != "" {
-		x.out = appendCommand(x.out, []string{"CLIENT", "SETNAME", o.ClientName})
+		b = appendCommand(b, []string{"CLIENT", "SETNAME", o.ClientName})
 		n++
 	}
 	replies := make([]Reply, n)
-	got, err := x.ask(x.out, replies)
+	got, err := x.converse(b, replies)
 	if got > 0 && replies[0].Kind == Error && string(replies[0].Str) == "MAXCLIENTS" {
 		return nil, ErrMaxClients
 	}

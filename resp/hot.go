@@ -2,125 +2,110 @@ package resp
 
 import (
 	"context"
-	"io"
-	"math/bits"
 	"strconv"
 	"time"
 )
 
 // What a user's request waits for is in this file: GET, SET and SET NX on a
-// connection that is at hand. It is written for the interpreter, to which a
+// connection that is at hand and fresh. It is written for the interpreter, to which a
 // method call is five function calls, a function call five statements, and
 // every expression an allocation. Whatever is not the usual course is left to
 // a task.
 
-// trustPeriod is how long after an exchange a connection is taken to be in step
-// without proof: less than any pause in which a stray reply could go unnoticed
-// under load, more than the pauses between the commands of a busy client.
-const trustPeriod = int64(5 * time.Millisecond)
+// hotKey and hotValue are the longest key and value of which a connection has
+// room for the command.
+const (
+	hotKey   = 1023
+	hotValue = 12 << 10
+)
 
-// takeFresh takes an idle connection that was in use a moment ago, and gives it
-// the deadline at. It returns nil when there is none.
-func takeFresh(p *pool, now, at int64) *conn {
-	p.mu.Lock()
-	x := p.top
-	if x == nil || x.due <= now || x.fresh <= now {
-		p.mu.Unlock()
-		return nil
+// getHeads are commands up to the key, by its length; bulkHeads are the headers
+// of strings, by the length of header, string and end of line together: what a
+// single read brings tells what the header must be.
+var (
+	getHeads  = makeGetHeads()
+	bulkHeads = makeBulkHeads()
+)
+
+func makeGetHeads() []string {
+	out := make([]string, hotKey+1)
+	for i := range out {
+		out[i] = "*2\r\n$3\r\nGET" + sized[i]
 	}
-	p.top = x.next
-	p.idle--
-	p.mu.Unlock()
-	if x.armed > at || x.armed < at-p.slack {
-		x.arm(at)
-	}
-	return x
+	return out
 }
 
-// giveBack ends an operation that began at start and went well, and returns its
-// connection to the pool.
-func giveBack(p *pool, x *conn, r *record, start int64) {
-	end := int64(time.Since(p.epoch))
-	left := x.br.Buffered()
-	p.mu.Lock()
-	r.count++
-	r.total += end - start
-	r.buckets[bits.Len64(uint64(end-start)>>16)]++
-	if left+p.waiting != 0 || p.odd {
-		p.mu.Unlock()
-		p.put(x)
-		return
+func makeBulkHeads() []string {
+	out := make([]string, readRoom+1)
+	for i := 0; i < readRoom-8; i++ {
+		head := "$" + strconv.Itoa(i) + "\r\n"
+		out[len(head)+i+2] = head
 	}
-	if p.credit < maxCredit {
-		p.credit++
+	return out
+}
+
+// ends reports whether the context may end before the budget of an operation
+// that begins now, or has ended.
+func (c *Client) ends(ctx context.Context, now time.Duration) bool {
+	if ctx.Err() != nil {
+		return true
 	}
-	x.used = end
-	x.fresh = end + trustPeriod
-	x.next = p.top
-	p.top = x
-	p.idle++
-	p.mu.Unlock()
+	d, ok := ctx.Deadline()
+	return ok && d.Sub(c.only.epoch) < now+c.budget
 }
 
 // Get returns the value of key, which is the caller's to keep and to change, or
 // ErrNil.
 func (c *Client) Get(ctx context.Context, key string) ([]byte, error) {
 	p := c.only
-	now := int64(time.Since(p.epoch))
-	at := now + c.budget
-	if d, ok := ctx.Deadline(); ok {
-		at = sooner(p, at, d)
+	now := time.Since(p.epoch)
+	if len(key) > hotKey || ctx != c.background && c.ends(ctx, now) {
+		return c.get(ctx, key, nil, 0, nil)
 	}
-	if len(key) >= sizes || at <= now || ctx.Err() != nil {
-		return c.get(ctx, key, nil, nil, nil)
+	p.mu.Lock()
+	x := p.top
+	if x == nil || x.fresh <= now {
+		p.mu.Unlock()
+		return c.get(ctx, key, nil, 0, nil)
 	}
-	x := takeFresh(p, now, at)
-	if x == nil {
-		return c.get(ctx, key, nil, nil, nil)
+	p.top = x.next
+	p.mu.Unlock()
+
+	n := copy(x.out, getHeads[len(key)])
+	n += copy(x.out[n:], key)
+	n += copy(x.out[n:], "\r\n")
+	_, err := x.nc.Write(x.out[:n])
+	if err != nil {
+		return c.get(ctx, key, x, 0, err)
 	}
-	b := append(x.out[:0], "*2\r\n$3\r\nGET"...)
-	b = append(b, sized[len(key)]...)
-	b = append(b, key...)
-	b = append(b, "\r\n"...)
-	x.out = b
-	if _, err := x.nc.Write(b); err != nil {
-		return c.get(ctx, key, x, nil, err)
+	n, err = x.nc.Read(x.in)
+	head := bulkHeads[n]
+	h := len(head)
+	if err != nil || h == 0 || string(x.in[:h]) != head || string(x.in[n-2:n]) != "\r\n" {
+		return c.get(ctx, key, x, n, err)
 	}
-	line, err := x.br.ReadSlice('\n')
-	n := len(line) - 2
-	if err != nil || n < 2 || line[0] != '$' || line[n] != '\r' || line[1] < '0' {
-		return c.get(ctx, key, x, line, err)
+	v := make([]byte, n-h-2)
+	copy(v, x.in[h:])
+
+	took := time.Since(p.epoch) - now
+	p.mu.Lock()
+	if p.odd || took >= fineSpan {
+		p.mu.Unlock()
+		p.settle(x, opGet, took)
+		return v, nil
 	}
-	size, err := strconv.Atoi(string(line[1:n]))
-	if err != nil || size > c.maxBulk {
-		return c.get(ctx, key, x, line, nil)
-	}
-	v := make([]byte, size+2)
-	_, err = io.ReadFull(x.br, v)
-	if err != nil || v[size] != '\r' || v[size+1] != '\n' {
-		return c.get(ctx, key, x, nil, cutShort(err))
-	}
-	giveBack(p, x, c.gets, now)
-	return v[:size:size], nil
+	p.gets[took/grain]++
+	x.next = p.top
+	p.top = x
+	p.mu.Unlock()
+	return v, nil
 }
 
-// sooner is at, or the deadline d of a context where that is sooner. The last
-// millisecond before a deadline is not used.
-func sooner(p *pool, at int64, d time.Time) int64 {
-	t := int64(d.Sub(p.epoch))
-	if t >= at {
-		return at
-	}
-	if time.Until(d) < time.Millisecond {
-		return 0
-	}
-	return t
-}
-
-// get is Get in every other case: x, if any, has got that far with it.
-func (c *Client) get(ctx context.Context, key string, x *conn, line []byte, err error) ([]byte, error) {
+// get is Get in every other case: x, if any, has got that far with it, which
+// is that n bytes of the reply are in x.in, or err.
+func (c *Client) get(ctx context.Context, key string, x *conn, n int, err error) ([]byte, error) {
 	t := c.begin(ctx, opGet, c.only, []string{"GET", key})
-	r, err := t.resume(x, line, err)
+	r, err := t.resume(x, n, err)
 	if err != nil {
 		return nil, err
 	}
@@ -130,33 +115,58 @@ func (c *Client) get(ctx context.Context, key string, x *conn, line []byte, err 
 // Set stores value under key for px, in whole milliseconds. A px of zero or
 // less sets no limit.
 func (c *Client) Set(ctx context.Context, key string, value []byte, px time.Duration) error {
-	p := c.only
-	now := int64(time.Since(p.epoch))
-	at := now + c.budget
-	if d, ok := ctx.Deadline(); ok {
-		at = sooner(p, at, d)
-	}
-	var x *conn
-	if px > 0 && len(key) < sizes && len(value) <= hotValue && at > now && ctx.Err() == nil {
-		x = takeFresh(p, now, at)
-	}
+	now := time.Since(c.only.epoch)
+	x := c.takeFor(ctx, now, key, value, px)
 	if x == nil {
-		return c.set(ctx, setCommand(key, value, px, ""), nil, nil, nil)
+		return c.set(ctx, setCommand(key, value, px, ""), nil, 0, nil)
 	}
-	line, err := sendSet(x, "*5\r\n$3\r\nSET", key, value, px)
-	if err != nil || string(line) != "+OK\r\n" {
-		return c.set(ctx, setCommand(key, value, px, ""), x, line, err)
+	n, err := sendSet(x, "*5\r\n$3\r\nSET", key, value, px)
+	if err != nil || string(x.in[:n]) != "+OK\r\n" {
+		return c.set(ctx, setCommand(key, value, px, ""), x, n, err)
 	}
-	giveBack(p, x, c.sets, now)
+	if took := time.Since(c.only.epoch) - now; !giveBack(c.only, x, c.only.sets, took) {
+		c.only.settle(x, opSet, took)
+	}
 	return nil
 }
 
-// hotValue is the longest value that a connection keeps room for.
-const hotValue = 16 << 10
+// takeFor takes an idle connection that is fresh, for a SET that
+// begins now. It returns nil when there is none, or the SET is out of the
+// ordinary.
+func (c *Client) takeFor(ctx context.Context, now time.Duration, key string, value []byte, px time.Duration) *conn {
+	if px <= 0 || len(key) > hotKey || len(value) > hotValue || ctx != c.background && c.ends(ctx, now) {
+		return nil
+	}
+	p := c.only
+	p.mu.Lock()
+	x := p.top
+	if x == nil || x.fresh <= now {
+		p.mu.Unlock()
+		return nil
+	}
+	p.top = x.next
+	p.mu.Unlock()
+	return x
+}
 
-// sendSet sends a SET that begins with head, whose five or six arguments tell
-// whether it has NX, and returns the first line of the reply.
-func sendSet(x *conn, head, key string, value []byte, px time.Duration) ([]byte, error) {
+// giveBack ends an operation that took so long and went well: fine counts it,
+// and its connection returns to the pool.
+func giveBack(p *pool, x *conn, fine []uint64, took time.Duration) bool {
+	p.mu.Lock()
+	if p.odd || took >= fineSpan {
+		p.mu.Unlock()
+		return false
+	}
+	fine[took/grain]++
+	x.next = p.top
+	p.top = x
+	p.mu.Unlock()
+	return true
+}
+
+// sendSet sends a SET that begins with head, which tells by the number of its
+// arguments whether it has NX, and reads what comes: n bytes in x.in.
+func sendSet(x *conn, head, key string, value []byte, px time.Duration) (n int, err error) {
 	x.num = strconv.AppendInt(x.num[:0], int64((px+time.Millisecond-1)/time.Millisecond), 10)
 	b := append(x.out[:0], head...)
 	b = append(b, sized[len(key)]...)
@@ -170,17 +180,16 @@ func sendSet(x *conn, head, key string, value []byte, px time.Duration) ([]byte,
 		b = append(b, "\r\n$2\r\nNX"...)
 	}
 	b = append(b, "\r\n"...)
-	x.out = b
 	if _, err := x.nc.Write(b); err != nil {
-		return nil, err
+		return 0, err
 	}
-	return x.br.ReadSlice('\n')
+	return x.nc.Read(x.in)
 }
 
-// set is Set in every other case: x, if any, has got that far with args.
-func (c *Client) set(ctx context.Context, args []string, x *conn, line []byte, err error) error {
+// set is Set in every other case; see get.
+func (c *Client) set(ctx context.Context, args []string, x *conn, n int, err error) error {
 	t := c.begin(ctx, opSet, c.only, args)
-	r, err := t.resume(x, line, err)
+	r, err := t.resume(x, n, err)
 	if err != nil {
 		return err
 	}
@@ -191,24 +200,18 @@ func (c *Client) set(ctx context.Context, args []string, x *conn, line []byte, e
 // whether it did. The value names its owner by a nonce that nobody else uses:
 // where the reply is lost, the value that is found says who was first.
 func (c *Client) SetNX(ctx context.Context, key string, value []byte, px time.Duration) (bool, error) {
-	p := c.only
-	now := int64(time.Since(p.epoch))
-	at := now + c.budget
-	if d, ok := ctx.Deadline(); ok {
-		at = sooner(p, at, d)
-	}
-	var x *conn
-	if px > 0 && len(key) < sizes && len(value) <= hotValue && at > now && ctx.Err() == nil {
-		x = takeFresh(p, now, at)
-	}
+	now := time.Since(c.only.epoch)
+	x := c.takeFor(ctx, now, key, value, px)
 	if x == nil {
-		return c.setNX(ctx, setCommand(key, value, px, "NX"), nil, nil, nil)
+		return c.setNX(ctx, setCommand(key, value, px, "NX"), nil, 0, nil)
 	}
-	line, err := sendSet(x, "*6\r\n$3\r\nSET", key, value, px)
-	if err != nil || string(line) != "+OK\r\n" && string(line) != "$-1\r\n" {
-		return c.setNX(ctx, setCommand(key, value, px, "NX"), x, line, err)
+	n, err := sendSet(x, "*6\r\n$3\r\nSET", key, value, px)
+	won := string(x.in[:n]) == "+OK\r\n"
+	if err != nil || !won && string(x.in[:n]) != "$-1\r\n" {
+		return c.setNX(ctx, setCommand(key, value, px, "NX"), x, n, err)
 	}
-	won := line[0] == '+'
-	giveBack(p, x, c.setNXs, now)
+	if took := time.Since(c.only.epoch) - now; !giveBack(c.only, x, c.only.setNXs, took) {
+		c.only.settle(x, opSetNX, took)
+	}
 	return won, nil
 }

@@ -9,11 +9,10 @@ import (
 	"time"
 )
 
-// setNX is SetNX in every case but the usual: x, if any, has got that far with
-// args. Where the outcome stays ambiguous it asks whose value is there.
-func (c *Client) setNX(ctx context.Context, args []string, x *conn, line []byte, err error) (bool, error) {
+// setNX is SetNX in every other case; see get. Where the outcome stays ambiguous it asks whose value is there.
+func (c *Client) setNX(ctx context.Context, args []string, x *conn, n int, err error) (bool, error) {
 	t := c.begin(ctx, opSetNX, c.only, args)
-	r, err := t.resume(x, line, err)
+	r, err := t.resume(x, n, err)
 	for errors.Is(err, ErrAmbiguous) {
 		owner, lookErr := c.owner(t, args[1])
 		if lookErr == nil {

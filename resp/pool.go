@@ -11,19 +11,20 @@ import (
 )
 
 const (
-	// proofPeriod is how long a connection is trusted to be in step with its
-	// server before it must prove it.
-	proofPeriod = int64(time.Second)
+	// freshPeriod is how long after a proof that it is in step with its server
+	// a connection carries commands without one. It is also how much earlier
+	// than asked a deadline may strike.
+	freshPeriod = 5 * time.Millisecond
+	// proofPeriod is how long a connection may idle and yet be given a command
+	// at once.
+	proofPeriod = time.Second
 	// sweepPeriod is how often idle connections are looked through.
 	sweepPeriod = time.Second
 	// maxDials is the most connections being opened at a time.
 	maxDials = 4
 	// dialPause is how long after a failed dial none is tried as long as other
 	// connections serve.
-	dialPause = int64(100 * time.Millisecond)
-	// maxSlack is how much earlier than asked a deadline may strike at most, so
-	// that it need not be set for every exchange.
-	maxSlack = int64(50 * time.Millisecond)
+	dialPause = 100 * time.Millisecond
 )
 
 // A pool keeps the connections to one server. Idle ones are used last in, first
@@ -32,54 +33,58 @@ const (
 // for whoever waits first by then, so that giving up wastes nothing.
 type pool struct {
 	o     Options
-	epoch time.Time // all times are nanoseconds since then
-	slack int64     // how much earlier than asked a deadline may strike
+	epoch time.Time     // all times are counted from then
+	span  time.Duration // the usual time for an exchange
+	fresh time.Duration // how long a proof and a deadline hold
 
 	mu       sync.Mutex // guards the fields below
 	top      *conn      // the idle connection that was used last
-	idle     int
 	queue    *list.List // of *waiter
 	waiting  int        // length of queue
 	open     int        // turns taken: idle, in use, being opened
 	dialling int
-	refused  int64 // when the last dial failed
-	lastErr  error // of the last dial; nil after one that succeeded
+	refused  time.Duration // when the last dial failed
+	lastErr  error         // of the last dial; nil after one that succeeded
 	sweeper  *time.Timer
 	closed   bool
-	odd      bool // what giveBack does is not enough
+	odd      bool // there is more to giving a connection back than to push it
 	credit   int  // for retries
 	stats    tally
 	records  []*record // by op
+
+	gets, sets, setNXs []uint64 // record.fine of these
 }
 
 func newPool(o Options) *pool {
 	p := &pool{o: o, epoch: time.Now(), queue: list.New(), credit: maxCredit, odd: o.Now != nil}
-	p.slack = int64(o.budget() / 8)
-	if p.slack > maxSlack {
-		p.slack = maxSlack
+	p.span = o.budget()
+	p.fresh = freshPeriod
+	if p.fresh > p.span/8 {
+		p.fresh = p.span / 8
 	}
 	for i := 0; i < int(ops); i++ {
-		p.records = append(p.records, &record{buckets: make([]uint64, 65)})
+		p.records = append(p.records, newRecord())
 	}
+	p.gets, p.sets, p.setNXs = p.records[opGet].fine, p.records[opSet].fine, p.records[opSetNX].fine
 	return p
 }
 
 // now is real time as an offset from epoch.
-func (p *pool) now() int64 {
-	return int64(time.Since(p.epoch))
+func (p *pool) now() time.Duration {
+	return time.Since(p.epoch)
 }
 
 // clock is the time by which connections age.
-func (p *pool) clock() int64 {
+func (p *pool) clock() time.Duration {
 	if p.o.Now != nil {
-		return int64(p.o.Now().Sub(p.epoch))
+		return p.o.Now().Sub(p.epoch)
 	}
-	return int64(time.Since(p.epoch))
+	return time.Since(p.epoch)
 }
 
 // take returns a connection that is armed until deadline. With proof, an idle
 // one must prove itself however recently it was used.
-func (p *pool) take(ctx context.Context, deadline int64, proof bool) (*conn, error) {
+func (p *pool) take(ctx context.Context, deadline time.Duration, proof bool) (*conn, error) {
 	for {
 		x := p.pop()
 		if x == nil {
@@ -94,7 +99,7 @@ func (p *pool) take(ctx context.Context, deadline int64, proof bool) (*conn, err
 	if err != nil {
 		return nil, err
 	}
-	x.arm(deadline)
+	p.arm(x, deadline)
 	return x, nil
 }
 
@@ -104,38 +109,41 @@ func (p *pool) pop() *conn {
 	return p.popLocked()
 }
 
+func (p *pool) idleLocked() int {
+	n := 0
+	for x := p.top; x != nil; x = x.next {
+		n++
+	}
+	return n
+}
+
 func (p *pool) popLocked() *conn {
 	x := p.top
 	if x != nil {
 		p.top = x.next
-		p.idle--
 	}
 	return x
 }
 
 // examine reports whether x may be used, after asking it where that is due.
-func (p *pool) examine(x *conn, deadline int64, proof bool) bool {
-	if p.aged(x, p.clock()) {
+func (p *pool) examine(x *conn, deadline time.Duration, proof bool) bool {
+	if p.aged(x, p.clock()) || !x.clean() {
 		return false
 	}
-	x.arm(deadline)
-	if !x.clean() {
-		return false
-	}
-	if p.now() < x.due && !proof {
-		return true
-	}
-	if x.prove() != nil {
-		return false
-	}
-	p.trust(x)
-	return true
+	idle := p.now() >= x.due
+	p.arm(x, deadline)
+	return !idle && !proof || x.prove() == nil
 }
 
-// trust sets when x must prove itself again.
-func (p *pool) trust(x *conn) {
+// arm gives x the deadline of the command that it is about to carry.
+func (p *pool) arm(x *conn, deadline time.Duration) {
+	now := p.now()
+	window := p.fresh
+	if deadline < now+p.span-window {
+		window = 0
+	}
 	x.used = p.clock()
-	x.due = p.now() + proofPeriod
+	x.arm(deadline, now, window)
 }
 
 // put takes x back after an exchange that went well.
@@ -146,10 +154,17 @@ func (p *pool) put(x *conn) {
 		p.drop(x, &p.stats.broken)
 		return
 	}
-	x.used = p.clock()
-	x.fresh = p.now() + trustPeriod
 	p.releaseLocked(x)
 	p.mu.Unlock()
+}
+
+// settle counts an operation that took so long and went well, and takes back
+// its connection.
+func (p *pool) settle(x *conn, o op, took time.Duration) {
+	p.mu.Lock()
+	p.records[o].add(took)
+	p.mu.Unlock()
+	p.put(x)
 }
 
 // releaseLocked gives x to whoever waits first, or lets it idle.
@@ -160,7 +175,6 @@ func (p *pool) releaseLocked(x *conn) {
 	}
 	x.next = p.top
 	p.top = x
-	p.idle++
 }
 
 // drop closes x and frees its turn.
@@ -175,8 +189,8 @@ func (p *pool) drop(x *conn, counter *uint64) {
 
 // wait queues until a connection is handed over, at most until deadline and at
 // most Options.PoolTimeout.
-func (p *pool) wait(ctx context.Context, deadline int64) (*conn, error) {
-	limit := time.Duration(deadline - p.now())
+func (p *pool) wait(ctx context.Context, deadline time.Duration) (*conn, error) {
+	limit := deadline - p.now()
 	if limit > p.o.PoolTimeout {
 		limit = p.o.PoolTimeout
 	}
@@ -207,7 +221,7 @@ func (p *pool) enqueue(w *waiter) error {
 	}
 	p.startLocked()
 	w.place = p.queue.PushBack(w)
-	p.waiting++
+	p.waitLocked(1)
 	if x := p.popLocked(); x != nil {
 		p.nextLocked().deliver(x, nil)
 		return nil
@@ -224,18 +238,24 @@ func (p *pool) expired(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stats.timeouts++
-	state := fmt.Sprintf("%d open, %d idle, %d waiting", p.open, p.idle, p.waiting)
+	state := fmt.Sprintf("%d open, %d idle, %d waiting", p.open, p.idleLocked(), p.waiting)
 	if p.lastErr != nil {
 		return fmt.Errorf("%w (%s): last dial: %w", ErrPoolTimeout, state, p.lastErr)
 	}
 	return fmt.Errorf("%w (%s)", ErrPoolTimeout, state)
 }
 
+// waitLocked notes that there are so many waiters more.
+func (p *pool) waitLocked(more int) {
+	p.waiting += more
+	p.odd = p.waiting > 0 || p.closed || p.o.Now != nil
+}
+
 // nextLocked takes the first waiter out of the queue, which is not empty.
 func (p *pool) nextLocked() *waiter {
 	w := p.queue.Remove(p.queue.Front()).(*waiter)
 	w.served = true
-	p.waiting--
+	p.waitLocked(-1)
 	return w
 }
 
@@ -259,14 +279,14 @@ func (p *pool) openLocked() {
 // close ends the pool. Connections in use are closed when they come back.
 func (p *pool) close() {
 	p.mu.Lock()
+	p.open -= p.idleLocked()
 	x := p.top
 	p.top = nil
-	p.open -= p.idle
-	p.idle = 0
-	p.closed, p.odd = true, true
+	p.closed = true
 	for p.waiting > 0 {
 		p.nextLocked().deliver(nil, ErrClosed)
 	}
+	p.odd = true
 	if p.sweeper != nil {
 		p.sweeper.Stop()
 	}

@@ -72,16 +72,6 @@ func (d *Reader) ReadReply() (Reply, error) {
 	return d.read(d.limits.Depth)
 }
 
-// resume reads the rest of a reply whose first line was taken already.
-func (d *Reader) resume(line []byte) (Reply, error) {
-	d.elements, d.total = d.limits.Elements, d.limits.Total
-	text, err := unended(line)
-	if err != nil {
-		return Reply{}, err
-	}
-	return d.reply(text, d.limits.Depth)
-}
-
 func (d *Reader) read(depth int) (Reply, error) {
 	line, err := d.line()
 	if err != nil {

@@ -36,7 +36,7 @@ func NewScript(source string, repeatable bool, f Fallback) *Script {
 }
 
 // unscriptedPeriod is how long scripts are not tried after they were refused.
-const unscriptedPeriod = int64(time.Minute)
+const unscriptedPeriod = time.Minute
 
 // Eval runs s on keys: by its hash, by its source where the server does not
 // have it, or by its fallback where the server refuses scripts.

@@ -51,7 +51,7 @@ type CommandStats struct {
 	Failures map[string]uint64 // by class: not_sent, rejected, ambiguous, terminal, protocol, cancelled
 	Retries  uint64
 	Buckets  []uint64      // operations by latency; bound i is BucketBound(i)
-	Total    time.Duration // sum of the latencies
+	Total    time.Duration // sum of the latencies, near enough
 }
 
 // PoolStats tell what the pool holds and has done.
@@ -77,13 +77,31 @@ func BucketBound(i int) time.Duration {
 	return time.Duration(1) << (16 + i)
 }
 
+// Latencies below fineSpan are counted by the grain, others by powers of two.
+const (
+	grain    = 16384 * time.Nanosecond
+	fineSpan = 256 * grain
+)
+
 // record counts the operations of one kind; it is guarded by the pool's mutex.
 type record struct {
-	count    uint64
+	fine     []uint64 // by latency in grains
+	rough    []uint64 // by the number of bits of the latency
 	retries  uint64
 	failures [failClasses]uint64
-	buckets  []uint64 // one for every power of two
-	total    int64
+}
+
+func newRecord() *record {
+	return &record{fine: make([]uint64, fineSpan/grain), rough: make([]uint64, 65)}
+}
+
+// add counts one operation that took so long.
+func (r *record) add(took time.Duration) {
+	if took < fineSpan {
+		r.fine[took/grain]++
+		return
+	}
+	r.rough[bits.Len64(uint64(took))]++
 }
 
 // tally is what a pool counts; it is guarded by the pool's mutex.
@@ -113,9 +131,7 @@ func (p *pool) count(t *task, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r := p.records[t.op]
-	r.count++
-	r.total += took
-	r.buckets[bits.Len64(uint64(took)>>16)]++
+	r.add(took)
 	if t.tried > 0 {
 		r.retries += uint64(t.tried)
 		if err != nil {
@@ -134,25 +150,28 @@ func (c *Client) Stats() Stats {
 	p := c.only
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	idle := p.idleLocked()
 	s := Stats{Pool: PoolStats{
-		Open: p.open, Idle: p.idle, InUse: p.open - p.dialling - p.idle,
+		Open: p.open, Idle: idle, InUse: p.open - p.dialling - idle,
 		Dialling: p.dialling, Waiting: p.queue.Len(),
 		Dials: p.stats.dials, DialFailures: p.stats.dialFailures, Timeouts: p.stats.timeouts,
 		Stale: p.stats.stale, Broken: p.stats.broken, Retired: p.stats.retired,
 	}}
 	for i := range p.records {
-		if r := p.records[i]; r.count > 0 {
-			s.Commands = append(s.Commands, snapshot(opNames[i], r))
+		if c := snapshot(opNames[i], p.records[i]); c.Count > 0 {
+			s.Commands = append(s.Commands, c)
 		}
 	}
 	return s
 }
 
 func snapshot(name string, r *record) CommandStats {
-	c := CommandStats{Command: name, Count: r.count, Retries: r.retries, Total: time.Duration(r.total)}
-	c.Buckets = append(c.Buckets, r.buckets[:bucketCount]...)
-	for _, n := range r.buckets[bucketCount:] {
-		c.Buckets[bucketCount-1] += n
+	c := CommandStats{Command: name, Retries: r.retries, Buckets: make([]uint64, bucketCount)}
+	for i, n := range r.fine {
+		c.add(n, time.Duration(i)*grain+grain/2)
+	}
+	for i, n := range r.rough {
+		c.add(n, time.Duration(3)<<i>>2)
 	}
 	c.Failures = map[string]uint64{}
 	for i, n := range r.failures {
@@ -161,4 +180,15 @@ func snapshot(name string, r *record) CommandStats {
 		}
 	}
 	return c
+}
+
+// add adds n operations that took about so long.
+func (c *CommandStats) add(n uint64, took time.Duration) {
+	i := bits.Len64(uint64(took) >> 16)
+	if i >= bucketCount {
+		i = bucketCount - 1
+	}
+	c.Buckets[i] += n
+	c.Count += n
+	c.Total += time.Duration(n) * took
 }

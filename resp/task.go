@@ -1,7 +1,6 @@
 package resp
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -33,8 +32,8 @@ type task struct {
 	out        []byte // what is sent
 	repeatable bool   // sending it twice does no harm
 
-	start    int64
-	deadline int64
+	start    time.Duration
+	deadline time.Duration
 	tried    int  // attempts that failed
 	proof    bool // the next connection must prove itself first
 }
@@ -53,14 +52,18 @@ func (c *Client) begin(ctx context.Context, o op, p *pool, args []string) *task 
 
 // bound ends the budget with the context.
 func (t *task) bound() {
-	if d, ok := t.ctx.Deadline(); ok {
-		t.deadline = sooner(t.p, t.deadline, d)
+	d, ok := t.ctx.Deadline()
+	if !ok {
+		return
+	}
+	if end := d.Sub(t.p.epoch); end < t.deadline {
+		t.deadline = end
 	}
 }
 
 // extend sets another budget than the usual.
 func (t *task) extend(d time.Duration) {
-	t.deadline = t.start + int64(d)
+	t.deadline = t.start + d
 	t.bound()
 }
 
@@ -70,18 +73,15 @@ func (t *task) run() (Reply, error) {
 	return t.rest(r, err)
 }
 
-// resume goes on with an attempt that was begun on x, which brought line or
-// failed with err. Without x it is run.
-func (t *task) resume(x *conn, line []byte, err error) (Reply, error) {
+// resume goes on with an attempt that was begun on x, of whose reply n bytes
+// are in x.in, or that failed with err. Without x it is run.
+func (t *task) resume(x *conn, n int, err error) (Reply, error) {
 	if x == nil {
 		return t.run()
 	}
-	if err == nil && line == nil {
-		err = malformed("string not ended by CR LF")
-	}
 	var r Reply
 	if err == nil {
-		r, err = x.r.resume(line)
+		r, err = x.resume(n)
 	}
 	if err != nil {
 		return t.rest(r, t.lost(x, err))
@@ -125,9 +125,6 @@ func (t *task) connect() (*conn, error) {
 // lost closes a connection that did not bring what was asked for.
 func (t *task) lost(x *conn, err error) error {
 	t.p.drop(x, &t.p.stats.broken)
-	if errors.Is(err, bufio.ErrBufferFull) {
-		err = malformed("line too long")
-	}
 	if errors.Is(err, ErrProtocol) && !errors.Is(err, errOutOfStep) {
 		return err
 	}
@@ -181,7 +178,7 @@ func (t *task) pause() bool {
 		most = backoffMost
 	}
 	d := time.Duration(rand.Int63n(int64(most))) + time.Millisecond
-	if int64(d) >= t.deadline-t.p.now() {
+	if d >= t.deadline-t.p.now() {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, d)

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/background"
 )
@@ -35,7 +36,7 @@ func (w *waiter) expire() {
 	if !served {
 		w.served = true
 		w.p.queue.Remove(w.place)
-		w.p.waiting--
+		w.p.waitLocked(-1)
 	}
 	w.p.mu.Unlock()
 	if !served {
@@ -58,8 +59,8 @@ func (o *opening) Run() {
 		p.opened(nil, err)
 		return
 	}
-	x.retires = p.clock() + int64(p.o.age())
-	p.trust(x)
+	x.retires = p.clock() + p.o.age()
+	x.used = p.clock()
 	p.opened(x, nil)
 }
 
@@ -123,7 +124,7 @@ func (p *pool) sweep() {
 		return
 	}
 	old := p.agedLocked()
-	for n := p.idle + p.dialling; n < p.o.MinIdle && p.open < p.o.PoolSize && p.dialling < maxDials; n++ {
+	for n := p.idleLocked() + p.dialling; n < p.o.MinIdle && p.open < p.o.PoolSize && p.dialling < maxDials; n++ {
 		p.openLocked()
 	}
 	p.sweeper = background.After(sweepPeriod, &sweep{p: p})
@@ -137,7 +138,6 @@ func (p *pool) agedLocked() *conn {
 	now := p.clock()
 	var old, keep, last *conn
 	x := p.top
-	p.idle = 0
 	for x != nil {
 		next := x.next
 		x.next = nil
@@ -153,7 +153,6 @@ func (p *pool) agedLocked() *conn {
 				last.next = x
 			}
 			last = x
-			p.idle++
 		}
 		x = next
 	}
@@ -162,6 +161,6 @@ func (p *pool) agedLocked() *conn {
 }
 
 // aged reports whether x is too old or was too long idle.
-func (p *pool) aged(x *conn, now int64) bool {
-	return now >= x.retires || p.o.IdleTimeout > 0 && now-x.used >= int64(p.o.IdleTimeout)
+func (p *pool) aged(x *conn, now time.Duration) bool {
+	return now >= x.retires || p.o.IdleTimeout > 0 && now-x.used >= p.o.IdleTimeout
 }
