@@ -20,20 +20,12 @@ const maxValue = 8 << 10
 // Build returns what the backend is told about a person: the standard headers,
 // each replaced by the operator's template of that name if there is one, then the
 // other templates. A template whose claim is missing leaves its header out, also
-// a standard one: a fallback would be another kind of name. Dropped names the
-// headers that were too long. t may be nil.
-func Build(p Person, t *Templates, d Data) (set []Header, dropped []string) {
-	for _, h := range Standard(p) {
-		if t != nil && t.names[spelling(h.Name)] {
-			continue
-		}
-		set = append(set, h)
-	}
-	if t != nil {
-		set = append(set, t.Render(d)...)
-	}
-	kept := set[:0]
-	for _, h := range set {
+// a standard one: a fallback would be another kind of name. The second result
+// names the headers that were left out because they were too long. t may be nil.
+func Build(p Person, t *Templates, d Data) ([]Header, []string) {
+	var kept []Header
+	var dropped []string
+	for _, h := range all(p, t, d) {
 		if len(h.Value) > maxValue {
 			dropped = append(dropped, h.Name)
 			continue
@@ -41,4 +33,18 @@ func Build(p Person, t *Templates, d Data) (set []Header, dropped []string) {
 		kept = append(kept, h)
 	}
 	return kept, dropped
+}
+
+func all(p Person, t *Templates, d Data) []Header {
+	standard := Standard(p)
+	if t == nil {
+		return standard
+	}
+	var set []Header
+	for _, h := range standard {
+		if !t.names[spelling(h.Name)] {
+			set = append(set, h)
+		}
+	}
+	return append(set, t.Render(d)...)
 }
