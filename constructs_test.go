@@ -114,6 +114,14 @@ var rules = []rule{
 			`type i interface{ do() }; type t struct{}; func (t *t) do() {}; func keep(i) {}; func f(xs []*t) { for k := range xs { x := xs[k]; keep(x) } }`,
 			`type i interface{ do() }; func keep(i) {}; func f(xs []i) { for _, x := range xs { keep(x) } }`,
 			`import "container/list"; type t struct{}; func f(l *list.List, xs []*t) { for _, x := range xs { l.PushBack(x) } }`}},
+	{"parallel assignments", isMixedAssignment,
+		[]string{`func g() int { return 1 }; func f(a, b int) { a, b = g(), a }`, `func f(t struct{ n int }) { a, b := []int{1}, t.n; _, _ = a, b }`,
+			`func f(x *int, n int) { x, n = nil, 1 }`, `func f(xs []int, n int) { xs, n = append(xs, n), n }`, `func f(c chan int) { a, b := <-c, 1; _, _ = a, b }`,
+			`func g() (int, error) { return 1, nil }; func f(m map[int]int) { var err error; m[1], err = g(); _ = err }`,
+			`func f(m, o map[int]int) { var ok bool; m[1], ok = o[1]; _ = ok }`, `func f(t *struct{ n int }) { for t.n = range []int{1} { } }`},
+		[]string{`func f(a, b int) { a, b = b, a }`, `func g() int { return 1 }; func f() { a, b := g(), g(); a, b = g(), g(); _, _ = a, b }`,
+			`func g() (int, error) { return 1, nil }; func f(t *struct{ n int }) { var err error; t.n, err = g(); _ = err }`,
+			`func f(a int64, b int) { a, b = int64(b), b }`, `func f(xs []int, t struct{ n int }) { a, b := xs[0], t.n+1; _, _ = a, b }`}},
 	{"comparing interfaces of ours", isInterfaceCompare,
 		[]string{`type i interface{ do() }; func f(a, b i) bool { return a == b }`, `type t struct{}; func f(a any, b *t) bool { return a != b }`,
 			`type i interface{ do() }; var m map[i]bool`},
@@ -849,6 +857,62 @@ func (c *code) slot(lit *ast.CompositeLit, key ast.Expr, i int) types.Type {
 		}
 	}
 	return types.Typ[types.Invalid]
+}
+
+func isMixedAssignment(c *code, n ast.Node) string {
+	switch n := n.(type) {
+	case *ast.RangeStmt:
+		if n.Tok == token.ASSIGN && ident(n.Key) == nil {
+			return "a range sets variables alone"
+		}
+	case *ast.AssignStmt:
+		if len(n.Rhs) == 1 && len(n.Lhs) > 1 && c.setsMapElement(n.Lhs) {
+			return "the map's element gets something else: take the value into a variable first"
+		}
+		kinds := map[string]bool{}
+		for _, e := range n.Rhs {
+			kinds[c.made(e)] = true
+		}
+		if len(n.Rhs) > 1 && (len(kinds) > 1 || kinds["nil"]) {
+			return "mixes what is called, made, received or nil with other values: one assignment each"
+		}
+	}
+	return ""
+}
+
+func (c *code) setsMapElement(targets []ast.Expr) bool {
+	for _, e := range targets {
+		if x, ok := unparen(e).(*ast.IndexExpr); ok {
+			if _, isMap := c.typeOf(x.X).Underlying().(*types.Map); isMap {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// made says how the value of e comes about, if e does not merely read it.
+func (c *code) made(e ast.Expr) string {
+	switch x := unparen(e).(type) {
+	case *ast.CallExpr:
+		if !c.info.Types[x.Fun].IsType() {
+			return "called"
+		}
+	case *ast.CompositeLit, *ast.FuncLit:
+		return "made"
+	case *ast.UnaryExpr:
+		if x.Op == token.ARROW {
+			return "received"
+		}
+		if x.Op == token.AND {
+			return c.made(x.X)
+		}
+	case *ast.Ident:
+		if isNil(c.typeOf(x)) || x.Name == "nil" {
+			return "nil"
+		}
+	}
+	return ""
 }
 
 func isInterfaceCompare(c *code, n ast.Node) string {
