@@ -40,6 +40,19 @@ func newCallClient(c *http.Client) *http.Client {
 	return calls
 }
 
+// unsharedConnections makes a client whose every call has a connection of its
+// own: one that was kept may have been closed at the other end, which shows only
+// when the call is sent, and then nobody knows whether it arrived.
+func unsharedConnections(c *http.Client) *http.Client {
+	shared, ok := c.Transport.(*http.Transport)
+	if !ok {
+		return c
+	}
+	own := shared.Clone()
+	own.DisableKeepAlives = true
+	return &http.Client{Transport: own, CheckRedirect: refuseRedirect}
+}
+
 func refuseRedirect(_ *http.Request, _ []*http.Request) error {
 	return http.ErrUseLastResponse
 }

@@ -100,7 +100,7 @@ func NewProvider(o Options) *Provider {
 	p := &Provider{options: o, now: o.Now}
 	p.discovery = newDiscovery(o, newEndpoint("discovery", client, o))
 	p.keys = newKeySet(newEndpoint("keys", client, o))
-	p.token = newEndpoint("token endpoint", client, o)
+	p.token = newEndpoint("token endpoint", unsharedConnections(client), o)
 	p.userinfo = newEndpoint("userinfo", client, o)
 	p.revocation = newEndpoint("revocation", client, o)
 	return p

@@ -66,7 +66,8 @@ type Fault struct {
 	Slow     time.Duration // between the single bytes of Body
 }
 
-// Set changes the behaviour of the requests that come after.
+// Set changes the behaviour of the requests that come after. change must not call
+// the provider.
 func (p *Provider) Set(change func(b *Behaviour)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

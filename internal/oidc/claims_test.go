@@ -1,0 +1,112 @@
+package oidc
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+const sampleClaims = `{
+	"sub": "s", "n": 9007199254740993, "f": 1.50, "t": true, "z": null,
+	"realm_access": {"roles": ["a", "", "b"]}, "realm_access.roles": ["literal"],
+	"https://example.com/groups": ["g"], "a": {"b.c": {"d": "deep"}, "b": {"c": "hidden", "e": "shallow"}},
+	"one": "x", "none": "", "mixed": ["a", 1], "object": {"x": "y"}, "empty": [], "x.y": {"z": "tail"}
+}`
+
+func TestClaimsByPath(t *testing.T) {
+	c, err := decodeObject([]byte(sampleClaims), maxBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := Claims(c)
+	for path, want := range map[string]string{
+		"sub": "s", "n": "9007199254740993", "f": "1.50", "t": "", "z": "", "one": "x", "object": "", "missing": "",
+		"a.b.c": "", "a.b.e": "shallow", "a.b.c.d": "deep", "a.b.c.d.e": "", "x.y.z": "tail", "object.x": "y", "object.": "", ".": "", "": "", "..": "",
+	} {
+		if got := claims.Text(path); got != want {
+			t.Errorf("C33 %q: %q", path, got)
+		}
+	}
+	for path, want := range map[string][]string{
+		"realm_access.roles": {"literal"}, "https://example.com/groups": {"g"}, "one": {"x"},
+		"none": nil, "mixed": nil, "object": nil, "n": nil, "t": nil, "z": nil, "missing": nil, "empty": nil,
+	} {
+		if got := claims.List(path); !reflect.DeepEqual(got, want) {
+			t.Errorf("C36 %q: %v", path, got)
+		}
+	}
+	delete(claims, "realm_access.roles")
+	if got := claims.List("realm_access.roles"); !reflect.DeepEqual(got, []string{"a", "b"}) {
+		t.Errorf("C36 nested: %v", got)
+	}
+	if v, ok := claims.Lookup("z"); v != nil || !ok {
+		t.Error("a null claim is there")
+	}
+	var none Claims
+	if _, ok := none.Lookup("a.b"); ok || none.Text("a") != "" || none.List("a") != nil {
+		t.Error("nil claims have something")
+	}
+}
+
+func TestInstants(t *testing.T) {
+	for number, want := range map[string]time.Time{
+		"0": time.Unix(0, 0), "-5": time.Unix(0, 0), "1.5": time.Unix(1, 5e8), "1e3": time.Unix(1000, 0),
+		"1e300": time.Unix(lastInstant, 0), "1e999": time.Unix(lastInstant, 0), "-1e999": time.Unix(0, 0),
+	} {
+		got, ok := Claims{"t": json.Number(number)}.instant("t")
+		if !ok || !got.Equal(want) {
+			t.Errorf("C19 %s: %v", number, got)
+		}
+	}
+	for _, v := range []any{nil, "1", true, []any{}, 1.0} {
+		if _, ok := (Claims{"t": v}).instant("t"); ok {
+			t.Errorf("C19 %v is a time", v)
+		}
+	}
+}
+
+// FuzzClaims: what is accepted is what encoding/json reads, with no member
+// twice, and is found by its name.
+func FuzzClaims(f *testing.F) {
+	for _, s := range []string{
+		sampleClaims, `{}`, `{"a":{"a":{"a":[]}}}`, `{"a":1,"a":2}`, `{"a":"\ud800"}`, `{"":{"":""}}`, `[1]`, `{"a":1e400}`,
+		`{"a":` + strings.Repeat("[", 40), "{\"\x00\":1}", ` {"x" : "y"} `,
+	} {
+		f.Add([]byte(s), "a.b")
+	}
+	f.Fuzz(func(t *testing.T, b []byte, path string) {
+		m, err := decodeObject(b, 64<<10)
+		if err != nil {
+			return
+		}
+		dec := json.NewDecoder(bytes.NewReader(b))
+		dec.UseNumber()
+		want := map[string]any{}
+		if err := dec.Decode(&want); err != nil || !reflect.DeepEqual(m, want) {
+			t.Fatalf("%q: %v is not %v (%v)", b, m, want, err)
+		}
+		again, err := decodeObject(toJSON(m), maxBody)
+		if err != nil || !reflect.DeepEqual(again, m) {
+			t.Fatalf("%q changed when it was written: %v", b, err)
+		}
+		c := Claims(m)
+		for name, v := range m {
+			if got, ok := c.Lookup(name); !ok || !reflect.DeepEqual(got, v) {
+				t.Fatalf("%q is not found", name)
+			}
+			for _, s := range c.List(name) {
+				if s == "" {
+					t.Fatal("an empty element")
+				}
+			}
+		}
+		c.Lookup(path)
+		c.Text(path)
+		if at, ok := c.instant(path); ok && (at.Unix() < 0 || at.Unix() > lastInstant) {
+			t.Fatalf("%q: %v", path, at)
+		}
+	})
+}

@@ -1,0 +1,253 @@
+package oidc
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidctest"
+)
+
+func TestTokenResponses(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		change   func(m map[string]any)
+		sentinel error
+		what     string
+	}{
+		{"E1 as it should be", func(map[string]any) {}, nil, ""},
+		{"E1 no ID token", without("id_token"), ErrInvalidToken, "no ID token"},
+		{"E1 the ID token is an object", set("id_token", map[string]any{}), ErrInvalidToken, "no ID token"},
+		{"E1 no access token", without("access_token"), ErrInvalidToken, "no access token"},
+		{"E1 no token_type", without("token_type"), nil, ""},
+		{"E1 token_type in capitals", set("token_type", "BEARER"), nil, ""},
+		{"E1 token_type in lower case", set("token_type", "bearer"), nil, ""},
+		{"E1 token_type DPoP", set("token_type", "DPoP"), ErrInvalidToken, "Bearer"},
+		{"E1 token_type is a number", set("token_type", 1), ErrInvalidToken, "Bearer"},
+		{"E1 tokens that are too long", set("refresh_token", strings.Repeat("a", maxToken+1)), ErrInvalidToken, "too long"},
+		{"E1 no expires_in", without("expires_in"), nil, ""},
+		{"E1 unknown members", set("canary", 1), nil, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBed(t, oidctest.Options{}, Options{})
+			b.op.Set(func(be *oidctest.Behaviour) { be.TokenResponse = c.change })
+			tokens, err := b.redeem(t)
+			if !failsWith(err, c.sentinel, c.what) {
+				t.Fatal(err)
+			}
+			if err == nil && tokens.TokenType != "Bearer" {
+				t.Fatalf("%q", tokens.TokenType)
+			}
+		})
+	}
+}
+
+func TestExpiresIn(t *testing.T) {
+	b := newBed(t, oidctest.Options{}, Options{})
+	for _, c := range []struct {
+		name string
+		v    any
+		want time.Duration // zero: not told
+	}{
+		{"E2 a number", json.Number("300"), 5 * time.Minute},
+		{"E2 a string", "300", 5 * time.Minute},
+		{"E2 a fraction", json.Number("1.5"), 1500 * time.Millisecond},
+		{"E2 zero", json.Number("0"), 0},
+		{"E2 negative", json.Number("-1"), 0},
+		{"E2 huge", json.Number("1e30"), maxLifetime},
+		{"E2 beyond any number", json.Number("1e999"), maxLifetime},
+		{"E2 no number", "soon", 0},
+		{"E2 NaN", "NaN", 0},
+		{"E2 missing", nil, 0},
+		{"E2 an object", map[string]any{}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := b.rp.expiry(c.v)
+			if c.want == 0 && !got.IsZero() || c.want != 0 && !got.Equal(b.clock.Now().Add(c.want)) {
+				t.Fatal(got)
+			}
+		})
+	}
+}
+
+func TestTokenEndpointFailures(t *testing.T) {
+	oauth := func(status int, code string) oidctest.Fault {
+		return oidctest.Fault{Status: status, Type: "application/json", Body: `{"error":"` + code + `","error_description":"canary"}`}
+	}
+	for _, c := range []struct {
+		name     string
+		fault    oidctest.Fault
+		sentinel error
+		what     string
+	}{
+		{"E10 invalid_grant", oauth(400, "invalid_grant"), ErrInvalidGrant, "invalid_grant"},
+		{"E10 invalid_client", oauth(401, "invalid_client"), ErrRejected, "invalid_client"},
+		{"E10 an unknown error", oauth(400, "canary"), ErrRejected, "status 400"},
+		{"E10 an error without a code", oidctest.Fault{Status: 403, Body: "canary"}, ErrRejected, "status 403"},
+		{"E10 temporarily_unavailable", oauth(400, "temporarily_unavailable"), ErrUnavailable, "temporarily_unavailable"},
+		{"E10 invalid_grant under 500", oauth(500, "invalid_grant"), ErrUnavailable, "status 500"},
+		{"E10 500", oidctest.Fault{Status: 500, Body: "canary"}, ErrUnavailable, "status 500"},
+		{"E10 503", oidctest.Fault{Status: 503}, ErrUnavailable, "status 503"},
+		{"E10 429", oidctest.Fault{Status: 429}, ErrUnavailable, "status 429"},
+		{"E9 504", oidctest.Fault{Status: 504}, ErrLost, "gateway"},
+		{"E9 dropped before it was handled", oidctest.Fault{Drop: true}, ErrLost, "broke the connection"},
+		{"E9 dropped after it was handled", oidctest.Fault{DropDone: true}, ErrLost, "broke the connection"},
+		{"E9 slow", oidctest.Fault{Status: 200, Body: strings.Repeat(" ", 10000), Slow: time.Millisecond}, ErrLost, "timed out"},
+		{"E9 never", oidctest.Fault{Hold: make(chan struct{})}, ErrLost, "timed out"},
+		{"E9 garbage", oidctest.Fault{Status: 200, Body: "<html>canary"}, ErrLost, "no readable answer"},
+		{"E9 members twice", oidctest.Fault{Status: 200, Body: `{"access_token":"canary","access_token":"b"}`}, ErrLost, "no readable answer"},
+		{"E9 10 MB", oidctest.Fault{Status: 200, Body: strings.Repeat("a", 10<<20)}, ErrLost, "sent too much"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBed(t, oidctest.Options{}, Options{Timeout: 300 * time.Millisecond})
+			code := b.code(t)
+			b.op.Set(func(be *oidctest.Behaviour) { be.Faults[oidctest.Token] = c.fault })
+			_, err1 := b.rp.Redeem(context.Background(), Exchange{Code: code, Verifier: "verifier", RedirectURI: testCallback})
+			_, err2 := b.rp.Refresh(context.Background(), "refresh")
+			for _, err := range []error{err1, err2} {
+				if !failsWith(err, c.sentinel, c.what) || strings.Contains(err.Error(), "canary") {
+					t.Errorf("E17: %v", err)
+				}
+			}
+			if got := b.op.Count(oidctest.Token); got != 2 {
+				t.Errorf("E16 sent %d times", got)
+			}
+		})
+	}
+}
+
+func TestACodeIsNotSentToWhoIsNotThere(t *testing.T) {
+	b := newBed(t, oidctest.Options{}, Options{})
+	code := b.code(t)
+	b.op.Close()
+	_, err := b.rp.Redeem(context.Background(), Exchange{Code: code, Verifier: "verifier", RedirectURI: testCallback})
+	if !failsWith(err, ErrUnavailable, "refused the connection") {
+		t.Fatal(err)
+	}
+	lost := newBed(t, oidctest.Options{}, Options{})
+	code = lost.code(t)
+	hold := make(chan struct{})
+	lost.op.Set(func(be *oidctest.Behaviour) { be.Faults[oidctest.Token] = oidctest.Fault{Hold: hold} })
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		until(t, "the code is sent", func() bool { return lost.op.Count(oidctest.Token) == 1 })
+		cancel()
+	}()
+	_, err = lost.rp.Redeem(ctx, Exchange{Code: code, Verifier: "verifier", RedirectURI: testCallback})
+	if !failsWith(err, ErrLost, "was not waited for") {
+		t.Fatalf("E16 the person left: %v", err)
+	}
+	close(hold)
+}
+
+func TestRefreshing(t *testing.T) {
+	b := newBed(t, oidctest.Options{}, Options{})
+	first := b.tokens(t)
+	second, err := b.rp.Refresh(context.Background(), first.RefreshToken)
+	if err != nil || second.RefreshToken == "" || second.RefreshToken == first.RefreshToken {
+		t.Fatalf("%+v %v", second, err)
+	}
+	if _, err := b.rp.VerifyIDToken(context.Background(), second.IDToken, Expect{
+		Refreshed: true, Subject: "alice", Nonce: testNonce, AccessToken: second.AccessToken,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.rp.Refresh(context.Background(), first.RefreshToken); !errors.Is(err, ErrInvalidGrant) {
+		t.Fatalf("used twice: %v", err)
+	}
+	t.Run("E12 neither a refresh token nor an ID token", func(t *testing.T) {
+		third := b.tokens(t)
+		b.op.Set(func(be *oidctest.Behaviour) {
+			be.TokenResponse = func(m map[string]any) { delete(m, "refresh_token"); delete(m, "id_token") }
+		})
+		again, err := b.rp.Refresh(context.Background(), third.RefreshToken)
+		if err != nil || again.RefreshToken != "" || again.IDToken != "" || again.AccessToken == "" {
+			t.Fatalf("%+v %v", again, err)
+		}
+	})
+}
+
+func TestClientAuthentication(t *testing.T) {
+	const id, secret = "cl:i/ent é", "s:e%c+r é~t&="
+	for _, c := range []struct {
+		name    string
+		method  string
+		offered any
+		public  bool
+		basic   bool
+		params  string // names of what the form carries about the client
+	}{
+		{"E14 basic", "", []string{"client_secret_basic", "client_secret_post"}, false, true, ""},
+		{"E14 basic where discovery tells nothing", "", nil, false, true, ""},
+		{"E14 post where only that is offered", "", []string{"private_key_jwt", "client_secret_post"}, false, false, "client_id client_secret"},
+		{"E14 post where it is set", "client_secret_post", []string{"client_secret_basic"}, false, false, "client_id client_secret"},
+		{"E14 basic where it is set", "client_secret_basic", []string{"client_secret_post"}, false, true, ""},
+		{"E14 none for a public client", "none", nil, true, false, "client_id"},
+		{"E15 a signed secret", "client_secret_jwt", nil, false, false, "client_assertion client_assertion_type client_id"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBed(t, oidctest.Options{ClientID: id, ClientSecret: secret, Public: c.public},
+				Options{ClientID: id, ClientSecret: secret, ClientAuthMethod: c.method})
+			b.op.Set(func(be *oidctest.Behaviour) {
+				be.Discovery = func(doc map[string]any) {
+					if c.offered == nil {
+						delete(doc, "token_endpoint_auth_methods_supported")
+						return
+					}
+					doc["token_endpoint_auth_methods_supported"] = c.offered
+				}
+			})
+			tokens := b.tokens(t)
+			last := b.op.Last(oidctest.Token)
+			if got := strings.HasPrefix(last.Header.Get("Authorization"), "Basic "); got != c.basic {
+				t.Errorf("basic: %v", got)
+			}
+			got := ""
+			for _, name := range []string{"client_assertion", "client_assertion_type", "client_id", "client_secret"} {
+				if last.Form.Has(name) {
+					got += " " + name
+				}
+			}
+			if strings.TrimSpace(got) != c.params {
+				t.Errorf("form: %q", got)
+			}
+			if err := b.rp.Revoke(context.Background(), tokens.RefreshToken, "refresh_token"); err != nil {
+				t.Errorf("revocation: %v", err)
+			}
+		})
+	}
+}
+
+func TestBasicIsFormEncoded(t *testing.T) {
+	got, _ := base64.StdEncoding.DecodeString(strings.TrimPrefix(basicAuth("a:b", "c d+%"), "Basic "))
+	if string(got) != "a%3Ab:c+d%2B%25" {
+		t.Errorf("E14: %s", got)
+	}
+}
+
+func TestAPublicClientSendsNoSecret(t *testing.T) {
+	p := NewProvider(Options{Issuer: "https://idp.example", ClientID: "client"})
+	c, err := p.authenticated(&Metadata{AuthMethods: []string{"client_secret_basic"}}, "https://idp.example/t", url.Values{})
+	if err != nil || c.auth != "" || c.body != "client_id=client" {
+		t.Errorf("E14: %+v %v", c, err)
+	}
+	p = NewProvider(Options{Issuer: "https://idp.example", ClientID: "client", ClientAuthMethod: "canary"})
+	if _, err := p.authenticated(&Metadata{}, "", url.Values{}); !failsWith(err, ErrRejected, "not known") || strings.Contains(err.Error(), "canary") {
+		t.Errorf("E14: %v", err)
+	}
+}
+
+func TestKnownErrors(t *testing.T) {
+	for code, want := range map[string]string{
+		"login_required": "login_required", "access_denied": "access_denied", "<script>": "", "": "", "INVALID_GRANT": "",
+	} {
+		if got := KnownError(code); got != want {
+			t.Errorf("E17 %q: %q", code, got)
+		}
+	}
+}

@@ -1,0 +1,140 @@
+package oidc
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidctest"
+)
+
+func TestUserInfo(t *testing.T) {
+	foreign := oidctest.NewKey("ES256")
+	for _, c := range []struct {
+		name     string
+		change   func(be *oidctest.Behaviour)
+		sentinel error
+		what     string
+	}{
+		{"E3 as it should be", func(*oidctest.Behaviour) {}, nil, ""},
+		{"E3 signed", func(be *oidctest.Behaviour) { be.UserInfoSigned = true }, nil, ""},
+		{"E3 another sub", func(be *oidctest.Behaviour) { be.UserInfo = set("sub", "bob") }, ErrInvalidToken, "another sub"},
+		{"E3 sub in another case", func(be *oidctest.Behaviour) { be.UserInfo = set("sub", "Alice") }, ErrInvalidToken, "another sub"},
+		{"E3 no sub", func(be *oidctest.Behaviour) { be.UserInfo = without("sub") }, ErrInvalidToken, "another sub"},
+		{"E3 sub is a number", func(be *oidctest.Behaviour) { be.UserInfo = set("sub", 1) }, ErrInvalidToken, "another sub"},
+		{"E3 sub in a list", func(be *oidctest.Behaviour) { be.UserInfo = set("sub", []string{"alice"}) }, ErrInvalidToken, "another sub"},
+		{"E3 signed with another sub", func(be *oidctest.Behaviour) {
+			be.UserInfoSigned, be.UserInfo = true, set("sub", "bob")
+		}, ErrInvalidToken, "another sub"},
+		{"E3 an array", func(be *oidctest.Behaviour) { be.UserInfoBody = []byte(`[{"sub":"alice"}]`) }, ErrInvalidToken, "no readable answer"},
+		{"E3 HTML", func(be *oidctest.Behaviour) { be.UserInfoBody = []byte("<html>canary") }, ErrInvalidToken, "no readable answer"},
+		{"E3 sub twice", func(be *oidctest.Behaviour) { be.UserInfoBody = []byte(`{"sub":"alice","sub":"bob"}`) }, ErrInvalidToken, "no readable answer"},
+		{"E3 too large", func(be *oidctest.Behaviour) { be.UserInfo = set("x", strings.Repeat("a", 2<<20)) }, ErrUnavailable, "gave no full answer"},
+		{"E3 a JWT that is unsigned", func(be *oidctest.Behaviour) {
+			be.UserInfoSigned, be.IDTokenHeader = true, set("alg", "none")
+		}, ErrInvalidToken, "alg"},
+		{"E3 a JWT of a foreign key", func(be *oidctest.Behaviour) {
+			be.UserInfoSigned, be.SignWith = true, foreign
+		}, ErrInvalidToken, "signature"},
+		{"E3 JSON said to be a JWT", func(be *oidctest.Behaviour) { be.UserInfoType = "application/jwt" }, ErrInvalidToken, "not a signed JWT"},
+		{"E3 a JWT said to be JSON", func(be *oidctest.Behaviour) {
+			be.UserInfoSigned, be.UserInfoType = true, "application/json"
+		}, ErrInvalidToken, "no readable answer"},
+		{"E3 401", func(be *oidctest.Behaviour) { be.Faults[oidctest.UserInfo] = oidctest.Fault{Status: 401} }, ErrRejected, "status 401"},
+		{"E3 500", func(be *oidctest.Behaviour) { be.Faults[oidctest.UserInfo] = oidctest.Fault{Status: 500} }, ErrUnavailable, "status 500"},
+		{"E3 dropped", func(be *oidctest.Behaviour) { be.Faults[oidctest.UserInfo] = oidctest.Fault{Drop: true} }, ErrUnavailable, "no full answer"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBed(t, oidctest.Options{}, Options{})
+			b.op.Set(c.change)
+			tokens := b.tokens(t)
+			claims, err := b.rp.UserInfo(context.Background(), tokens.AccessToken, "alice")
+			if !failsWith(err, c.sentinel, c.what) {
+				t.Fatal(err)
+			}
+			if err == nil && claims.Text("email") != "alice@example.com" {
+				t.Fatalf("%v", claims)
+			}
+			if err != nil && strings.Contains(err.Error(), "canary") {
+				t.Fatalf("E17: %v", err)
+			}
+		})
+	}
+}
+
+func TestSignedUserInfoIsOfUs(t *testing.T) {
+	for _, c := range []claimCase{
+		{"E3 without iss and aud", func(m map[string]any) { delete(m, "iss"); delete(m, "aud"); delete(m, "exp") }, ""},
+		{"E3 other iss", set("iss", "https://evil.example"), "iss"},
+		{"E3 other aud", set("aud", "other"), "aud"},
+		{"E3 expired", set("exp", 1), "exp"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBed(t, oidctest.Options{}, Options{})
+			tokens := b.tokens(t)
+			body := []byte(b.op.IDToken("client", "alice", "", c.change))
+			b.op.Set(func(be *oidctest.Behaviour) {
+				be.UserInfoBody, be.UserInfoType = body, "application/jwt; charset=utf-8"
+			})
+			_, err := b.rp.UserInfo(context.Background(), tokens.AccessToken, "alice")
+			checkRefusal(t, err, c.fails)
+		})
+	}
+}
+
+func TestUserInfoHasNoSayInTheSignIn(t *testing.T) {
+	b := newBed(t, oidctest.Options{}, Options{})
+	protected := []string{"iss", "aud", "azp", "exp", "nbf", "iat", "jti", "sid", "nonce", "acr", "amr", "auth_time", "at_hash", "tid"}
+	b.op.Set(func(be *oidctest.Behaviour) {
+		be.UserInfo = func(m map[string]any) {
+			for _, name := range protected {
+				m[name] = "evil"
+			}
+			m["department"] = "ops"
+		}
+	})
+	tokens := b.tokens(t)
+	info, err := b.rp.UserInfo(context.Background(), tokens.AccessToken, "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	merged := Merge(Claims{"sub": "alice", "acr": "high", "email": "old"}, Merge(info, Claims{"acr": "evil", "sub": "evil"}))
+	for _, name := range append(protected, "sub") {
+		if v, ok := info[name]; ok {
+			t.Errorf("E4 %s: %v", name, v)
+		}
+	}
+	if merged.Text("acr") != "high" || merged.Text("sub") != "alice" || merged.Text("department") != "ops" || merged.Text("email") != "alice@example.com" {
+		t.Errorf("E4 %v", merged)
+	}
+	first, second := Claims{"a": "1"}, Claims{"b": "2"}
+	Merge(first, second)
+	if !reflect.DeepEqual(first, Claims{"a": "1"}) || !reflect.DeepEqual(second, Claims{"b": "2"}) {
+		t.Error("merging changed what it was given")
+	}
+}
+
+func TestProvidersWithoutUserInfo(t *testing.T) {
+	b := newBed(t, oidctest.Options{}, Options{})
+	b.op.Set(func(be *oidctest.Behaviour) { be.Discovery = without("userinfo_endpoint") })
+	if _, err := b.rp.UserInfo(context.Background(), "x", "alice"); !errors.Is(err, ErrRejected) {
+		t.Fatal(err)
+	}
+}
+
+func TestTheAccessTokenTravelsInTheHeaderAlone(t *testing.T) {
+	b := newBed(t, oidctest.Options{}, Options{})
+	tokens := b.tokens(t)
+	if _, err := b.rp.UserInfo(context.Background(), tokens.AccessToken, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	last := b.op.Last(oidctest.UserInfo)
+	if len(last.Form) != 0 || last.Header.Get("Authorization") != "Bearer "+tokens.AccessToken {
+		t.Fatalf("%+v", last)
+	}
+	if _, err := b.rp.UserInfo(context.Background(), "canary\r\nX: y", "alice"); err == nil || strings.Contains(err.Error(), "canary") {
+		t.Fatalf("E17 a token with a line break: %v", err)
+	}
+}
