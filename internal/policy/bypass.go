@@ -91,10 +91,10 @@ func unambiguous(r *http.Request) bool {
 	if len(r.URL.Path) > maxPath || !plain(r.URL.Path) || !plainlyEscaped(r.URL.RawPath) {
 		return false
 	}
-	if r.RequestURI == "" {
+	target, _, _ := strings.Cut(r.RequestURI, "?")
+	if r.RequestURI == "" || target == r.URL.Path {
 		return true
 	}
-	target, _, _ := strings.Cut(r.RequestURI, "?")
 	sent, err := url.ParseRequestURI(target)
 	return err == nil && plainlyEscaped(target) && sent.Path == r.URL.Path
 }

@@ -12,19 +12,27 @@ const (
 	unprintable = control + " "
 )
 
-// dividers are what some server may take for a slash, a dot, the end of the path
-// or the beginning of an escape, once more decoded or normalised: those of ASCII,
-// and the letters that Unicode's compatibility forms turn into them.
-const dividers = `\;%#?` + "\u2024\u2025\u2044\u2215\u29f8\u29f9\ufe52\ufe54\ufe68\uff05\uff0e\uff0f\uff1b\uff3c"
+// dividers are what some server may take for a slash, the end of the path or the
+// beginning of an escape; lookalikes are the letters that Unicode's compatibility
+// forms turn into those, or into dots.
+const (
+	dividers   = `\;%#?`
+	lookalikes = "\u2024\u2025\u2044\u2215\u29f8\u29f9\ufe52\ufe54\ufe68\uff05\uff0e\uff0f\uff1b\uff3c"
+)
 
 // plain reports whether every server reads the decoded path alike: it is absolute
 // and has no empty segment but the last, no segment of dots and spaces alone,
 // nothing that could end it or be decoded again, no control character and no
 // invalid UTF-8.
 func plain(path string) bool {
-	if !strings.HasPrefix(path, "/") || strings.Contains(path, "//") ||
-		strings.ContainsAny(path, control) || strings.ContainsAny(path, dividers) || !utf8.ValidString(path) {
+	if !strings.HasPrefix(path, "/") || strings.Contains(path, "//") || strings.ContainsAny(path, control+dividers) {
 		return false
+	}
+	if !utf8.ValidString(path) || utf8.RuneCountInString(path) != len(path) && strings.ContainsAny(path, lookalikes) {
+		return false
+	}
+	if !strings.Contains(path, "/.") && !strings.Contains(path, "/ ") {
+		return true
 	}
 	for _, segment := range strings.Split(path, "/") {
 		if segment != "" && strings.Trim(segment, ". ") == "" {

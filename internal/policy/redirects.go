@@ -55,7 +55,8 @@ func (l *Redirects) Allows(raw string) bool {
 	if l == nil || !ok {
 		return false
 	}
-	host, port := strings.ToLower(u.Hostname()), portOf(u)
+	host := strings.ToLower(u.Hostname())
+	port := portOf(u)
 	if l.origins[u.Scheme+"://"+host+":"+port] {
 		return true
 	}
