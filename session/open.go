@@ -21,6 +21,7 @@ func (m *Manager) load(ctx context.Context, value string, t ticket) (*Opened, er
 	m.hot.Mu.Lock()
 	known := m.knownLocked(value)
 	if known != nil && known.epoch == m.epoch && now.Before(known.Until) {
+		m.keepLocked(known)
 		m.hot.Mu.Unlock()
 		return known, nil
 	}
