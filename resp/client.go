@@ -48,5 +48,5 @@ func (c *Client) Do(ctx context.Context, args ...string) (Reply, error) {
 }
 
 func (c *Client) do(ctx context.Context, o op, args []string) (Reply, error) {
-	return c.begin(ctx, o, c.only, args).run()
+	return c.begin(ctx, c.only.now(), o, args).run()
 }

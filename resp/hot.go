@@ -60,13 +60,13 @@ func (c *Client) Get(ctx context.Context, key string) ([]byte, error) {
 	p := c.only
 	now := time.Since(p.epoch)
 	if len(key) > hotKey || ctx != c.background && c.ends(ctx, now) {
-		return c.get(ctx, key, nil, 0, nil)
+		return c.get(ctx, now, key, nil, 0, nil)
 	}
 	p.mu.Lock()
 	x := p.top
 	if x == nil || x.fresh <= now {
 		p.mu.Unlock()
-		return c.get(ctx, key, nil, 0, nil)
+		return c.get(ctx, now, key, nil, 0, nil)
 	}
 	p.top = x.next
 	p.mu.Unlock()
@@ -76,13 +76,13 @@ func (c *Client) Get(ctx context.Context, key string) ([]byte, error) {
 	n += copy(x.out[n:], "\r\n")
 	_, err := x.nc.Write(x.out[:n])
 	if err != nil {
-		return c.get(ctx, key, x, 0, err)
+		return c.get(ctx, now, key, x, 0, err)
 	}
 	n, err = x.nc.Read(x.in)
 	head := bulkHeads[n]
 	h := len(head)
 	if err != nil || h == 0 || string(x.in[:h]) != head || string(x.in[n-2:n]) != "\r\n" {
-		return c.get(ctx, key, x, n, err)
+		return c.get(ctx, now, key, x, n, err)
 	}
 	v := make([]byte, n-h-2)
 	copy(v, x.in[h:])
@@ -101,10 +101,10 @@ func (c *Client) Get(ctx context.Context, key string) ([]byte, error) {
 	return v, nil
 }
 
-// get is Get in every other case: x, if any, has got that far with it, which
-// is that n bytes of the reply are in x.in, or err.
-func (c *Client) get(ctx context.Context, key string, x *conn, n int, err error) ([]byte, error) {
-	t := c.begin(ctx, opGet, c.only, []string{"GET", key})
+// get is Get in every other case. The operation began at start; x, if any, has
+// got that far with it: n bytes of the reply are in x.in, or there was err.
+func (c *Client) get(ctx context.Context, start time.Duration, key string, x *conn, n int, err error) ([]byte, error) {
+	t := c.begin(ctx, start, opGet, []string{"GET", key})
 	r, err := t.resume(x, n, err)
 	if err != nil {
 		return nil, err
@@ -118,11 +118,11 @@ func (c *Client) Set(ctx context.Context, key string, value []byte, px time.Dura
 	now := time.Since(c.only.epoch)
 	x := c.takeFor(ctx, now, key, value, px)
 	if x == nil {
-		return c.set(ctx, setCommand(key, value, px, ""), nil, 0, nil)
+		return c.set(ctx, now, setCommand(key, value, px, ""), nil, 0, nil)
 	}
 	n, err := sendSet(x, "*5\r\n$3\r\nSET", key, value, px)
 	if err != nil || string(x.in[:n]) != "+OK\r\n" {
-		return c.set(ctx, setCommand(key, value, px, ""), x, n, err)
+		return c.set(ctx, now, setCommand(key, value, px, ""), x, n, err)
 	}
 	if took := time.Since(c.only.epoch) - now; !giveBack(c.only, x, c.only.sets, took) {
 		c.only.settle(x, opSet, took)
@@ -187,8 +187,8 @@ func sendSet(x *conn, head, key string, value []byte, px time.Duration) (n int, 
 }
 
 // set is Set in every other case; see get.
-func (c *Client) set(ctx context.Context, args []string, x *conn, n int, err error) error {
-	t := c.begin(ctx, opSet, c.only, args)
+func (c *Client) set(ctx context.Context, start time.Duration, args []string, x *conn, n int, err error) error {
+	t := c.begin(ctx, start, opSet, args)
 	r, err := t.resume(x, n, err)
 	if err != nil {
 		return err
@@ -203,12 +203,12 @@ func (c *Client) SetNX(ctx context.Context, key string, value []byte, px time.Du
 	now := time.Since(c.only.epoch)
 	x := c.takeFor(ctx, now, key, value, px)
 	if x == nil {
-		return c.setNX(ctx, setCommand(key, value, px, "NX"), nil, 0, nil)
+		return c.setNX(ctx, now, setCommand(key, value, px, "NX"), nil, 0, nil)
 	}
 	n, err := sendSet(x, "*6\r\n$3\r\nSET", key, value, px)
 	won := string(x.in[:n]) == "+OK\r\n"
 	if err != nil || !won && string(x.in[:n]) != "$-1\r\n" {
-		return c.setNX(ctx, setCommand(key, value, px, "NX"), x, n, err)
+		return c.setNX(ctx, now, setCommand(key, value, px, "NX"), x, n, err)
 	}
 	if took := time.Since(c.only.epoch) - now; !giveBack(c.only, x, c.only.setNXs, took) {
 		c.only.settle(x, opSetNX, took)

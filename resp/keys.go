@@ -10,8 +10,8 @@ import (
 )
 
 // setNX is SetNX in every other case; see get. Where the outcome stays ambiguous it asks whose value is there.
-func (c *Client) setNX(ctx context.Context, args []string, x *conn, n int, err error) (bool, error) {
-	t := c.begin(ctx, opSetNX, c.only, args)
+func (c *Client) setNX(ctx context.Context, start time.Duration, args []string, x *conn, n int, err error) (bool, error) {
+	t := c.begin(ctx, start, opSetNX, args)
 	r, err := t.resume(x, n, err)
 	for errors.Is(err, ErrAmbiguous) {
 		owner, lookErr := c.owner(t, args[1])
@@ -34,7 +34,7 @@ func (c *Client) setNX(ctx context.Context, args []string, x *conn, n int, err e
 
 // owner returns the value of key within the budget of t.
 func (c *Client) owner(t *task, key string) ([]byte, error) {
-	q := c.begin(t.ctx, opGet, t.p, []string{"GET", key})
+	q := c.begin(t.ctx, t.p.now(), opGet, []string{"GET", key})
 	q.deadline = t.deadline
 	q.proof = true
 	r, err := q.run()
@@ -124,7 +124,7 @@ func (c *Client) Ping(ctx context.Context) error {
 // next page; the first and the one after the last are "0". A page may be empty.
 // Its budget is Options.ReadTimeout.
 func (c *Client) Scan(ctx context.Context, cursor, pattern string, count int) ([]string, string, error) {
-	t := c.begin(ctx, opScan, c.only, []string{"SCAN", cursor, "MATCH", pattern, "COUNT", strconv.Itoa(count)})
+	t := c.begin(ctx, c.only.now(), opScan, []string{"SCAN", cursor, "MATCH", pattern, "COUNT", strconv.Itoa(count)})
 	t.extend(c.o.ReadTimeout)
 	r, err := t.run()
 	if err != nil {

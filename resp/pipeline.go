@@ -17,7 +17,7 @@ func (c *Client) Pipeline(ctx context.Context, cmds []Command) ([]Reply, error) 
 	if len(cmds) == 0 {
 		return b.replies, nil
 	}
-	t := c.begin(ctx, opPipeline, c.only, nil)
+	t := c.begin(ctx, c.only.now(), opPipeline, nil)
 	err := t.attemptAll(b)
 	for err != nil && t.again(err) {
 		err = t.attemptAll(b)

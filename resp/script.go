@@ -64,14 +64,14 @@ func (c *Client) scriptless() bool {
 }
 
 func (c *Client) eval(ctx context.Context, s *Script, command, args []string) (Reply, error) {
-	t := c.begin(ctx, opEval, c.only, append(command, args...))
+	t := c.begin(ctx, c.only.now(), opEval, append(command, args...))
 	t.repeatable = s.repeatable
 	return t.run()
 }
 
 // transact runs the fallback of s.
 func (c *Client) transact(ctx context.Context, s *Script, keys, args []string) (Reply, error) {
-	t := c.begin(ctx, opEval, c.only, nil)
+	t := c.begin(ctx, c.only.now(), opEval, nil)
 	t.repeatable = s.repeatable
 	r, err := t.optimistic(s, keys, args)
 	for err != nil && t.again(err) {

@@ -38,10 +38,9 @@ type task struct {
 	proof    bool // the next connection must prove itself first
 }
 
-// begin starts the budget of an operation that sends args to the server of p.
-func (c *Client) begin(ctx context.Context, o op, p *pool, args []string) *task {
-	now := p.now()
-	t := &task{c: c, p: p, ctx: ctx, op: o, start: now, deadline: now + c.budget}
+// begin returns the task of an operation that began at start and sends args.
+func (c *Client) begin(ctx context.Context, start time.Duration, o op, args []string) *task {
+	t := &task{c: c, p: c.only, ctx: ctx, op: o, start: start, deadline: start + c.budget}
 	if len(args) > 0 {
 		t.out = appendCommand(nil, args)
 		t.repeatable = isRepeatable(args)

@@ -84,7 +84,7 @@ func (c *conn) run(args []string) string {
 	if len(s.users) > 0 && !c.authed {
 		return failure("NOAUTH Authentication required.")
 	}
-	if s.refusal != "" {
+	if s.refusal != "" && (args[0] != "PING" || refusesPing(s.refusal)) {
 		return failure(s.refusal)
 	}
 	if c.queue != nil && args[0] != "EXEC" && args[0] != "DISCARD" {
@@ -92,6 +92,17 @@ func (c *conn) run(args []string) string {
 		return "+QUEUED\r\n"
 	}
 	return c.command(args)
+}
+
+// refusesPing reports whether a server that gives this error gives it to PING
+// too.
+func refusesPing(refusal string) bool {
+	word, _, _ := strings.Cut(refusal, " ")
+	switch word {
+	case "LOADING", "BUSY", "MASTERDOWN", "MISCONF", "NOAUTH", "NOPERM":
+		return true
+	}
+	return false
 }
 
 func (c *conn) handshake(args []string) string {
