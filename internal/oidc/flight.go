@@ -54,7 +54,8 @@ func (f *flight) wait(ctx context.Context, r background.Runner) error {
 	if first {
 		f.launch(r)
 	}
-	if !await(ctx, w) {
+	background.Done(ctx, w)
+	if finished := <-w.done; !finished {
 		f.mu.Lock()
 		delete(f.waiting, w)
 		f.mu.Unlock()
@@ -109,13 +110,7 @@ func (w *waiter) tell(finished bool) {
 	}
 }
 
-func (w *waiter) expire() {
+// Run tells that the context ended.
+func (w *waiter) Run() {
 	w.tell(false)
-}
-
-func await(ctx context.Context, w *waiter) bool {
-	stop := context.AfterFunc(ctx, w.expire)
-	finished := <-w.done
-	stop()
-	return finished
 }
