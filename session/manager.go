@@ -34,10 +34,15 @@ type Preparer interface {
 	Prepare(s *Session) View
 }
 
-// An Opened session is one that is in memory, ready to be served. It is never
-// changed: a newer state of the session is another Opened.
+// An Opened session is one that is in memory, ready to be served: its View, and how
+// long it holds. It is never changed: a newer state of the session is another
+// Opened.
 type Opened struct {
-	View
+	Allowed bool
+	Reason  string
+	Subject string
+	Headers []Field
+
 	Until  time.Time // served without asking the store until then
 	Expiry time.Time // the end of the session, unless it is touched before
 

@@ -81,12 +81,19 @@ func (m *Manager) open(ctx context.Context, p opening) (*Opened, error) {
 	}
 	o := &Opened{Expiry: h.Expiry, value: p.value, key: p.key, version: h.Version, epoch: p.epoch}
 	if p.known != nil && p.known.version == h.Version {
-		o.View = p.known.View
+		o.show(View{Allowed: p.known.Allowed, Reason: p.known.Reason, Subject: p.known.Subject, Headers: p.known.Headers})
 	} else {
-		o.View = m.o.Preparer.Prepare(s)
+		o.show(m.o.Preparer.Prepare(s))
 	}
 	m.touch(ctx, o, s, p.ticket)
 	return o, nil
+}
+
+func (o *Opened) show(v View) {
+	o.Allowed = v.Allowed
+	o.Reason = v.Reason
+	o.Subject = v.Subject
+	o.Headers = v.Headers
 }
 
 // read returns the live session of t and its record's header.

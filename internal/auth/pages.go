@@ -13,7 +13,7 @@ import (
 
 // A page is what a person is shown.
 type page struct {
-	failure
+	failure   failure
 	reference string
 	target    string // where "try again" leads; empty: the request's own address is not offered
 	signOut   bool   // offer the sign-out
@@ -84,7 +84,7 @@ func builtInPolicy() string {
 // form that posts to LogoutPath) and Style, that of the built-in page.
 func (p page) data(logoutPath string) map[string]any {
 	return map[string]any{
-		"Status": p.status, "Code": p.code, "Title": p.title, "Advice": p.advice, "Reference": p.reference,
+		"Status": p.failure.status, "Code": p.failure.code, "Title": p.failure.title, "Advice": p.failure.advice, "Reference": p.reference,
 		"Target": p.target, "SignOut": p.signOut, "Confirm": p.confirm, "LogoutPath": logoutPath,
 		"Style": template.CSS(style),
 	}
@@ -97,7 +97,7 @@ func (t *pages) write(w http.ResponseWriter, r *http.Request, logoutPath string,
 	err := t.t.Execute(&b, p.data(logoutPath))
 	if err != nil {
 		b.Reset()
-		b.WriteString(p.title)
+		b.WriteString(p.failure.title)
 	}
 	h := w.Header()
 	policy := t.policy
@@ -108,7 +108,7 @@ func (t *pages) write(w http.ResponseWriter, r *http.Request, logoutPath string,
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
-	w.WriteHeader(p.status)
+	w.WriteHeader(p.failure.status)
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(b.Bytes())
 	}

@@ -103,8 +103,8 @@ func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, o *session.O
 // answer writes the response of p: a page for people, JSON for programs.
 func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, p page, err error) {
 	p.reference = reference()
-	if p.status >= 400 && p.status != http.StatusUnauthorized {
-		args := []any{"reference", p.reference, "code", p.code}
+	if p.failure.status >= 400 && p.failure.status != http.StatusUnauthorized {
+		args := []any{"reference", p.reference, "code", p.failure.code}
 		if err != nil {
 			args = append(args, "error", err.Error())
 		}
@@ -115,21 +115,21 @@ func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, p page, err 
 	h.Add("Vary", "Cookie")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
-	switch p.status {
+	switch p.failure.status {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", `Bearer realm="sign-in required"`)
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		h.Set("Retry-After", strconv.Itoa(m.retryAfter(p.failure)))
 	}
-	if wantsHTML(r) && (p.status != http.StatusUnauthorized || r.Header.Get("Sec-Fetch-Mode") == "navigate") {
+	if wantsHTML(r) && (p.failure.status != http.StatusUnauthorized || r.Header.Get("Sec-Fetch-Mode") == "navigate") {
 		m.pages.write(w, r, m.o.LogoutPath, p)
 		return
 	}
 	body, _ := json.Marshal(map[string]string{
-		"error": p.code, "message": p.title + ". " + p.advice, "reference": p.reference,
+		"error": p.failure.code, "message": p.failure.title + ". " + p.failure.advice, "reference": p.reference,
 	})
 	h.Set("Content-Type", "application/json")
-	w.WriteHeader(p.status)
+	w.WriteHeader(p.failure.status)
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(append(body, '\n'))
 	}
