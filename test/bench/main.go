@@ -22,7 +22,7 @@ type plan struct {
 	Rounds  int           // of requests and of starts
 	Round   time.Duration // the length of a round of requests
 	Reloads int
-	Settle  time.Duration // how long goroutines may take to end after the reloads
+	Settle  time.Duration // how long goroutines and memory may take to go after the reloads
 }
 
 func main() {
@@ -30,7 +30,7 @@ func main() {
 	flag.IntVar(&p.Rounds, "rounds", 5, "interleaved rounds")
 	flag.DurationVar(&p.Round, "round", 3*time.Second, "length of a round of requests")
 	flag.IntVar(&p.Reloads, "reloads", 40, "configuration changes")
-	flag.DurationVar(&p.Settle, "settle", 75*time.Second, "longest wait for goroutines to end after the changes")
+	flag.DurationVar(&p.Settle, "settle", 75*time.Second, "longest wait for goroutines and memory to go after the changes")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()

@@ -63,7 +63,7 @@ func reloadOne(ctx context.Context, s subject, p plan) (reloaded, error) {
 			return r, err
 		}
 		r.settled = time.Since(started)
-		if r.after.goroutines*100 <= r.before.goroutines*105 || r.settled > p.Settle || ctx.Err() != nil {
+		if r.after.near(r.before) || r.settled > p.Settle || ctx.Err() != nil {
 			break
 		}
 		time.Sleep(time.Second)
@@ -72,6 +72,12 @@ func reloadOne(ctx context.Context, s subject, p plan) (reloaded, error) {
 		err = g.stillSignedIn(cookie)
 	}
 	return r, err
+}
+
+// near tells that f has grown by less than a twentieth since before. What serves
+// requests in flight is kept for a while after each change.
+func (f figures) near(before figures) bool {
+	return f.goroutines*100 <= before.goroutines*105 && f.heap*100 <= before.heap*105
 }
 
 // reloadUnder changes the configuration that often while the load runs.
