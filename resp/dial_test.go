@@ -1,0 +1,264 @@
+package resp
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"io"
+	"math/big"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/resptest"
+)
+
+func TestHandshake(t *testing.T) {
+	rows := []struct {
+		name    string
+		change  func(*Options)
+		prepare func(*resptest.Server)
+		want    error
+		sent    string
+	}{
+		{"nothing to say", nil, nil, nil, "HELLO 2"},
+		{"all in one round trip", func(o *Options) { o.Username, o.Password, o.DB, o.ClientName = "app", "pw", 3, "me" },
+			func(s *resptest.Server) { s.Require("app", "pw") }, nil, "HELLO 2 AUTH app pw|SELECT 3|CLIENT SETNAME me"},
+		{"password alone", func(o *Options) { o.Password = "pw" },
+			func(s *resptest.Server) { s.Require("default", "pw") }, nil, "HELLO 2 AUTH default pw"},
+		{"older than HELLO", func(o *Options) { o.Password, o.DB = "pw", 1 },
+			func(s *resptest.Server) {
+				s.Require("default", "pw")
+				s.Inject(resptest.Fault{Command: "HELLO", Reply: "-ERR unknown command 'HELLO'\r\n"})
+			}, nil, "HELLO 2 AUTH default pw|SELECT 1|AUTH pw|SELECT 1"},
+		{"older than HELLO, without password", nil,
+			func(s *resptest.Server) {
+				s.Inject(resptest.Fault{Command: "HELLO", Reply: "-ERR unknown command 'HELLO'\r\n"})
+			}, nil, "HELLO 2|PING"},
+		{"wrong password", func(o *Options) { o.Password = "no" },
+			func(s *resptest.Server) { s.Require("default", "pw") }, ErrWrongPass, "HELLO 2 AUTH default no"},
+		{"no password where one is wanted", nil,
+			func(s *resptest.Server) { s.Require("default", "pw") }, ErrNoAuth, "HELLO 2"},
+		{"no such database", func(o *Options) { o.DB = 99 }, nil, ErrTerminal, "HELLO 2|SELECT 99"},
+		{"name refused", func(o *Options) { o.ClientName = "me" },
+			func(s *resptest.Server) { s.Inject(resptest.Fault{Command: "CLIENT", Reply: "-NOPERM x\r\n"}) }, nil, "HELLO 2|CLIENT SETNAME me"},
+		{"protected mode", nil,
+			func(s *resptest.Server) {
+				s.Inject(resptest.Fault{Command: "HELLO", Reply: "-DENIED Redis is running in protected mode\r\n"})
+			}, ErrDenied, "HELLO 2"},
+		{"loading", nil, func(s *resptest.Server) { s.Refuse("LOADING x") }, ErrLoading, ""},
+		{"one reply too many", nil,
+			func(s *resptest.Server) { s.Inject(resptest.Fault{Command: "HELLO", Extra: "+OK\r\n", Times: 1}) }, nil, ""},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			s, c := start(t, func(o *Options) {
+				o.MaxRetries = 1
+				if row.change != nil {
+					row.change(o)
+				}
+			})
+			if row.prepare != nil {
+				row.prepare(s)
+			}
+			_, err := c.Exists(bg, "k")
+			if !errors.Is(err, row.want) {
+				t.Errorf("error %v", err)
+			}
+			var sent []string
+			for _, args := range s.Commands() {
+				if args[0] != "EXISTS" {
+					sent = append(sent, strings.Join(args, " "))
+				} else {
+					break
+				}
+			}
+			if got := strings.Join(sent, "|"); row.sent != "" && got != row.sent {
+				t.Errorf("sent %s", got)
+			}
+			if row.want == nil && c.Stats().Pool.Open != 1 {
+				t.Errorf("%+v", c.Stats().Pool)
+			}
+		})
+	}
+}
+
+func TestTooManyClientsIsNotSent(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		for {
+			nc, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(nc, "-ERR max number of clients reached\r\n")
+			_ = nc.(*net.TCPConn).CloseWrite()
+			_, _ = io.Copy(io.Discard, nc)
+			_ = nc.Close()
+		}
+	}()
+	c := NewClient(Options{Address: ln.Addr().String(), MaxRetries: -1})
+	defer c.Close()
+	if err := c.Ping(bg); !errors.Is(err, ErrMaxClients) || !errors.Is(err, ErrNotSent) {
+		t.Error(err)
+	}
+	if p := c.Stats().Pool; p.Open != 0 {
+		t.Errorf("%+v", p)
+	}
+}
+
+// pipe hands every connection to ln on to the server.
+func pipe(ln net.Listener, s *resptest.Server) {
+	for {
+		from, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		to, err := net.Dial("tcp", s.Addr())
+		if err != nil {
+			_ = from.Close()
+			continue
+		}
+		go copyAll(to, from)
+		go copyAll(from, to)
+	}
+}
+
+func copyAll(to, from net.Conn) {
+	_, _ = io.Copy(to, from)
+	_ = to.Close()
+	_ = from.Close()
+}
+
+func TestUnixSocket(t *testing.T) {
+	s := resptest.Start(t)
+	path := filepath.Join(t.TempDir(), "redis.sock")
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go pipe(ln, s)
+	c := NewClient(Options{Network: "unix", Address: path})
+	defer c.Close()
+	if err := c.Set(bg, "k", []byte("v"), time.Minute); err != nil {
+		t.Error(err)
+	}
+}
+
+// authority issues certificates for tests.
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ca"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, _ := x509.ParseCertificate(der)
+	return &authority{cert: cert, key: key}
+}
+
+func (a *authority) pool() *x509.CertPool {
+	p := x509.NewCertPool()
+	p.AddCert(a.cert)
+	return p
+}
+
+func (a *authority) issue(t *testing.T, name string, until time.Time) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: until,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
+	if ip := net.ParseIP(name); ip != nil {
+		tmpl.DNSNames, tmpl.IPAddresses = nil, []net.IP{ip}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, a.cert, &key.PublicKey, a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+func TestJ9TLS(t *testing.T) {
+	ca, other := newAuthority(t), newAuthority(t)
+	hour := time.Now().Add(time.Hour)
+	good := ca.issue(t, "127.0.0.1", hour)
+	rows := []struct {
+		name   string
+		server *tls.Config
+		client *tls.Config
+		works  bool
+	}{
+		{"right authority and name", &tls.Config{Certificates: []tls.Certificate{good}}, &tls.Config{RootCAs: ca.pool()}, true},
+		{"wrong authority", &tls.Config{Certificates: []tls.Certificate{other.issue(t, "127.0.0.1", hour)}}, &tls.Config{RootCAs: ca.pool()}, false},
+		{"wrong name", &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "elsewhere", hour)}}, &tls.Config{RootCAs: ca.pool()}, false},
+		{"name given", &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "elsewhere", hour)}}, &tls.Config{RootCAs: ca.pool(), ServerName: "elsewhere"}, true},
+		{"expired", &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "127.0.0.1", time.Now().Add(-time.Hour))}}, &tls.Config{RootCAs: ca.pool()}, false},
+		{"version too old", &tls.Config{Certificates: []tls.Certificate{good}, MaxVersion: tls.VersionTLS12}, &tls.Config{RootCAs: ca.pool(), MinVersion: tls.VersionTLS13}, false},
+		{"client certificate", &tls.Config{Certificates: []tls.Certificate{good}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.pool()},
+			&tls.Config{RootCAs: ca.pool(), Certificates: []tls.Certificate{ca.issue(t, "me", hour)}}, true},
+		{"client certificate missing", &tls.Config{Certificates: []tls.Certificate{good}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.pool()},
+			&tls.Config{RootCAs: ca.pool()}, false},
+		{"plain text to a TLS server", &tls.Config{Certificates: []tls.Certificate{good}}, nil, false},
+	}
+	for _, row := range rows {
+		t.Run("J9 "+row.name, func(t *testing.T) {
+			s := resptest.Start(t)
+			inner, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			ln := tls.NewListener(inner, row.server)
+			defer ln.Close()
+			go pipe(ln, s)
+			c := NewClient(Options{Address: inner.Addr().String(), TLS: row.client, MaxRetries: -1, OperationTimeout: 2 * time.Second})
+			defer c.Close()
+			err = c.Set(bg, "k", []byte("v"), time.Minute)
+			if (err == nil) != row.works {
+				t.Errorf("error %v", err)
+			}
+			if err != nil && (!errors.Is(err, ErrNotSent) || s.Count("SET") != 0) {
+				t.Errorf("error %v, %d commands", err, s.Count("SET"))
+			}
+			if err == nil {
+				for i := 0; i < 10; i++ {
+					if _, err := c.Get(bg, "k"); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	t.Run("J9 TLS to a plain server", func(t *testing.T) {
+		s := resptest.Start(t)
+		c := NewClient(Options{Address: s.Addr(), TLS: &tls.Config{RootCAs: ca.pool()}, MaxRetries: -1})
+		defer c.Close()
+		if err := c.Ping(bg); !errors.Is(err, ErrNotSent) || s.Count("PING") != 0 {
+			t.Error(err)
+		}
+	})
+}
