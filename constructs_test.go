@@ -109,7 +109,10 @@ var rules = []rule{
 			`type i interface{ do() }; type t struct{}; func (t *t) do() {}; func f(m map[int]*t) (is []i) { for k := 0; k < 3; k++ { if x, ok := m[k]; ok { is = append(is, x) } }; return }`,
 			`type t struct{ n int }; func f(x t) map[string]any { m := map[string]any{"a": x}; x.n++; return m }`,
 			`type i interface{ do() }; type t struct{}; func (t *t) do() {}; type b struct{ t *t }; func keep(i) {}; func f(x *b) { keep(x.t) }; func g(x *b) { x.t = nil }`,
-			`type i interface{ do() }; type t struct{}; func (t *t) do() {}; func keep(i) {}; func f(xs []*t) { keep(xs[0]) }`},
+			`type i interface{ do() }; type t struct{}; func (t *t) do() {}; func keep(i) {}; func f(xs []*t) { keep(xs[0]) }`,
+			`type i interface{ do() }; type t struct{}; func (t *t) do() {}; func keep(i) {}; func f() { for { keep(&t{}) } }`,
+			`type i interface{ do() }; type t struct{}; func (t *t) do() {}; func g() *t { return nil }; func f() (is []i) { for { is = append(is, g()) } }`,
+			`type i interface{ do() }; type t struct{}; func (t *t) do() {}; func f(m map[int]i) { for k := range m { m[k] = &t{} } }`},
 		[]string{`type i interface{ do() }; type t struct{}; func (t *t) do() {}; func keep(i) {}; func f() { x := &t{}; keep(x); keep(&t{}) }`,
 			`type i interface{ do() }; type t struct{}; func (t *t) do() {}; func keep(i) {}; func f(xs []*t) { for k := range xs { x := xs[k]; keep(x) } }`,
 			`type i interface{ do() }; func keep(i) {}; func f(xs []i) { for _, x := range xs { keep(x) } }`,
@@ -138,6 +141,9 @@ var rules = []rule{
 		[]string{`type t struct{}; func (t t) String() string { return "" }`, `type t struct{}; func (t *t) MarshalJSON() ([]byte, error) { return nil, nil }`,
 			`type t struct{}; func (t *t) Unwrap() error { return nil }`, `type t struct{}; func (t *t) Error() string { return "" }`},
 		[]string{`type t struct{}; func (t t) Text() string { return "" }`, `func String() string { return "" }`}},
+	{"unexported fields in JSON", isLeakedField,
+		[]string{"type t struct { A int `json:\"a\"`; b int }"},
+		[]string{"type t struct { A int `json:\"a\"`; B int }", `type t struct { A int; b int }`}},
 	{"embedded fields", isEmbedded,
 		[]string{`import "sync"; type t struct{ sync.Mutex }`, `type a struct{}; type t struct{ *a }`, `func f() { _ = struct{ error }{} }`},
 		[]string{`import "sync"; type t struct{ mu sync.Mutex }`, `import "io"; type t interface{ io.Reader }`}},
@@ -744,6 +750,10 @@ func isFollowed(c *code, n ast.Node) string {
 		}
 	case *ast.StarExpr:
 		return "the interface follows what the pointer points to: copy it into a variable first"
+	case *ast.UnaryExpr, *ast.CompositeLit, *ast.CallExpr:
+		if len(c.loops(n)) > 0 {
+			return "in a loop the interface follows to the value of the last round: take it into a variable first"
+		}
 	}
 	return ""
 }
@@ -998,6 +1008,26 @@ func isEmbedded(c *code, n ast.Node) string {
 		if len(f.Names) == 0 {
 			return "name the field"
 		}
+	}
+	return ""
+}
+
+func isLeakedField(c *code, n ast.Node) string {
+	s, ok := n.(*ast.StructType)
+	if !ok {
+		return ""
+	}
+	tagged, hidden := false, ""
+	for _, f := range s.Fields.List {
+		tagged = tagged || f.Tag != nil && strings.Contains(f.Tag.Value, `json:"`)
+		for _, id := range f.Names {
+			if !id.IsExported() {
+				hidden = id.Name
+			}
+		}
+	}
+	if tagged && hidden != "" {
+		return hidden + " is written as X" + hidden
 	}
 	return ""
 }
