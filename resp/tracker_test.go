@@ -1,0 +1,165 @@
+package resp
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/resptest"
+)
+
+// A listener notes what a Tracker tells.
+type listener struct {
+	mu   sync.Mutex
+	said []string
+	errs []error
+}
+
+func (l *listener) note(what string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.said = append(l.said, what)
+}
+
+func (l *listener) Up() { l.note("up") }
+
+func (l *listener) Down(err error) {
+	l.mu.Lock()
+	l.errs = append(l.errs, err)
+	l.mu.Unlock()
+	l.note("down")
+}
+
+func (l *listener) Invalidate(keys []string) {
+	if keys == nil {
+		l.note("all")
+		return
+	}
+	l.note(strings.Join(keys, ","))
+}
+
+func (l *listener) all() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.said, " ")
+}
+
+func (l *listener) last() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.errs) == 0 {
+		return nil
+	}
+	return l.errs[len(l.errs)-1]
+}
+
+func track(t *testing.T, s *resptest.Server, channel string) (*listener, *Tracker) {
+	t.Helper()
+	l := &listener{}
+	o := Options{Address: s.Addr()}
+	tr := NewTracker(o, []string{"p:s:", "p:r:"}, l)
+	if channel != "" {
+		tr = NewSubscriber(o, channel, l)
+	}
+	tr.Start()
+	tr.Start()
+	t.Cleanup(tr.Close)
+	return l, tr
+}
+
+func TestATrackerTellsChanges(t *testing.T) {
+	s := resptest.Start(t)
+	l, tr := track(t, s, "")
+	eventually(t, "up", func() bool { return l.all() == "up" })
+	s.Put("p:s:1", "v")
+	eventually(t, "written", func() bool { return l.all() == "up p:s:1" })
+	s.Put("p:j:1", "v")
+	s.Remove("p:s:1")
+	eventually(t, "removed", func() bool { return l.all() == "up p:s:1 p:s:1" })
+	s.Push(">2\r\n$10\r\ninvalidate\r\n_\r\n")
+	eventually(t, "flushed", func() bool { return l.all() == "up p:s:1 p:s:1 all" })
+	s.Push(">2\r\n$10\r\ninvalidate\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n")
+	eventually(t, "two keys", func() bool { return l.all() == "up p:s:1 p:s:1 all a,b" })
+	s.Cut()
+	eventually(t, "down and up again", func() bool { return l.all() == "up p:s:1 p:s:1 all a,b down up" })
+	tr.Close()
+	tr.Close()
+	if said := l.all(); !strings.HasSuffix(said, " up down") || !errors.Is(l.last(), ErrClosed) {
+		t.Errorf("%s, %v", said, l.last())
+	}
+	eventually(t, "closed", func() bool { return s.Conns() == 0 })
+}
+
+func TestASilentConnectionIsLost(t *testing.T) {
+	s := resptest.Start(t)
+	l, _ := track(t, s, "")
+	eventually(t, "up", func() bool { return l.all() == "up" })
+	eventually(t, "a ping answered", func() bool { return s.Count("PING") > 0 })
+	if l.all() != "up" {
+		t.Error(l.all())
+	}
+	s.Inject(resptest.Fault{Command: "PING", Hang: true})
+	began := time.Now()
+	eventually(t, "down", func() bool { return strings.HasPrefix(l.all(), "up down") })
+	if took := time.Since(began); took > 2600*time.Millisecond {
+		t.Errorf("took %v", took)
+	}
+}
+
+func TestWhatIsNoChangeEndsTheConnection(t *testing.T) {
+	for _, raw := range []string{":1\r\n", "HTTP/1.1 400\r\n", ">1\r\n+x\r\n", "$5\r\nhello\r\n", "-ERR x\r\n", ">2\r\n$10\r\ninvalidate\r\n:1\r\n", "*1000000000\r\n"} {
+		s := resptest.Start(t)
+		l, _ := track(t, s, "")
+		eventually(t, "up", func() bool { return l.all() == "up" })
+		s.Push(raw)
+		eventually(t, "down and up again after "+raw, func() bool { return l.all() == "up down up" })
+	}
+}
+
+func TestATrackerSaysWhyItIsRefused(t *testing.T) {
+	for reply, want := range map[string]error{"-NOPERM no\r\n": ErrNoPerm, "-ERR unknown\r\n": ErrTerminal} {
+		s := resptest.Start(t)
+		s.Inject(resptest.Fault{Command: "CLIENT", Reply: reply})
+		l, _ := track(t, s, "")
+		eventually(t, "down", func() bool { return strings.HasPrefix(l.all(), "down down") })
+		if !errors.Is(l.last(), want) {
+			t.Error(l.last())
+		}
+		s.Heal()
+		eventually(t, "up", func() bool { return strings.HasSuffix(l.all(), "up") })
+	}
+}
+
+func TestASubscriberIsToldWhatIsPublished(t *testing.T) {
+	s := resptest.Start(t)
+	l, _ := track(t, s, "changes")
+	eventually(t, "up", func() bool { return l.all() == "up" })
+	c := NewClient(Options{Address: s.Addr()})
+	defer c.Close()
+	if _, err := c.Do(bg, "PUBLISH", "changes", "p:s:1"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "told", func() bool { return l.all() == "up p:s:1" })
+	if _, err := c.Do(bg, "PUBLISH", "changes", ""); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "told all", func() bool { return l.all() == "up p:s:1 all" })
+	eventually(t, "pinged", func() bool { return s.Count("PING") > 2 })
+	if l.all() != "up p:s:1 all" {
+		t.Error(l.all())
+	}
+}
+
+func TestATrackerWaitsForItsServer(t *testing.T) {
+	s := resptest.Start(t)
+	s.Stop()
+	l, tr := track(t, s, "")
+	eventually(t, "down", func() bool { return strings.HasPrefix(l.all(), "down") })
+	s.Restart(t, true)
+	eventually(t, "up", func() bool { return strings.HasSuffix(l.all(), "up") })
+	tr.Close()
+	never := NewTracker(Options{Address: s.Addr()}, nil, l)
+	never.Close()
+}
