@@ -80,7 +80,8 @@ func TestBuildDropsWhatIsTooLong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, big := range map[string]string{"plain": strings.Repeat("a", 9000), "encoded": strings.Repeat("\u00fc", 900000)} {
+	for name, big := range map[string]string{"plain": strings.Repeat("a", 9000), "encoded": strings.Repeat("\u00fc", 900000),
+		"encoded at the end": strings.Repeat("a", 9000) + "\u00fc"} {
 		var groups []string
 		for i := 0; i < 200; i++ {
 			groups = append(groups, strings.Repeat("g", 50))

@@ -43,6 +43,7 @@ func TestRedirects(t *testing.T) {
 		{"A7 http", "http://app.example.com/", false},
 		{"A7 http on the port of https", "http://app.example.com:443/", false},
 		{"A7 http below", "http://a.corp.com/", false},
+		{"A7 http below, on the port of https", "http://a.corp.com:443/", false},
 		{"A7 port below", "https://a.corp.com:8443/", false},
 		{"A7 javascript", "javascript://app.example.com/%0aalert(1)", false},
 		{"A7 data", "data:text/html,https://app.example.com", false},
