@@ -243,6 +243,11 @@ func TestCertificatesAreChecked(t *testing.T) {
 	if _, err := b.relyingParty(Options{HTTPClient: trusting}).Metadata(context.Background()); err != nil {
 		t.Errorf("D10 trusted: %v", err)
 	}
+	expired := NewTransport(TransportOptions{AllowPrivate: true, RootCAs: roots})
+	expired.TLSClientConfig.Time = func() time.Time { return time.Now().AddDate(200, 0, 0) }
+	if _, err := b.relyingParty(Options{HTTPClient: &http.Client{Transport: expired}}).Metadata(context.Background()); !failsWith(err, ErrUnavailable, "certificate that is not trusted") {
+		t.Errorf("D10 expired: %v", err)
+	}
 	wrongHost := strings.Replace(b.op.URL(), "127.0.0.1", "localhost", 1)
 	if _, err := b.relyingParty(Options{HTTPClient: trusting, Issuer: wrongHost}).Metadata(context.Background()); !failsWith(err, ErrUnavailable, "certificate that is not trusted") {
 		t.Errorf("D10 wrong host: %v", err)
