@@ -66,8 +66,6 @@ type Hybrid struct {
 	hits     uint64
 }
 
-var _ Backend = (*Hybrid)(nil)
-
 // NewHybrid returns a Hybrid that does nothing until Start.
 func NewHybrid(o HybridOptions) *Hybrid {
 	if o.L1TTL <= 0 {
@@ -250,6 +248,7 @@ func (h *Hybrid) observe(e Event, cause error) {
 // HybridStats are a snapshot of a Hybrid.
 type HybridStats struct {
 	Requests, Hits uint64 // reads, and those that L1 answered
+	Connected      bool   // Redis has answered since the start
 	Fallback       bool   // memory alone serves
 	Tracking       bool   // invalidations arrive
 	Journal        int    // keys whose last state L2 does not have yet
@@ -269,7 +268,7 @@ func (h *Hybrid) Stats() HybridStats {
 	}
 	h.l1.mu.Lock()
 	s.Requests, s.Hits = h.requests, h.hits
-	s.Fallback, s.Tracking = h.fallback, h.tracking
+	s.Connected, s.Fallback, s.Tracking = h.met, h.fallback, h.tracking
 	s.Journal, s.JournalDropped = len(h.journal.notes), h.journal.dropped
 	if at := h.journal.oldest(); at != 0 {
 		s.JournalAge = time.Duration(now - at)

@@ -53,8 +53,6 @@ type entry struct {
 // entryOverhead is what an entry takes beside its key and value, in bytes.
 const entryOverhead = 256
 
-var _ Backend = (*Memory)(nil)
-
 // NewMemory returns an empty Memory.
 func NewMemory(o MemoryOptions) *Memory {
 	if o.MaxEntries <= 0 {

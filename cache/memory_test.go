@@ -112,8 +112,8 @@ func TestARevocationIsNotShortenedByALaterOne(t *testing.T) {
 	ctx := context.Background()
 	c := newClock()
 	m := cache.NewMemory(cache.MemoryOptions{Now: c.now})
-	for version, ttl := range map[uint64]time.Duration{1: time.Hour, 2: time.Minute} {
-		if err := m.Set(ctx, "r:k", cachetest.Record(cache.Revoked, version, ""), ttl); err != nil {
+	for i, ttl := range []time.Duration{time.Hour, time.Minute} {
+		if err := m.Set(ctx, "r:k", cachetest.Record(cache.Revoked, uint64(i), ""), ttl); err != nil {
 			t.Fatal(err)
 		}
 	}

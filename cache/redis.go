@@ -34,14 +34,13 @@ type Redis struct {
 	watchers []Watcher
 }
 
-var _ Backend = (*Redis)(nil)
-
 // NewRedis returns a Redis that connects with the first call.
 func NewRedis(o RedisOptions) *Redis {
 	r := &Redis{prefix: keyPrefix(o.Prefix), client: resp.NewClient(o.Server)}
 	if !o.NoBreaker {
 		b := o.Breaker
-		b.Prober, b.Listener = &prober{r: r}, o.Listener
+		b.Prober = &prober{r: r}
+		b.Listener = o.Listener
 		r.breaker = circuitbreaker.New(b)
 	}
 	return r
@@ -245,14 +244,14 @@ func (r *Redis) done(ctx context.Context, era uint64, err error) error {
 // answers to a command shows that it serves, unless it says that it does not.
 func outcome(ctx context.Context, err error) circuitbreaker.Outcome {
 	switch {
-	case err == nil, errors.Is(err, resp.ErrNil):
+	case err == nil || errors.Is(err, resp.ErrNil):
 		return circuitbreaker.Success
-	case ctx.Err() != nil, errors.Is(err, resp.ErrClosed):
+	case ctx.Err() != nil || errors.Is(err, resp.ErrClosed):
 		return circuitbreaker.Ignored
-	case errors.Is(err, resp.ErrNoAuth), errors.Is(err, resp.ErrWrongPass), errors.Is(err, resp.ErrDenied):
+	case errors.Is(err, resp.ErrNoAuth) || errors.Is(err, resp.ErrWrongPass) || errors.Is(err, resp.ErrDenied):
 		return circuitbreaker.Denied
-	case errors.Is(err, resp.ErrTerminal), errors.Is(err, resp.ErrOOM),
-		errors.Is(err, resp.ErrMisconf), errors.Is(err, resp.ErrNoReplicas):
+	case errors.Is(err, resp.ErrTerminal) || errors.Is(err, resp.ErrOOM) ||
+		errors.Is(err, resp.ErrMisconf) || errors.Is(err, resp.ErrNoReplicas):
 		return circuitbreaker.Success
 	}
 	return circuitbreaker.Failure

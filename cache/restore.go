@@ -22,10 +22,8 @@ func (h *Hybrid) restore(ctx context.Context, restarted, lost bool) error {
 		held = h.holdings(lost)
 	}
 	for c := revocations; c < classes; c++ {
-		for i := range held[c] {
-			if err := h.assert(ctx, c, held[c][i]); err != nil {
-				return err
-			}
+		if err := h.assert(ctx, c, held[c]); err != nil {
+			return err
 		}
 		if err := h.drain(ctx, c); err != nil {
 			return err
@@ -55,65 +53,107 @@ func (h *Hybrid) holdings(all bool) [classes][]holding {
 	return held
 }
 
-// assert gives L2 an entry of L1. What L2 has by now may outrank it.
-func (h *Hybrid) assert(ctx context.Context, c class, x holding) error {
-	ttl := time.Duration(x.expires - h.l1.now().UnixNano())
-	if ttl < time.Millisecond {
-		return nil
-	}
-	var err error
-	if c == marks {
-		err = h.l2.Add(ctx, x.key, x.value, ttl)
-	} else {
-		_, err = h.l2.merge(ctx, x.key, x.value, ttl)
-	}
-	if errors.Is(err, ErrUnavailable) {
+// assert gives L2 entries of L1, all of a class. What L2 has by now may outrank
+// them.
+func (h *Hybrid) assert(ctx context.Context, c class, held []holding) error {
+	now := h.l1.now().UnixNano()
+	if c != marks {
+		_, err := h.l2.mergeAll(ctx, held, now)
 		return err
 	}
-	return nil
-}
-
-// drain empties a class of the journal, as it was when draining began: what is
-// noted meanwhile is left to the next time.
-func (h *Hybrid) drain(ctx context.Context, c class) error {
-	h.l1.mu.Lock()
-	n, left := h.journal.first(c), h.journal.classes[c].Len()
-	h.l1.mu.Unlock()
-	for ; n != nil && left > 0; left-- {
-		if err := h.carry(ctx, n); err != nil {
+	for _, x := range held {
+		ttl := time.Duration(x.expires - now)
+		if ttl < time.Millisecond {
+			continue
+		}
+		if err := h.l2.Add(ctx, x.key, x.value, ttl); errors.Is(err, ErrUnavailable) && !refusal(err) {
 			return err
 		}
-		h.l1.mu.Lock()
-		h.journal.remove(n)
-		h.changedLocked(n.key)
-		n = h.journal.first(c)
-		h.l1.mu.Unlock()
 	}
 	return nil
 }
 
-// carry takes a note to L2. That L2 has a higher state is no failure.
-func (h *Hybrid) carry(ctx context.Context, n *note) error {
-	ttl := time.Duration(n.expires - h.l1.now().UnixNano())
+// drain carries a class of the journal to L2, as it is when draining begins:
+// what is noted meanwhile is left to the next time, and so is what a server
+// without memory refuses.
+func (h *Hybrid) drain(ctx context.Context, c class) error {
+	notes := h.noted(c)
+	for len(notes) > 0 {
+		n := len(notes)
+		if n > batchItems {
+			n = batchItems
+		}
+		refused, err := h.carry(ctx, notes[:n])
+		if err != nil {
+			return err
+		}
+		h.carried(notes[:n], refused)
+		notes = notes[n:]
+	}
+	return nil
+}
+
+// noted lists the notes of a class, the oldest first.
+func (h *Hybrid) noted(c class) []*note {
+	h.l1.mu.Lock()
+	defer h.l1.mu.Unlock()
+	var notes []*note
+	for at := h.journal.classes[c].Front(); at != nil; at = at.Next() {
+		notes = append(notes, at.Value.(*note))
+	}
+	return notes
+}
+
+// carried removes notes but those whose keys were refused.
+func (h *Hybrid) carried(notes []*note, refused []string) {
+	kept := map[string]bool{}
+	for _, key := range refused {
+		kept[key] = true
+	}
+	h.l1.mu.Lock()
+	defer h.l1.mu.Unlock()
+	for _, n := range notes {
+		if !kept[n.key] {
+			h.journal.remove(n)
+			h.changedLocked(n.key)
+		}
+	}
+}
+
+// carry takes notes to L2 and returns the keys that it refuses. That L2 has a
+// higher state is no failure.
+func (h *Hybrid) carry(ctx context.Context, notes []*note) (refused []string, err error) {
+	now := h.l1.now().UnixNano()
+	var merged []holding
+	for _, n := range notes {
+		if n.intent == toMerge {
+			merged = append(merged, holding{key: n.key, value: n.value, expires: n.expires})
+			continue
+		}
+		err := h.carryOne(ctx, n, now)
+		if refusal(err) {
+			refused = append(refused, n.key)
+		} else if errors.Is(err, ErrUnavailable) {
+			return nil, err
+		}
+	}
+	some, err := h.l2.mergeAll(ctx, merged, now)
+	return append(refused, some...), err
+}
+
+func (h *Hybrid) carryOne(ctx context.Context, n *note, now int64) error {
+	ttl := time.Duration(n.expires - now)
 	if ttl < time.Millisecond {
 		return nil
 	}
-	var err error
-	switch n.intent {
-	case toDelete:
-		err = h.l2.Delete(ctx, n.key)
-	case toAdd:
-		err = h.l2.Add(ctx, n.key, n.value, ttl)
-		if errors.Is(err, ErrExists) {
-			err = h.compareMark(ctx, n)
-		}
-	default:
-		_, err = h.l2.merge(ctx, n.key, n.value, ttl)
+	if n.intent == toDelete {
+		return h.l2.Delete(ctx, n.key)
 	}
-	if errors.Is(err, ErrUnavailable) {
-		return err
+	err := h.l2.Add(ctx, n.key, n.value, ttl)
+	if errors.Is(err, ErrExists) {
+		return h.compareMark(ctx, n)
 	}
-	return nil
+	return err
 }
 
 // compareMark tells our own mark, sent before with its reply lost, from one that

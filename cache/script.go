@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/circuitbreaker"
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
@@ -33,9 +34,9 @@ local key, value, px = KEYS[1], ARGV[1], ARGV[2]
 local stored = redis.call('GET', key)
 `
 
-// mergeScript is merge, and the write it allows: 1 when value replaces what is
+// mergeLua is merge, and the write it allows: 1 when value replaces what is
 // stored, 0 when that remains, -1 when it conflicts.
-var mergeScript = resp.NewScript(recordLua+`
+const mergeLua = recordLua + `
 if stored then
   local is, will = kind(stored), kind(value)
   if is == 'foreign' then return -1 end
@@ -52,7 +53,9 @@ if stored then
 end
 redis.call('SET', key, value, 'PX', px)
 return 1
-`, true, &mergeFallback{})
+`
+
+var mergeScript = resp.NewScript(mergeLua, true, &mergeFallback{})
 
 // compareScript is compare, and the write it allows: 1 when value was written,
 // 0 when the key is absent, -1 when something else is stored.
@@ -79,6 +82,85 @@ func (r *Redis) run(ctx context.Context, s *resp.Script, key string, value []byt
 		n, err = reply.Integer()
 	}
 	return n, r.done(ctx, era, err)
+}
+
+// mergeAll merges items, each as merge does, with few round trips. It returns
+// the keys that the server refuses to write, and ErrUnavailable when it could not
+// be asked.
+func (r *Redis) mergeAll(ctx context.Context, items []holding, now int64) (refused []string, err error) {
+	for len(items) > 0 {
+		n := batch(items)
+		err := r.mergeBatch(ctx, items[:n], now)
+		if refusal(err) {
+			var some []string
+			some, err = r.mergeSingly(ctx, items[:n], now)
+			refused = append(refused, some...)
+		}
+		if err != nil {
+			return nil, err
+		}
+		items = items[n:]
+	}
+	return refused, nil
+}
+
+// refusal reports whether err says that the server serves, but not this.
+func refusal(err error) bool {
+	return err != nil && outcome(context.Background(), err) == circuitbreaker.Success
+}
+
+// Bounds of one round trip of mergeAll.
+const (
+	batchItems = 64
+	batchBytes = 256 << 10
+)
+
+// batch is how many of items make one round trip.
+func batch(items []holding) int {
+	n, size := 1, len(items[0].value)
+	for n < len(items) && n < batchItems && size+len(items[n].value) <= batchBytes {
+		size += len(items[n].value)
+		n++
+	}
+	return n
+}
+
+func (r *Redis) mergeBatch(ctx context.Context, items []holding, now int64) error {
+	era, err := r.allow()
+	if err != nil {
+		return err
+	}
+	var commands []resp.Command
+	for _, x := range items {
+		ttl := time.Duration(x.expires - now)
+		if ttl < time.Millisecond {
+			continue
+		}
+		full := r.prefix + x.key
+		commands = append(commands, append(resp.Command{"EVAL", mergeLua, "1", full}, scriptArgs(full, x.value, ttl, 0)...))
+	}
+	replies, err := r.client.Pipeline(ctx, commands)
+	for i := 0; err == nil && i < len(replies); i++ {
+		err = replies[i].Err()
+	}
+	return r.done(ctx, era, err)
+}
+
+// mergeSingly merges items where some are refused, or scripts are.
+func (r *Redis) mergeSingly(ctx context.Context, items []holding, now int64) (refused []string, err error) {
+	for _, x := range items {
+		ttl := time.Duration(x.expires - now)
+		if ttl < time.Millisecond {
+			continue
+		}
+		_, err := r.merge(ctx, x.key, x.value, ttl)
+		if refusal(err) {
+			refused = append(refused, x.key)
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return refused, nil
 }
 
 func scriptArgs(full string, value []byte, ttl time.Duration, version uint64) []string {

@@ -90,6 +90,7 @@ func (r *Redis) identify(ctx context.Context) (identity, error) {
 		return identity{}, err
 	}
 	replies, err := r.client.Pipeline(ctx, []resp.Command{
+		{"INFO", "server"},
 		{"SET", r.prefix + canaryKey, nonce, "NX"},
 		{"GET", r.prefix + canaryKey},
 		{"INFO", "server"},
@@ -97,16 +98,17 @@ func (r *Redis) identify(ctx context.Context) (identity, error) {
 	})
 	var canary []byte
 	if err == nil {
-		canary, err = replies[1].Bytes()
+		canary, err = replies[2].Bytes()
 	}
 	if err = r.done(ctx, era, err); err != nil {
 		return identity{}, fmt.Errorf("%w: canary: %w", ErrUnavailable, err)
 	}
-	return identity{
-		run:    infoField(replies[2], "run_id"),
-		canary: string(canary),
-		evicts: evictionPolicy(replies[3]),
-	}, nil
+	// A pipeline may be finished on a second connection.
+	run := infoField(replies[0], "run_id")
+	if run != infoField(replies[3], "run_id") {
+		return identity{}, fmt.Errorf("%w: server changed meanwhile", ErrUnavailable)
+	}
+	return identity{run: run, canary: string(canary), evicts: evictionPolicy(replies[4])}, nil
 }
 
 // infoField is a field of INFO, or empty.

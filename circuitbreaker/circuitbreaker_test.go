@@ -201,24 +201,23 @@ func TestCloseEndsProbing(t *testing.T) {
 	}
 }
 
-type panics struct{ news chan State }
+type panics struct{}
 
-func (p *panics) Probe() Outcome                { panic("prober") }
-func (p *panics) BreakerChanged(from, to State) { p.news <- to }
+func (p *panics) Probe() Outcome { panic("prober") }
 
 func TestAProberThatPanicsIsAskedAgain(t *testing.T) {
-	p := &panics{news: make(chan State, 10)}
-	armed := make(chan time.Duration, 10)
-	b := New(Options{Prober: p, Listener: p, ProbeMin: time.Millisecond})
+	p := &panics{}
+	armed := make(chan background.Runner, 1)
+	b := New(Options{Prober: p})
 	b.after = func(d time.Duration, r background.Runner) *time.Timer {
-		armed <- d
-		return background.After(0, r)
+		armed <- r
+		return time.NewTimer(time.Hour)
 	}
 	b.Trip()
 	for i := 0; i < 3; i++ {
-		<-armed
+		background.Start(<-armed)
 	}
-	b.Close()
+	<-armed
 	if b.State() != Open {
 		t.Error("it closed")
 	}
