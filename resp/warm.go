@@ -1,19 +1,50 @@
 package resp
 
-import "github.com/traefikoidc/traefikoidc/internal/background"
-
-// The interpreter works the type of a method out when the method is first made
-// a value, or called through an interface, and keeps it without a lock. Here
-// that happens once, before there is a second goroutine.
+// The interpreter works the type of a method out when the method is first
+// called, and keeps it without a lock: two first calls at once are a data race
+// inside the interpreter. So every method is made a value here, once, before
+// there is a second goroutine. Compiled, this does nothing.
 func init() {
+	c := &Client{}
+	p := &pool{}
 	w := &waiter{}
-	expire := w.expire
-	_ = expire
-	first(&opening{})
-	first(&sweep{})
+	o := &opening{}
+	s := &sweep{}
+	r := &record{}
+	cs := &CommandStats{}
+	t := &task{}
+	x := &conn{}
+	d := &Reader{}
+	re := &Reply{}
+	op := &Options{}
+	l := &Limits{}
+	tr := &Tracker{}
+	li := &listening{}
+	pi := &pinging{}
+	touch(c.Close, c.Del, c.Do, c.Eval, c.Exists, c.Get, c.PTTL, c.Ping, c.Pipeline, c.Scan, c.Set, c.SetNX,
+		c.Stats, c.Unlink, c.begin, c.do, c.ends, c.eval, c.get, c.owner, c.remove, c.scriptless, c.set, c.setNX,
+		c.takeFor, c.transact)
+	touch(p.aged, p.agedLocked, p.arm, p.clock, p.close, p.count, p.dialLocked, p.drop, p.enqueue, p.examine,
+		p.expired, p.failedLocked, p.idleLocked, p.nextLocked, p.now, p.openLocked, p.opened, p.pop, p.popLocked,
+		p.put, p.releaseLocked, p.settle, p.spend, p.startLocked, p.sweep, p.take, p.wait, p.waitLocked)
+	touch(w.deliver, w.expire)
+	touch(o.Run)
+	touch(s.Run)
+	touch(r.add)
+	touch(cs.add)
+	touch(t.again, t.attempt, t.attemptAll, t.bound, t.commit, t.connect, t.done, t.extend, t.lost, t.mayRepeat,
+		t.optimistic, t.pause, t.rest, t.resume, t.run)
+	touch(x.appendProof, x.arm, x.ask, x.clean, x.close, x.converse, x.greet, x.listen, x.present, x.prove,
+		x.proven, x.read, x.resume)
+	touch(d.ReadReply, d.aggregate, d.body, d.bulk, d.line, d.read, d.reply)
+	touch(re.Bytes, re.Err, re.Integer, re.Strings, re.unlike)
+	touch(op.age, op.budget, op.withDefaults)
+	touch(l.withDefaults)
+	touch(tr.Close, tr.Start, tr.enable, tr.heed, tr.invalidate, tr.keep, tr.listen, tr.published, tr.tell)
+	touch(li.Run)
+	touch(pi.Run, pi.start, pi.stop)
 }
 
-func first(r background.Runner) {
-	run := r.Run
-	_ = run
+func touch(methods ...any) {
+	_ = methods
 }
