@@ -20,7 +20,7 @@ type SecurityOptions struct {
 	CrossOriginResourcePolicy, CrossOriginOpenerPolicy, CrossOriginEmbedderPolicy                             string
 
 	// HSTS asks browsers to come by https alone (RFC 6797), for HSTSMaxAge; zero
-	// is a year.
+	// is a year, and a negative one makes browsers forget what they were asked.
 	HSTS, HSTSSubdomains, HSTSPreload bool
 	HSTSMaxAge                        time.Duration
 
@@ -149,8 +149,11 @@ func hsts(o SecurityOptions) string {
 		return ""
 	}
 	age := o.HSTSMaxAge
-	if age <= 0 {
+	if age == 0 {
 		age = hstsDefault
+	}
+	if age < 0 {
+		age = 0
 	}
 	v := "max-age=" + strconv.FormatInt(int64(age/time.Second), 10)
 	if o.HSTSSubdomains {

@@ -30,6 +30,8 @@ func TestSecurityOfTheBackend(t *testing.T) {
 		{"HSTS", SecurityOptions{HSTS: true, Secure: true}, map[string]string{"Strict-Transport-Security": "max-age=31536000"}},
 		{"HSTS for a day, with subdomains", SecurityOptions{HSTS: true, Secure: true, HSTSMaxAge: 24 * time.Hour, HSTSSubdomains: true},
 			map[string]string{"Strict-Transport-Security": "max-age=86400; includeSubDomains"}},
+		{"HSTS that browsers are to forget", SecurityOptions{HSTS: true, Secure: true, HSTSMaxAge: -1},
+			map[string]string{"Strict-Transport-Security": "max-age=0"}},
 		{"HSTS preload", SecurityOptions{HSTS: true, Secure: true, HSTSMaxAge: year, HSTSSubdomains: true, HSTSPreload: true},
 			map[string]string{"Strict-Transport-Security": "max-age=31536000; includeSubDomains; preload"}},
 		{"no HSTS preload for a day", SecurityOptions{HSTS: true, Secure: true, HSTSMaxAge: time.Hour, HSTSSubdomains: true, HSTSPreload: true},
