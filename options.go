@@ -33,6 +33,10 @@ func (b *middlewareBuilder) options() (auth.Options, error) {
 	if err != nil {
 		return auth.Options{}, err
 	}
+	security, cors, err := responseHeaders(s)
+	if err != nil {
+		return auth.Options{}, err
+	}
 	o := auth.Options{
 		Provider: b.provider, ClientID: s.Client.ID, Backend: b.backend, Keys: keys, Identity: b.identity(),
 		CallbackURL: s.SignIn.CallbackURL, LogoutPath: s.Logout.Path, ForceHTTPS: s.Session.Secure,
@@ -43,8 +47,8 @@ func (b *middlewareBuilder) options() (auth.Options, error) {
 		Rules: rules, Bypass: bypass, Templates: templates, Minimal: s.Headers.Minimal,
 		StripAuthorization: s.Bearer.StripAuthorization,
 		Cleaner:            headers.NewCleaner(templates.Names()),
-		PageTemplate:       s.Pages.Template,
-		Rate:               s.Limits.Rate, TrustedProxies: s.Limits.TrustedProxies, Log: b.log,
+		PageTemplate:       s.Pages.Template, Security: security, CORS: cors,
+		Rate: s.Limits.Rate, TrustedProxies: s.Limits.TrustedProxies, Log: b.log,
 	}
 	if o.CallbackURL == "" {
 		o.CallbackURL = s.SignIn.CallbackPath
@@ -67,6 +71,43 @@ func (b *middlewareBuilder) identity() string {
 		group = b.name
 	}
 	return strings.Join([]string{b.s.Provider.Issuer, b.s.Client.ID, group}, "\n")
+}
+
+// responseHeaders returns the headers of responses, and the answers to scripts of other
+// origins: nil where the operator has none.
+func responseHeaders(s *config.Settings) (*headers.Security, *headers.CORS, error) {
+	o := s.Security
+	if !o.Enabled {
+		return nil, nil, nil
+	}
+	age := o.HSTSMaxAge
+	if age == 0 {
+		age = -1
+	}
+	set, err := headers.NewSecurity(headers.SecurityOptions{
+		Profile: o.Profile, ContentSecurityPolicy: o.ContentSecurityPolicy, FrameOptions: o.FrameOptions,
+		ContentTypeOptions: o.ContentTypeOptions, XSSProtection: o.XSSProtection, ReferrerPolicy: o.ReferrerPolicy,
+		PermissionsPolicy: o.PermissionsPolicy, CrossOriginResourcePolicy: o.CrossOriginResourcePolicy,
+		CrossOriginOpenerPolicy: o.CrossOriginOpenerPolicy, CrossOriginEmbedderPolicy: o.CrossOriginEmbedderPolicy,
+		HSTS: o.HSTS, HSTSMaxAge: age, HSTSSubdomains: o.HSTSSubdomains, HSTSPreload: o.HSTSPreload,
+		Secure: s.Session.Secure, Custom: headersOf(o.Custom),
+	})
+	if err != nil || !o.CORS.Enabled {
+		return set, nil, err
+	}
+	cors, err := headers.NewCORS(headers.CORSOptions{
+		Origins: o.CORS.Origins, Methods: o.CORS.Methods, Headers: o.CORS.Headers,
+		AllowCredentials: o.CORS.AllowCredentials, MaxAge: o.CORS.MaxAge,
+	})
+	return set, cors, err
+}
+
+func headersOf(configured []config.HeaderTemplate) []headers.Header {
+	var list []headers.Header
+	for _, h := range configured {
+		list = append(list, headers.Header{Name: h.Name, Value: h.Value})
+	}
+	return list
 }
 
 func templatesOf(configured []config.HeaderTemplate) []headers.Template {

@@ -53,7 +53,9 @@ type Options struct {
 	Minimal            bool               // X-Forwarded-User alone
 	StripAuthorization bool               // the client's own Authorization header does not pass with a session
 
-	PageTemplate string // the operator's page; empty: the built-in one
+	PageTemplate string            // the operator's page; empty: the built-in one
+	Security     *headers.Security // nil: the strict headers of our own answers alone
+	CORS         *headers.CORS     // nil: no scripts of other origins
 
 	Rate           int            // sign-ins, callbacks and logouts a second for each client address; zero: any
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For names the client
@@ -98,6 +100,11 @@ func New(o Options) (*Middleware, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Security == nil {
+		if o.Security, err = headers.NewSecurity(headers.SecurityOptions{}); err != nil {
+			return nil, err
+		}
+	}
 	p, err := newPages(o.PageTemplate)
 	if err != nil {
 		return nil, err
@@ -128,9 +135,13 @@ func (m *Middleware) Close() {
 
 // Handler returns the handler of one router: what may pass goes on to next.
 func (m *Middleware) Handler(next http.Handler) http.Handler {
+	next = m.dress(next)
 	h := &handler{
 		m: m, next: next, hot: m.sessions.Hot(), now: m.o.Now, harmless: m.o.Cleaner.Harmless(), special: m.special,
 		mark: m.o.Cookies.Name + "=", strips: m.o.StripCookies, keeps: !m.o.StripAuthorization, tells: !m.o.Minimal,
+	}
+	if m.o.CORS != nil {
+		return &crossing{h: h, cors: m.o.CORS}
 	}
 	return h
 }

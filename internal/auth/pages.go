@@ -105,7 +105,6 @@ func (t *pages) write(w http.ResponseWriter, r *http.Request, logoutPath string,
 		policy += "; form-action 'none'"
 	}
 	h.Set("Content-Security-Policy", policy)
-	h.Set("X-Frame-Options", "DENY")
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
 	w.WriteHeader(p.failure.status)

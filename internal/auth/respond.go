@@ -111,10 +111,7 @@ func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, p page, err 
 		m.log(r, slogWarn, "request refused", args...)
 	}
 	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Add("Vary", "Cookie")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
+	m.ownHeaders(h, r)
 	switch p.failure.status {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", `Bearer realm="sign-in required"`)

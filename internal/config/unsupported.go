@@ -1,5 +1,7 @@
 package config
 
+import "strings"
+
 // A gate is an option, or one value of it, that this version does not have.
 type gate struct {
 	// option is the name as the operator writes it, value the value that is not
@@ -50,28 +52,6 @@ func gates(c *Config, s *Settings) []gate {
 		{"clientAssertionKeyID", "", c.ClientAssertionKeyID != ""},
 		{"clientAssertionAlg", "", c.ClientAssertionAlg != ""},
 
-		{"securityHeaders.enabled", "", !sec.Enabled},
-		{"securityHeaders.profile", "", sec.Profile != ""},
-		{"securityHeaders.contentSecurityPolicy", "", sec.ContentSecurityPolicy != ""},
-		{"securityHeaders.strictTransportSecurity", "", sec.HSTS},
-		{"securityHeaders.strictTransportSecurityMaxAge", "", c.SecurityHeaders.StrictTransportSecurityMaxAge != d.SecurityHeaders.StrictTransportSecurityMaxAge},
-		{"securityHeaders.strictTransportSecuritySubdomains", "", sec.HSTSSubdomains},
-		{"securityHeaders.strictTransportSecurityPreload", "", sec.HSTSPreload},
-		{"securityHeaders.frameOptions", "", sec.FrameOptions != ""},
-		{"securityHeaders.contentTypeOptions", "", sec.ContentTypeOptions != ""},
-		{"securityHeaders.xssProtection", "", sec.XSSProtection != ""},
-		{"securityHeaders.referrerPolicy", "", sec.ReferrerPolicy != ""},
-		{"securityHeaders.permissionsPolicy", "", sec.PermissionsPolicy != ""},
-		{"securityHeaders.crossOriginResourcePolicy", "", sec.CrossOriginResourcePolicy != ""},
-		{"securityHeaders.crossOriginOpenerPolicy", "", sec.CrossOriginOpenerPolicy != ""},
-		{"securityHeaders.crossOriginEmbedderPolicy", "", sec.CrossOriginEmbedderPolicy != ""},
-		{"securityHeaders.corsEnabled", "", sec.CORS.Enabled},
-		{"securityHeaders.corsAllowedOrigins", "", len(sec.CORS.Origins) > 0},
-		{"securityHeaders.corsAllowedMethods", "", len(c.SecurityHeaders.CORSAllowedMethods) > 0},
-		{"securityHeaders.corsAllowedHeaders", "", len(c.SecurityHeaders.CORSAllowedHeaders) > 0},
-		{"securityHeaders.corsAllowCredentials", "", sec.CORS.AllowCredentials},
-		{"securityHeaders.corsMaxAge", "", c.SecurityHeaders.CORSMaxAge != d.SecurityHeaders.CORSMaxAge},
-		{"securityHeaders.customHeaders", "", len(sec.Custom) > 0},
 		{"securityHeaders.disableServerHeader", "", sec.DisableServer},
 		{"securityHeaders.disablePoweredByHeader", "", sec.DisablePoweredBy},
 
@@ -97,6 +77,10 @@ func gates(c *Config, s *Settings) []gate {
 	}
 }
 
+// removal says what takes headers out of the backend's responses. A plugin would
+// have to wrap the ResponseWriter, and lose streams and upgrades by it.
+const removal = ": put Traefik's own headers middleware before this one, with customResponseHeaders and an empty value for the header"
+
 // unsupported refuses what this version does not have.
 func (r *reader) unsupported(c *Config, s *Settings) {
 	for _, g := range gates(c, s) {
@@ -106,6 +90,9 @@ func (r *reader) unsupported(c *Config, s *Settings) {
 		text := "is not supported in this version"
 		if g.value != "" {
 			text = g.value + " " + text
+		}
+		if strings.HasPrefix(g.option, "securityHeaders.disable") {
+			text += removal
 		}
 		r.problem(g.option, text)
 	}
