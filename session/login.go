@@ -153,7 +153,8 @@ func (l *Logins) cookieName(id string) string {
 	return l.Cookies.Name + loginInfix + id
 }
 
-func (l *Logins) openCookie(name, value string) (seed []byte, expiry time.Time, err error) {
+// openCookie returns the seed of a sign-in cookie, and when the sign-in expires.
+func (l *Logins) openCookie(name, value string) ([]byte, time.Time, error) {
 	plain, err := l.Keys.Open("sign-in cookie "+name, l.Identity, value)
 	if err != nil || len(plain) != 8+seedBytes {
 		return nil, time.Time{}, ErrSealed

@@ -177,9 +177,9 @@ func TestStrip(t *testing.T) {
 func TestReplayGuard(t *testing.T) {
 	c := newClock()
 	memory := cache.NewMemory(cache.MemoryOptions{Now: c.now})
-	g := NewReplayGuard(memory, keyring(t, keyA), "identity")
-	other := NewReplayGuard(memory, keyring(t, keyA), "other")
-	rotated := NewReplayGuard(memory, keyring(t, keyB, keyA), "identity")
+	g := &ReplayGuard{Backend: memory, Keys: keyring(t, keyA), Identity: "identity"}
+	other := &ReplayGuard{Backend: memory, Keys: keyring(t, keyA), Identity: "other"}
+	rotated := &ReplayGuard{Backend: memory, Keys: keyring(t, keyB, keyA), Identity: "identity"}
 	ctx := context.Background()
 	for _, row := range []struct {
 		guard       *ReplayGuard

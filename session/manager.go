@@ -70,15 +70,6 @@ type Options struct {
 type Manager struct {
 	o Options
 
-	// The backend's and the preparer's methods, bound when nobody else runs: the
-	// interpreter computes a method's type at its first use through an interface,
-	// unguarded.
-	get     func(ctx context.Context, key string) ([]byte, error)
-	set     func(ctx context.Context, key string, value []byte, ttl time.Duration) error
-	add     func(ctx context.Context, key string, value []byte, ttl time.Duration) error
-	replace func(ctx context.Context, key string, version uint64, value []byte, ttl time.Duration) error
-	prepare func(s *Session) View
-
 	hot *Hot // its lock guards the fields below too
 	// What was opened and is not hot any more, the newest first: still what memory
 	// knows of a session when the store cannot be asked.
@@ -123,15 +114,7 @@ func NewManager(o Options) *Manager {
 		o.Now = time.Now
 	}
 	m := &Manager{o: o, hot: &Hot{Opened: map[string]*Opened{}}, indexed: map[string][]string{}, flights: map[string]*flight{}}
-	m.get = o.Backend.Get
-	m.set = o.Backend.Set
-	m.add = o.Backend.Add
-	m.replace = o.Backend.CompareAndSet
-	m.prepare = o.Preparer.Prepare
-	var w cache.Watcher = m
-	w.Changed("")
-	w.ChangedAll()
-	o.Backend.Watch(w)
+	o.Backend.Watch(m)
 	return m
 }
 
@@ -184,7 +167,7 @@ func (m *Manager) Create(ctx context.Context, s *Session) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := m.add(ctx, t.recordKey(), record, end.Sub(m.o.Now())); !cache.Applied(err) {
+	if err := m.o.Backend.Add(ctx, t.recordKey(), record, end.Sub(m.o.Now())); !cache.Applied(err) {
 		return "", fmt.Errorf("%w: create: %w", ErrUnavailable, err)
 	}
 	return t.value(m.o.Cookies.Name, m.o.Identity), nil
@@ -234,7 +217,7 @@ func (m *Manager) revoke(ctx context.Context, t ticket) (*Session, error) {
 	tombstone := cache.AppendHeader(nil, cache.Header{
 		KeyID: t.key.id, State: cache.Revoked, Version: h.Version + 1, Expiry: end,
 	})
-	err = m.set(ctx, key, tombstone, m.o.MaxAge)
+	err = m.o.Backend.Set(ctx, key, tombstone, m.o.MaxAge)
 	m.drop(key)
 	if !cache.Applied(err) {
 		return nil, fmt.Errorf("%w: revoke: %w", ErrUnavailable, err)

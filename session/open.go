@@ -83,7 +83,7 @@ func (m *Manager) open(ctx context.Context, p opening) (*Opened, error) {
 	if p.known != nil && p.known.version == h.Version {
 		o.show(View{Allowed: p.known.Allowed, Reason: p.known.Reason, Subject: p.known.Subject, Headers: p.known.Headers})
 	} else {
-		o.show(m.prepare(s))
+		o.show(m.o.Preparer.Prepare(s))
 	}
 	m.touch(ctx, o, s, p.ticket)
 	return o, nil
@@ -98,7 +98,7 @@ func (o *Opened) show(v View) {
 
 // read returns the live session of t and its record's header.
 func (m *Manager) read(ctx context.Context, t ticket) (*Session, cache.Header, error) {
-	b, err := m.get(ctx, t.recordKey())
+	b, err := m.o.Backend.Get(ctx, t.recordKey())
 	if errors.Is(err, cache.ErrMiss) {
 		return nil, cache.Header{}, ErrNone
 	}
@@ -134,7 +134,7 @@ func (m *Manager) touch(ctx context.Context, o *Opened, s *Session, t ticket) {
 	if end.Sub(o.Expiry) >= step {
 		h := cache.Header{State: cache.Live, Version: o.version + 1, Expiry: end}
 		record, err := t.sealRecord(s, h, m.o.Identity)
-		if err == nil && cache.Applied(m.replace(ctx, o.key, o.version, record, end.Sub(now))) {
+		if err == nil && cache.Applied(m.o.Backend.CompareAndSet(ctx, o.key, o.version, record, end.Sub(now))) {
 			o.Expiry, o.version = end, h.Version
 		}
 	}

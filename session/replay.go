@@ -15,15 +15,9 @@ var ErrReplayed = errors.New("session: used before")
 
 // A ReplayGuard lets a value be used once, by whichever replica is first.
 type ReplayGuard struct {
-	keys     *Keyring
-	identity string
-	add      func(ctx context.Context, key string, value []byte, ttl time.Duration) error // bound as Manager's methods are
-}
-
-// NewReplayGuard returns a guard that keeps its marks in b, for an identity made of
-// issuer and relying party.
-func NewReplayGuard(b cache.Backend, k *Keyring, identity string) *ReplayGuard {
-	return &ReplayGuard{keys: k, identity: identity, add: b.Add}
+	Backend  cache.Backend
+	Keys     *Keyring
+	Identity string // issuer and relying party
 }
 
 // Use marks value, of a kind such as "state", as used for lifetime. It returns
@@ -36,8 +30,8 @@ func (g *ReplayGuard) Use(ctx context.Context, kind, value string, lifetime time
 		return err
 	}
 	nonce := []byte(base64.RawURLEncoding.EncodeToString(owner))
-	for _, mark := range g.keys.Mark("replay", g.identity, kind, value) {
-		err := g.add(ctx, "j:"+mark, nonce, lifetime)
+	for _, mark := range g.Keys.Mark("replay", g.Identity, kind, value) {
+		err := g.Backend.Add(ctx, "j:"+mark, nonce, lifetime)
 		if errors.Is(err, cache.ErrExists) {
 			return ErrReplayed
 		}

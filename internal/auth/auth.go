@@ -113,7 +113,7 @@ func New(o Options) (*Middleware, error) {
 		o: o, callbackPath: callback.Path, pages: p,
 		logins:  &session.Logins{Keys: o.Keys, Identity: o.Identity, Cookies: o.Cookies, Now: o.Now},
 		limits:  newLimiter(o.Rate, o.TrustedProxies, o.Now),
-		replays: session.NewReplayGuard(o.Backend, o.Keys, o.Identity),
+		replays: &session.ReplayGuard{Backend: o.Backend, Keys: o.Keys, Identity: o.Identity},
 	}
 	m.needed = m.neededClaims()
 	m.special, err = specialPaths(m.callbackPath, o.LogoutPath, o.Bypass)

@@ -8,7 +8,6 @@ package background
 
 import (
 	"context"
-	"sync"
 	"time"
 )
 
@@ -17,50 +16,38 @@ type Runner interface {
 	Run()
 }
 
-// binding is held while a task's method is bound: at the first time for a type the
-// interpreter computes the method's own type, unguarded.
-var binding sync.Mutex
-
 // Start runs r in a goroutine of its own. A panic of r ends r alone.
 func Start(r Runner) {
-	binding.Lock()
-	t := &task{run: r.Run}
-	binding.Unlock()
-	go runRecovered(t)
+	go runRecovered(r)
 }
 
 // After runs r once, in a goroutine of its own, when d has passed, unless the
 // returned timer is stopped before. A panic of r ends r alone.
 func After(d time.Duration, r Runner) *time.Timer {
-	binding.Lock()
-	defer binding.Unlock()
-	t := &task{run: r.Run}
-	return time.AfterFunc(d, t.recovered)
+	t := &task{r: r}
+	return time.AfterFunc(d, t.run)
 }
 
 // Done runs r once, in a goroutine of its own, when ctx is done. It never runs
 // for a context that cannot be cancelled.
 func Done(ctx context.Context, r Runner) {
-	binding.Lock()
-	defer binding.Unlock()
-	t := &task{run: r.Run}
-	context.AfterFunc(ctx, t.recovered)
+	t := &task{r: r}
+	context.AfterFunc(ctx, t.run)
 }
 
 type task struct {
-	run func()
+	r Runner
 }
 
-func (t *task) recovered() {
-	runRecovered(t)
+func (t *task) run() {
+	runRecovered(t.r)
 }
 
-func runRecovered(t *task) {
-	defer forget()
-	t.run()
+func runRecovered(r Runner) {
+	defer recovered()
+	r.Run()
 }
 
-// forget ends a panic. What it was is not told: it may hold a secret.
-func forget() {
+func recovered() {
 	_ = recover()
 }

@@ -1,0 +1,14 @@
+package auth
+
+// Types with methods, converted once while the sources are loaded: see "Methods"
+// in docs/ARCHITECTURE.md. This file is the last by name.
+var (
+	_ any = (*Middleware)(nil)
+	_ any = (*crossing)(nil)
+	_ any = (*dressed)(nil)
+	_ any = (*handler)(nil)
+	_ any = (*limiter)(nil)
+	_ any = page{}
+	_ any = (*pages)(nil)
+	_ any = (*revocation)(nil)
+)

@@ -1,0 +1,9 @@
+package policy
+
+// Types with methods, converted once while the sources are loaded: see "Methods"
+// in docs/ARCHITECTURE.md. This file is the last by name.
+var (
+	_ any = (*Bypass)(nil)
+	_ any = (*Redirects)(nil)
+	_ any = (*Rules)(nil)
+)

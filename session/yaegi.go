@@ -1,0 +1,16 @@
+package session
+
+// Types with methods, converted once while the sources are loaded: see "Methods"
+// in docs/ARCHITECTURE.md. This file is the last by name.
+var (
+	_ any = Cookies{}
+	_ any = (*Keyring)(nil)
+	_ any = (*Login)(nil)
+	_ any = (*Logins)(nil)
+	_ any = (*Manager)(nil)
+	_ any = (*Opened)(nil)
+	_ any = (*ReplayGuard)(nil)
+	_ any = (*Session)(nil)
+	_ any = (*masterKey)(nil)
+	_ any = ticket{}
+)

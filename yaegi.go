@@ -1,0 +1,11 @@
+package traefikoidc
+
+// Types with methods, converted once while the sources are loaded: see "Methods"
+// in docs/ARCHITECTURE.md. This file is the last by name.
+var (
+	_ any = (*middlewareBuilder)(nil)
+	_ any = (*providerBuilder)(nil)
+	_ any = (*sharedProvider)(nil)
+	_ any = (*sharedStore)(nil)
+	_ any = (*storeBuilder)(nil)
+)
