@@ -241,12 +241,13 @@ func (r *Redis) done(ctx context.Context, era uint64, err error) error {
 }
 
 // outcome is what the end of a call says about the server. Whatever the server
-// answers to a command shows that it serves, unless it says that it does not.
+// answers to a command shows that it serves, unless it says that it does not. A
+// caller who gave up says nothing; one whose deadline passed was not served.
 func outcome(ctx context.Context, err error) circuitbreaker.Outcome {
 	switch {
 	case err == nil || errors.Is(err, resp.ErrNil):
 		return circuitbreaker.Success
-	case ctx.Err() != nil || errors.Is(err, resp.ErrClosed):
+	case errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, resp.ErrClosed):
 		return circuitbreaker.Ignored
 	case errors.Is(err, resp.ErrNoAuth) || errors.Is(err, resp.ErrWrongPass) || errors.Is(err, resp.ErrDenied):
 		return circuitbreaker.Denied

@@ -5,9 +5,13 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/traefik/yaegi/interp"
 	"github.com/traefik/yaegi/stdlib"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/cache/cachetest"
 )
 
 // interpreter loads the plugin's sources as Traefik does, and the driver.
@@ -72,4 +76,47 @@ func each(t *testing.T, n, rounds int, f func(g int) string) {
 
 func TestInterpretedMemory(t *testing.T) {
 	each(t, 64, 3, eval[func(int) string](t, interpreter(t), "drive.Memory"))
+}
+
+func TestInterpretedStores(t *testing.T) {
+	s := startServer(t)
+	i := interpreter(t)
+	if wrong := eval[func(string) string](t, i, "drive.Open")(s.address); wrong != "" {
+		t.Fatal(wrong)
+	}
+	defer eval[func()](t, i, "drive.Close")()
+	t.Run("redis", func(t *testing.T) {
+		each(t, 64, 2, eval[func(int) string](t, i, "drive.Redis"))
+	})
+	t.Run("hybrid", func(t *testing.T) {
+		each(t, 64, 2, eval[func(int) string](t, i, "drive.Hybrid"))
+	})
+	t.Run("own values in an outage", func(t *testing.T) {
+		ownInOutage(t, s, i)
+	})
+}
+
+func ownInOutage(t *testing.T, s *server, i *interp.Interpreter) {
+	same := eval[func(int) string](t, i, "drive.Same")
+	fallback, tracking := eval[func() bool](t, i, "drive.Fallback"), eval[func() bool](t, i, "drive.Tracking")
+	journal := eval[func() int](t, i, "drive.Journal")
+	each(t, 64, 1, same)
+	s.kill()
+	cachetest.Within(t, time.Minute, "fallen back", func() bool {
+		each(t, 64, 1, same)
+		return fallback()
+	})
+	each(t, 64, 2, same)
+	s.start()
+	cachetest.Within(t, time.Minute, "restored", func() bool {
+		each(t, 64, 1, same)
+		return !fallback() && tracking() && journal() == 0
+	})
+	each(t, 64, 2, same)
+	told := eval[func(string) int](t, i, "drive.Told")
+	for _, e := range []cache.Event{cache.Connected, cache.BreakerOpened, cache.FellBack, cache.Restored, cache.DataLost} {
+		if told(e.Text()) != 1 {
+			t.Errorf("%q was told %d times", e.Text(), told(e.Text()))
+		}
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/resp"
 )
 
 type witness struct {
@@ -105,4 +106,90 @@ func lifeOfRecord(ctx context.Context, b cache.Backend, key string) string {
 		return "revoked, but read " + string(got)
 	}
 	return ""
+}
+
+var (
+	redis  *cache.Redis
+	hybrid *cache.Hybrid
+	events = &observer{seen: map[string]int{}}
+)
+
+type observer struct {
+	mu   sync.Mutex
+	seen map[string]int
+}
+
+func (o *observer) Observe(e cache.Event, cause error) {
+	o.mu.Lock()
+	o.seen[e.Text()]++
+	o.mu.Unlock()
+}
+
+// Open connects to a server under two prefixes, which are the store's names.
+func Open(address string) string {
+	server := resp.Options{Address: address, PoolSize: 16, OperationTimeout: 2 * time.Second}
+	if err := cache.Verify(context.Background(), cache.RedisOptions{Server: server, Prefix: "r"}); err != nil {
+		return err.Error()
+	}
+	redis = cache.NewRedis(cache.RedisOptions{Server: server, Prefix: "r"})
+	hybrid = cache.NewHybrid(cache.HybridOptions{
+		Redis:    cache.RedisOptions{Server: server, Prefix: "h"},
+		Observer: events,
+	})
+	hybrid.Start()
+	return ""
+}
+
+// Close ends what Open began.
+func Close() {
+	redis.Close()
+	hybrid.Close()
+}
+
+// Redis is called by many goroutines, each with its own g.
+func Redis(g int) string {
+	return exercise(redis, g)
+}
+
+// Hybrid is called by many goroutines, each with its own g.
+func Hybrid(g int) string {
+	return exercise(hybrid, g)
+}
+
+// Same reads one key that nobody writes, and one of its own.
+func Same(g int) string {
+	ctx := context.Background()
+	key := "s:own" + strconv.Itoa(g)
+	value := record(cache.Live, 1, key)
+	if err := hybrid.Add(ctx, key, value, time.Minute); !cache.Applied(err) && !errors.Is(err, cache.ErrExists) {
+		return "add: " + err.Error()
+	}
+	for i := 0; i < 10; i++ {
+		got, err := hybrid.Get(ctx, key)
+		if err != nil {
+			return key + ": " + err.Error()
+		}
+		if _, payload, err := cache.ParseRecord(got); err != nil || string(payload) != key {
+			return key + ": read another value: " + string(payload)
+		}
+		if _, err := hybrid.Get(ctx, "s:shared"); err != nil && !errors.Is(err, cache.ErrMiss) && !errors.Is(err, cache.ErrUnavailable) {
+			return "shared: " + err.Error()
+		}
+	}
+	return ""
+}
+
+// Fallback reports whether memory alone serves, and Tracking whether changes arrive.
+func Fallback() bool { return hybrid.Stats().Fallback }
+
+func Tracking() bool { return hybrid.Stats().Tracking }
+
+// Journal is how many keys L2 does not have yet.
+func Journal() int { return hybrid.Stats().Journal }
+
+// Told is how often an event was told.
+func Told(text string) int {
+	events.mu.Lock()
+	defer events.mu.Unlock()
+	return events.seen[text]
 }

@@ -1,0 +1,56 @@
+package cache_test
+
+import (
+	"testing"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/cache/cachetest"
+)
+
+func TestRedisKeepsTheContract(t *testing.T) {
+	s := startServer(t)
+	cachetest.Run(t, func(t *testing.T) cachetest.Subject {
+		r := cache.NewRedis(redisOptions(s, freshPrefix()))
+		t.Cleanup(r.Close)
+		return cachetest.Subject{Backend: r}
+	})
+}
+
+func TestRedisWithoutScriptsKeepsTheContract(t *testing.T) {
+	s := startServer(t)
+	s.do("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-eval", "-evalsha", "-script")
+	cachetest.Run(t, func(t *testing.T) cachetest.Subject {
+		o := redisOptions(s, freshPrefix())
+		o.Server.Username, o.Server.Password = "app", "secret"
+		r := cache.NewRedis(o)
+		t.Cleanup(r.Close)
+		return cachetest.Subject{Backend: r}
+	})
+}
+
+func TestHybridKeepsTheContract(t *testing.T) {
+	s := startServer(t)
+	for name, change := range map[string]func(o *cache.HybridOptions){
+		"hybrid":    nil,
+		"direct":    func(o *cache.HybridOptions) { o.Direct = true },
+		"memory 10": func(o *cache.HybridOptions) { o.Memory.MaxEntries = 10 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			cachetest.Run(t, func(t *testing.T) cachetest.Subject {
+				return cachetest.Subject{Backend: startReplica(t, s, freshPrefix(), change)}
+			})
+		})
+	}
+}
+
+func TestHybridWithoutTrackingKeepsTheContract(t *testing.T) {
+	s := startServer(t)
+	s.do("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-client|tracking")
+	cachetest.Run(t, func(t *testing.T) cachetest.Subject {
+		r := newReplica(t, s, freshPrefix(), func(o *cache.HybridOptions) {
+			o.Redis.Server.Username, o.Redis.Server.Password = "app", "secret"
+		})
+		r.until("connected", func(x cache.HybridStats) bool { return x.Connected })
+		return cachetest.Subject{Backend: r}
+	})
+}

@@ -1,0 +1,412 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/cache/cachetest"
+)
+
+func TestChangesByOneReplicaReachTheOther(t *testing.T) {
+	s := startServer(t)
+	a, b := startReplica(t, s, "x", nil), startReplica(t, s, "x", nil)
+	ok(t, a.put("s:k", live(1)))
+	b.becomes("s:k", "1")
+	ok(t, a.CompareAndSet(context.Background(), "s:k", 1, live(2), time.Hour))
+	b.becomes("s:k", "2")
+	start := time.Now()
+	ok(t, a.put("s:k", revoked()))
+	b.becomes("s:k", "revoked")
+	if d := time.Since(start); d > 500*time.Millisecond {
+		t.Errorf("a revocation took %s", d)
+	}
+	ok(t, a.put("s:other", live(1)))
+	b.becomes("s:other", "1")
+	s.do("DEL", "x:s:other") // an operator ends a session
+	a.becomes("s:other", "miss")
+	b.becomes("s:other", "miss")
+}
+
+func TestASettledKeyCostsNoCommand(t *testing.T) {
+	s := startServer(t)
+	a := startReplica(t, s, "x", nil)
+	ok(t, a.put("s:k", live(1)))
+	// The server's own word of the write makes the entry stale at most once.
+	a.until("settled", func(cache.HybridStats) bool {
+		before := a.Stats()
+		for i := 0; i < 100; i++ {
+			a.is("s:k", "1")
+		}
+		after := a.Stats()
+		return after.Hits-before.Hits == 100
+	})
+}
+
+func TestConcurrentMissesMakeOneRead(t *testing.T) {
+	s := startServer(t)
+	ok(t, startReplica(t, s, "x", nil).put("s:k", live(1)))
+	b := startReplica(t, s, "x", nil)
+	s.do("CONFIG", "RESETSTAT")
+	s.signal(syscall.SIGSTOP) // the reads pile up
+	results := make(chan string, 64)
+	for i := 0; i < 64; i++ {
+		go func() { results <- b.state("s:k") }()
+	}
+	b.until("64 asked", func(x cache.HybridStats) bool { return x.Requests >= 64 })
+	s.signal(syscall.SIGCONT)
+	for i := 0; i < 64; i++ {
+		if got := <-results; got != "1" {
+			t.Fatalf("reader got %s", got)
+		}
+	}
+	calls := -1
+	fmt.Sscanf(info(s, "commandstats", "cmdstat_get:calls="), "%d", &calls)
+	if calls != 1 {
+		t.Errorf("%d reads", calls)
+	}
+}
+
+func info(s *server, section, field string) string {
+	s.t.Helper()
+	text := string(s.do("INFO", section).Str)
+	for i := 0; i+len(field) <= len(text); i++ {
+		if text[i:i+len(field)] == field {
+			return text[i+len(field):]
+		}
+	}
+	return ""
+}
+
+func TestJ1RedisDownAtStart(t *testing.T) {
+	s := startServer(t)
+	s.kill()
+	a := newReplica(t, s, "x", nil)
+	a.untilFallback()
+	if err := a.put("s:k", live(1)); !errors.Is(err, cache.ErrJournalled) {
+		t.Fatalf("a sign-in during the outage: %v", err)
+	}
+	a.is("s:k", "1")
+	a.is("s:unknown", "unavailable")
+	s.start()
+	a.untilRestored()
+	a.is("s:k", "1")
+	a.is("s:unknown", "miss")
+	if !s.has("x:s:k") {
+		t.Error("the journal was not carried over")
+	}
+	for _, e := range []cache.Event{cache.Connected, cache.BreakerOpened, cache.FellBack, cache.Restored} {
+		if a.log.count(e) != 1 {
+			t.Errorf("%q told %d times: %s", e.Text(), a.log.count(e), a.log.text())
+		}
+	}
+}
+
+// outages are ways in which Redis goes away and comes back with its data.
+var outages = []struct {
+	name  string
+	begin func(s *server)
+	end   func(s *server)
+}{
+	{"killed", (*server).kill, func(s *server) { s.start() }},
+	{"stopped", func(s *server) { s.signal(syscall.SIGSTOP) }, func(s *server) { s.signal(syscall.SIGCONT) }},
+	{"WRONGPASS", func(s *server) {
+		s.do("ACL", "SETUSER", "app", "resetpass", ">other")
+		s.do("CLIENT", "KILL", "USER", "app")
+	}, func(s *server) {
+		s.do("ACL", "SETUSER", "app", "resetpass", ">secret")
+	}},
+}
+
+func startApp(t *testing.T) (*server, func(o *cache.HybridOptions)) {
+	s := startServer(t, "--appendonly", "yes", "--appendfsync", "always", "--user", "app", "on", ">secret", "~*", "&*", "+@all")
+	return s, func(o *cache.HybridOptions) {
+		o.Redis.Server.Username, o.Redis.Server.Password = "app", "secret"
+		o.Redis.Breaker.DeniedPause = 100 * time.Millisecond
+	}
+}
+
+func TestJ1AnOutageSignsNobodyOut(t *testing.T) {
+	for _, outage := range outages {
+		t.Run(outage.name, func(t *testing.T) {
+			ctx := context.Background()
+			s, app := startApp(t)
+			a, b := startReplica(t, s, "x", app), startReplica(t, s, "x", app)
+			ok(t, a.put("s:known", live(1)))
+			ok(t, a.put("s:renewed", live(1)))
+			ok(t, a.put("s:ended", live(1)))
+			ok(t, b.put("s:elsewhere", live(1)))
+			for _, k := range []string{"s:known", "s:renewed", "s:ended"} {
+				b.becomes(k, "1")
+			}
+			outage.begin(s)
+			a.untilFallback()
+			b.untilFallback()
+
+			a.is("s:known", "1")
+			a.is("s:elsewhere", "unavailable")
+			journalled(t, a.put("s:ended", revoked()))
+			a.is("s:ended", "revoked")
+			journalled(t, a.CompareAndSet(ctx, "s:renewed", 1, live(2), time.Hour))
+			a.is("s:renewed", "2")
+			journalled(t, a.Add(ctx, "s:new", live(1), time.Hour))
+			journalled(t, a.Add(ctx, "j:code", []byte("a"), time.Hour))
+			if err := a.Add(ctx, "j:code", []byte("again"), time.Hour); !errors.Is(err, cache.ErrExists) {
+				t.Errorf("used twice: %v", err)
+			}
+			if err := a.Add(ctx, "l:lease", []byte("me"), time.Hour); !errors.Is(err, cache.ErrUnavailable) {
+				t.Errorf("a lease: %v", err)
+			}
+			journalled(t, b.Add(ctx, "j:code", []byte("b"), time.Hour))
+
+			outage.end(s)
+			a.untilRestored()
+			b.untilRestored()
+			for _, r := range []*replica{a, b} {
+				r.becomes("s:known", "1")
+				r.becomes("s:ended", "revoked")
+				r.becomes("s:renewed", "2")
+				r.becomes("s:new", "1")
+				r.becomes("s:elsewhere", "1")
+			}
+			if n := a.log.count(cache.ReplayFound) + b.log.count(cache.ReplayFound); n != 1 {
+				t.Errorf("the replay was told %d times", n)
+			}
+		})
+	}
+}
+
+func journalled(t *testing.T, err error) {
+	t.Helper()
+	if !errors.Is(err, cache.ErrJournalled) || !cache.Applied(err) {
+		t.Fatalf("error %v, want that it was journalled", err)
+	}
+}
+
+func TestAStallDelaysFewAndShortly(t *testing.T) {
+	s := startServer(t)
+	a := startReplica(t, s, "x", nil)
+	s.signal(syscall.SIGSTOP)
+	slow := 0
+	for i := 0; i < 100; i++ {
+		start := time.Now()
+		a.is("s:k", "unavailable")
+		d := time.Since(start)
+		if d > 50*time.Millisecond {
+			slow++
+		}
+		if d > 700*time.Millisecond {
+			t.Errorf("a read took %s", d)
+		}
+	}
+	if slow > 5 {
+		t.Errorf("%d reads were delayed", slow)
+	}
+	s.signal(syscall.SIGCONT)
+	start := time.Now()
+	a.untilRestored()
+	if d := time.Since(start); d > 2*time.Second {
+		t.Errorf("recovery was noticed after %s", d)
+	}
+}
+
+func TestARestartWithoutDataIsNoSignOut(t *testing.T) {
+	s := startServer(t)
+	a, b := startReplica(t, s, "x", nil), startReplica(t, s, "x", nil)
+	ok(t, a.put("s:a", live(3)))
+	ok(t, b.put("s:b", live(1)))
+	ok(t, a.put("s:ended", live(1)))
+	b.becomes("s:ended", "1")
+	ok(t, a.put("s:ended", revoked()))
+	b.becomes("s:ended", "revoked")
+	ok(t, a.Add(context.Background(), "j:used", []byte("a"), time.Hour))
+	s.kill()
+	s.start()
+	for _, r := range []*replica{a, b} {
+		r.until("loss noticed", func(cache.HybridStats) bool { return r.log.count(cache.DataLost) == 1 })
+		r.untilRestored()
+	}
+	a.becomes("s:b", "1")
+	b.becomes("s:a", "3")
+	a.is("s:ended", "revoked")
+	b.is("s:ended", "revoked")
+	for _, k := range []string{"x:s:a", "x:s:b", "x:s:ended", "x:j:used"} {
+		if !s.has(k) {
+			t.Errorf("%s was not restored", k)
+		}
+	}
+}
+
+func TestNobodyIsSignedOutWhileALossIsLookedInto(t *testing.T) {
+	s := startServer(t)
+	a := startReplica(t, s, "x", nil)
+	ok(t, a.put("s:k", live(1)))
+	for i := 0; i < 3; i++ {
+		s.kill()
+		s.start()
+		a.until("loss noticed", func(cache.HybridStats) bool {
+			a.is("s:k", "1")
+			if err := a.CompareAndSet(context.Background(), "s:k", 1, live(2), time.Hour); errors.Is(err, cache.ErrMiss) {
+				t.Fatal("a renewal was told that the session is gone")
+			} else if cache.Applied(err) {
+				ok(t, a.Delete(context.Background(), "s:k"))
+				_ = a.Add(context.Background(), "s:k", live(1), time.Hour)
+			}
+			return a.log.count(cache.DataLost) > i
+		})
+		a.untilRestored()
+	}
+}
+
+func TestJ2FlushallSignsEverybodyOut(t *testing.T) {
+	s := startServer(t)
+	a, b := startReplica(t, s, "x", nil), startReplica(t, s, "x", nil)
+	ok(t, a.put("s:a", live(1)))
+	ok(t, b.put("s:b", live(1)))
+	s.do("FLUSHALL")
+	a.becomes("s:a", "miss")
+	b.becomes("s:b", "miss")
+	a.is("s:b", "miss")
+	ok(t, a.put("s:c", live(1)))
+	b.becomes("s:c", "1")
+	if a.log.count(cache.DataLost)+b.log.count(cache.DataLost) != 0 {
+		t.Error("taken for a loss of data")
+	}
+}
+
+func TestAFlushWhileTheLinkIsDownSignsEverybodyOut(t *testing.T) {
+	s := startServer(t)
+	a := startReplica(t, s, "x", nil)
+	ok(t, a.put("s:a", live(1)))
+	s.do("CLIENT", "KILL", "TYPE", "normal")
+	s.do("FLUSHALL")
+	a.becomes("s:a", "miss")
+	a.untilRestored()
+	a.is("s:a", "miss")
+}
+
+func TestAnEvictedCanarySignsNobodyOut(t *testing.T) {
+	s := startServer(t)
+	a := startReplica(t, s, "x", nil)
+	ok(t, a.put("s:a", live(1)))
+	s.do("DEL", "x:epoch")
+	s.do("CLIENT", "KILL", "TYPE", "normal")
+	a.untilRestored()
+	for i := 0; i < 100; i++ {
+		a.is("s:a", "1")
+	}
+}
+
+func TestJ7TwoPrefixesShareAServer(t *testing.T) {
+	s := startServer(t)
+	a, b := startReplica(t, s, "x", nil), startReplica(t, s, "x[*]", nil)
+	ok(t, a.put("s:k", live(1)))
+	ok(t, b.put("s:k", live(2)))
+	a.is("s:k", "1")
+	b.is("s:k", "2")
+	ok(t, b.Clear(context.Background()))
+	b.is("s:k", "miss")
+	a.is("s:k", "1")
+	ok(t, b.put("s:k", live(3)))
+	ok(t, a.Clear(context.Background()))
+	b.is("s:k", "3")
+	a.is("s:k", "miss")
+}
+
+func TestJ10AnEvictingServerIsReported(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		told int
+	}{
+		{nil, 0},
+		{[]string{"--maxmemory", "100mb", "--maxmemory-policy", "noeviction"}, 0},
+		{[]string{"--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"}, 1},
+		{[]string{"--maxmemory", "100mb", "--maxmemory-policy", "volatile-ttl"}, 1},
+		{[]string{"--maxmemory-policy", "allkeys-lru"}, 0},
+	} {
+		a := startReplica(t, startServer(t, c.args...), "x", nil)
+		a.untilRestored()
+		if got := a.log.count(cache.MayEvict); got != c.told {
+			t.Errorf("%q: told %d times", c.args, got)
+		}
+	}
+}
+
+func TestAServerThatRefusesWritesServesReads(t *testing.T) {
+	s := startServer(t)
+	a := startReplica(t, s, "x", nil)
+	ok(t, a.put("s:k", live(1)))
+	ok(t, a.put("s:ended", live(1)))
+	s.do("CONFIG", "SET", "maxmemory", "1")
+	for i := 0; i < 20; i++ {
+		journalled(t, a.put("s:ended", revoked()))
+		a.is("s:k", "1")
+		a.is("s:none", "miss")
+	}
+	if a.Stats().Fallback {
+		t.Error("taken for an outage")
+	}
+	s.do("CONFIG", "SET", "maxmemory", "0")
+	a.untilRestored()
+	if got := s.do("GET", "x:s:ended").Str; describe(got, nil) != "revoked" {
+		t.Errorf("stored %q", got)
+	}
+}
+
+func TestAReplicaThatLaggedTakesBackNothing(t *testing.T) {
+	s := startServer(t)
+	a := startReplica(t, s, "x", nil)
+	older := live(1)
+	ok(t, a.put("s:k", older))
+	ok(t, a.put("s:ended", older))
+	ok(t, a.put("s:k", live(2)))
+	ok(t, a.put("s:ended", revoked()))
+	// What a failover to a replica does that had not received the last writes.
+	s.do("SET", "x:s:k", string(older), "PX", "100000")
+	s.do("SET", "x:s:ended", string(older), "PX", "100000")
+	a.is("s:ended", "revoked")
+	a.becomes("s:k", "2")
+	cachetest.Until(t, "both are repaired", func() bool {
+		a.is("s:ended", "revoked")
+		a.is("s:k", "2")
+		return describe(s.do("GET", "x:s:k").Str, nil) == "2" && describe(s.do("GET", "x:s:ended").Str, nil) == "revoked"
+	})
+}
+
+func TestVerify(t *testing.T) {
+	s := startServer(t, "--requirepass", "secret")
+	s.admin.Close()
+	o := redisOptions(s, "x")
+	o.Server.Password = "secret"
+	ok(t, cache.Verify(context.Background(), o))
+	for name, change := range map[string]func(o *cache.RedisOptions){
+		"no password":        func(o *cache.RedisOptions) { o.Server.Password = "" },
+		"wrong password":     func(o *cache.RedisOptions) { o.Server.Password = "wr0ng" },
+		"no such database":   func(o *cache.RedisOptions) { o.Server.DB = 99 },
+		"nobody listens":     func(o *cache.RedisOptions) { o.Server.Address = freeAddress(t) },
+		"no such user":       func(o *cache.RedisOptions) { o.Server.Username = "nobody" },
+		"not a Redis at all": func(o *cache.RedisOptions) { o.Server.Network, o.Server.Address = "unix", "/nonexistent" },
+	} {
+		broken := o
+		change(&broken)
+		err := cache.Verify(context.Background(), broken)
+		if err == nil {
+			t.Errorf("%s: verified", name)
+		} else if text := err.Error(); contains(text, "secret") || contains(text, "wr0ng") {
+			t.Errorf("J8 %s: %s", name, text)
+		}
+	}
+}
+
+func contains(s, part string) bool {
+	for i := 0; i+len(part) <= len(s); i++ {
+		if s[i:i+len(part)] == part {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,275 @@
+package cache_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/cache/cachetest"
+	"github.com/traefikoidc/traefikoidc/circuitbreaker"
+	"github.com/traefikoidc/traefikoidc/resp"
+)
+
+// server is a redis-server on a loopback port of its own, with a directory of
+// its own. It keeps both when it is started again.
+type server struct {
+	t       *testing.T
+	address string
+	dir     string
+	args    []string
+	process *exec.Cmd
+	ended   chan struct{}
+	admin   *resp.Client
+}
+
+// startServer starts a redis-server that ends with the test.
+func startServer(t *testing.T, args ...string) *server {
+	t.Helper()
+	s := &server{t: t, address: freeAddress(t), dir: t.TempDir(), args: args}
+	s.admin = resp.NewClient(resp.Options{Address: s.address, PoolSize: 2})
+	t.Cleanup(func() {
+		s.admin.Close()
+		s.kill()
+	})
+	s.start()
+	return s
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func (s *server) start(args ...string) {
+	s.t.Helper()
+	_, port, _ := net.SplitHostPort(s.address)
+	all := append([]string{"--port", port, "--bind", "127.0.0.1", "--dir", s.dir, "--save", "", "--daemonize", "no", "--loglevel", "warning"}, s.args...)
+	s.process = exec.Command("redis-server", append(all, args...)...)
+	s.ended = make(chan struct{})
+	started := make(chan error)
+	go own(s.process, started, s.ended)
+	if err := <-started; err != nil {
+		s.t.Fatal(err)
+	}
+	cachetest.Until(s.t, "redis-server listens", func() bool {
+		c, err := net.DialTimeout("tcp", s.address, time.Second)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+}
+
+// own runs p from a thread that lives as long as p: the kernel ends a child with
+// the thread that started it, and so also with this program.
+func own(p *exec.Cmd, started chan<- error, ended chan<- struct{}) {
+	runtime.LockOSThread()
+	p.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	started <- p.Start()
+	_ = p.Wait()
+	close(ended)
+}
+
+func (s *server) kill() {
+	if s.process == nil {
+		return
+	}
+	_ = s.process.Process.Signal(syscall.SIGCONT)
+	_ = s.process.Process.Kill()
+	<-s.ended
+	s.process = nil
+}
+
+func (s *server) signal(sig os.Signal) {
+	s.t.Helper()
+	if err := s.process.Process.Signal(sig); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// do runs a command for the test itself.
+func (s *server) do(args ...string) resp.Reply {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	for {
+		r, err := s.admin.Do(ctx, args...)
+		if err == nil {
+			return r
+		}
+		if ctx.Err() != nil {
+			s.t.Fatalf("%s: %v", args[0], err)
+		}
+	}
+}
+
+// has reports whether the server has key.
+func (s *server) has(key string) bool {
+	s.t.Helper()
+	return s.do("EXISTS", key).Int == 1
+}
+
+// log collects the events of a Hybrid.
+type log struct {
+	mu     sync.Mutex
+	events []cache.Event
+}
+
+func (l *log) Observe(e cache.Event, cause error) {
+	l.mu.Lock()
+	l.events = append(l.events, e)
+	l.mu.Unlock()
+}
+
+func (l *log) count(e cache.Event) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, one := range l.events {
+		if one == e {
+			n++
+		}
+	}
+	return n
+}
+
+func (l *log) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []string
+	for _, e := range l.events {
+		all = append(all, e.Text())
+	}
+	return strings.Join(all, "; ")
+}
+
+var prefixes atomic.Int64
+
+func freshPrefix() string {
+	return "p" + strconv.FormatInt(prefixes.Add(1), 10)
+}
+
+func redisOptions(s *server, prefix string) cache.RedisOptions {
+	return cache.RedisOptions{
+		Server: resp.Options{Address: s.address, OperationTimeout: 500 * time.Millisecond, PoolSize: 16},
+		Prefix: prefix,
+	}
+}
+
+// replica is a Hybrid as one Traefik has it.
+type replica struct {
+	*cache.Hybrid
+	t   *testing.T
+	log *log
+}
+
+func startReplica(t *testing.T, s *server, prefix string, change func(o *cache.HybridOptions)) *replica {
+	t.Helper()
+	r := newReplica(t, s, prefix, change)
+	r.until("tracking", func(x cache.HybridStats) bool { return x.Tracking && x.Connected })
+	return r
+}
+
+func newReplica(t *testing.T, s *server, prefix string, change func(o *cache.HybridOptions)) *replica {
+	t.Helper()
+	l := &log{}
+	o := cache.HybridOptions{Redis: redisOptions(s, prefix), Observer: l}
+	if change != nil {
+		change(&o)
+	}
+	r := &replica{Hybrid: cache.NewHybrid(o), t: t, log: l}
+	t.Cleanup(r.Close)
+	r.Start()
+	return r
+}
+
+func (r *replica) until(what string, ok func(x cache.HybridStats) bool) {
+	r.t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for !ok(r.Stats()) {
+		if time.Now().After(deadline) {
+			x := r.Stats()
+			r.t.Fatalf("waited in vain until %s: fallback %t tracking %t journal %d breaker %d; %s",
+				what, x.Fallback, x.Tracking, x.Journal, x.Breaker.State, r.log.text())
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func (r *replica) untilRestored() {
+	r.t.Helper()
+	r.until("restored", func(x cache.HybridStats) bool {
+		return !x.Fallback && x.Tracking && x.Journal == 0 && x.Breaker.State == circuitbreaker.Closed
+	})
+}
+
+func (r *replica) untilFallback() {
+	r.t.Helper()
+	r.until("fallen back", func(x cache.HybridStats) bool {
+		_, _ = r.Get(context.Background(), "s:anybody")
+		return x.Fallback
+	})
+}
+
+// state is what r says of a key: "1" and so on for a live record of that
+// version, revoked, miss, or unavailable.
+func (r *replica) state(key string) string {
+	v, err := r.Get(context.Background(), key)
+	return describe(v, err)
+}
+
+func describe(v []byte, err error) string {
+	if err != nil {
+		return strings.TrimPrefix(strings.SplitN(err.Error(), ":", 3)[1], " ")
+	}
+	h, _, err := cache.ParseRecord(v)
+	if err != nil {
+		return string(v)
+	}
+	if h.State == cache.Revoked {
+		return "revoked"
+	}
+	return fmt.Sprint(h.Version)
+}
+
+func (r *replica) becomes(key, state string) {
+	r.t.Helper()
+	r.until(key+" is "+state, func(cache.HybridStats) bool { return r.state(key) == state })
+}
+
+func (r *replica) is(key, state string) {
+	r.t.Helper()
+	if got := r.state(key); got != state {
+		r.t.Fatalf("%s is %s, want %s; %s", key, got, state, r.log.text())
+	}
+}
+
+func live(version uint64) []byte { return cachetest.Record(cache.Live, version, "payload") }
+func revoked() []byte            { return cachetest.Record(cache.Revoked, 1, "") }
+
+func (r *replica) put(key string, value []byte) error {
+	return r.Set(context.Background(), key, value, time.Hour)
+}
+
+func ok(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
