@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 
-.PHONY: help demo check test bench bench-reload fuzz traefik clean
+.PHONY: help demo check test certify bench bench-reload fuzz traefik clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -24,6 +24,9 @@ check: ## the inner loop, under a minute: format, vet, quick tests, an interpret
 
 test: ## everything, and what it needs is set up; LEVELS="native e2e" for some of it
 	@scripts/test.sh $(LEVELS)
+
+certify: ## the certification's modules, played against the plugin in the interpreter
+	@cd test/interpreted && go test -timeout 5m -run '^TestCertification$$' -certify
 
 bench: ## requests per second and start-up beside no plugin and a no-op plugin
 	@scripts/setup.sh wrk
