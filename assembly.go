@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net/http"
 
-	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/internal/auth"
 	"github.com/traefikoidc/traefikoidc/internal/config"
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
@@ -26,30 +25,41 @@ func acquire(ctx context.Context, s *config.Settings, name string, log *slog.Log
 	if err != nil {
 		return nil, err
 	}
-	var sb registry.Builder = &storeBuilder{s: s}
-	store, err := shared(ctx, sb, "store", s.Redis.L1Entries, s.Redis.L1Bytes)
+	var sb registry.Builder = &storeBuilder{s: s, log: log}
+	st, err := shared(ctx, sb, "store", s.Redis)
 	if err != nil {
 		return nil, err
 	}
-	var mb registry.Builder = &middlewareBuilder{
-		s: s, name: name, log: log, provider: p.(*sharedProvider).provider, backend: store.(*sharedStore).backend,
+	mb := &middlewareBuilder{s: s, name: name, log: log, provider: p.(*sharedProvider).provider, store: st.(*store)}
+	if err := mb.findPredecessor(); err != nil {
+		return nil, err
 	}
-	m, err := shared(ctx, mb, "middleware", name, s)
+	var builder registry.Builder = mb
+	m, err := shared(ctx, builder, "middleware", name, s)
+	mb.forgetPredecessor()
 	if err != nil {
 		return nil, err
 	}
-	return m.(*auth.Middleware), nil
+	return m.(*sharedMiddleware).middleware, nil
 }
 
 // shared returns the resource that is configured with parts. The registry's key is
 // a digest of them, because there are secrets among them.
 func shared(ctx context.Context, b registry.Builder, kind string, parts ...any) (registry.Resource, error) {
+	key, err := keyOf(kind, parts)
+	if err != nil {
+		return nil, err
+	}
+	return registry.Shared.Acquire(ctx, key, b)
+}
+
+func keyOf(kind string, parts []any) (string, error) {
 	text, err := json.Marshal(parts)
 	if err != nil {
-		return nil, fmt.Errorf("traefikoidc: %s: %w", kind, err)
+		return "", fmt.Errorf("traefikoidc: %s: %w", kind, err)
 	}
 	sum := sha256.Sum256(text)
-	return registry.Shared.Acquire(ctx, kind+" "+base64.RawURLEncoding.EncodeToString(sum[:]), b)
+	return kind + " " + base64.RawURLEncoding.EncodeToString(sum[:]), nil
 }
 
 // newLogger writes to w what is at level or above it.
@@ -94,30 +104,72 @@ func (b *providerBuilder) Build() (registry.Resource, error) {
 	})}, nil
 }
 
-type sharedStore struct {
-	backend cache.Backend
-}
-
-// Close has nothing to end: the memory goes with the last who holds it.
-func (s *sharedStore) Close() {}
-
-type storeBuilder struct {
-	s *config.Settings
-}
-
-// Build returns the store of the settings.
-func (b *storeBuilder) Build() (registry.Resource, error) {
-	s := &sharedStore{}
-	s.backend = cache.NewMemory(cache.MemoryOptions{MaxEntries: b.s.Redis.L1Entries, MaxBytes: b.s.Redis.L1Bytes})
-	return s, nil
-}
-
 type middlewareBuilder struct {
 	s        *config.Settings
 	name     string
 	log      *slog.Logger
 	provider *oidc.Provider
-	backend  cache.Backend
+	store    *store
+
+	before  *store // what the middleware used until now, if its options changed
+	release context.CancelFunc
+}
+
+// findPredecessor holds on to the store that the middleware of this name used
+// until now, if it is another one.
+func (b *middlewareBuilder) findPredecessor() error {
+	key, err := keyOf("store", []any{b.s.Redis})
+	if err != nil {
+		return err
+	}
+	before := registry.Shared.Succeed("middleware "+b.name, key)
+	if before == "" {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r, err := registry.Shared.Acquire(ctx, before, nil)
+	if err != nil {
+		cancel()
+		return err
+	}
+	b.before = r.(*store)
+	b.release = cancel
+	return nil
+}
+
+// forgetPredecessor lets go of it when no middleware was built that needs it.
+func (b *middlewareBuilder) forgetPredecessor() {
+	if b.release != nil {
+		b.release()
+	}
+}
+
+// A sharedMiddleware is a middleware, and the succession of its store while that
+// has changed.
+type sharedMiddleware struct {
+	middleware *auth.Middleware
+	succession *registry.Succession // nil: the store did not change
+	release    context.CancelFunc   // of the store before; nil: there is none
+	log        *slog.Logger
+}
+
+// Close lets go of the stores.
+func (m *sharedMiddleware) Close() {
+	m.middleware.Close()
+	if m.succession != nil {
+		m.succession.Close()
+		m.release()
+	}
+}
+
+// settled tells the operator what became of changed options.
+func (m *sharedMiddleware) settled(err error) {
+	if err != nil {
+		m.log.Warn("the changed Redis options do not work; the store before them stays in use", "error", err.Error())
+		return
+	}
+	m.log.Info("the changed Redis options work and are in use")
+	m.release()
 }
 
 // Build returns the middleware of the settings, and tells the operator once what
@@ -127,13 +179,22 @@ func (b *middlewareBuilder) Build() (registry.Resource, error) {
 	if err != nil {
 		return nil, fmt.Errorf("traefikoidc: %w", err)
 	}
-	m, err := auth.New(o)
+	shared := &sharedMiddleware{log: b.log}
+	o.Backend = b.store.backend
+	if b.before != nil {
+		var next registry.Candidate = b.store
+		shared.release = b.release
+		b.release = nil
+		shared.succession = registry.NewSuccession(b.before.backend, next, shared.settled)
+		o.Backend = shared.succession
+	}
+	shared.middleware, err = auth.New(o)
 	if err != nil {
 		return nil, fmt.Errorf("traefikoidc: %w", err)
 	}
 	for _, w := range b.s.Warnings {
 		b.log.Warn(w)
 	}
-	b.log.Info("middleware ready", "issuer", b.s.Provider.Issuer, "client", b.s.Client.ID, "sessions", "memory")
-	return m, nil
+	b.log.Info("middleware ready", "issuer", b.s.Provider.Issuer, "client", b.s.Client.ID)
+	return shared, nil
 }

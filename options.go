@@ -38,12 +38,12 @@ func (b *middlewareBuilder) options() (auth.Options, error) {
 		return auth.Options{}, err
 	}
 	o := auth.Options{
-		Provider: b.provider, ClientID: s.Client.ID, Backend: b.backend, Keys: keys, Identity: b.identity(),
+		Provider: b.provider, ClientID: s.Client.ID, Keys: keys, Identity: b.identity(),
 		CallbackURL: s.SignIn.CallbackURL, LogoutPath: s.Logout.Path, ForceHTTPS: s.Session.Secure,
 		Cookies: session.Cookies{Name: s.Session.CookieName, Domain: s.Session.CookieDomain, Secure: s.Session.Secure},
 		MaxAge:  s.Session.MaxAge, IdleTimeout: s.Session.IdleTimeout, StripCookies: s.Session.StripCookies,
 		Scopes: s.SignIn.Scopes, AuthParams: s.SignIn.Params, WithoutPKCE: !s.SignIn.PKCE,
-		MaxAuthAge: s.SignIn.MaxAge, UserInfo: userInfo[s.Provider.UserInfo], CheckReplays: s.SignIn.DetectReplay,
+		MaxAuthAge: s.SignIn.MaxAge, UserInfo: userInfo[s.Provider.UserInfo], CheckReplays: s.SignIn.DetectReplay, DenyReplays: s.SignIn.ReplayFallback == "deny",
 		Rules: rules, Bypass: bypass, Templates: templates, Minimal: s.Headers.Minimal,
 		StripAuthorization: s.Bearer.StripAuthorization,
 		Cleaner:            headers.NewCleaner(templates.Names()),

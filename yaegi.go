@@ -5,7 +5,8 @@ package traefikoidc
 var (
 	_ any = (*middlewareBuilder)(nil)
 	_ any = (*providerBuilder)(nil)
+	_ any = (*sharedMiddleware)(nil)
 	_ any = (*sharedProvider)(nil)
-	_ any = (*sharedStore)(nil)
+	_ any = (*store)(nil)
 	_ any = (*storeBuilder)(nil)
 )

@@ -197,10 +197,35 @@ func TestReplayGuard(t *testing.T) {
 			t.Errorf("%s %q: %v, want %v", row.kind, row.value, err, row.want)
 		}
 	}
+	t.Run("J3 a store that only journals", func(t *testing.T) {
+		lax := &ReplayGuard{Backend: &journalling{memory}, Keys: keyring(t, keyA), Identity: "outage"}
+		if err := lax.Use(ctx, "state", "v", time.Minute); err != nil {
+			t.Errorf("allow: %v", err)
+		}
+		strict := &ReplayGuard{Backend: &journalling{memory}, Keys: keyring(t, keyA), Identity: "outage", Strict: true}
+		if err := strict.Use(ctx, "state", "w", time.Minute); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("deny: %v", err)
+		}
+		if err := strict.Use(ctx, "state", "v", time.Minute); !errors.Is(err, ErrReplayed) {
+			t.Errorf("deny, used before: %v", err)
+		}
+	})
 	c.turn(2 * time.Minute)
 	if err := g.Use(ctx, "state", "v", time.Minute); err != nil {
 		t.Errorf("after its lifetime: %v", err)
 	}
+}
+
+// journalling is a store in an outage: what it takes is not yet shared.
+type journalling struct {
+	*cache.Memory
+}
+
+func (j *journalling) Add(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	if err := j.Memory.Add(ctx, key, value, ttl); err != nil {
+		return err
+	}
+	return cache.ErrJournalled
 }
 
 func FuzzSessionCookie(f *testing.F) {

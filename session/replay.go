@@ -18,11 +18,13 @@ type ReplayGuard struct {
 	Backend  cache.Backend
 	Keys     *Keyring
 	Identity string // issuer and relying party
+	// Strict refuses what only this process could check, as in an outage of Redis.
+	Strict bool
 }
 
 // Use marks value, of a kind such as "state", as used for lifetime. It returns
 // ErrReplayed when it was marked before, and ErrUnavailable when the store could
-// not be asked. The mark is written under every key of the keyring, so that
+// not be asked, or, with Strict, has not got the mark yet. The mark is written under every key of the keyring, so that
 // replicas in the middle of a key rotation agree.
 func (g *ReplayGuard) Use(ctx context.Context, kind, value string, lifetime time.Duration) error {
 	owner, err := random(12)
@@ -35,7 +37,7 @@ func (g *ReplayGuard) Use(ctx context.Context, kind, value string, lifetime time
 		if errors.Is(err, cache.ErrExists) {
 			return ErrReplayed
 		}
-		if !cache.Applied(err) {
+		if !cache.Applied(err) || g.Strict && err != nil {
 			return fmt.Errorf("%w: replay mark: %w", ErrUnavailable, err)
 		}
 	}

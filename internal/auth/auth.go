@@ -45,6 +45,7 @@ type Options struct {
 	MaxAuthAge   time.Duration // oldest authentication accepted; zero: any
 	UserInfo     UserInfo
 	CheckReplays bool
+	DenyReplays  bool // what cannot be checked in the shared store counts as a replay would
 
 	Rules              *policy.Rules
 	Bypass             *policy.Bypass // nil: nothing is open
@@ -113,7 +114,7 @@ func New(o Options) (*Middleware, error) {
 		o: o, callbackPath: callback.Path, pages: p,
 		logins:  &session.Logins{Keys: o.Keys, Identity: o.Identity, Cookies: o.Cookies, Now: o.Now},
 		limits:  newLimiter(o.Rate, o.TrustedProxies, o.Now),
-		replays: &session.ReplayGuard{Backend: o.Backend, Keys: o.Keys, Identity: o.Identity},
+		replays: &session.ReplayGuard{Backend: o.Backend, Keys: o.Keys, Identity: o.Identity, Strict: o.DenyReplays},
 	}
 	m.needed = m.neededClaims()
 	m.special, err = specialPaths(m.callbackPath, o.LogoutPath, o.Bypass)

@@ -22,7 +22,6 @@ func gates(c *Config, s *Settings) []gate {
 	return []gate{
 		{"sessionStore", "cookie", s.Session.Store == "cookie"},
 		{"refreshGracePeriodSeconds", "", c.RefreshGracePeriodSeconds != d.RefreshGracePeriodSeconds},
-		{"replayProtection", "deny", s.SignIn.ReplayFallback == "deny"},
 
 		{"audience", "", c.Audience != d.Audience},
 		{"strictAudienceValidation", "", c.StrictAudienceValidation},
@@ -30,7 +29,6 @@ func gates(c *Config, s *Settings) []gate {
 		{"requireTokenIntrospection", "", c.RequireTokenIntrospection},
 		{"enableBearerAuth", "", c.EnableBearerAuth},
 		{"bearerIdentifierClaim", "", c.BearerIdentifierClaim != d.BearerIdentifierClaim},
-		{"stripAuthorizationHeader", "", c.StripAuthorizationHeader != d.StripAuthorizationHeader},
 		{"bearerEmitWWWAuthenticate", "", c.BearerEmitWWWAuthenticate != d.BearerEmitWWWAuthenticate},
 		{"bearerOverridesCookie", "", c.BearerOverridesCookie},
 		{"maxTokenAgeSeconds", "", c.MaxTokenAgeSeconds != d.MaxTokenAgeSeconds},
@@ -64,7 +62,6 @@ func gates(c *Config, s *Settings) []gate {
 		{"dynamicClientRegistration.redisKeyPrefix", "", reg.RedisKeyPrefix != ""},
 		{"dynamicClientRegistration.clientMetadata", "", len(reg.ClientMetadata) > 0},
 
-		{"redis.enabled", "true", s.Redis.Enabled},
 		{"redis.address", "a list", len(s.Redis.Addresses) > 1},
 		{"redis.clusterMode", "", s.Redis.Cluster},
 		{"redis.maxRedirects", "", s.Redis.Network != "" && s.Redis.MaxRedirects != 3},

@@ -38,6 +38,7 @@ type Registry struct {
 
 	mu      sync.Mutex // guards the fields below
 	entries map[string]*entry
+	latest  map[string]string // by group: the key that it used last
 }
 
 type entry struct {
@@ -52,7 +53,7 @@ var Shared = New(Linger)
 // New returns an empty registry that closes a resource when nobody has used it
 // for linger.
 func New(linger time.Duration) *Registry {
-	return &Registry{linger: linger, entries: map[string]*entry{}}
+	return &Registry{linger: linger, entries: map[string]*entry{}, latest: map[string]string{}}
 }
 
 // Acquire returns the resource of key, made by b if there is none, for as long as
@@ -73,6 +74,19 @@ func (g *Registry) Acquire(ctx context.Context, key string, b Builder) (Resource
 	e.turn++
 	background.Done(ctx, &release{g: g, key: key, e: e})
 	return e.resource, nil
+}
+
+// Succeed notes that a group, such as the handlers of one middleware, uses key from
+// now on, and returns the other key that it used before, if that is still kept.
+func (g *Registry) Succeed(group, key string) string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	before := g.latest[group]
+	g.latest[group] = key
+	if before == key || g.entries[before] == nil {
+		return ""
+	}
+	return before
 }
 
 // Len returns how many resources are kept.

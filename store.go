@@ -1,0 +1,157 @@
+package traefikoidc
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/circuitbreaker"
+	"github.com/traefikoidc/traefikoidc/internal/background"
+	"github.com/traefikoidc/traefikoidc/internal/config"
+	"github.com/traefikoidc/traefikoidc/internal/registry"
+	"github.com/traefikoidc/traefikoidc/resp"
+)
+
+// A store is where the records are, shared by all middlewares with the same
+// options of it.
+type store struct {
+	backend cache.Backend
+	hybrid  *cache.Hybrid // nil: memory alone
+	redis   cache.RedisOptions
+	log     *slog.Logger
+	health  time.Duration // between two questions whether Redis is well; zero: it is not asked
+	done    context.Context
+	end     context.CancelFunc
+}
+
+// Backend implements registry.Candidate.
+func (s *store) Backend() cache.Backend {
+	return s.backend
+}
+
+// Verify implements registry.Candidate: memory always serves.
+func (s *store) Verify(ctx context.Context) error {
+	if s.hybrid == nil {
+		return nil
+	}
+	return cache.Verify(ctx, s.redis)
+}
+
+// Close ends the connections.
+func (s *store) Close() {
+	s.end()
+	if s.hybrid != nil {
+		s.hybrid.Close()
+	}
+}
+
+// Run asks whether Redis is well, so that an outage is noticed before a person's
+// request meets it, and comes back.
+func (s *store) Run() {
+	if s.done.Err() != nil {
+		return
+	}
+	_ = s.backend.Health(s.done)
+	background.After(s.health, s)
+}
+
+// Observe implements cache.Observer with a line in the log.
+func (s *store) Observe(e cache.Event, cause error) {
+	level := slog.LevelWarn
+	switch e {
+	case cache.Connected, cache.Restored, cache.TrackingUp, cache.Restarted:
+		level = slog.LevelInfo
+	}
+	if cause == nil {
+		s.log.Log(context.Background(), level, e.Text())
+		return
+	}
+	s.log.Log(context.Background(), level, e.Text(), "error", cause.Error())
+}
+
+type storeBuilder struct {
+	s   *config.Settings
+	log *slog.Logger
+}
+
+// Build returns the store of the settings. It connects in the background: Redis
+// need not be there.
+func (b *storeBuilder) Build() (registry.Resource, error) {
+	r := b.s.Redis
+	s := &store{log: b.log}
+	s.done, s.end = context.WithCancel(context.Background())
+	memory := cache.MemoryOptions{MaxEntries: r.L1Entries, MaxBytes: r.L1Bytes}
+	if !r.Enabled || r.Mode == "memory" {
+		s.backend = cache.NewMemory(memory)
+		return s, nil
+	}
+	server, err := serverOptions(r)
+	if err != nil {
+		return nil, err
+	}
+	s.redis = cache.RedisOptions{
+		Server: server, Prefix: strings.TrimSuffix(r.KeyPrefix, ":"), NoBreaker: !r.Breaker,
+		Breaker: circuitbreaker.Options{Threshold: r.BreakerThreshold, ProbeMax: longestProbe(r.BreakerTimeout)},
+	}
+	var o cache.Observer = s
+	s.hybrid = cache.NewHybrid(cache.HybridOptions{
+		Redis: s.redis, Memory: memory, L1TTL: r.L1TTL, Direct: r.Mode == "redis", Observer: o,
+	})
+	s.backend = s.hybrid
+	s.hybrid.Start()
+	if r.HealthCheck {
+		s.health = r.HealthInterval
+		background.After(s.health, s)
+	}
+	return s, nil
+}
+
+// longestProbe is how long the breaker waits at most between two probes: recovery
+// is noticed within two seconds, whatever circuitBreakerTimeout allows.
+func longestProbe(timeout time.Duration) time.Duration {
+	if timeout > time.Second {
+		return time.Second
+	}
+	return timeout
+}
+
+// serverOptions maps the settings of the link to Redis.
+func serverOptions(r config.Redis) (resp.Options, error) {
+	o := resp.Options{
+		Network: r.Network, Address: r.Addresses[0], Username: r.Username, Password: r.Password, DB: r.DB,
+		ClientName: "traefikoidc", PoolSize: r.PoolSize, MinIdle: r.MinIdleConns, MaxConnAge: r.MaxConnAge,
+		IdleTimeout: r.IdleTimeout, PoolTimeout: r.PoolTimeout, DialTimeout: r.DialTimeout, ReadTimeout: r.ReadTimeout,
+		WriteTimeout: r.WriteTimeout, OperationTimeout: r.OperationTimeout, MaxRetries: r.MaxRetries,
+	}
+	// Zero is never here, and the default there.
+	if r.MaxRetries == 0 {
+		o.MaxRetries = -1
+	}
+	if r.MaxConnAge == 0 {
+		o.MaxConnAge = -1
+	}
+	if r.IdleTimeout == 0 {
+		o.IdleTimeout = -1
+	}
+	if !r.TLS.Enabled {
+		return o, nil
+	}
+	o.TLS = &tls.Config{MinVersion: r.TLS.MinVersion, ServerName: r.TLS.ServerName, InsecureSkipVerify: r.TLS.InsecureSkipVerify}
+	if r.TLS.CAPEM != "" {
+		o.TLS.RootCAs = x509.NewCertPool()
+		o.TLS.RootCAs.AppendCertsFromPEM([]byte(r.TLS.CAPEM))
+	}
+	if r.TLS.CertPEM != "" {
+		pair, err := tls.X509KeyPair([]byte(r.TLS.CertPEM), []byte(r.TLS.KeyPEM))
+		if err != nil {
+			return resp.Options{}, fmt.Errorf("traefikoidc: redis.tls: %w", err)
+		}
+		o.TLS.Certificates = []tls.Certificate{pair}
+	}
+	return o, nil
+}
