@@ -64,17 +64,23 @@ func (c *Client) Get(ctx context.Context, key string) ([]byte, error) {
 	}
 	p.mu.Lock()
 	x := p.top
-	if x == nil || x.fresh <= now {
+	n := 0
+	var err error
+	if x != nil && x.fresh > now {
+		p.top = x.next
 		p.mu.Unlock()
-		return c.get(ctx, now, key, nil, 0, nil)
+	} else {
+		p.mu.Unlock()
+		x, n, err = queueUp(p, ctx, now)
+		if x == nil || n < 0 {
+			return c.get(ctx, now, key, x, n, err)
+		}
 	}
-	p.top = x.next
-	p.mu.Unlock()
 
-	n := copy(x.out, getHeads[len(key)])
+	n = copy(x.out, getHeads[len(key)])
 	n += copy(x.out[n:], key)
 	n += copy(x.out[n:], "\r\n")
-	_, err := x.nc.Write(x.out[:n])
+	_, err = x.nc.Write(x.out[:n])
 	if err != nil {
 		return c.get(ctx, now, key, x, 0, err)
 	}
@@ -91,7 +97,7 @@ func (c *Client) Get(ctx context.Context, key string) ([]byte, error) {
 	p.mu.Lock()
 	if p.odd || took >= fineSpan {
 		p.mu.Unlock()
-		p.settle(x, opGet, took)
+		settle(p, x, opGet, took)
 		return v, nil
 	}
 	p.gets[took/grain]++
@@ -102,7 +108,8 @@ func (c *Client) Get(ctx context.Context, key string) ([]byte, error) {
 }
 
 // get is Get in every other case. The operation began at start; x, if any, has
-// got that far with it: n bytes of the reply are in x.in, or there was err.
+// got that far with it: n bytes of the reply are in x.in, or there was err. With
+// a negative n it has sent nothing yet.
 func (c *Client) get(ctx context.Context, start time.Duration, key string, x *conn, n int, err error) ([]byte, error) {
 	t := c.begin(ctx, start, opGet, []string{"GET", key})
 	r, err := t.resume(x, n, err)
@@ -116,37 +123,36 @@ func (c *Client) get(ctx context.Context, start time.Duration, key string, x *co
 // less sets no limit.
 func (c *Client) Set(ctx context.Context, key string, value []byte, px time.Duration) error {
 	now := time.Since(c.only.epoch)
-	x := c.takeFor(ctx, now, key, value, px)
-	if x == nil {
-		return c.set(ctx, now, setCommand(key, value, px, ""), nil, 0, nil)
+	x, n, err := c.takeFor(ctx, now, key, value, px)
+	if x == nil || n < 0 {
+		return c.set(ctx, now, setCommand(key, value, px, ""), x, n, err)
 	}
-	n, err := sendSet(x, "*5\r\n$3\r\nSET", key, value, px)
+	n, err = sendSet(x, "*5\r\n$3\r\nSET", key, value, px)
 	if err != nil || string(x.in[:n]) != "+OK\r\n" {
 		return c.set(ctx, now, setCommand(key, value, px, ""), x, n, err)
 	}
 	if took := time.Since(c.only.epoch) - now; !giveBack(c.only, x, c.only.sets, took) {
-		c.only.settle(x, opSet, took)
+		settle(c.only, x, opSet, took)
 	}
 	return nil
 }
 
-// takeFor takes an idle connection that is fresh, for a SET that
-// begins now. It returns nil when there is none, or the SET is out of the
-// ordinary.
-func (c *Client) takeFor(ctx context.Context, now time.Duration, key string, value []byte, px time.Duration) *conn {
+// takeFor takes a connection for a SET that begins now: an idle one that is
+// fresh, or what queueUp returns. It returns nil for a SET out of the ordinary.
+func (c *Client) takeFor(ctx context.Context, now time.Duration, key string, value []byte, px time.Duration) (x *conn, n int, err error) {
 	if px <= 0 || len(key) > hotKey || len(value) > hotValue || ctx != c.background && c.ends(ctx, now) {
-		return nil
+		return nil, 0, nil
 	}
 	p := c.only
 	p.mu.Lock()
-	x := p.top
+	x = p.top
 	if x == nil || x.fresh <= now {
 		p.mu.Unlock()
-		return nil
+		return queueUp(p, ctx, now)
 	}
 	p.top = x.next
 	p.mu.Unlock()
-	return x
+	return x, 0, nil
 }
 
 // giveBack ends an operation that took so long and went well: fine counts it,
@@ -201,17 +207,17 @@ func (c *Client) set(ctx context.Context, start time.Duration, args []string, x 
 // where the reply is lost, the value that is found says who was first.
 func (c *Client) SetNX(ctx context.Context, key string, value []byte, px time.Duration) (bool, error) {
 	now := time.Since(c.only.epoch)
-	x := c.takeFor(ctx, now, key, value, px)
-	if x == nil {
-		return c.setNX(ctx, now, setCommand(key, value, px, "NX"), nil, 0, nil)
+	x, n, err := c.takeFor(ctx, now, key, value, px)
+	if x == nil || n < 0 {
+		return c.setNX(ctx, now, setCommand(key, value, px, "NX"), x, n, err)
 	}
-	n, err := sendSet(x, "*6\r\n$3\r\nSET", key, value, px)
+	n, err = sendSet(x, "*6\r\n$3\r\nSET", key, value, px)
 	won := string(x.in[:n]) == "+OK\r\n"
 	if err != nil || !won && string(x.in[:n]) != "$-1\r\n" {
 		return c.setNX(ctx, now, setCommand(key, value, px, "NX"), x, n, err)
 	}
 	if took := time.Since(c.only.epoch) - now; !giveBack(c.only, x, c.only.setNXs, took) {
-		c.only.settle(x, opSetNX, took)
+		settle(c.only, x, opSetNX, took)
 	}
 	return won, nil
 }

@@ -1,7 +1,6 @@
 package resp
 
 import (
-	"container/list"
 	"context"
 	"fmt"
 	"sync"
@@ -32,35 +31,41 @@ const (
 // operation never opens a connection itself: one is opened in the background
 // for whoever waits first by then, so that giving up wastes nothing.
 type pool struct {
-	o     Options
-	epoch time.Time     // all times are counted from then
-	span  time.Duration // the usual time for an exchange
-	fresh time.Duration // how long a proof and a deadline hold
+	o        Options
+	epoch    time.Time     // all times are counted from then
+	span     time.Duration // the usual time for an exchange
+	fresh    time.Duration // how long a proof and a deadline hold
+	patience time.Duration // how long to wait for a connection
 
-	mu       sync.Mutex // guards the fields below
-	top      *conn      // the idle connection that was used last
-	queue    *list.List // of *waiter
-	waiting  int        // length of queue
-	open     int        // turns taken: idle, in use, being opened
-	dialling int
-	refused  time.Duration // when the last dial failed
-	lastErr  error         // of the last dial; nil after one that succeeded
-	sweeper  *time.Timer
-	closed   bool
-	odd      bool // there is more to giving a connection back than to push it
-	credit   int  // for retries
-	stats    tally
-	records  []*record // by op
+	mu        sync.Mutex // guards the fields below
+	top       *conn      // the idle connection that was used last
+	queue     []*waiter
+	waiting   int  // length of queue
+	patrolled bool // a patrol will come
+	open      int  // turns taken: idle, in use, being opened
+	dialling  int
+	refused   time.Duration // when the last dial failed
+	lastErr   error         // of the last dial; nil after one that succeeded
+	sweeper   *time.Timer
+	closed    bool
+	odd       bool // there is more to giving a connection back than to push it
+	credit    int  // for retries
+	stats     tally
+	records   []*record // by op
 
 	gets, sets, setNXs []uint64 // record.fine of these
 }
 
 func newPool(o Options) *pool {
-	p := &pool{o: o, epoch: time.Now(), queue: list.New(), credit: maxCredit, odd: o.Now != nil}
+	p := &pool{o: o, epoch: time.Now(), credit: maxCredit, odd: o.Now != nil}
 	p.span = o.budget()
 	p.fresh = freshPeriod
 	if p.fresh > p.span/8 {
 		p.fresh = p.span / 8
+	}
+	p.patience = p.span
+	if p.patience > o.PoolTimeout {
+		p.patience = o.PoolTimeout
 	}
 	for i := 0; i < int(ops); i++ {
 		p.records = append(p.records, newRecord())
@@ -158,19 +163,24 @@ func (p *pool) put(x *conn) {
 	p.mu.Unlock()
 }
 
-// settle counts an operation that took so long and went well, and takes back
-// its connection.
-func (p *pool) settle(x *conn, o op, took time.Duration) {
+// settle counts an operation of which nothing is unread and which took so long,
+// and takes its connection back.
+func settle(p *pool, x *conn, o op, took time.Duration) {
 	p.mu.Lock()
 	p.records[o].add(took)
+	if p.closed {
+		p.mu.Unlock()
+		p.drop(x, &p.stats.retired)
+		return
+	}
+	p.releaseLocked(x)
 	p.mu.Unlock()
-	p.put(x)
 }
 
 // releaseLocked gives x to whoever waits first, or lets it idle.
 func (p *pool) releaseLocked(x *conn) {
 	if p.waiting > 0 {
-		p.nextLocked().deliver(x, nil)
+		p.grantLocked(grant{x: x})
 		return
 	}
 	x.next = p.top
@@ -188,75 +198,31 @@ func (p *pool) drop(x *conn, counter *uint64) {
 }
 
 // wait queues until a connection is handed over, at most until deadline and at
-// most Options.PoolTimeout.
+// most Options.PoolTimeout, and has one opened where there is a turn.
 func (p *pool) wait(ctx context.Context, deadline time.Duration) (*conn, error) {
-	limit := deadline - p.now()
-	if limit > p.o.PoolTimeout {
-		limit = p.o.PoolTimeout
+	w := &waiter{ctx: ctx, until: p.now() + p.o.PoolTimeout, c: make(chan grant, 1)}
+	if deadline < w.until {
+		w.until = deadline
 	}
-	w := &waiter{p: p, c: make(chan grant, 1)}
-	if err := p.enqueue(w); err != nil {
-		return nil, err
-	}
-	bounded, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	stop := context.AfterFunc(bounded, w.expire)
-	g := <-w.c
-	stop()
-	if g.expired {
-		return nil, p.expired(ctx)
-	}
-	return g.x, g.err
-}
-
-// enqueue makes w wait, and has a connection opened for it where there is a turn.
-func (p *pool) enqueue(w *waiter) error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if p.closed {
-		return ErrClosed
+		p.mu.Unlock()
+		return nil, ErrClosed
 	}
 	if p.waiting >= p.o.MaxWaiting {
-		return fmt.Errorf("%w: %d operations wait already", ErrPoolTimeout, p.waiting)
+		p.mu.Unlock()
+		return nil, fmt.Errorf("%w: %d operations wait already", ErrPoolTimeout, p.o.MaxWaiting)
 	}
 	p.startLocked()
-	w.place = p.queue.PushBack(w)
-	p.waitLocked(1)
 	if x := p.popLocked(); x != nil {
-		p.nextLocked().deliver(x, nil)
-		return nil
+		p.mu.Unlock()
+		return x, nil
 	}
+	p.queueLocked(w)
 	p.dialLocked()
-	return nil
-}
-
-// expired says why a waiter got nothing.
-func (p *pool) expired(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("%w: %w", ErrNotSent, err)
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.stats.timeouts++
-	state := fmt.Sprintf("%d open, %d idle, %d waiting", p.open, p.idleLocked(), p.waiting)
-	if p.lastErr != nil {
-		return fmt.Errorf("%w (%s): last dial: %w", ErrPoolTimeout, state, p.lastErr)
-	}
-	return fmt.Errorf("%w (%s)", ErrPoolTimeout, state)
-}
-
-// waitLocked notes that there are so many waiters more.
-func (p *pool) waitLocked(more int) {
-	p.waiting += more
-	p.odd = p.waiting > 0 || p.closed || p.o.Now != nil
-}
-
-// nextLocked takes the first waiter out of the queue, which is not empty.
-func (p *pool) nextLocked() *waiter {
-	w := p.queue.Remove(p.queue.Front()).(*waiter)
-	w.served = true
-	p.waitLocked(-1)
-	return w
+	p.mu.Unlock()
+	g := <-w.c
+	return g.x, g.err
 }
 
 // dialLocked opens connections while there are waiters without a prospect and
@@ -284,7 +250,7 @@ func (p *pool) close() {
 	p.top = nil
 	p.closed = true
 	for p.waiting > 0 {
-		p.nextLocked().deliver(nil, ErrClosed)
+		p.grantLocked(grant{err: ErrClosed})
 	}
 	p.odd = true
 	if p.sweeper != nil {

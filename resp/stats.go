@@ -153,7 +153,7 @@ func (c *Client) Stats() Stats {
 	idle := p.idleLocked()
 	s := Stats{Pool: PoolStats{
 		Open: p.open, Idle: idle, InUse: p.open - p.dialling - idle,
-		Dialling: p.dialling, Waiting: p.queue.Len(),
+		Dialling: p.dialling, Waiting: p.waiting,
 		Dials: p.stats.dials, DialFailures: p.stats.dialFailures, Timeouts: p.stats.timeouts,
 		Stale: p.stats.stale, Broken: p.stats.broken, Retired: p.stats.retired,
 	}}

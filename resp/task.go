@@ -34,8 +34,9 @@ type task struct {
 
 	start    time.Duration
 	deadline time.Duration
-	tried    int  // attempts that failed
-	proof    bool // the next connection must prove itself first
+	tried    int   // attempts that failed
+	held     *conn // at hand for the first attempt
+	proof    bool  // the next connection must prove itself first
 }
 
 // begin returns the task of an operation that began at start and sends args.
@@ -73,9 +74,14 @@ func (t *task) run() (Reply, error) {
 }
 
 // resume goes on with an attempt that was begun on x, of whose reply n bytes
-// are in x.in, or that failed with err. Without x it is run.
+// are in x.in, or that failed with err. With a negative n x has sent nothing
+// yet; without x there was nothing but perhaps err.
 func (t *task) resume(x *conn, n int, err error) (Reply, error) {
-	if x == nil {
+	if x == nil && err != nil {
+		return t.rest(Reply{}, err)
+	}
+	if x == nil || n < 0 {
+		t.held = x
 		return t.run()
 	}
 	var r Reply
@@ -112,11 +118,21 @@ func (t *task) attempt() (Reply, error) {
 
 // connect takes a connection for an attempt, if it is not too late for one.
 func (t *task) connect() (*conn, error) {
-	if err := t.ctx.Err(); err != nil {
+	x := t.held
+	t.held = nil
+	err := t.ctx.Err()
+	if err == nil && t.deadline <= t.p.now() {
+		err = context.DeadlineExceeded
+	}
+	if err != nil {
+		if x != nil {
+			t.p.put(x)
+		}
 		return nil, fmt.Errorf("%w: %w", ErrNotSent, err)
 	}
-	if t.deadline <= t.p.now() {
-		return nil, fmt.Errorf("%w: %w", ErrNotSent, context.DeadlineExceeded)
+	if x != nil {
+		t.p.arm(x, t.deadline)
+		return x, nil
 	}
 	return t.p.take(t.ctx, t.deadline, t.proof)
 }

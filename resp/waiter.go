@@ -1,47 +1,110 @@
 package resp
 
 import (
-	"container/list"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/background"
 )
 
-// A grant is what a waiter gets: a connection, an error, or nothing in time.
+// patrolPeriod is how often waiters are looked through for those whose time is
+// over: a timer for each would cost more than most of them wait.
+const patrolPeriod = 5 * time.Millisecond
+
+// A grant is what a waiter gets: a connection, or an error.
 type grant struct {
-	x       *conn
-	err     error
-	expired bool
+	x   *conn
+	err error
 }
 
 // A waiter waits for a connection, on a channel that it shares with nobody.
 type waiter struct {
+	ctx   context.Context
+	until time.Duration
+	c     chan grant // of size one: whoever serves never blocks
+}
+
+// queueUp waits for a connection where all are in use and no more may be
+// opened, and returns nil at once where not. An operation that began now and
+// gets a connection that is not fresh is told so by a negative n.
+func queueUp(p *pool, ctx context.Context, now time.Duration) (x *conn, n int, err error) {
+	p.mu.Lock()
+	if p.top != nil || p.open < p.o.PoolSize || p.closed || p.waiting >= p.o.MaxWaiting {
+		p.mu.Unlock()
+		return nil, 0, nil
+	}
+	w := &waiter{ctx: ctx, until: now + p.patience, c: make(chan grant, 1)}
+	p.queueLocked(w)
+	p.mu.Unlock()
+	g := <-w.c
+	if g.err == nil && g.x.fresh <= time.Since(p.epoch) {
+		return g.x, -1, nil
+	}
+	return g.x, 0, g.err
+}
+
+// queueLocked puts w behind the other waiters.
+func (p *pool) queueLocked(w *waiter) {
+	p.queue = append(p.queue, w)
+	p.waiting++
+	p.odd = true
+	if !p.patrolled {
+		p.patrolled = true
+		background.After(patrolPeriod, &patrol{p: p})
+	}
+}
+
+// grantLocked gives the first waiter, of which there is one, what it waits for.
+func (p *pool) grantLocked(g grant) {
+	w := p.queue[0]
+	p.queue[0] = nil
+	p.queue = p.queue[1:]
+	p.waiting--
+	p.odd = p.waiting > 0 || p.closed || p.o.Now != nil
+	w.c <- g
+}
+
+// A patrol ends the waits that are over, and comes again while there are others.
+type patrol struct {
 	p *pool
-	c chan grant // of size one: whoever serves never blocks
-
-	place  *list.Element // guarded by p.mu
-	served bool          // guarded by p.mu
 }
 
-func (w *waiter) deliver(x *conn, err error) {
-	w.c <- grant{x: x, err: err}
+// Run implements background.Runner.
+func (r *patrol) Run() {
+	p := r.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	var queue []*waiter
+	for _, w := range p.queue {
+		if now < w.until && w.ctx.Err() == nil {
+			queue = append(queue, w)
+			continue
+		}
+		p.waiting--
+		w.c <- grant{err: p.overdueLocked(w)}
+	}
+	p.queue = queue
+	p.odd = p.waiting > 0 || p.closed || p.o.Now != nil
+	p.patrolled = p.waiting > 0
+	if p.patrolled {
+		background.After(patrolPeriod, r)
+	}
 }
 
-// expire ends the wait, unless it was served.
-func (w *waiter) expire() {
-	w.p.mu.Lock()
-	served := w.served
-	if !served {
-		w.served = true
-		w.p.queue.Remove(w.place)
-		w.p.waitLocked(-1)
+// overdueLocked says why w gets nothing.
+func (p *pool) overdueLocked(w *waiter) error {
+	if err := w.ctx.Err(); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotSent, err)
 	}
-	w.p.mu.Unlock()
-	if !served {
-		w.c <- grant{expired: true}
+	p.stats.timeouts++
+	state := fmt.Sprintf("%d open, %d idle, %d waiting", p.open, p.idleLocked(), p.waiting)
+	if p.lastErr != nil {
+		return fmt.Errorf("%w (%s): last dial: %w", ErrPoolTimeout, state, p.lastErr)
 	}
+	return fmt.Errorf("%w (%s)", ErrPoolTimeout, state)
 }
 
 // An opening opens one connection, for whoever waits first when it is done.
@@ -93,7 +156,7 @@ func (p *pool) failedLocked(err error) {
 	p.lastErr, p.refused = err, p.now()
 	hopeless := p.open == 0 || errors.Is(err, ErrTerminal)
 	for hopeless && p.waiting > 0 {
-		p.nextLocked().deliver(nil, err)
+		p.grantLocked(grant{err: err})
 	}
 }
 

@@ -7,7 +7,7 @@ package resp
 func init() {
 	c := &Client{}
 	p := &pool{}
-	w := &waiter{}
+	pa := &patrol{}
 	o := &opening{}
 	s := &sweep{}
 	r := &record{}
@@ -24,10 +24,10 @@ func init() {
 	touch(c.Close, c.Del, c.Do, c.Eval, c.Exists, c.Get, c.PTTL, c.Ping, c.Pipeline, c.Scan, c.Set, c.SetNX,
 		c.Stats, c.Unlink, c.begin, c.do, c.ends, c.eval, c.get, c.owner, c.remove, c.scriptless, c.set, c.setNX,
 		c.takeFor, c.transact)
-	touch(p.aged, p.agedLocked, p.arm, p.clock, p.close, p.count, p.dialLocked, p.drop, p.enqueue, p.examine,
-		p.expired, p.failedLocked, p.idleLocked, p.nextLocked, p.now, p.openLocked, p.opened, p.pop, p.popLocked,
-		p.put, p.releaseLocked, p.settle, p.spend, p.startLocked, p.sweep, p.take, p.wait, p.waitLocked)
-	touch(w.deliver, w.expire)
+	touch(p.aged, p.agedLocked, p.arm, p.clock, p.close, p.count, p.dialLocked, p.drop, p.examine,
+		p.failedLocked, p.grantLocked, p.idleLocked, p.now, p.openLocked, p.opened, p.overdueLocked, p.pop,
+		p.popLocked, p.put, p.queueLocked, p.releaseLocked, p.spend, p.startLocked, p.sweep, p.take, p.wait)
+	touch(pa.Run)
 	touch(o.Run)
 	touch(s.Run)
 	touch(r.add)
