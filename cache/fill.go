@@ -224,9 +224,15 @@ func (h *Hybrid) fillLocked(q inquiry, value []byte, now time.Time) []byte {
 		return value
 	}
 	e := h.l1.putLocked(q.key, value, now, ttl)
-	e.epoch, e.asked = h.epoch, now.UnixNano()
-	e.stale = !h.currentLocked(q)
+	h.confirmedLocked(e, now, h.currentLocked(q))
 	return value
+}
+
+// confirmedLocked notes that e is what L2 had at now, or what it is to have.
+func (h *Hybrid) confirmedLocked(e *entry, now time.Time, current bool) {
+	e.epoch = h.epoch
+	e.asked = now.UnixNano()
+	e.stale = !current
 }
 
 // remainingLocked is how long L1 may hold a value that L2 returned: records

@@ -267,9 +267,13 @@ func (h *Hybrid) Stats() HybridStats {
 		s.Breaker = h.l2.breaker.Stats()
 	}
 	h.l1.mu.Lock()
-	s.Requests, s.Hits = h.requests, h.hits
-	s.Connected, s.Fallback, s.Tracking = h.met, h.fallback, h.tracking
-	s.Journal, s.JournalDropped = len(h.journal.notes), h.journal.dropped
+	s.Requests = h.requests
+	s.Hits = h.hits
+	s.Connected = h.met
+	s.Fallback = h.fallback
+	s.Tracking = h.tracking
+	s.Journal = len(h.journal.notes)
+	s.JournalDropped = h.journal.dropped
 	if at := h.journal.oldest(); at != 0 {
 		s.JournalAge = time.Duration(now - at)
 	}

@@ -95,7 +95,7 @@ func (h *Hybrid) BreakerChanged(from, to circuitbreaker.State) {
 		h.l1.mu.Lock()
 		h.fallback = true
 		h.l1.mu.Unlock()
-		h.observe(BreakerOpened, nil)
+		h.observe(BreakerOpened, h.l2.cause())
 		h.observe(FellBack, nil)
 	case to == circuitbreaker.Closed:
 		h.kick()
@@ -272,7 +272,8 @@ func (h *Hybrid) knows() (met bool, known identity) {
 func (h *Hybrid) agree(now identity) {
 	h.l1.mu.Lock()
 	changed := !h.met || now.run != h.known.run || now.canary != h.known.canary
-	h.met, h.known = true, now
+	h.met = true
+	h.known = now
 	restored := h.fallback && (h.l2.breaker == nil || h.l2.breaker.State() == circuitbreaker.Closed)
 	if restored {
 		h.fallback = false

@@ -185,7 +185,8 @@ func (m *Memory) Clear(ctx context.Context) error {
 	m.entries = map[string]*entry{}
 	m.recent.Init()
 	m.revoked.Init()
-	m.bytes, m.pinned = 0, 0
+	m.bytes = 0
+	m.pinned = 0
 	m.evicted = nil
 	watchers := m.watchers
 	m.mu.Unlock()

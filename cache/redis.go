@@ -32,6 +32,7 @@ type Redis struct {
 
 	mu       sync.Mutex // guards the fields below
 	watchers []Watcher
+	failure  error // the last that counted against the server
 }
 
 // NewRedis returns a Redis that connects with the first call.
@@ -228,16 +229,32 @@ func (r *Redis) allow() (era uint64, err error) {
 
 // done tells the breaker how a call ended, and the caller what that means.
 func (r *Redis) done(ctx context.Context, era uint64, err error) error {
-	if r.breaker != nil {
-		r.breaker.Done(era, outcome(ctx, err))
-	}
 	if err == nil {
+		if r.breaker != nil {
+			r.breaker.Done(era, circuitbreaker.Success)
+		}
 		return nil
+	}
+	o := outcome(ctx, err)
+	if o == circuitbreaker.Failure || o == circuitbreaker.Denied {
+		r.mu.Lock()
+		r.failure = err
+		r.mu.Unlock()
+	}
+	if r.breaker != nil {
+		r.breaker.Done(era, o)
 	}
 	if errors.Is(err, resp.ErrNil) {
 		return ErrMiss
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// cause is the last failure that counted against the server.
+func (r *Redis) cause() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failure
 }
 
 // outcome is what the end of a call says about the server. Whatever the server

@@ -169,7 +169,8 @@ func (p *prober) Probe() circuitbreaker.Outcome {
 // and name no secret.
 func Verify(ctx context.Context, o RedisOptions) error {
 	server := o.Server
-	server.PoolSize, server.MinIdle = 1, 0
+	server.PoolSize = 1
+	server.MinIdle = 0
 	server.OperationTimeout = server.DialTimeout
 	if server.OperationTimeout <= 0 {
 		server.OperationTimeout = 5 * time.Second

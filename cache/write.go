@@ -117,8 +117,7 @@ func (h *Hybrid) wroteLocked(c change, q inquiry, v verdict, now time.Time) {
 		return
 	}
 	e = h.l1.putLocked(c.key, c.value, now, c.ttl)
-	e.epoch, e.asked = h.epoch, now.UnixNano()
-	e.stale = mark || !current || v == remains
+	h.confirmedLocked(e, now, current && !mark && v == replaces)
 }
 
 // applyLocked applies a change here and notes it for L2. A lease that only this
@@ -134,7 +133,8 @@ func (h *Hybrid) applyLocked(c change, now time.Time) error {
 	n := &note{key: c.key, value: c.value, expires: now.Add(c.ttl).UnixNano(), since: now.UnixNano()}
 	switch {
 	case c.op == opDelete:
-		n.intent, n.expires = toDelete, now.Add(MaxTTL).UnixNano()
+		n.intent = toDelete
+		n.expires = now.Add(MaxTTL).UnixNano()
 	case c.op == opAdd && strings.HasPrefix(c.key, "j:"):
 		n.intent = toAdd
 	}
@@ -155,7 +155,7 @@ func (h *Hybrid) applyLocked(c change, now time.Time) error {
 		return ErrJournalled
 	}
 	e = h.l1.putLocked(c.key, c.value, now, c.ttl)
-	e.epoch, e.asked, e.stale = h.epoch, now.UnixNano(), true
+	h.confirmedLocked(e, now, false)
 	return ErrJournalled
 }
 

@@ -91,6 +91,10 @@ func TestInterpretedStores(t *testing.T) {
 	t.Run("hybrid", func(t *testing.T) {
 		each(t, 64, 2, eval[func(int) string](t, i, "drive.Hybrid"))
 	})
+	t.Run("a settled key costs no command", func(t *testing.T) {
+		settled := eval[func() int](t, i, "drive.Settled")
+		cachetest.Within(t, time.Minute, "settled", func() bool { return settled() == 100 })
+	})
 	t.Run("own values in an outage", func(t *testing.T) {
 		ownInOutage(t, s, i)
 	})
@@ -101,18 +105,21 @@ func ownInOutage(t *testing.T, s *server, i *interp.Interpreter) {
 	fallback, tracking := eval[func() bool](t, i, "drive.Fallback"), eval[func() bool](t, i, "drive.Tracking")
 	journal := eval[func() int](t, i, "drive.Journal")
 	each(t, 64, 1, same)
+	each(t, 64, 1, eval[func(int) string](t, i, "drive.Prepare"))
 	s.kill()
 	cachetest.Within(t, time.Minute, "fallen back", func() bool {
 		each(t, 64, 1, same)
 		return fallback()
 	})
 	each(t, 64, 2, same)
+	each(t, 64, 1, eval[func(int) string](t, i, "drive.Outage"))
 	s.start()
 	cachetest.Within(t, time.Minute, "restored", func() bool {
 		each(t, 64, 1, same)
 		return !fallback() && tracking() && journal() == 0
 	})
 	each(t, 64, 2, same)
+	each(t, 64, 1, eval[func(int) string](t, i, "drive.Outcome"))
 	told := eval[func(string) int](t, i, "drive.Told")
 	for _, e := range []cache.Event{cache.Connected, cache.BreakerOpened, cache.FellBack, cache.Restored, cache.DataLost} {
 		if told(e.Text()) != 1 {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/cache/cachetest"
+	"github.com/traefikoidc/traefikoidc/resp"
 )
 
 func TestChangesByOneReplicaReachTheOther(t *testing.T) {
@@ -109,12 +110,13 @@ func TestJ1RedisDownAtStart(t *testing.T) {
 // outages are ways in which Redis goes away and comes back with its data.
 var outages = []struct {
 	name  string
+	cause error
 	begin func(s *server)
 	end   func(s *server)
 }{
-	{"killed", (*server).kill, func(s *server) { s.start() }},
-	{"stopped", func(s *server) { s.signal(syscall.SIGSTOP) }, func(s *server) { s.signal(syscall.SIGCONT) }},
-	{"WRONGPASS", func(s *server) {
+	{"killed", resp.ErrNotSent, (*server).kill, func(s *server) { s.start() }},
+	{"stopped", nil, func(s *server) { s.signal(syscall.SIGSTOP) }, func(s *server) { s.signal(syscall.SIGCONT) }},
+	{"WRONGPASS", resp.ErrWrongPass, func(s *server) {
 		s.do("ACL", "SETUSER", "app", "resetpass", ">other")
 		s.do("CLIENT", "KILL", "USER", "app")
 	}, func(s *server) {
@@ -163,6 +165,9 @@ func TestJ1AnOutageSignsNobodyOut(t *testing.T) {
 			}
 			journalled(t, b.Add(ctx, "j:code", []byte("b"), time.Hour))
 
+			if cause := a.log.cause(cache.BreakerOpened); cause == nil || outage.cause != nil && !errors.Is(cause, outage.cause) {
+				t.Errorf("told the cause %v, want %v", cause, outage.cause)
+			}
 			outage.end(s)
 			a.untilRestored()
 			b.untilRestored()

@@ -129,11 +129,13 @@ func (s *server) has(key string) bool {
 type log struct {
 	mu     sync.Mutex
 	events []cache.Event
+	causes map[cache.Event]error // the last of each
 }
 
 func (l *log) Observe(e cache.Event, cause error) {
 	l.mu.Lock()
 	l.events = append(l.events, e)
+	l.causes[e] = cause
 	l.mu.Unlock()
 }
 
@@ -147,6 +149,12 @@ func (l *log) count(e cache.Event) int {
 		}
 	}
 	return n
+}
+
+func (l *log) cause(e cache.Event) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.causes[e]
 }
 
 func (l *log) text() string {
@@ -188,7 +196,7 @@ func startReplica(t *testing.T, s *server, prefix string, change func(o *cache.H
 
 func newReplica(t *testing.T, s *server, prefix string, change func(o *cache.HybridOptions)) *replica {
 	t.Helper()
-	l := &log{}
+	l := &log{causes: map[cache.Event]error{}}
 	o := cache.HybridOptions{Redis: redisOptions(s, prefix), Observer: l}
 	if change != nil {
 		change(&o)

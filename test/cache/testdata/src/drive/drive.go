@@ -193,3 +193,121 @@ func Told(text string) int {
 	defer events.mu.Unlock()
 	return events.seen[text]
 }
+
+// Measure times n operations on a store, each of them alone, in ns.
+func Measure(store, op string, n int) []int64 {
+	ctx := context.Background()
+	value := record(cache.Live, 1, string(make([]byte, 1000)))
+	var b cache.Backend = memory
+	if store == "redis" {
+		b = redis
+	}
+	if store == "hybrid" {
+		b = hybrid
+	}
+	took := make([]int64, 0, n)
+	_ = b.Add(ctx, "s:read", value, time.Hour)
+	for i := 0; i < 200; i++ {
+		_, _ = b.Get(ctx, "s:read")
+	}
+	if op == "read" {
+		return read(store, n, took)
+	}
+	for i := 0; i < n; i++ {
+		start := time.Now()
+		_ = b.Set(ctx, "s:write"+strconv.Itoa(i%100), value, time.Hour)
+		took = append(took, int64(time.Since(start)))
+	}
+	return took
+}
+
+// read calls the concrete types, as the path of requests does.
+func read(store string, n int, took []int64) []int64 {
+	ctx := context.Background()
+	for i := 0; i < n; i++ {
+		start := time.Now()
+		if store == "redis" {
+			_, _ = redis.Get(ctx, "s:read")
+		} else if store == "hybrid" {
+			_, _ = hybrid.Get(ctx, "s:read")
+		} else {
+			_, _ = memory.Get(ctx, "s:read")
+		}
+		took = append(took, int64(time.Since(start)))
+	}
+	return took
+}
+
+// Settled reads a key until L1 answers, and returns how often that did in 100
+// further reads.
+func Settled() int {
+	ctx := context.Background()
+	if err := hybrid.Set(ctx, "s:settled", record(cache.Live, 1, "v"), time.Hour); err != nil {
+		return -1
+	}
+	for i := 0; i < 100; i++ {
+		_, _ = hybrid.Get(ctx, "s:settled")
+	}
+	before := hybrid.Stats().Hits
+	for i := 0; i < 100; i++ {
+		_, _ = hybrid.Get(ctx, "s:settled")
+	}
+	return int(hybrid.Stats().Hits - before)
+}
+
+// Prepare writes what Outage changes.
+func Prepare(g int) string {
+	ctx := context.Background()
+	for _, what := range []string{"ended", "renewed", "deleted"} {
+		key := "s:" + what + strconv.Itoa(g)
+		if err := hybrid.Add(ctx, key, record(cache.Live, 1, key), time.Hour); err != nil {
+			return key + ": " + err.Error()
+		}
+	}
+	return ""
+}
+
+// Outage changes it while memory alone serves.
+func Outage(g int) string {
+	ctx := context.Background()
+	n := strconv.Itoa(g)
+	errs := []error{
+		hybrid.Set(ctx, "s:ended"+n, record(cache.Revoked, 2, ""), time.Hour),
+		hybrid.CompareAndSet(ctx, "s:renewed"+n, 1, record(cache.Live, 2, "s:renewed"+n), time.Hour),
+		hybrid.Delete(ctx, "s:deleted"+n),
+		hybrid.Add(ctx, "j:"+n, []byte(n), time.Hour),
+	}
+	for i, err := range errs {
+		if !errors.Is(err, cache.ErrJournalled) {
+			return n + ": write " + strconv.Itoa(i) + " was not journalled"
+		}
+	}
+	if err := hybrid.Add(ctx, "j:"+n, []byte(n), time.Hour); !errors.Is(err, cache.ErrExists) {
+		return n + ": used twice"
+	}
+	if err := hybrid.Add(ctx, "l:"+n, []byte(n), time.Hour); !errors.Is(err, cache.ErrUnavailable) {
+		return n + ": a lease was given"
+	}
+	if _, err := hybrid.Get(ctx, "s:unknown"+n); !errors.Is(err, cache.ErrUnavailable) {
+		return n + ": an unknown key is not unavailable"
+	}
+	return Outcome(g)
+}
+
+// Outcome reports what differs from what Outage made.
+func Outcome(g int) string {
+	n := strconv.Itoa(g)
+	ctx := context.Background()
+	v, err := hybrid.Get(ctx, "s:ended"+n)
+	if h, _, e := cache.ParseRecord(v); err != nil || e != nil || h.State != cache.Revoked {
+		return n + ": not revoked"
+	}
+	v, err = hybrid.Get(ctx, "s:renewed"+n)
+	if h, payload, e := cache.ParseRecord(v); err != nil || e != nil || h.Version != 2 || string(payload) != "s:renewed"+n {
+		return n + ": not renewed"
+	}
+	if _, err = hybrid.Get(ctx, "s:deleted"+n); !errors.Is(err, cache.ErrMiss) {
+		return n + ": not deleted"
+	}
+	return ""
+}
