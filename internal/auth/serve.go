@@ -43,7 +43,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = head.WriteSubset(unclean, h.harmless.Load().(map[string]bool))
 	cookies := head["Cookie"]
 	others := unclean.String()
-	if len(cookies) != 1 || others != "" && others != keepAlive || r.Trailer != nil || h.special.MatchString(r.URL.Path) {
+	if len(cookies) != 1 || others != "" && others != keepAlive || r.Trailer != nil || r.TransferEncoding != nil || h.special.MatchString(r.URL.Path) {
 		h.m.serve(w, r, h.next)
 		return
 	}

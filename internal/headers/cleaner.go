@@ -51,8 +51,8 @@ func NewCleaner(names []string) *Cleaner {
 // take them for the same. It removes them from the trailer too, and from the
 // Connection header, which would make the proxy drop what we set later.
 //
-// Trailers that come after the body are not seen here; no proxy hands them on,
-// because the request to the backend is a copy made before.
+// The trailer of a chunked body is read, and put into r, with the end of the body:
+// it is cleaned then.
 func (c *Cleaner) Clean(r *http.Request) {
 	// One call of the standard library looks at all names: it fails as soon as it
 	// has a header to write that is not known, in most requests never.
@@ -62,6 +62,9 @@ func (c *Cleaner) Clean(r *http.Request) {
 	}
 	if r.Trailer != nil {
 		c.clean(r.Trailer)
+	}
+	if len(r.TransferEncoding) > 0 && r.Body != nil {
+		c.guardTrailer(r)
 	}
 	if v := h["Connection"]; len(v) > 0 && (len(v) > 1 || v[0] != "keep-alive" && v[0] != "Upgrade") {
 		c.cleanConnection(h, v)

@@ -9,4 +9,5 @@ var (
 	_ any = (*Templates)(nil)
 	_ any = (*guard)(nil)
 	_ any = (*output)(nil)
+	_ any = (*trailerGuard)(nil)
 )
