@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
@@ -31,14 +32,14 @@ func (m *Middleware) callback(w http.ResponseWriter, r *http.Request) {
 		m.fail(w, r, tooMany, nil)
 		return
 	}
-	a, ok := parseAnswer(r.URL.RawQuery)
-	if !ok {
-		m.fail(w, r, badCallback, nil)
+	a, problem := parseAnswer(r.URL.RawQuery)
+	if problem != "" {
+		m.fail(w, r, badCallback(problem), nil)
 		return
 	}
 	g, err := m.logins.Find(a.state, r)
 	if errors.Is(err, session.ErrState) {
-		m.fail(w, r, badCallback, err)
+		m.fail(w, r, badCallback("foreign_state"), err)
 		return
 	}
 	if err != nil {
@@ -46,7 +47,7 @@ func (m *Middleware) callback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := m.o.Provider.CheckResponseIssuer(r.Context(), a.issuer, a.issuerGiven); err != nil {
-		m.fail(w, r, verdict(err, badCallback), err)
+		m.fail(w, r, verdict(err, badCallback("wrong_issuer")), err)
 		return
 	}
 	if a.err != "" {
@@ -54,7 +55,7 @@ func (m *Middleware) callback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if a.code == "" {
-		m.fail(w, r, badCallback, nil)
+		m.fail(w, r, badCallback("no_code"), nil)
 		return
 	}
 	if err := m.useOnce(r, g, a.code); err != nil {
@@ -68,27 +69,30 @@ func (m *Middleware) callback(w http.ResponseWriter, r *http.Request) {
 	m.complete(w, r, g, a.code)
 }
 
-// parseAnswer reads the query of a callback. A parameter of ours that comes twice
-// is refused, because two readers could take different ones.
-func parseAnswer(query string) (answer, bool) {
+// parseAnswer reads the query of a callback, and says what is wrong with it. A
+// parameter of ours that comes twice is refused, because two readers could take
+// different ones.
+func parseAnswer(query string) (answer, string) {
 	if len(query) > 16<<10 {
-		return answer{}, false
+		return answer{}, "too_long"
 	}
 	q, err := url.ParseQuery(query)
 	if err != nil {
-		return answer{}, false
+		return answer{}, "malformed"
 	}
 	for _, name := range []string{"code", "state", "iss", "error", "error_description", "error_uri"} {
 		if len(q[name]) > 1 {
-			return answer{}, false
+			return answer{}, "repeated_" + name
 		}
 	}
+	if q.Get("state") == "" {
+		return answer{}, "no_state"
+	}
 	_, given := q["iss"]
-	a := answer{
+	return answer{
 		code: q.Get("code"), state: q.Get("state"), err: q.Get("error"),
 		issuer: q.Get("iss"), issuerGiven: given,
-	}
-	return a, a.state != ""
+	}, ""
 }
 
 // resume brings a person on whose callback cannot be used: because it came twice,
@@ -104,10 +108,22 @@ func (m *Middleware) resume(w http.ResponseWriter, r *http.Request, g *session.L
 	case errors.Is(why, session.ErrLoginExpired):
 		m.failWithTarget(w, r, signInExpired, m.target(g))
 	case g.Attempt >= attemptsLimit:
-		m.failWithTarget(w, r, signInLoop, m.target(g))
+		m.failWithTarget(w, r, m.loopCause(r), m.target(g))
 	default:
 		m.signIn(w, r, journey{target: m.target(g), attempt: g.Attempt + 1})
 	}
+}
+
+// loopCause is why the cookie of a sign-in does not come back, as far as the
+// request tells.
+func (m *Middleware) loopCause(r *http.Request) failure {
+	switch {
+	case m.o.Cookies.Secure && r.TLS == nil && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "http"):
+		return mixedSchemes
+	case len(r.Header["Cookie"]) == 0:
+		return cookiesBlocked
+	}
+	return signInLoop
 }
 
 // target is where g leads. It was checked when it was sealed; our own paths may

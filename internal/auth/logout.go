@@ -85,7 +85,7 @@ func (v *revocation) Run() {
 // endSessionURL is where the provider ends its own session; "" when it has no such
 // place or there was no session to end there.
 func (m *Middleware) endSessionURL(r *http.Request, ended *session.Session) (string, error) {
-	e := oidc.EndSession{PostLogoutRedirectURI: m.absolute(r, m.postLogout())}
+	e := oidc.EndSession{PostLogoutRedirectURI: m.absolute(r, m.postLogout()), State: reference()}
 	if ended != nil {
 		e.IDTokenHint = ended.IDToken
 	}

@@ -3,7 +3,10 @@ package auth
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
+
+	"github.com/traefikoidc/traefikoidc/session"
 )
 
 // A row is a request by its method and headers, and what is expected of it.
@@ -97,25 +100,48 @@ func TestParseAnswer(t *testing.T) {
 	rows := []struct {
 		name, query string
 		want        answer
-		ok          bool
+		problem     string
 	}{
-		{"a code", "code=c&state=s", answer{code: "c", state: "s"}, true},
-		{"with iss", "code=c&state=s&iss=i", answer{code: "c", state: "s", issuer: "i", issuerGiven: true}, true},
-		{"an empty iss is given", "code=c&state=s&iss=", answer{code: "c", state: "s", issuerGiven: true}, true},
-		{"an error", "error=access_denied&state=s", answer{err: "access_denied", state: "s"}, true},
-		{"more than we know", "code=c&state=s&session_state=x&session_state=y", answer{code: "c", state: "s"}, true},
-		{"B2 no state", "code=c", answer{}, false},
-		{"B2 an empty state", "code=c&state=", answer{}, false},
-		{"B14 two codes", "code=a&code=b&state=s", answer{}, false},
-		{"B14 two states", "code=a&state=s&state=s", answer{}, false},
-		{"B13 two issuers", "code=a&state=s&iss=i&iss=i", answer{}, false},
-		{"a broken escape", "code=%zz&state=s", answer{}, false},
-		{"a semicolon", "code=c;state=s", answer{}, false},
+		{"a code", "code=c&state=s", answer{code: "c", state: "s"}, ""},
+		{"with iss", "code=c&state=s&iss=i", answer{code: "c", state: "s", issuer: "i", issuerGiven: true}, ""},
+		{"an empty iss is given", "code=c&state=s&iss=", answer{code: "c", state: "s", issuerGiven: true}, ""},
+		{"an error", "error=access_denied&state=s", answer{err: "access_denied", state: "s"}, ""},
+		{"more than we know", "code=c&state=s&session_state=x&session_state=y", answer{code: "c", state: "s"}, ""},
+		{"B2 no state", "code=c", answer{}, "no_state"},
+		{"B2 an empty state", "code=c&state=", answer{}, "no_state"},
+		{"B14 two codes", "code=a&code=b&state=s", answer{}, "repeated_code"},
+		{"B14 two states", "code=a&state=s&state=s", answer{}, "repeated_state"},
+		{"B13 two issuers", "code=a&state=s&iss=i&iss=i", answer{}, "repeated_iss"},
+		{"a broken escape", "code=%zz&state=s", answer{}, "malformed"},
+		{"a semicolon", "code=c;state=s", answer{}, "malformed"},
+		{"huge", "code=" + strings.Repeat("c", 1<<20), answer{}, "too_long"},
 	}
 	for _, x := range rows {
-		got, ok := parseAnswer(x.query)
-		if ok != x.ok || (ok && got != x.want) {
-			t.Errorf("%s: %+v, %v", x.name, got, ok)
+		got, problem := parseAnswer(x.query)
+		if problem != x.problem || (problem == "" && got != x.want) {
+			t.Errorf("%s: %+v, %q", x.name, got, problem)
+		}
+	}
+}
+
+func TestLoopCause(t *testing.T) {
+	m := &Middleware{o: Options{Cookies: session.Cookies{Secure: true}}}
+	rows := []struct {
+		name string
+		head map[string]string
+		want string
+	}{
+		{"B26 no cookies", nil, "cookies_blocked"},
+		{"B26 http and https mixed", map[string]string{"X-Forwarded-Proto": "http", "Cookie": "a=1"}, "http_and_https_mixed"},
+		{"B26 something else", map[string]string{"X-Forwarded-Proto": "https", "Cookie": "a=1"}, "sign_in_loop"},
+	}
+	for _, x := range rows {
+		r := httptest.NewRequest("GET", "http://site.example/cb", nil)
+		for k, v := range x.head {
+			r.Header.Set(k, v)
+		}
+		if got := m.loopCause(r); got.code != x.want {
+			t.Errorf("%s: %s", x.name, got.code)
 		}
 	}
 }

@@ -36,12 +36,14 @@ var (
 		"What you sent was not passed on. Open the page again to sign in, then repeat it.", true}
 	notAllowed = failure{http.StatusForbidden, "not_allowed", "You are not allowed in here",
 		"You are signed in, but this account may not open this page. Ask the people who run this site, or sign out and use another account.", false}
-	badCallback = failure{http.StatusBadRequest, "bad_callback", "This sign-in cannot be completed",
-		"The address does not belong to a sign-in that was started here. Go back to the page you wanted and sign in again.", true}
 	signInExpired = failure{http.StatusBadRequest, "sign_in_expired", "The sign-in took too long",
 		"A sign-in has to be finished within ten minutes. Try again.", true}
-	signInLoop = failure{http.StatusBadRequest, "sign_in_loop", "Your browser does not keep the sign-in",
-		"The sign-in came back several times without the cookie that belongs to it. Allow cookies for this site, and use its https address all the way.", true}
+	signInLoop = failure{http.StatusBadRequest, "sign_in_loop", "The sign-in goes round in circles",
+		"It came back several times without the cookie that belongs to it. Close other tabs of this site, allow its cookies, and try again.", true}
+	cookiesBlocked = failure{http.StatusBadRequest, "cookies_blocked", "Your browser sends no cookies here",
+		"The sign-in came back several times without any. Allow cookies for this site, and try again.", true}
+	mixedSchemes = failure{http.StatusBadRequest, "http_and_https_mixed", "This address is not secure",
+		"The sign-in's cookies are sent over https alone, and you came by http. Open the https address of this site.", false}
 	accessDenied = failure{http.StatusForbidden, "access_denied", "You were not signed in",
 		"The sign-in was declined. Try again, or use another account.", true}
 	signInRefused = failure{http.StatusBadRequest, "sign_in_refused", "The provider refused the sign-in",
@@ -61,6 +63,13 @@ var (
 	internalFault = failure{http.StatusInternalServerError, "internal", "Something went wrong here",
 		"Try again. If it happens again, give the people who run this site the reference below.", true}
 )
+
+// badCallback is the failure of a callback that is not the end of a sign-in of ours.
+// The person is told the same whatever is wrong with it; the code tells apart.
+func badCallback(problem string) failure {
+	return failure{http.StatusBadRequest, "callback_" + problem, "This sign-in cannot be completed",
+		"The address does not belong to a sign-in that was started here. Go back to the page you wanted and sign in again.", true}
+}
 
 // verdict returns what an error of the provider's side means to the person;
 // otherwise is for those that say the request itself was wrong.

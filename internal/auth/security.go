@@ -64,10 +64,3 @@ func (m *Middleware) ownHeaders(head http.Header, r *http.Request) {
 	}
 	head.Add("Vary", "Cookie")
 }
-
-// The interpreter computes a method's type when it loads this, not at the first of
-// many concurrent calls.
-var (
-	_ http.Handler = (*dressed)(nil)
-	_ http.Handler = (*crossing)(nil)
-)

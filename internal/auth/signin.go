@@ -107,6 +107,8 @@ func (m *Middleware) Prepare(s *session.Session) session.View {
 	v := session.View{Allowed: d.Allowed, Reason: d.Reason, Subject: digest(claims.Text("sub"))}
 	if d.Allowed {
 		v.Headers = m.headersFor(s, claims)
+	} else if _, overage := claims["_claim_names"]; overage {
+		v.Reason += "; the provider left claims out of the token (_claim_names), such as too many groups"
 	}
 	return v
 }
