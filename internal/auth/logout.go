@@ -85,9 +85,10 @@ func (v *revocation) Run() {
 // endSessionURL is where the provider ends its own session; "" when it has no such
 // place or there was no session to end there.
 func (m *Middleware) endSessionURL(r *http.Request, ended *session.Session) (string, error) {
-	e := oidc.EndSession{PostLogoutRedirectURI: m.absolute(r, m.postLogout()), State: reference()}
+	e := oidc.EndSession{PostLogoutRedirectURI: m.absolute(r, m.postLogout())}
 	if ended != nil {
 		e.IDTokenHint = ended.IDToken
+		e.State = reference()
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), endSessionTimeout)
 	defer cancel()
