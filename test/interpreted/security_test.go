@@ -1,13 +1,16 @@
 package interpreted
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/backend"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
+	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
 )
 
 // secured is what securityHeaders is set to, under its own name.
@@ -270,6 +273,38 @@ func TestCrossOriginResponses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// One middleware name with several configurations, as while a new one is rolled
+// out: they share the provider, the store and the sessions, and not their options.
+func TestConfigurationsBesideEachOther(t *testing.T) {
+	t.Run("K19 each has its own options", func(t *testing.T) {
+		s := &site{t: t, plugin: loader.Load(t), echo: &backend.Echo{}, provider: oidctest.New(oidctest.Options{})}
+		t.Cleanup(s.provider.Close)
+		values := []string{"DENY", "", "SAMEORIGIN"}
+		mux := http.NewServeMux()
+		for i, value := range values {
+			options := optionsFor(s.provider)
+			options["securityHeaders"] = map[string]any{"frameOptions": value}
+			h := s.plugin.New(t, s.echo, t.Name(), options)
+			mux.Handle(fmt.Sprintf("/%d", i), h)
+			if i == 0 {
+				mux.Handle("/oidc/callback", h)
+			}
+		}
+		s.serve(mux, false)
+		b := s.browser()
+		s.sees(s.signIn(b, "/0", "alice"))
+		for range 2 {
+			for i, want := range values {
+				p := b.Fetch(fmt.Sprintf("%s/%d", s.url, i))
+				s.sees(p)
+				if got := p.Header.Get("X-Frame-Options"); got != want {
+					t.Errorf("configuration %d: X-Frame-Options %q, want %q", i, got, want)
+				}
+			}
+		}
+	})
 }
 
 // Answers of the interpreted plugin to many origins at once are each their own.
