@@ -23,7 +23,8 @@ type conn struct {
 	in  []byte // room for what a single read brings
 	num []byte // a number in decimal
 
-	fresh   time.Duration // until when it needs neither a proof nor a new deadline
+	fresh   time.Duration // until when it was in use a moment ago
+	proved  time.Duration // until when it needs neither a proof nor a new deadline
 	due     time.Duration // when it must prove itself before it gets a command
 	retires time.Duration // when it is too old, by pool.clock
 	used    time.Duration // when it was last examined, by pool.clock
@@ -65,10 +66,10 @@ func (x *conn) resume(n int) (Reply, error) {
 }
 
 // arm gives the socket the deadline at. What is asked now comes with a proof, so
-// that until fresh the connection needs none; unless the deadline is too soon
-// for others.
+// that for a window the connection needs none.
 func (x *conn) arm(at, now, window time.Duration) {
-	x.fresh = now + window
+	x.proved = now + window
+	x.fresh = now + freshPeriod
 	x.due = now + proofPeriod
 	_ = x.nc.SetDeadline(x.epoch.Add(at))
 }
@@ -108,14 +109,12 @@ func (x *conn) converse(b []byte, out []Reply) (int, error) {
 // read reads replies into out until all are there or one is not to be had.
 func (x *conn) read(out []Reply) (int, error) {
 	for i := range out {
-		r, err := x.r.ReadReply()
-		if err != nil {
+		if err := readInto(x.r, &out[i]); err != nil {
 			return i, err
 		}
-		if r.Kind == Push {
+		if out[i].Kind == Push {
 			return i, malformed("push")
 		}
-		out[i] = r
 	}
 	return len(out), nil
 }

@@ -66,7 +66,7 @@ func (c *Client) Get(ctx context.Context, key string) ([]byte, error) {
 	x := p.top
 	n := 0
 	var err error
-	if x != nil && x.fresh > now {
+	if x != nil && x.fresh > now && x.proved > now {
 		p.top = x.next
 		p.mu.Unlock()
 	} else {
@@ -87,7 +87,7 @@ func (c *Client) Get(ctx context.Context, key string) ([]byte, error) {
 	n, err = x.nc.Read(x.in)
 	head := bulkHeads[n]
 	h := len(head)
-	if err != nil || h == 0 || string(x.in[:h]) != head || string(x.in[n-2:n]) != "\r\n" {
+	if err != nil || h == 0 || string(x.in[:h]) != head || x.in[n-2] != '\r' || x.in[n-1] != '\n' {
 		return c.get(ctx, now, key, x, n, err)
 	}
 	v := make([]byte, n-h-2)
@@ -101,6 +101,7 @@ func (c *Client) Get(ctx context.Context, key string) ([]byte, error) {
 		return v, nil
 	}
 	p.gets[took/grain]++
+	x.fresh = now + freshPeriod
 	x.next = p.top
 	p.top = x
 	p.mu.Unlock()
@@ -131,7 +132,7 @@ func (c *Client) Set(ctx context.Context, key string, value []byte, px time.Dura
 	if err != nil || string(x.in[:n]) != "+OK\r\n" {
 		return c.set(ctx, now, setCommand(key, value, px, ""), x, n, err)
 	}
-	if took := time.Since(c.only.epoch) - now; !giveBack(c.only, x, c.only.sets, took) {
+	if took := time.Since(c.only.epoch) - now; !giveBack(c.only, x, c.only.sets, now, took) {
 		settle(c.only, x, opSet, took)
 	}
 	return nil
@@ -146,7 +147,7 @@ func (c *Client) takeFor(ctx context.Context, now time.Duration, key string, val
 	p := c.only
 	p.mu.Lock()
 	x = p.top
-	if x == nil || x.fresh <= now {
+	if x == nil || x.fresh <= now || x.proved <= now {
 		p.mu.Unlock()
 		return queueUp(p, ctx, now)
 	}
@@ -155,15 +156,17 @@ func (c *Client) takeFor(ctx context.Context, now time.Duration, key string, val
 	return x, 0, nil
 }
 
-// giveBack ends an operation that took so long and went well: fine counts it,
-// and its connection returns to the pool.
-func giveBack(p *pool, x *conn, fine []uint64, took time.Duration) bool {
+// giveBack ends an operation that began at start, took so long and went well:
+// fine counts it, and its connection returns to the pool. It returns false when
+// there is more to that.
+func giveBack(p *pool, x *conn, fine []uint64, start, took time.Duration) bool {
 	p.mu.Lock()
 	if p.odd || took >= fineSpan {
 		p.mu.Unlock()
 		return false
 	}
 	fine[took/grain]++
+	x.fresh = start + freshPeriod
 	x.next = p.top
 	p.top = x
 	p.mu.Unlock()
@@ -216,7 +219,7 @@ func (c *Client) SetNX(ctx context.Context, key string, value []byte, px time.Du
 	if err != nil || !won && string(x.in[:n]) != "$-1\r\n" {
 		return c.setNX(ctx, now, setCommand(key, value, px, "NX"), x, n, err)
 	}
-	if took := time.Since(c.only.epoch) - now; !giveBack(c.only, x, c.only.setNXs, took) {
+	if took := time.Since(c.only.epoch) - now; !giveBack(c.only, x, c.only.setNXs, now, took) {
 		settle(c.only, x, opSetNX, took)
 	}
 	return won, nil

@@ -42,16 +42,15 @@ func (t *task) attemptAll(b *batch) error {
 	if err != nil {
 		return err
 	}
-	t.out = t.out[:0]
-	t.repeatable = true
+	out := x.out[:0]
 	for _, cmd := range b.cmds[b.got:] {
-		t.out = appendCommand(t.out, cmd)
-		t.repeatable = t.repeatable && isRepeatable(cmd)
+		out = appendCommand(out, cmd)
 	}
-	n, err := x.ask(t.out, b.replies[b.got:])
+	n, err := x.ask(out, b.replies[b.got:])
 	from := b.got
 	b.got += n
 	if err != nil {
+		t.repeatable = b.repeatable()
 		return t.lost(x, err)
 	}
 	for i := from; i < b.got; i++ {
@@ -62,4 +61,14 @@ func (t *task) attemptAll(b *batch) error {
 	}
 	t.p.put(x)
 	return nil
+}
+
+// repeatable reports whether the commands that have no reply may be sent again.
+func (b *batch) repeatable() bool {
+	for _, cmd := range b.cmds[b.got:] {
+		if !isRepeatable(cmd) {
+			return false
+		}
+	}
+	return true
 }

@@ -10,10 +10,13 @@ import (
 )
 
 const (
-	// freshPeriod is how long after a proof that it is in step with its server
-	// a connection carries commands without one. It is also how much earlier
-	// than asked a deadline may strike.
+	// freshPeriod is how long after its last use a connection carries a command
+	// without a proof that it is in step with its server: a stray reply would
+	// have to come at once to go unnoticed.
 	freshPeriod = 5 * time.Millisecond
+	// provedPeriod is how long a connection in steady use goes without a proof,
+	// and how much earlier than asked its deadline may strike.
+	provedPeriod = 50 * time.Millisecond
 	// proofPeriod is how long a connection may idle and yet be given a command
 	// at once.
 	proofPeriod = time.Second
@@ -34,7 +37,7 @@ type pool struct {
 	o        Options
 	epoch    time.Time     // all times are counted from then
 	span     time.Duration // the usual time for an exchange
-	fresh    time.Duration // how long a proof and a deadline hold
+	window   time.Duration // how long a proof and a deadline hold
 	patience time.Duration // how long to wait for a connection
 
 	mu        sync.Mutex // guards the fields below
@@ -59,9 +62,9 @@ type pool struct {
 func newPool(o Options) *pool {
 	p := &pool{o: o, epoch: time.Now(), credit: maxCredit, odd: o.Now != nil}
 	p.span = o.budget()
-	p.fresh = freshPeriod
-	if p.fresh > p.span/8 {
-		p.fresh = p.span / 8
+	p.window = provedPeriod
+	if p.window > p.span/8 {
+		p.window = p.span / 8
 	}
 	p.patience = p.span
 	if p.patience > o.PoolTimeout {
@@ -143,7 +146,7 @@ func (p *pool) examine(x *conn, deadline time.Duration, proof bool) bool {
 // arm gives x the deadline of the command that it is about to carry.
 func (p *pool) arm(x *conn, deadline time.Duration) {
 	now := p.now()
-	window := p.fresh
+	window := p.window
 	if deadline < now+p.span-window {
 		window = 0
 	}
@@ -168,6 +171,7 @@ func (p *pool) put(x *conn) {
 func settle(p *pool, x *conn, o op, took time.Duration) {
 	p.mu.Lock()
 	p.records[o].add(took)
+	x.fresh = p.now() + freshPeriod
 	if p.closed {
 		p.mu.Unlock()
 		p.drop(x, &p.stats.retired)

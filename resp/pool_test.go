@@ -248,7 +248,7 @@ func TestAnIdleConnectionProvesItselfWithANonce(t *testing.T) {
 	s, c := start(t, func(o *Options) { o.PoolSize = 1 })
 	_ = c.Set(bg, "k", []byte("v"), time.Minute)
 	x := c.only.pop()
-	x.due, x.fresh = 0, 0 // a second has passed
+	x.due, x.proved = 0, 0 // a second has passed
 	c.only.put(x)
 	before := len(s.Commands())
 	if _, err := c.Get(bg, "k"); err != nil {
@@ -266,7 +266,7 @@ func TestAnIdleConnectionProvesItselfWithANonce(t *testing.T) {
 		t.Errorf("commands %q", s.Commands()[before:])
 	}
 	x = c.only.pop()
-	x.due, x.fresh = 0, 0
+	x.due, x.proved = 0, 0
 	c.only.put(x)
 	s.Inject(resptest.Fault{Command: "PING", Times: 1, Reply: "$4\r\nPONG\r\n"})
 	if _, err := c.Get(bg, "k"); err != nil || s.Accepted() != 2 || c.Stats().Pool.Stale != 1 {

@@ -72,6 +72,47 @@ func (d *Reader) ReadReply() (Reply, error) {
 	return d.read(d.limits.Depth)
 }
 
+// readInto is ReadReply for the replies that most commands have, written for
+// the interpreter like hot.go: strings are read in place.
+func readInto(d *Reader, r *Reply) error {
+	line, err := d.br.ReadSlice('\n')
+	n := len(line) - 2
+	d.elements, d.total = d.limits.Elements, d.limits.Total
+	if string(line) == "+OK\r\n" {
+		r.Kind, r.Str = Status, []byte("OK")
+		return nil
+	}
+	if string(line) == "$-1\r\n" {
+		r.Kind = Null
+		return nil
+	}
+	if err != nil || n < 2 || line[0] != '$' || line[n] != '\r' || line[1] < '0' {
+		return d.readOther(line, err, r)
+	}
+	size, err := strconv.Atoi(string(line[1:n]))
+	if err != nil || size > d.limits.Bulk || size > bulkStep {
+		return d.readOther(line, nil, r)
+	}
+	b := make([]byte, size+2)
+	if _, err := io.ReadFull(d.br, b); err != nil {
+		return cutShort(err)
+	}
+	if b[size] != '\r' || b[size+1] != '\n' {
+		return malformed("string not ended by CR LF")
+	}
+	r.Kind, r.Str = Bulk, b[:size:size]
+	return nil
+}
+
+// readOther reads any reply of which line was taken, with err.
+func (d *Reader) readOther(line []byte, err error, r *Reply) error {
+	line, err = whole(line, err)
+	if err == nil {
+		*r, err = d.reply(line, d.limits.Depth)
+	}
+	return err
+}
+
 func (d *Reader) read(depth int) (Reply, error) {
 	line, err := d.line()
 	if err != nil {
@@ -95,21 +136,20 @@ func (d *Reader) reply(line []byte, depth int) (Reply, error) {
 // line reads up to the end of a line and returns it without that, valid until
 // the next read. It has one byte at least.
 func (d *Reader) line() ([]byte, error) {
-	line, err := d.br.ReadSlice('\n')
-	if err != nil {
-		if errors.Is(err, bufio.ErrBufferFull) {
-			return nil, malformed("line too long")
-		}
-		if errors.Is(err, io.EOF) && len(line) > 0 {
-			return nil, io.ErrUnexpectedEOF
-		}
-		return nil, err
-	}
-	return unended(line)
+	return whole(d.br.ReadSlice('\n'))
 }
 
-// unended is a line without its end.
-func unended(line []byte) ([]byte, error) {
+// whole is a line without its end, or what its not being whole means.
+func whole(line []byte, err error) ([]byte, error) {
+	if errors.Is(err, bufio.ErrBufferFull) {
+		return nil, malformed("line too long")
+	}
+	if errors.Is(err, io.EOF) && len(line) > 0 {
+		return nil, io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return nil, err
+	}
 	n := len(line) - 2
 	if n < 1 || bytes.IndexByte(line, '\r') != n {
 		return nil, malformed("line not ended by CR LF")

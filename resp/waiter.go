@@ -39,7 +39,7 @@ func queueUp(p *pool, ctx context.Context, now time.Duration) (x *conn, n int, e
 	p.queueLocked(w)
 	p.mu.Unlock()
 	g := <-w.c
-	if g.err == nil && g.x.fresh <= time.Since(p.epoch) {
+	if g.err == nil && g.x.proved <= time.Since(p.epoch) {
 		return g.x, -1, nil
 	}
 	return g.x, 0, g.err

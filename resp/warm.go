@@ -14,6 +14,7 @@ func init() {
 	cs := &CommandStats{}
 	t := &task{}
 	x := &conn{}
+	ba := &batch{}
 	d := &Reader{}
 	re := &Reply{}
 	op := &Options{}
@@ -34,9 +35,10 @@ func init() {
 	touch(cs.add)
 	touch(t.again, t.attempt, t.attemptAll, t.bound, t.commit, t.connect, t.done, t.extend, t.lost, t.mayRepeat,
 		t.optimistic, t.pause, t.rest, t.resume, t.run)
+	touch(ba.repeatable)
 	touch(x.appendProof, x.arm, x.ask, x.clean, x.close, x.converse, x.greet, x.listen, x.present, x.prove,
 		x.proven, x.read, x.resume)
-	touch(d.ReadReply, d.aggregate, d.body, d.bulk, d.line, d.read, d.reply)
+	touch(d.ReadReply, d.aggregate, d.body, d.bulk, d.line, d.read, d.readOther, d.reply)
 	touch(re.Bytes, re.Err, re.Integer, re.Strings, re.unlike)
 	touch(op.age, op.budget, op.withDefaults)
 	touch(l.withDefaults)
