@@ -41,17 +41,20 @@ type HybridOptions struct {
 // ErrJournalled; reads of what is not known here return ErrUnavailable. Leases,
 // l:, are not given then.
 type Hybrid struct {
-	l1       *Memory
-	l2       *Redis
-	tracker  *resp.Tracker
-	l1TTL    int64 // ns
-	direct   bool
-	observer Observer
+	l1      *Memory
+	l2      *Redis
+	tracker *resp.Tracker
+	// subscriber stands in for tracker where the server refuses tracking.
+	subscriber *resp.Tracker
+	l1TTL      int64 // ns
+	direct     bool
+	observer   Observer
 
 	// l1.mu guards the fields below, so that a decision and the change of L1 that
 	// follows from it are one.
 	epoch    uint64             // counts what made everything stale
 	tracking bool               // invalidations arrive
+	whispers bool               // replicas tell each other instead
 	fallback bool               // memory alone
 	flights  map[string]*flight // reads under way that others may join
 	tokens   map[string]*token  // keys being read or written
@@ -90,6 +93,7 @@ func NewHybrid(o HybridOptions) *Hybrid {
 	o.Redis.Listener = h
 	h.l2 = NewRedis(o.Redis)
 	h.tracker = resp.NewTracker(o.Redis.Server, []string{h.l2.prefix + "s:", h.l2.prefix + "r:"}, &link{h: h})
+	h.subscriber = resp.NewSubscriber(o.Redis.Server, h.l2.prefix+whisperChannel, &whisper{l: &link{h: h}})
 	return h
 }
 
@@ -115,6 +119,7 @@ func (h *Hybrid) Close() {
 	}
 	h.l1.mu.Unlock()
 	h.tracker.Close()
+	h.subscriber.Close()
 	h.l2.Close()
 }
 

@@ -35,6 +35,7 @@ func (l *link) Down(err error) {
 	h.tracking = false
 	h.tickLocked()
 	h.l1.mu.Unlock()
+	h.whisperIfRefused(err)
 	if was {
 		h.observe(TrackingDown, err)
 		h.announceAll()

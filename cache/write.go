@@ -56,6 +56,9 @@ func (h *Hybrid) write(c change) error {
 	}
 	h.endLocked(q)
 	err = h.unlockAndTell(c.key, err)
+	if err == nil {
+		h.whisperOf(c.key)
+	}
 	if c.op == opCompare && q.held && errors.Is(err, ErrMiss) {
 		return h.confirmMiss(c.key)
 	}

@@ -15,6 +15,7 @@ var (
 	_ circuitbreaker.Listener = (*Hybrid)(nil)
 	_ circuitbreaker.Prober   = (*prober)(nil)
 	_ resp.Invalidations      = (*link)(nil)
+	_ resp.Invalidations      = (*whisper)(nil)
 	_ resp.Fallback           = (*mergeFallback)(nil)
 	_ resp.Fallback           = (*compareFallback)(nil)
 	_ background.Runner       = (*tick)(nil)

@@ -33,6 +33,23 @@ func TestChangesByOneReplicaReachTheOther(t *testing.T) {
 	b.becomes("s:other", "miss")
 }
 
+func TestReplicasTellEachOtherWhereTrackingIsRefused(t *testing.T) {
+	s := startServer(t)
+	s.do("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-client|tracking")
+	refused := func(o *cache.HybridOptions) {
+		o.Redis.Server.Username, o.Redis.Server.Password = "app", "secret"
+		o.L1TTL = time.Hour
+	}
+	a, b := newReplica(t, s, "x", refused), newReplica(t, s, "x", refused)
+	cachetest.Until(t, "both listen", func() bool {
+		return len(s.do("PUBSUB", "NUMSUB", "x:changes").Elems) == 2 && s.do("PUBSUB", "NUMSUB", "x:changes").Elems[1].Int == 2
+	})
+	ok(t, a.put("s:k", live(1)))
+	b.becomes("s:k", "1")
+	ok(t, a.put("s:k", revoked()))
+	b.becomes("s:k", "revoked")
+}
+
 func TestASettledKeyCostsNoCommand(t *testing.T) {
 	s := startServer(t)
 	a := startReplica(t, s, "x", nil)

@@ -1,0 +1,56 @@
+package cache
+
+import (
+	"context"
+	"errors"
+
+	"github.com/traefikoidc/traefikoidc/circuitbreaker"
+	"github.com/traefikoidc/traefikoidc/resp"
+)
+
+// whisper is how replicas tell each other of changes where the server refuses to:
+// each publishes the keys that it writes. Nobody publishes what expires or what an
+// operator deletes, and a message can be lost, so that L1TTL stays in force.
+type whisper struct {
+	l *link
+}
+
+// whisperChannel is the channel's name after the prefix.
+const whisperChannel = "changes"
+
+// Up implements resp.Invalidations.
+func (w *whisper) Up() {}
+
+// Down implements resp.Invalidations.
+func (w *whisper) Down(err error) {}
+
+// Invalidate implements resp.Invalidations.
+func (w *whisper) Invalidate(keys []string) {
+	w.l.Invalidate(keys)
+}
+
+// whisperIfRefused begins to whisper once the server has refused tracking, which
+// is another thing than refusing the connection.
+func (h *Hybrid) whisperIfRefused(err error) {
+	refused := errors.Is(err, resp.ErrTerminal) && outcome(context.Background(), err) == circuitbreaker.Success
+	h.l1.mu.Lock()
+	begin := refused && !h.whispers && !h.closed
+	if begin {
+		h.whispers = true
+	}
+	h.l1.mu.Unlock()
+	if begin {
+		h.subscriber.Start()
+	}
+}
+
+// whisperOf tells the other replicas of a change. Who does not hear it asks again
+// at L1TTL.
+func (h *Hybrid) whisperOf(key string) {
+	h.l1.mu.Lock()
+	whispers := h.whispers
+	h.l1.mu.Unlock()
+	if whispers && h.kept(key) {
+		_, _ = h.l2.client.Do(context.Background(), "PUBLISH", h.l2.prefix+whisperChannel, h.l2.prefix+key)
+	}
+}
