@@ -70,12 +70,12 @@ func TestProviderDown(t *testing.T) {
 		fault oidctest.Fault
 		want  []int
 	}{
-		{"E the token endpoint is down", oidctest.Fault{Status: 503}, []int{502, 503}},
-		{"E the token endpoint drops the connection", oidctest.Fault{Drop: true}, []int{502, 503}},
+		{"K3 the token endpoint is down", oidctest.Fault{Status: 503}, []int{502, 503}},
+		{"K3 the token endpoint drops the connection", oidctest.Fault{Drop: true}, []int{502, 503}},
 		{"E9 E16 the answer is lost", oidctest.Fault{DropDone: true}, []int{502, 503}},
-		{"E the token endpoint refuses", oidctest.Fault{Status: 400, Type: "application/json", Body: `{"error":"invalid_grant","error_description":"canary-description"}`}, []int{400, 401, 403}},
+		{"E17 the token endpoint refuses", oidctest.Fault{Status: 400, Type: "application/json", Body: `{"error":"invalid_grant","error_description":"canary-description"}`}, []int{400, 401, 403}},
 		{"D7 the token endpoint redirects", oidctest.Fault{Redirect: "http://127.0.0.1:1/steal"}, []int{502, 503}},
-		{"E the token endpoint answers HTML", oidctest.Fault{Status: 200, Type: "text/html", Body: "<html>canary-description"}, []int{502}},
+		{"E17 the token endpoint answers HTML", oidctest.Fault{Status: 200, Type: "text/html", Body: "<html>canary-description"}, []int{502}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := newSite(t, setup{})

@@ -219,6 +219,13 @@ func (s *site) raw(lines ...string) *http.Response {
 	return browser.Raw(s.t, s.server.Listener.Addr().String(), strings.HasPrefix(s.url, "https"), lines...)
 }
 
+// misbehaves makes the provider differ as change says, which may ask it for its keys.
+func (s *site) misbehaves(change func(p *oidctest.Provider, b *oidctest.Behaviour)) {
+	b := oidctest.Behaviour{Faults: map[string]oidctest.Fault{}}
+	change(s.provider, &b)
+	s.provider.Set(func(now *oidctest.Behaviour) { *now = b })
+}
+
 // untouched fails the test when f lets a request through to the backend.
 func (s *site) untouched(f func()) {
 	s.t.Helper()
