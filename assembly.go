@@ -185,8 +185,9 @@ func (b *middlewareBuilder) Build() (registry.Resource, error) {
 		var next registry.Candidate = b.store
 		shared.release = b.release
 		b.release = nil
-		shared.succession = registry.NewSuccession(b.before.backend, next, shared.settled)
-		o.Backend = shared.succession
+		succession := registry.NewSuccession(b.before.backend, next, shared.settled)
+		shared.succession = succession
+		o.Backend = succession
 	}
 	shared.middleware, err = auth.New(o)
 	if err != nil {

@@ -125,6 +125,13 @@ var rules = []rule{
 		[]string{`func f(a, b int) { a, b = b, a }`, `func g() int { return 1 }; func f() { a, b := g(), g(); a, b = g(), g(); _, _ = a, b }`,
 			`func g() (int, error) { return 1, nil }; func f(t *struct{ n int }) { var err error; t.n, err = g(); _ = err }`,
 			`func f(a int64, b int) { a, b = int64(b), b }`, `func f(xs []int, t struct{ n int }) { a, b := xs[0], t.n+1; _, _ = a, b }`}},
+	{"cases that are half read", isHalfReadCase,
+		[]string{`func f(a, b bool) { switch { case a, b: } }`, `func f(v any) { switch v.(type) { case int, string: } }`},
+		[]string{`func f(a, b bool) { switch { case a || b: } }`, `func f(n int) { switch n { case 1, 2: } }`,
+			`func f(v any) int { switch x := v.(type) { case int: return x }; return 0 }`}},
+	{"named results", isNamedResult,
+		[]string{`func f(n int) (xs []int) { return append(xs, n) }`, `func f() (n int, err error) { return 1, nil }`, `var f = func() (n int) { return 1 }`},
+		[]string{`func f(n int) []int { return []int{n} }`, `func f() (int, error) { return 1, nil }`}},
 	{"comparing interfaces of ours", isInterfaceCompare,
 		[]string{`type i interface{ do() }; func f(a, b i) bool { return a == b }`, `type t struct{}; func f(a any, b *t) bool { return a != b }`,
 			`type i interface{ do() }; var m map[i]bool`},
@@ -885,6 +892,41 @@ func isMixedAssignment(c *code, n ast.Node) string {
 		}
 		if len(n.Rhs) > 1 && (len(kinds) > 1 || kinds["nil"]) {
 			return "mixes what is called, made, received or nil with other values: one assignment each"
+		}
+	}
+	return ""
+}
+
+// isHalfReadCase finds cases of which only the first part counts.
+func isHalfReadCase(_ *code, n ast.Node) string {
+	clauses := []ast.Stmt(nil)
+	switch n := n.(type) {
+	case *ast.SwitchStmt:
+		if n.Tag == nil {
+			clauses = n.Body.List
+		}
+	case *ast.TypeSwitchStmt:
+		if _, binds := n.Assign.(*ast.AssignStmt); !binds {
+			clauses = n.Body.List
+		}
+	}
+	for _, clause := range clauses {
+		if len(clause.(*ast.CaseClause).List) > 1 {
+			return "only the first of several conditions counts: one case each, or ||"
+		}
+	}
+	return ""
+}
+
+// isNamedResult finds results that begin with what the caller's variable held.
+func isNamedResult(_ *code, n ast.Node) string {
+	f, ok := n.(*ast.FuncType)
+	if !ok || f.Results == nil {
+		return ""
+	}
+	for _, r := range f.Results.List {
+		if len(r.Names) > 0 {
+			return "they do not begin as zero: declare variables"
 		}
 	}
 	return ""

@@ -99,11 +99,12 @@ func (b *storeBuilder) Build() (registry.Resource, error) {
 		Breaker: circuitbreaker.Options{Threshold: r.BreakerThreshold, ProbeMax: longestProbe(r.BreakerTimeout)},
 	}
 	var o cache.Observer = s
-	s.hybrid = cache.NewHybrid(cache.HybridOptions{
+	hybrid := cache.NewHybrid(cache.HybridOptions{
 		Redis: s.redis, Memory: memory, L1TTL: r.L1TTL, Direct: r.Mode == "redis", Observer: o,
 	})
-	s.backend = s.hybrid
-	s.hybrid.Start()
+	s.hybrid = hybrid
+	s.backend = hybrid
+	hybrid.Start()
 	if r.HealthCheck {
 		s.health = r.HealthInterval
 		background.After(s.health, s)

@@ -70,8 +70,8 @@ func (h *Hybrid) staleLocked() {
 }
 
 // heldLocked is the value that this process has for key, whether L2 knows it or
-// not. With a nil value, known says that the key was deleted here.
-func (h *Hybrid) heldLocked(key string, now int64) (value []byte, known bool) {
+// not. True with a nil value says that the key was deleted here.
+func (h *Hybrid) heldLocked(key string, now int64) ([]byte, bool) {
 	if e := h.l1.liveLocked(key, now); e != nil {
 		return present(e.value), true
 	}

@@ -263,7 +263,8 @@ func (h *Hybrid) firstContactFailed(err error) {
 	}
 }
 
-func (h *Hybrid) knows() (met bool, known identity) {
+// knows tells whether L2 has answered once, and with which data set.
+func (h *Hybrid) knows() (bool, identity) {
 	h.l1.mu.Lock()
 	defer h.l1.mu.Unlock()
 	return h.met, h.known

@@ -54,14 +54,14 @@ func AppendHeader(dst []byte, h Header) []byte {
 // ParseRecord splits a record. A record of a later format is ErrMiss: it counts
 // as absent, and every backend leaves it alone. Anything else that is no record
 // is ErrRecord.
-func ParseRecord(b []byte) (h Header, payload []byte, err error) {
+func ParseRecord(b []byte) (Header, []byte, error) {
 	switch kindOf(b) {
 	case foreignRecord:
 		return Header{}, nil, fmt.Errorf("%w: record of a later format", ErrMiss)
 	case opaque:
 		return Header{}, nil, ErrRecord
 	}
-	h.KeyID = b[1]
+	h := Header{KeyID: b[1]}
 	h.State = State(b[2])
 	h.Version = binary.BigEndian.Uint64(b[3:])
 	h.Expiry = time.UnixMilli(int64(binary.BigEndian.Uint64(b[11:])))

@@ -216,11 +216,11 @@ func (r *Redis) announce(key string) {
 }
 
 // allow asks the breaker for leave to call the server.
-func (r *Redis) allow() (era uint64, err error) {
+func (r *Redis) allow() (uint64, error) {
 	if r.breaker == nil {
 		return 0, nil
 	}
-	era, err = r.breaker.Allow()
+	era, err := r.breaker.Allow()
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}

@@ -122,8 +122,9 @@ func (h *Hybrid) carried(notes []*note, refused []string) {
 
 // carry takes notes to L2 and returns the keys that it refuses. That L2 has a
 // higher state is no failure.
-func (h *Hybrid) carry(ctx context.Context, notes []*note) (refused []string, err error) {
+func (h *Hybrid) carry(ctx context.Context, notes []*note) ([]string, error) {
 	now := h.l1.now().UnixNano()
+	var refused []string
 	var merged []holding
 	for _, n := range notes {
 		if n.intent == toMerge {

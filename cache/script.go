@@ -87,7 +87,8 @@ func (r *Redis) run(ctx context.Context, s *resp.Script, key string, value []byt
 // mergeAll merges items, each as merge does, with few round trips. It returns
 // the keys that the server refuses to write, and ErrUnavailable when it could not
 // be asked.
-func (r *Redis) mergeAll(ctx context.Context, items []holding, now int64) (refused []string, err error) {
+func (r *Redis) mergeAll(ctx context.Context, items []holding, now int64) ([]string, error) {
+	var refused []string
 	for len(items) > 0 {
 		n := batch(items)
 		err := r.mergeBatch(ctx, items[:n], now)
@@ -117,7 +118,8 @@ const (
 
 // batch is how many of items make one round trip.
 func batch(items []holding) int {
-	n, size := 1, len(items[0].value)
+	n := 1
+	size := len(items[0].value)
 	for n < len(items) && n < batchItems && size+len(items[n].value) <= batchBytes {
 		size += len(items[n].value)
 		n++
@@ -147,7 +149,8 @@ func (r *Redis) mergeBatch(ctx context.Context, items []holding, now int64) erro
 }
 
 // mergeSingly merges items where some are refused, or scripts are.
-func (r *Redis) mergeSingly(ctx context.Context, items []holding, now int64) (refused []string, err error) {
+func (r *Redis) mergeSingly(ctx context.Context, items []holding, now int64) ([]string, error) {
+	var refused []string
 	for _, x := range items {
 		ttl := time.Duration(x.expires - now)
 		if ttl < time.Millisecond {

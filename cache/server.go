@@ -134,9 +134,9 @@ func evictionPolicy(r resp.Reply) string {
 	return policy
 }
 
-// confirm reads key together with the canary, for a reader that already holds
+// confirm reads key together with the canary, which it returns second, for a reader that already holds
 // a value: only of a data set that has its canary is an absent key gone.
-func (r *Redis) confirm(ctx context.Context, key string) (value []byte, canary string, err error) {
+func (r *Redis) confirm(ctx context.Context, key string) ([]byte, string, error) {
 	era, err := r.allow()
 	if err != nil {
 		return nil, "", err
@@ -145,11 +145,11 @@ func (r *Redis) confirm(ctx context.Context, key string) (value []byte, canary s
 		{"GET", r.prefix + key},
 		{"GET", r.prefix + canaryKey},
 	})
-	if err == nil {
-		canary = string(replies[1].Str)
-		value, err = replies[0].Bytes()
+	if err != nil {
+		return nil, "", r.done(ctx, era, err)
 	}
-	return value, canary, r.done(ctx, era, err)
+	value, err := replies[0].Bytes()
+	return value, string(replies[1].Str), r.done(ctx, era, err)
 }
 
 // prober probes by a write, which a replica refuses.

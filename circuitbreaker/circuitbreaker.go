@@ -119,13 +119,13 @@ func New(o Options) *Breaker {
 
 // Allow asks for leave to call the server. Whoever has it reports the outcome by
 // Done, with the generation that Allow returned. Otherwise the error is ErrOpen.
-func (b *Breaker) Allow() (generation uint64, err error) {
+func (b *Breaker) Allow() (uint64, error) {
 	b.mu.Lock()
 	if b.state != Closed {
 		b.mu.Unlock()
 		return 0, ErrOpen
 	}
-	generation = b.generation
+	generation := b.generation
 	b.mu.Unlock()
 	return generation, nil
 }

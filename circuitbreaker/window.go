@@ -38,7 +38,10 @@ func (w *window) turn(now time.Time, width time.Duration) {
 	}
 }
 
-func (w *window) sum() (calls, failed int) {
+// sum counts the calls of the window, and those that failed.
+func (w *window) sum() (int, int) {
+	calls := 0
+	failed := 0
 	for i := range w.bucket {
 		calls += w.bucket[i].calls
 		failed += w.bucket[i].failed

@@ -75,7 +75,7 @@ func fileProblem(err error) string {
 		return "does not exist"
 	case errors.Is(err, os.ErrPermission):
 		return "may not be read"
-	case errors.Is(err, errNotRegular), errors.Is(err, errTooLong):
+	case errors.Is(err, errNotRegular) || errors.Is(err, errTooLong):
 		return err.Error()
 	}
 	return "cannot be read"

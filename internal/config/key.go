@@ -89,29 +89,41 @@ func keyTexts(raw any) ([]string, bool) {
 	return nil, false
 }
 
-// knownFragments are words of keys that stand in documents or come to mind, in
-// lower case and without what separates words.
-const knownFragments = `encryptionkey potatosecret changeme changethis replacethis replaceme placeholder example
-	password passphrase qwerty letmein yoursecret yoursession yourkey yourown mysecret mysession supersecret
-	secretkey sessionkey sessionsecret cookiesecret 32char 32byte atleast32 minimum32 min32 insecure donotuse
-	notforproduction defaultkey thisisa keykeykey testkey devkey`
+// placeholderWords are what keys in documents and of the moment are made of, the
+// longer before those that are part of them, without what separates words.
+const placeholderWords = `notforproduction characters passphrase encryption placeholder replacethis changethis insecure production
+	password donotuse signature qwertyuiop asdfghjkl zxcvbnm potato minimum example session default replace changeme qwerty letmein cookie secret please random
+	string signing should change least super bytes chars value token thisis must your here test long with this mine auth oidc
+	that dont have char byte very hmac use the and for not key dev own min are 256 128 64 32 my is at an me be do to of in it or a`
+
+// keyWordsLeft is how many characters a key must have beside placeholder words.
+const keyWordsLeft = 10
+
+// isPlaceholder reports whether key is a phrase to be replaced, with little or
+// nothing of its own. A key that merely begins with such words is none.
+func isPlaceholder(key string) bool {
+	plain := strings.NewReplacer("-", "", "_", "", " ", "", ".", "", "!", "").Replace(strings.ToLower(key))
+	if len(plain) > maxStudied {
+		return false
+	}
+	for _, word := range strings.Fields(placeholderWords) {
+		plain = strings.ReplaceAll(plain, word, " ")
+	}
+	return len(strings.ReplaceAll(plain, " ", "")) < keyWordsLeft
+}
 
 // keyFault says why a key is too easy to guess, without showing it.
 func keyFault(key string) string {
 	if len(key) < minKey {
 		return fmt.Sprintf("must have %d bytes or more", minKey)
 	}
-	plain := strings.NewReplacer("-", "", "_", "", " ", "", ".", "", "!", "").Replace(strings.ToLower(key))
-	for _, fragment := range strings.Fields(knownFragments) {
-		if strings.Contains(plain, fragment) {
-			return "has words of a well-known example in it"
-		}
-	}
 	switch {
 	case isRepeated(key):
 		return "repeats itself"
 	case isSequence(key):
 		return "is mostly a sequence of neighbouring characters"
+	case isPlaceholder(key):
+		return "has words of a well-known example in it, and little else"
 	case bitsPerByte(key) < minBitsPerByte:
 		return "has too few different characters"
 	}

@@ -32,7 +32,7 @@ func TestKeys(t *testing.T) {
 		{"F13 the redis document", "your-encryption-key-your-other-key", "well-known example"},
 		{"F13 the existing plugin", "potato-secret-is-at-least-32-bytes-long", "well-known example"},
 		{"F13 change me", "CHANGE_ME_CHANGE_ME_please_do_it_now", "well-known example"},
-		{"F13 a password", "correct horse PassWord battery staple", "well-known example"},
+		{"F13 a phrase to be replaced", "your-32-byte-session-encryption-key-here", "well-known example"},
 		{"F13 keyboard", "qwertyuiopasdfghjklzxcvbnm,./1238", "well-known example"},
 		{"F13 in a list", []any{goodKey, "short"}, "sessionEncryptionKey[1]: must have 32 bytes"},
 		{"twice", []any{goodKey, goodKey}, "sessionEncryptionKey[1]: is in the list twice"},

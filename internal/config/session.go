@@ -57,7 +57,7 @@ func (r *reader) cookieName(c *Config, domain string) string {
 		fault = "is longer than 64 bytes"
 	case lower == "__host-" || lower == "__secure-":
 		fault = "needs a name after the prefix"
-	case host && !strings.HasPrefix(name, "__Host-"), secure && !strings.HasPrefix(name, "__Secure-"):
+	case host && !strings.HasPrefix(name, "__Host-") || secure && !strings.HasPrefix(name, "__Secure-"):
 		fault = "must spell the prefix __Host- or __Secure- exactly"
 	case (host || secure) && !c.ForceHTTPS:
 		fault = "browsers keep __Host- and __Secure- cookies over https alone, and forceHTTPS is false"

@@ -20,7 +20,7 @@ func parseURL(raw string) (*url.URL, string) {
 	switch {
 	case err != nil:
 		return nil, "is not a URL"
-	case u.Scheme != "https" && u.Scheme != "http", u.Opaque != "", u.Hostname() == "":
+	case u.Scheme != "https" && u.Scheme != "http" || u.Opaque != "" || u.Hostname() == "":
 		return nil, "must be an absolute URL such as https://id.example.com"
 	case u.User != nil:
 		return nil, "must not hold a user name or a password"
