@@ -13,11 +13,10 @@ import (
 // A conn is a connection to a server that has been authenticated. One goroutine
 // uses it at a time. Times are counted from epoch.
 type conn struct {
-	nc     net.Conn
-	r      *Reader
-	br     *bufio.Reader // of r
-	limits Limits
-	epoch  time.Time
+	nc    net.Conn
+	r     *Reader
+	br    *bufio.Reader // of r
+	epoch time.Time
 
 	out []byte // room for what is sent
 	in  []byte // room for what a single read brings
@@ -42,27 +41,46 @@ const (
 func newConn(nc net.Conn, l Limits, epoch time.Time) *conn {
 	x := &conn{nc: nc, epoch: epoch, nonce: rand.Uint64()}
 	x.out, x.in = make([]byte, writeRoom), make([]byte, readRoom)
-	x.limits = l
-	x.listen(nc)
+	x.r = NewReader(nc, l)
+	x.br = x.r.br
 	return x
 }
 
-// listen has replies read from src.
-func (x *conn) listen(src io.Reader) {
-	x.r = NewReader(src, x.limits)
-	x.br = x.r.br
-}
-
-// resume reads a reply of which the first n bytes were taken already. Nothing
-// may follow it.
+// resume reads a reply of which the first n bytes were taken already, into
+// x.in. Nothing may follow it.
 func (x *conn) resume(n int) (Reply, error) {
-	x.listen(io.MultiReader(bytes.NewReader(x.in[:n]), x.nc))
+	i := bytes.IndexByte(x.in[:n], '\n')
+	if i > 2 && x.in[0] == '$' && x.in[1] != '-' && x.in[i-1] == '\r' {
+		return x.resumeString(x.in[1:i-1], x.in[i+1:n])
+	}
+	x.br.Reset(io.MultiReader(bytes.NewReader(x.in[:n]), x.nc))
 	r, err := x.r.ReadReply()
 	if err == nil && !x.clean() {
-		err = malformed("more replies than commands")
+		err = errOutOfStep
 	}
-	x.listen(x.nc)
+	x.br.Reset(x.nc)
 	return r, err
+}
+
+// resumeString reads the rest of a string, of which there are the length in
+// decimal and some bytes.
+func (x *conn) resumeString(size, have []byte) (Reply, error) {
+	n, err := length(size, x.r.limits.Bulk)
+	if err != nil {
+		return Reply{}, err
+	}
+	if len(have) > n+2 {
+		return Reply{}, errOutOfStep
+	}
+	b := make([]byte, n+2)
+	copy(b, have)
+	if _, err := io.ReadFull(x.nc, b[len(have):]); err != nil {
+		return Reply{}, cutShort(err)
+	}
+	if b[n] != '\r' || b[n+1] != '\n' {
+		return Reply{}, malformed("string not ended by CR LF")
+	}
+	return Reply{Kind: Bulk, Str: b[:n:n]}, nil
 }
 
 // arm gives the socket the deadline at. What is asked now comes with a proof, so

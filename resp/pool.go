@@ -147,8 +147,8 @@ func (p *pool) examine(x *conn, deadline time.Duration, proof bool) bool {
 func (p *pool) arm(x *conn, deadline time.Duration) {
 	now := p.now()
 	window := p.window
-	if deadline < now+p.span-window {
-		window = 0
+	if usual := now + p.span; deadline > usual || deadline < usual-window {
+		window = 0 // too late or too soon for the operations that follow
 	}
 	x.used = p.clock()
 	x.arm(deadline, now, window)

@@ -36,8 +36,8 @@ func init() {
 	touch(t.again, t.attempt, t.attemptAll, t.bound, t.commit, t.connect, t.done, t.extend, t.lost, t.mayRepeat,
 		t.optimistic, t.pause, t.rest, t.resume, t.run)
 	touch(ba.repeatable)
-	touch(x.appendProof, x.arm, x.ask, x.clean, x.close, x.converse, x.greet, x.listen, x.present, x.prove,
-		x.proven, x.read, x.resume)
+	touch(x.appendProof, x.arm, x.ask, x.clean, x.close, x.converse, x.greet, x.present, x.prove,
+		x.proven, x.read, x.resume, x.resumeString)
 	touch(d.ReadReply, d.aggregate, d.body, d.bulk, d.line, d.read, d.readOther, d.reply)
 	touch(re.Bytes, re.Err, re.Integer, re.Strings, re.unlike)
 	touch(op.age, op.budget, op.withDefaults)
