@@ -4,11 +4,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"image/png"
+	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
 // looked is a page of the backend as Chromium shows it.
@@ -35,11 +40,11 @@ type visit struct {
 	Violations        []string
 }
 
-// TestChromium is a sign-in, two tabs and a logout in a real browser. With
-// SCREENSHOT set to a path, the provider's page goes there.
+// TestChromium is a sign-in, two tabs and a logout in a real browser.
 func TestChromium(t *testing.T) {
 	r := theRig(t)
-	v := r.chromium()
+	var v visit
+	r.chromium("browser.mjs", map[string]any{"site": r.url, "logout": "/oidc/callback/logout"}, &v)
 	if v.Error != "" {
 		t.Fatal(v.Error)
 	}
@@ -80,37 +85,62 @@ func TestChromium(t *testing.T) {
 	}
 }
 
-// chromium runs the person's script.
-func (r *rig) chromium() visit {
+// TestScreenshot takes the picture of the README: what the demo's provider asks.
+// It goes to the path that SCREENSHOT names.
+func TestScreenshot(t *testing.T) {
+	p := oidctest.New(oidctest.Options{})
+	t.Cleanup(p.Close)
+	picture := os.Getenv("SCREENSHOT")
+	if picture == "" {
+		picture = filepath.Join(t.TempDir(), "sign-in.png")
+	}
+	question := url.Values{
+		"client_id": {"client"}, "response_type": {"code"}, "scope": {"openid"}, "redirect_uri": {"http://demo.localhost/oidc/callback"},
+	}
+	r := &rig{t: t}
+	var page struct{ Title string }
+	r.chromium("screenshot.mjs", map[string]any{"page": p.Endpoint(oidctest.Authorize) + "?" + question.Encode(), "picture": picture}, &page)
+	f, err := os.Open(picture)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	size, err := png.DecodeConfig(f)
+	if err != nil || size.Width < 900 || page.Title != "Who are you?" {
+		t.Errorf("a picture of %q, %d wide: %v", page.Title, size.Width, err)
+	}
+}
+
+// chromium runs a script with a browser and reads the JSON that it prints.
+func (r *rig) chromium(script string, parameters map[string]any, said any) {
 	r.t.Helper()
 	executable := lookPath("chromium")
 	if executable == "" {
 		r.t.Fatal("no chromium on PATH: run make test, or install Debian's package chromium")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
-	defer cancel()
-	node := r.node("browser.mjs")
-	cmd := exec.CommandContext(ctx, node.Path, node.Args[1:]...)
-	cmd.Dir = node.Dir
-	cmd.WaitDelay = 5 * time.Second
-	cmd.SysProcAttr = group()
-	cmd.Cancel = func() error { return killGroup(cmd) }
-	parameters, err := json.Marshal(map[string]any{
-		"executable": executable, "profile": r.t.TempDir(), "site": r.url, "logout": "/oidc/callback/logout",
-		"screenshot": os.Getenv("SCREENSHOT"), "timeout": 20_000,
-	})
+	parameters["executable"], parameters["profile"], parameters["timeout"] = executable, r.t.TempDir(), 20_000
+	text, err := json.Marshal(parameters)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	cmd.Env = append(os.Environ(), "BROWSER="+string(parameters))
+	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	defer cancel()
+	node := r.node(script)
+	cmd := exec.CommandContext(ctx, node.Path, node.Args[1:]...)
+	cmd.Dir, cmd.WaitDelay, cmd.SysProcAttr = node.Dir, 5*time.Second, group()
+	cmd.Cancel = func() error { return killGroup(cmd) }
+	cmd.Env = append(os.Environ(), "BROWSER="+string(text))
 	var out, failure bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &failure
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer in.Close()
 	if err := cmd.Run(); err != nil {
-		r.t.Fatalf("chromium: %v: %s %s", err, failure.String(), out.String())
+		r.t.Fatalf("%s: %v: %s %s", script, err, failure.String(), out.String())
 	}
-	var v visit
-	if err := json.Unmarshal(out.Bytes(), &v); err != nil {
-		r.t.Fatalf("chromium said %q: %v", out.String(), err)
+	if err := json.Unmarshal(out.Bytes(), said); err != nil {
+		r.t.Fatalf("%s said %q: %v", script, out.String(), err)
 	}
-	return v
 }

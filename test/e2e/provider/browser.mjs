@@ -2,7 +2,7 @@
 // to do from the variable BROWSER and prints what it saw as JSON.
 import { chromium } from 'playwright-core';
 
-const { executable, profile, site, logout, screenshot, timeout } = JSON.parse(process.env.BROWSER);
+const { executable, profile, site, logout, timeout } = JSON.parse(process.env.BROWSER);
 
 // signIn fills in the provider's forms until the page is not the provider's.
 async function signIn(page, person) {
@@ -25,7 +25,11 @@ async function look(page) {
 // ask is what a script of the page gets.
 const ask = (page) => page.evaluate(async () => (await fetch('/api/x', { redirect: 'manual' })).status);
 
-const context = await chromium.launchPersistentContext(profile, {
+// The browser ends with standard input: with the tests, however they end.
+let context;
+process.stdin.on('end', () => context?.close().finally(() => process.exit(1))).resume();
+
+context = await chromium.launchPersistentContext(profile, {
   executablePath: executable,
   headless: true,
   ignoreHTTPSErrors: true,
@@ -41,7 +45,6 @@ try {
 
   await one.goto(`${site}/first?tab=1`);
   await two.goto(`${site}/second?tab=2`);
-  if (screenshot) await one.screenshot({ path: screenshot });
   result.second = await signIn(two, 'alice');
   result.first = await signIn(one, 'alice');
   result.script = await ask(one);
@@ -75,3 +78,4 @@ try {
   await context.close();
 }
 console.log(JSON.stringify(result));
+process.exit();
