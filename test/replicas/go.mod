@@ -1,0 +1,18 @@
+module github.com/traefikoidc/traefikoidc/test/replicas
+
+go 1.24
+
+require (
+	github.com/traefikoidc/traefikoidc v0.0.0-00010101000000-000000000000
+	github.com/traefikoidc/traefikoidc/test/interpreted v0.0.0-00010101000000-000000000000
+)
+
+require (
+	github.com/mitchellh/mapstructure v1.5.1-0.20231216201459-8508981c8b6c // indirect
+	github.com/traefik/yaegi v0.16.1 // indirect
+)
+
+replace (
+	github.com/traefikoidc/traefikoidc => ../..
+	github.com/traefikoidc/traefikoidc/test/interpreted => ../interpreted
+)

@@ -1,0 +1,121 @@
+package replicas
+
+import (
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A link is the way to a server, of which a test decides what gets through.
+type link struct {
+	address string // of this end
+
+	listener net.Listener
+	to       string
+
+	mu     sync.Mutex // guards the fields below
+	state  passage
+	open   map[net.Conn]bool
+	opened int
+	lives  []time.Duration // of connections that got no answer
+}
+
+type passage int
+
+const (
+	whole  passage = iota
+	cut            // connections are closed at once
+	silent         // connections are taken and nothing comes back
+)
+
+func newLink(t testing.TB, to string) *link {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &link{address: l.Addr().String(), listener: l, to: to, open: map[net.Conn]bool{}}
+	go k.accept()
+	t.Cleanup(func() {
+		l.Close()
+		k.set(cut)
+	})
+	return k
+}
+
+func (k *link) accept() {
+	for {
+		c, err := k.listener.Accept()
+		if err != nil {
+			return
+		}
+		go k.carry(c)
+	}
+}
+
+func (k *link) carry(c net.Conn) {
+	defer c.Close()
+	began := time.Now()
+	k.mu.Lock()
+	state := k.state
+	k.opened++
+	k.open[c] = true
+	k.mu.Unlock()
+	defer k.forget(c)
+	switch state {
+	case cut:
+		return
+	case silent:
+		_, _ = io.Copy(io.Discard, c)
+		k.mu.Lock()
+		k.lives = append(k.lives, time.Since(began))
+		k.mu.Unlock()
+		return
+	}
+	s, err := net.Dial("tcp", k.to)
+	if err != nil {
+		return
+	}
+	k.mu.Lock()
+	k.open[s] = true
+	k.mu.Unlock()
+	defer k.forget(s)
+	go func() {
+		_, _ = io.Copy(s, c)
+		s.Close()
+	}()
+	_, _ = io.Copy(c, s)
+	s.Close()
+}
+
+func (k *link) forget(c net.Conn) {
+	k.mu.Lock()
+	delete(k.open, c)
+	k.mu.Unlock()
+}
+
+// set decides about new connections, and ends those that there are.
+func (k *link) set(p passage) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.state = p
+	for c := range k.open {
+		c.Close()
+	}
+}
+
+// dialled is how many connections were opened so far.
+func (k *link) dialled() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.opened
+}
+
+// unanswered is how long the connections were kept on which nothing came back.
+func (k *link) unanswered() []time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return append([]time.Duration(nil), k.lives...)
+}

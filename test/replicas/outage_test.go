@@ -1,0 +1,280 @@
+package replicas
+
+import (
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidctest"
+)
+
+// durable keeps what was acknowledged when the server is killed.
+var durable = []string{"--appendonly", "yes", "--appendfsync", "always"}
+
+const (
+	fellBack = "Falling back to memory cache"
+	restored = "Redis connection restored"
+)
+
+func TestJ1RedisIsDownAtStart(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	m := newMiddleware(t, oidctest.Options{})
+	a, b := m.pair(m.options(hybrid(s.address)))
+	p := newPerson(t, "alice").signIn(a)
+	a.says(fellBack, 1)
+	p.is(a, "in")
+	p.waits(b)
+	q := newPerson(t, "bob").signIn(a)
+	gone := q.copy()
+	gone.is(a, "in")
+	q.signOut(a)
+	gone.is(a, "provider")
+
+	s.start()
+	a.says("Redis cache initialized", 1)
+	a.says(restored, 1)
+	b.says(restored, 1)
+	p.becomes(b, "in")
+	p.is(a, "in")
+	gone.becomes(b, "provider")
+	newPerson(t, "carol").signIn(b).is(a, "in")
+}
+
+func TestJ1RedisIsKilled(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, durable...)
+	m := newMiddleware(t, oidctest.Options{})
+	a, b := m.pair(m.options(hybrid(s.address)))
+	a.ready()
+	b.ready()
+	onlyA, both, leaver := newPerson(t, "alice").signIn(a), newPerson(t, "bob").signIn(a), newPerson(t, "carol").signIn(a)
+	both.is(b, "in")
+	leaver.is(b, "in")
+	left := leaver.copy()
+	s.kill()
+
+	// Until the breaker has opened, and after.
+	for range 12 {
+		onlyA.is(a, "in")
+		both.is(a, "in")
+		both.is(b, "in")
+		onlyA.waits(b)
+	}
+	b.says(fellBack, 1)
+	b.says("Circuit breaker opened", 1)
+	for range 3 {
+		onlyA.waits(b)
+		both.is(b, "in")
+	}
+	if page := onlyA.on(b).Fetch(appURL + "/api"); page.Status != http.StatusServiceUnavailable || page.Header.Get("Retry-After") == "" {
+		t.Errorf("a script's request: status %d, %v", page.Status, page.Header)
+	}
+	leaver.signOut(a)
+	left.is(a, "provider")
+	left.is(b, "in") // B cannot know yet
+	newcomer := newPerson(t, "bob").signIn(b)
+	newcomer.waits(a)
+
+	s.start()
+	a.says(restored, 1)
+	b.says(restored, 1)
+	left.becomes(b, "provider")
+	left.is(a, "provider")
+	onlyA.becomes(b, "in")
+	newcomer.becomes(a, "in")
+	both.is(a, "in")
+	both.is(b, "in")
+	if log := a.log() + b.log(); strings.Contains(log, "lost its data") {
+		t.Errorf("data that is there was taken for lost:\n%s", log)
+	}
+}
+
+func TestJ1RedisStalls(t *testing.T) {
+	t.Parallel()
+	const budget, slack = 500 * time.Millisecond, 400 * time.Millisecond // for a busy machine
+	s := startServer(t)
+	m := newMiddleware(t, oidctest.Options{})
+	a, b := m.pair(m.options(hybrid(s.address, "circuitBreakerThreshold", "3")))
+	a.ready()
+	b.ready()
+	p, q := newPerson(t, "alice").signIn(a), newPerson(t, "bob").signIn(a)
+	q.is(b, "in")
+	p.on(b).Fetch(appURL + callback) // the TLS handshakes are not Redis's fault
+	s.signal(syscall.SIGSTOP)
+	defer s.signal(syscall.SIGCONT)
+
+	delayed := 0
+	for range 10 {
+		start := time.Now()
+		p.waits(b)
+		took := time.Since(start)
+		if took > budget+slack {
+			t.Errorf("a request waited %s for Redis", took)
+		}
+		if took > budget/2 {
+			delayed++
+		}
+	}
+	if delayed == 0 || delayed > 3 {
+		t.Errorf("%d of ten requests were delayed, with a threshold of 3", delayed)
+	}
+	b.says(fellBack, 1)
+	q.is(b, "in")
+
+	s.signal(syscall.SIGCONT)
+	took := until(t, "restored", 20*time.Second, func() bool { return strings.Contains(b.log(), restored) })
+	if took < 0 || took > 2*time.Second {
+		t.Errorf("the recovery was noticed after %s", took)
+	}
+	p.is(b, "in")
+}
+
+func TestJ2RestartWithoutData(t *testing.T) {
+	t.Parallel()
+	s, a, b := usual(t)
+	p, q, leaver := newPerson(t, "alice").signIn(a), newPerson(t, "bob").signIn(b), newPerson(t, "carol").signIn(a)
+	p.is(a, "in")
+	q.is(b, "in")
+	leaver.is(b, "in")
+	left := leaver.copy()
+	leaver.signOut(a)
+	left.becomes(b, "provider")
+	s.kill()
+	s.start()
+	for range 20 {
+		p.is(a, "in")
+		q.is(b, "in")
+		for _, x := range []*person{p, q} {
+			for _, r := range []*replica{a, b} {
+				if got := x.sees(r); got != "in" && got != "503" {
+					// A session of the other replica, which that has not restored yet,
+					// cannot be told from one that is gone.
+					if x == p && r == a || x == q && r == b {
+						t.Fatalf("%s came to %q", x.name, got)
+					}
+				}
+			}
+		}
+	}
+	a.says("lost its data", 1)
+	b.says("lost its data", 1)
+	p.becomes(b, "in")
+	q.becomes(a, "in")
+	left.is(a, "provider")
+	left.is(b, "provider")
+	if n := len(s.keys(0, "traefikoidc:s:*")); n != 3 {
+		t.Errorf("%d records of two sessions and a sign-out", n)
+	}
+}
+
+func TestJ2FlushAllSignsEverybodyOut(t *testing.T) {
+	t.Parallel()
+	s, a, b := usual(t)
+	p, q := newPerson(t, "alice").signIn(a), newPerson(t, "bob").signIn(b)
+	p.is(b, "in")
+	q.is(a, "in")
+	s.do("FLUSHALL")
+	for _, x := range []*person{p, q} {
+		for _, r := range []*replica{a, b} {
+			if took := until(t, "out", 5*time.Second, func() bool {
+				got := x.sees(r)
+				if got != "in" && got != "provider" {
+					t.Fatalf("%s came to %q:\n%s", x.name, got, r.log())
+				}
+				return got == "provider"
+			}); took < 0 {
+				t.Fatalf("%s is still signed in", x.name)
+			}
+		}
+	}
+	p.signIn(a).is(b, "in")
+	q.signIn(b).is(a, "in")
+}
+
+func TestJ3OneReplicaIsCutOff(t *testing.T) {
+	for _, row := range []struct {
+		protection string
+		signsIn    bool
+	}{
+		{"allow", true},
+		{"deny", false},
+	} {
+		t.Run("J3 replayProtection "+row.protection, func(t *testing.T) {
+			t.Parallel()
+			s := startServer(t)
+			k := newLink(t, s.address)
+			m := newMiddleware(t, oidctest.Options{})
+			first, second := load(t)
+			protection := section{"replayProtection": row.protection}
+			a := m.start(first, m.options(hybrid(s.address), protection))
+			b := m.start(second, m.options(hybrid(k.address), protection))
+			a.ready()
+			b.ready()
+			used := newPerson(t, "alice")
+			to := used.callback(a)
+			twin := used.twin()
+			used.comesBack(a, to)
+			used.is(a, "in")
+
+			k.set(cut)
+			eventually(t, "fallen back", func() bool { used.waits(b); return strings.Contains(b.log(), fellBack) })
+			q := newPerson(t, "bob")
+			page := q.comesBack(b, q.callback(b))
+			if row.signsIn {
+				if page.Status != http.StatusFound || q.value() == "" {
+					t.Errorf("a sign-in: status %d: %s", page.Status, page.Body)
+				}
+				q.is(b, "in")
+			} else if page.Status != http.StatusServiceUnavailable || page.Header.Get("Retry-After") == "" || q.value() != "" {
+				t.Errorf("a sign-in: status %d, %v", page.Status, page.Header)
+			}
+			redeemed := m.provider.Count("code_reuse")
+			page = twin.comesBack(b, to)
+			if twin.value() != "" || page.Status < 400 {
+				t.Errorf("a used callback: status %d, cookie %q", page.Status, twin.value())
+			}
+			if reused := m.provider.Count("code_reuse") - redeemed; (reused == 1) != row.signsIn {
+				t.Errorf("the provider was asked %d times", reused)
+			}
+
+			k.set(whole)
+			b.says(restored, 1)
+			if row.signsIn {
+				b.says("used twice", 1)
+				q.becomes(a, "in")
+			} else {
+				q.signIn(b).is(a, "in")
+			}
+			used.becomes(b, "in")
+		})
+	}
+}
+
+func TestJ10AnEvictingServerIsReported(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		policy string
+		warns  bool
+	}{
+		{"noeviction", false}, {"allkeys-lru", true},
+	} {
+		t.Run("J10 "+row.policy, func(t *testing.T) {
+			s := startServer(t, "--maxmemory", "50mb", "--maxmemory-policy", row.policy)
+			m := newMiddleware(t, oidctest.Options{})
+			a, _ := m.pair(m.options(hybrid(s.address)))
+			a.ready()
+			warns := func() bool {
+				return strings.Contains(a.log(), "Redis may evict") && strings.Contains(a.log(), "level=WARN")
+			}
+			if row.warns {
+				eventually(t, "a warning", warns)
+			} else {
+				newPerson(t, "alice").signIn(a)
+				never(t, "warned", 300*time.Millisecond, warns)
+			}
+		})
+	}
+}

@@ -1,0 +1,353 @@
+package replicas
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidctest"
+	"github.com/traefikoidc/traefikoidc/test/interpreted/backend"
+	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
+	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
+)
+
+const (
+	appHost    = "app.example.test"
+	appURL     = "https://" + appHost
+	cookie     = "__Host-oidc"
+	callback   = "/oidc/callback"
+	logoutPath = "/oidc/callback/logout"
+	sessionKey = "Xk3vN8qLr5TzB1wYc7HdJm0PfSgUa2Ei" // 32 bytes, for tests alone
+)
+
+// The interpreters of the process: one for each Traefik that the tests play.
+var plugins = struct {
+	once sync.Once
+	a, b *loader.Plugin
+}{}
+
+func load(t testing.TB) (a, b *loader.Plugin) {
+	t.Helper()
+	plugins.once.Do(func() {
+		plugins.a = loader.LoadAlone(t)
+		plugins.b = loader.LoadAlone(t)
+	})
+	if plugins.b == nil {
+		t.Fatal("the plugin does not load")
+	}
+	return plugins.a, plugins.b
+}
+
+var middlewares atomic.Int64
+
+// A middleware is one middleware of the dynamic configuration of all replicas.
+type middleware struct {
+	t        testing.TB
+	name     string
+	provider *oidctest.Provider
+}
+
+func newMiddleware(t testing.TB, o oidctest.Options) *middleware {
+	t.Helper()
+	m := &middleware{t: t, name: fmt.Sprintf("m%d", middlewares.Add(1)), provider: oidctest.New(o)}
+	t.Cleanup(m.provider.Close)
+	return m
+}
+
+// in is the same middleware in the test t, whose failures are then t's.
+func (m *middleware) in(t testing.TB) *middleware {
+	c := *m
+	c.t = t
+	return &c
+}
+
+type section = map[string]any
+
+// options is the smallest complete configuration, with redis and what else is
+// told. The rate limit is out of the way: everybody here comes from one address.
+func (m *middleware) options(redis section, more ...section) section {
+	o := section{
+		"providerURL": m.provider.URL(), "clientID": "client", "clientSecret": "secret",
+		"callbackURL": callback, "sessionEncryptionKey": sessionKey,
+		"allowPrivateIPAddresses": true, "rateLimit": 1000000,
+	}
+	if redis != nil {
+		o["redis"] = redis
+	}
+	for _, s := range more {
+		for k, v := range s {
+			o[k] = v
+		}
+	}
+	return o
+}
+
+// hybrid is the usual section redis for a server.
+func hybrid(address string, more ...any) section {
+	s := section{"enabled": "true", "address": address}
+	for i := 0; i < len(more); i += 2 {
+		s[more[i].(string)] = more[i+1]
+	}
+	return s
+}
+
+// A replica is one Traefik: the middleware in an interpreter, and an entry point.
+type replica struct {
+	*middleware
+	t       testing.TB
+	plugin  *loader.Plugin
+	echo    *backend.Echo
+	since   int // length of the log before
+	network browser.Network
+
+	mu      sync.Mutex // guards the fields below
+	handler http.Handler
+	cancel  context.CancelFunc
+}
+
+// start runs the middleware in an interpreter until the test ends.
+func (m *middleware) start(p *loader.Plugin, options section) *replica {
+	m.t.Helper()
+	r := &replica{middleware: m, t: m.t, plugin: p, echo: &backend.Echo{}, since: p.Log.Len()}
+	r.reload(options)
+	front := httptest.NewUnstartedServer(r)
+	front.Config.ErrorLog = log.New(io.Discard, "", 0) // clients that hang up in a handshake
+	front.StartTLS()
+	r.network = browser.Network{appHost + ":443": front.Listener.Addr().String()}
+	m.t.Cleanup(func() {
+		front.Close()
+		r.cancel()
+	})
+	return r
+}
+
+// pair starts the middleware with one configuration in two interpreters.
+func (m *middleware) pair(options section) (a, b *replica) {
+	m.t.Helper()
+	first, second := load(m.t)
+	return m.start(first, options), m.start(second, options)
+}
+
+// building is held while a handler is built: Traefik builds them one at a time.
+var building sync.Mutex
+
+// reload is what Traefik does at a change of its dynamic configuration: it cancels
+// the context of the handlers, then builds new ones.
+func (r *replica) reload(options section) {
+	r.t.Helper()
+	building.Lock()
+	defer building.Unlock()
+	ctx, cancel := context.WithCancel(context.Background())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.cancel != nil {
+		r.cancel()
+	}
+	r.cancel = cancel
+	m, err := r.plugin.Middleware(r.name, options)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	h, err := m.Handler(ctx, r.echo)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.handler = h
+}
+
+// ServeHTTP does what Traefik does before a middleware.
+func (r *replica) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	ip, _, _ := strings.Cut(q.RemoteAddr, ":")
+	for name, value := range map[string]string{
+		"X-Forwarded-Proto": "https", "X-Forwarded-Port": "443", "X-Forwarded-Host": q.Host, "X-Real-Ip": ip, "X-Forwarded-For": ip,
+	} {
+		q.Header.Set(name, value)
+	}
+	r.mu.Lock()
+	h := r.handler
+	r.mu.Unlock()
+	h.ServeHTTP(w, q)
+}
+
+// log is what the middleware wrote here so far.
+func (r *replica) log() string {
+	var own []string
+	for _, line := range strings.Split(r.plugin.Log.Since(r.since), "\n") {
+		if strings.Contains(line, "middleware="+r.name+" ") || strings.HasSuffix(line, "middleware="+r.name) {
+			own = append(own, line)
+		}
+	}
+	return strings.Join(own, "\n")
+}
+
+// says waits until the log has the text so often.
+func (r *replica) says(text string, times int) {
+	r.t.Helper()
+	if until(r.t, text, 20*time.Second, func() bool { return strings.Count(r.log(), text) >= times }) < 0 {
+		r.t.Fatalf("the log does not say %q %d times:\n%s", text, times, r.log())
+	}
+}
+
+// ready waits until the replica is in touch with its server.
+func (r *replica) ready() {
+	r.t.Helper()
+	r.says("Redis cache initialized", 1)
+	r.says("Redis invalidation link up", 1)
+}
+
+// A person has one browser, which a load balancer sends to any replica.
+type person struct {
+	t    testing.TB
+	name string
+	jar  *browser.Jar
+	at   map[*replica]*browser.Browser
+}
+
+func newPerson(t testing.TB, name string) *person {
+	return &person{t: t, name: name, jar: &browser.Jar{}, at: map[*replica]*browser.Browser{}}
+}
+
+func (p *person) on(r *replica) *browser.Browser {
+	b := p.at[r]
+	if b == nil {
+		b = browser.New(p.t, r.network)
+		b.Jar = p.jar
+		p.at[r] = b
+	}
+	return b
+}
+
+// get is the first answer to a navigation on r.
+func (p *person) get(r *replica, path string) *browser.Page {
+	p.t.Helper()
+	return p.on(r).Hop(appURL + path)
+}
+
+// sees is what a navigation on r comes to: "in" at the backend, "provider" for a
+// sign-in, or the status.
+func (p *person) sees(r *replica) string {
+	p.t.Helper()
+	return r.outcome(p.get(r, "/page"))
+}
+
+func (r *replica) outcome(page *browser.Page) string {
+	to := page.Location()
+	switch {
+	case page.Status == http.StatusOK:
+		if _, err := backend.Read(page.Body); err == nil {
+			return "in"
+		}
+	case page.Status == http.StatusFound && to != nil && strings.HasPrefix(to.String(), r.provider.Endpoint(oidctest.Authorize)+"?"):
+		return "provider"
+	}
+	return strconv.Itoa(page.Status)
+}
+
+// is fails the test unless a navigation on r comes to want.
+func (p *person) is(r *replica, want string) {
+	p.t.Helper()
+	if got := p.sees(r); got != want {
+		p.t.Fatalf("%s: a navigation came to %q, want %q; the log:\n%s", p.name, got, want, r.log())
+	}
+}
+
+// becomes waits until it does.
+func (p *person) becomes(r *replica, want string) {
+	p.t.Helper()
+	got := ""
+	if until(p.t, want, 20*time.Second, func() bool { got = p.sees(r); return got == want }) < 0 {
+		p.t.Fatalf("%s: navigations came to %q, want %q; the log:\n%s", p.name, got, want, r.log())
+	}
+}
+
+// waits fails the test unless the answer on r is the one of an outage: come again,
+// and keep your cookie.
+func (p *person) waits(r *replica) {
+	p.t.Helper()
+	page := p.get(r, "/page")
+	if page.Status != http.StatusServiceUnavailable || page.Header.Get("Retry-After") == "" || len(page.Header.Values("Set-Cookie")) != 0 {
+		p.t.Fatalf("%s: status %d, %v, want 503 with Retry-After and without Set-Cookie", p.name, page.Status, page.Header)
+	}
+}
+
+// callback starts a sign-in on r and ends it at the provider: where the browser is
+// then sent.
+func (p *person) callback(r *replica) *url.URL {
+	p.t.Helper()
+	page := p.get(r, "/page")
+	if r.outcome(page) != "provider" {
+		p.t.Fatalf("%s: status %d, want a sign-in: %s", p.name, page.Status, page.Body)
+	}
+	to := page.Location()
+	q := to.Query()
+	q.Set("person", p.name)
+	to.RawQuery = q.Encode()
+	back := p.on(r).Hop(to.String()).Location()
+	if back == nil {
+		p.t.Fatal("the provider did not send the browser back")
+	}
+	return back
+}
+
+// comesBack is the answer of r to the callback, reached as a redirect.
+func (p *person) comesBack(r *replica, to *url.URL) *browser.Page {
+	p.t.Helper()
+	from, _ := url.Parse(r.provider.URL() + "/")
+	return p.on(r).Do(browser.Request{URL: to.String(), From: from, OneHop: true})
+}
+
+// signIn signs the person in on r.
+func (p *person) signIn(r *replica) *person {
+	p.t.Helper()
+	page := p.comesBack(r, p.callback(r))
+	if page.Status != http.StatusFound || p.value() == "" {
+		p.t.Fatalf("sign-in of %s: status %d: %s\n%s", p.name, page.Status, page.Body, r.log())
+	}
+	return p
+}
+
+// signOut signs the person out on r.
+func (p *person) signOut(r *replica) {
+	p.t.Helper()
+	if page := p.get(r, logoutPath); page.Status >= 400 {
+		p.t.Fatalf("sign-out of %s: status %d: %s", p.name, page.Status, page.Body)
+	}
+	if p.value() != "" {
+		p.t.Fatalf("%s still has the cookie after a sign-out", p.name)
+	}
+}
+
+var home = &url.URL{Scheme: "https", Host: appHost, Path: "/"}
+
+// value is that of the session cookie.
+func (p *person) value() string {
+	v, _ := p.jar.Get(home, cookie)
+	return v
+}
+
+// copy is somebody with a copy of the session cookie.
+func (p *person) copy() *person {
+	c := newPerson(p.t, p.name+"'s cookie")
+	c.jar.Set(home, cookie, p.value())
+	return c
+}
+
+// twin is somebody with a copy of all cookies.
+func (p *person) twin() *person {
+	c := newPerson(p.t, p.name)
+	for _, name := range p.jar.Names(home) {
+		v, _ := p.jar.Get(home, name)
+		c.jar.Set(home, name, v)
+	}
+	return c
+}
