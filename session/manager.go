@@ -183,9 +183,12 @@ func (m *Manager) end(s *Session, now time.Time) time.Time {
 
 // End revokes the session of the request's cookies and returns what it was, as
 // far as it can still be opened. A session that was already gone is not an error
-// (nil, nil). ErrUnavailable: the revocation did not reach the store.
+// (nil, nil). ErrUnavailable: a revocation did not reach the store. It is not given
+// up when ctx is done: who leaves has signed out.
 func (m *Manager) End(ctx context.Context, r *http.Request) (*Session, error) {
+	ctx = context.WithoutCancel(ctx)
 	var ended *Session
+	var failed error
 	for _, v := range values(r.Header["Cookie"], m.o.Cookies.Name) {
 		t, err := m.o.Keys.ticket(v, m.o.Cookies.Name, m.o.Identity)
 		if err != nil {
@@ -193,13 +196,13 @@ func (m *Manager) End(ctx context.Context, r *http.Request) (*Session, error) {
 		}
 		s, err := m.revoke(ctx, t)
 		if err != nil {
-			return nil, err
+			failed = err
 		}
 		if s != nil {
 			ended = s
 		}
 	}
-	return ended, nil
+	return ended, failed
 }
 
 // revoke writes a tombstone over the record. It outlives every copy of the

@@ -48,7 +48,8 @@ type opening struct {
 	known  *Opened // what memory holds, stale or due for a touch; nil: nothing
 }
 
-// fly performs f and lets go of those who wait for it, whatever happens.
+// fly performs f and lets go of those who wait for it, whatever happens. What was
+// read before a change is not kept.
 func (m *Manager) fly(ctx context.Context, f *flight, p opening) {
 	defer m.land(f, p)
 	f.opened, f.err = m.open(context.WithoutCancel(ctx), p)
@@ -56,13 +57,13 @@ func (m *Manager) fly(ctx context.Context, f *flight, p opening) {
 
 func (m *Manager) land(f *flight, p opening) {
 	m.hot.Mu.Lock()
-	delete(m.flights, p.value)
+	if m.flights[p.value] == f {
+		delete(m.flights, p.value)
+	}
 	switch {
 	case errors.Is(f.err, ErrNone):
 		m.dropLocked(p.key)
-	case f.err == nil && (f.stale || f.opened.epoch != m.epoch):
-		m.keepLocked(f.opened.staleCopy())
-	case f.err == nil:
+	case f.err == nil && !f.stale && f.opened.epoch == m.epoch:
 		m.keepLocked(f.opened)
 	}
 	m.hot.Mu.Unlock()
@@ -218,7 +219,8 @@ func (m *Manager) dropLocked(key string) {
 }
 
 // Changed is told by the backend that the record of key changed or went: what
-// memory holds of it is asked for again before it is served.
+// memory holds of it is asked for again before it is served, and who comes now does
+// not wait for what is being read.
 func (m *Manager) Changed(key string) {
 	m.hot.Mu.Lock()
 	for _, v := range m.indexed[key] {
@@ -233,9 +235,10 @@ func (m *Manager) Changed(key string) {
 			}
 		}
 	}
-	for _, f := range m.flights {
+	for v, f := range m.flights {
 		if f.key == key {
 			f.stale = true
+			delete(m.flights, v)
 		}
 	}
 	m.hot.Mu.Unlock()
@@ -246,6 +249,7 @@ func (m *Manager) Changed(key string) {
 func (m *Manager) ChangedAll() {
 	m.hot.Mu.Lock()
 	m.epoch++
+	m.flights = map[string]*flight{}
 	m.coolLocked()
 	m.hot.Mu.Unlock()
 }

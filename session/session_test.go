@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -93,11 +94,17 @@ func (f *faulty) Get(ctx context.Context, key string) ([]byte, error) {
 	if err := f.state(); err != nil {
 		return nil, err
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	return f.Memory.Get(ctx, key)
 }
 
 func (f *faulty) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
 	if err := f.state(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
 		return err
 	}
 	return f.Memory.Set(ctx, key, value, ttl)
@@ -454,4 +461,83 @@ func TestManyRequestsOpenARecordOnce(t *testing.T) {
 	if n := w.views.count(); n != 1 {
 		t.Errorf("prepared %d times", n)
 	}
+}
+
+// held is a store whose next read is done at once and answered when the test says.
+type held struct {
+	*cache.Memory
+	read    chan struct{} // closed when the read is done
+	release chan struct{}
+	reads   atomic.Int64
+}
+
+func (h *held) Get(ctx context.Context, key string) ([]byte, error) {
+	b, err := h.Memory.Get(ctx, key)
+	if h.reads.Add(1) == 1 {
+		close(h.read)
+		<-h.release
+	}
+	return b, err
+}
+
+func TestWhoComesAfterAChangeDoesNotWaitForAnEarlierRead(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		change func(w *world, value string)
+		want   error
+	}{
+		{"I6 the session was ended", func(w *world, value string) {
+			if _, err := w.End(context.Background(), with("__Host-oidc="+value)); err != nil {
+				t.Error(err)
+			}
+		}, ErrNone},
+		{"I6 all were", func(w *world, value string) { _ = w.memory.Clear(context.Background()) }, ErrNone},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			store := &held{read: make(chan struct{}), release: make(chan struct{})}
+			w := newWorld(t, func(o *Options) {
+				store.Memory = o.Backend.(*faulty).Memory
+				o.Backend = store
+			})
+			a := w.create(t, "ada")
+			first := make(chan error)
+			go func() {
+				_, err := w.load("__Host-oidc=" + a)
+				first <- err
+			}()
+			<-store.read
+			row.change(w, a)
+			second := make(chan error, 1)
+			go func() {
+				_, err := w.load("__Host-oidc=" + a)
+				second <- err
+			}()
+			select {
+			case err := <-second:
+				if !errors.Is(err, row.want) {
+					t.Errorf("got %v, want %v", err, row.want)
+				}
+			case <-time.After(5 * time.Second):
+				t.Error("waits for what was read before the change")
+			}
+			close(store.release)
+			<-first
+			w.mustFail(t, ErrNone, "__Host-oidc="+a)
+			if len(w.flights) != 0 {
+				t.Error("a flight is left")
+			}
+		})
+	}
+}
+
+func TestAnEndIsNotStoppedByWhoGoesAway(t *testing.T) {
+	w := newWorld(t, nil)
+	a, b := w.create(t, "ada"), w.create(t, "bob")
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := w.End(ctx, with("__Host-oidc="+a+"; __Host-oidc="+b)); err != nil {
+		t.Error(err)
+	}
+	w.mustFail(t, ErrNone, "__Host-oidc="+a)
+	w.mustFail(t, ErrNone, "__Host-oidc="+b)
 }
