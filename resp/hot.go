@@ -139,14 +139,14 @@ func (c *Client) Set(ctx context.Context, key string, value []byte, px time.Dura
 }
 
 // takeFor takes a connection for a SET that begins now: an idle one that is
-// fresh, or what queueUp returns. It returns nil for a SET out of the ordinary.
-func (c *Client) takeFor(ctx context.Context, now time.Duration, key string, value []byte, px time.Duration) (x *conn, n int, err error) {
+// fresh, or what queueUp returns, with the bytes in x.in. It returns nil for a SET out of the ordinary.
+func (c *Client) takeFor(ctx context.Context, now time.Duration, key string, value []byte, px time.Duration) (*conn, int, error) {
 	if px <= 0 || len(key) > hotKey || len(value) > hotValue || ctx != c.background && c.ends(ctx, now) {
 		return nil, 0, nil
 	}
 	p := c.only
 	p.mu.Lock()
-	x = p.top
+	x := p.top
 	if x == nil || x.fresh <= now || x.proved <= now {
 		p.mu.Unlock()
 		return queueUp(p, ctx, now)
@@ -175,7 +175,7 @@ func giveBack(p *pool, x *conn, fine []uint64, start, took time.Duration) bool {
 
 // sendSet sends a SET that begins with head, which tells by the number of its
 // arguments whether it has NX, and reads what comes: n bytes in x.in.
-func sendSet(x *conn, head, key string, value []byte, px time.Duration) (n int, err error) {
+func sendSet(x *conn, head, key string, value []byte, px time.Duration) (int, error) {
 	x.num = strconv.AppendInt(x.num[:0], int64((px+time.Millisecond-1)/time.Millisecond), 10)
 	b := append(x.out[:0], head...)
 	b = append(b, sized[len(key)]...)

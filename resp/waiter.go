@@ -28,8 +28,8 @@ type waiter struct {
 
 // queueUp waits for a connection where all are in use and no more may be
 // opened, and returns nil at once where not. An operation that began now and
-// gets a connection that is not fresh is told so by a negative n.
-func queueUp(p *pool, ctx context.Context, now time.Duration) (x *conn, n int, err error) {
+// gets a connection that is not fresh is told so by a negative number.
+func queueUp(p *pool, ctx context.Context, now time.Duration) (*conn, int, error) {
 	p.mu.Lock()
 	if p.top != nil || p.open < p.o.PoolSize || p.closed || p.waiting >= p.o.MaxWaiting {
 		p.mu.Unlock()
@@ -153,7 +153,8 @@ func (p *pool) opened(x *conn, err error) {
 func (p *pool) failedLocked(err error) {
 	p.open--
 	p.stats.dialFailures++
-	p.lastErr, p.refused = err, p.now()
+	p.lastErr = err
+	p.refused = p.now()
 	hopeless := p.open == 0 || errors.Is(err, ErrTerminal)
 	for hopeless && p.waiting > 0 {
 		p.grantLocked(grant{err: err})

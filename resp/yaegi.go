@@ -1,0 +1,23 @@
+package resp
+
+// Types with methods, converted once while the sources are loaded: see "Methods"
+// in docs/ARCHITECTURE.md. This file is the last by name.
+var (
+	_ any = (*Client)(nil)
+	_ any = (*CommandStats)(nil)
+	_ any = Limits{}
+	_ any = (*Options)(nil)
+	_ any = (*Reader)(nil)
+	_ any = Reply{}
+	_ any = (*Tracker)(nil)
+	_ any = (*batch)(nil)
+	_ any = (*conn)(nil)
+	_ any = (*listening)(nil)
+	_ any = (*opening)(nil)
+	_ any = (*patrol)(nil)
+	_ any = (*pinging)(nil)
+	_ any = (*pool)(nil)
+	_ any = (*record)(nil)
+	_ any = (*sweep)(nil)
+	_ any = (*task)(nil)
+)
