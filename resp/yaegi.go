@@ -7,6 +7,7 @@ var (
 	_ any = (*CommandStats)(nil)
 	_ any = Limits{}
 	_ any = (*Options)(nil)
+	_ any = Options{}
 	_ any = (*Reader)(nil)
 	_ any = Reply{}
 	_ any = (*Tracker)(nil)
