@@ -51,6 +51,7 @@ func TestCertification(t *testing.T) {
 			s := newSite(t, setup{
 				options: map[string]any{"userinfo": "always", "postLogoutRedirectURI": "/bye", "excludedURLs": []any{"/bye"}},
 				provider: oidctest.Options{
+					SigningAlg:   "RS256",
 					RedirectURIs: []string{"https://" + appHost + "/oidc/callback"}, PostLogoutRedirectURIs: []string{"https://" + appHost + "/bye"},
 				},
 			})

@@ -123,7 +123,7 @@ func TestDiscovery(t *testing.T) {
 	})
 	t.Run("D5 two keys of one name", func(t *testing.T) {
 		s := newSite(t, setup{})
-		other := oidctest.NewKey("RS256")
+		other := oidctest.NewKey("ES256")
 		other.ID = s.provider.SigningKey().ID
 		s.provider.Publish(other)
 		s.sees(s.signIn(s.browser(), "/", "alice"))

@@ -74,7 +74,7 @@ func TestProviderDown(t *testing.T) {
 		{"K3 the token endpoint drops the connection", oidctest.Fault{Drop: true}, []int{502, 503}},
 		{"E9 E16 the answer is lost", oidctest.Fault{DropDone: true}, []int{502, 503}},
 		{"E17 the token endpoint refuses", oidctest.Fault{Status: 400, Type: "application/json", Body: `{"error":"invalid_grant","error_description":"canary-description"}`}, []int{400, 401, 403}},
-		{"D7 the token endpoint redirects", oidctest.Fault{Redirect: "http://127.0.0.1:1/steal"}, []int{502, 503}},
+		{"D7 the token endpoint redirects", oidctest.Fault{Redirect: "http://127.0.0.1:1/steal"}, []int{400, 502, 503}},
 		{"E17 the token endpoint answers HTML", oidctest.Fault{Status: 200, Type: "text/html", Body: "<html>canary-description"}, []int{502}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -136,7 +136,7 @@ func TestFlood(t *testing.T) {
 	t.Run("K1 sign-ins that are started cost no memory", func(t *testing.T) {
 		s := newSite(t, setup{})
 		h := s.plugin.New(t, s.echo, t.Name(), optionsFor(s.provider))
-		start := func(n int) {
+		start := func(n int64) {
 			for i := range n {
 				r := httptest.NewRequest("GET", fmt.Sprintf("https://%s/page/%d", appHost, i), nil)
 				r.Header.Set("Accept", "text/html")
@@ -149,7 +149,10 @@ func TestFlood(t *testing.T) {
 		}
 		start(200)
 		before := heap()
-		const n = 1500
+		n := int64(1500)
+		if testing.Short() {
+			n = 300
+		}
 		start(n)
 		if grown := heap() - before; grown > n*200 {
 			t.Errorf("%d bytes a sign-in", grown/n)

@@ -99,6 +99,10 @@ func TestRedirectTargets(t *testing.T) {
 		s := whole.in(t)
 		between := []string{"", "%09", "%0d%0a", "%0b", "%0c", "%20", "%00", "%c2%a0", ".", "..", "%2e%2e"}
 		slashes := []string{"/", `\`, "%2f", "%5c"}
+		if testing.Short() {
+			slashes = slashes[:3:3]
+			between = between[:6]
+		}
 		for _, first := range slashes {
 			for _, mid := range between {
 				for _, last := range slashes[:3] {

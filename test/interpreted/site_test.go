@@ -39,7 +39,7 @@ type site struct {
 type setup struct {
 	options  map[string]any // on top of those that every site needs
 	without  []string       // options that are left out
-	provider oidctest.Options
+	provider oidctest.Options // signs with ES256 if no algorithm is named
 	plain    bool           // http, and forceHTTPS false
 	plugin   *loader.Plugin // nil: that of the process
 	echo     *backend.Echo  // nil: a new one
@@ -47,6 +47,9 @@ type setup struct {
 
 func newSite(t testing.TB, s setup) *site {
 	t.Helper()
+	if s.provider.SigningAlg == "" {
+		s.provider.SigningAlg = "ES256" // its keys are made in no time
+	}
 	w := &site{t: t, plugin: s.plugin, echo: s.echo, provider: oidctest.New(s.provider)}
 	t.Cleanup(w.provider.Close)
 	if w.plugin == nil {

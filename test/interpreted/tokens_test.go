@@ -191,7 +191,7 @@ func TestIDTokens(t *testing.T) {
 			}
 		}, false})
 	}
-	whole := newSite(t, setup{})
+	whole := newSite(t, setup{provider: oidctest.Options{SigningAlg: "RS256"}})
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) { whole.in(t).takes(c) })
 	}
