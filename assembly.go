@@ -35,12 +35,14 @@ func acquire(ctx context.Context, s *config.Settings, name string, log *slog.Log
 		return nil, err
 	}
 	var builder registry.Builder = mb
-	m, err := shared(ctx, builder, "middleware", name, s)
+	r, err := shared(ctx, builder, "middleware", name, s, mb.served)
 	mb.forgetPredecessor()
 	if err != nil {
 		return nil, err
 	}
-	return m.(*sharedMiddleware).middleware, nil
+	m := r.(*sharedMiddleware)
+	m.noteStore()
+	return m.middleware, nil
 }
 
 // shared returns the resource that is configured with parts. The registry's key is
@@ -100,6 +102,7 @@ func (b *providerBuilder) Build() (registry.Resource, error) {
 	return &sharedProvider{transport: transport, provider: oidc.NewProvider(oidc.Options{
 		Issuer: p.Issuer, ClientID: c.ID, ClientSecret: c.Secret, ClientAuthMethod: c.AuthMethod,
 		HTTPClient: client, AllowInsecureHTTP: p.AllowHTTP, SigningAlgs: p.SigningAlgs,
+		TrustedAudiences: p.TrustedAudiences, AllowedTenants: p.AllowedTenants,
 		RevocationURL: p.RevocationURL, EndSessionURL: p.EndSessionURL, MaxAge: b.s.SignIn.MaxAge,
 	})}, nil
 }
@@ -111,23 +114,26 @@ type middlewareBuilder struct {
 	provider *oidc.Provider
 	store    *store
 
-	before  *store // what the middleware used until now, if its options changed
+	key     string // of the store
+	served  string // key of the store that serves the middleware until now, if it is another one
+	before  *store // that store
 	release context.CancelFunc
 }
 
-// findPredecessor holds on to the store that the middleware of this name used
+// findPredecessor holds on to the store that serves the middleware of this name
 // until now, if it is another one.
 func (b *middlewareBuilder) findPredecessor() error {
 	key, err := keyOf("store", []any{b.s.Redis})
 	if err != nil {
 		return err
 	}
-	before := registry.Shared.Succeed("middleware "+b.name, key)
-	if before == "" {
+	b.key = key
+	b.served = registry.Shared.Succeed(groupOf(b.name), key)
+	if b.served == "" {
 		return nil
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	r, err := registry.Shared.Acquire(ctx, before, nil)
+	r, err := registry.Shared.Acquire(ctx, b.served, nil)
 	if err != nil {
 		cancel()
 		return err
@@ -135,6 +141,11 @@ func (b *middlewareBuilder) findPredecessor() error {
 	b.before = r.(*store)
 	b.release = cancel
 	return nil
+}
+
+// groupOf is the registry's group of the handlers of one middleware.
+func groupOf(name string) string {
+	return "middleware " + name
 }
 
 // forgetPredecessor lets go of it when no middleware was built that needs it.
@@ -150,15 +161,28 @@ type sharedMiddleware struct {
 	middleware *auth.Middleware
 	succession *registry.Succession // nil: the store did not change
 	release    context.CancelFunc   // of the store before; nil: there is none
+	group, key string               // of the middleware, and of its store
 	log        *slog.Logger
 }
 
 // Close lets go of the stores.
 func (m *sharedMiddleware) Close() {
+	m.endSuccession()
 	m.middleware.Close()
+}
+
+func (m *sharedMiddleware) endSuccession() {
 	if m.succession != nil {
 		m.succession.Close()
 		m.release()
+	}
+}
+
+// noteStore lets the next reload know which store serves: a middleware that is
+// found again may have come to the end of its succession meanwhile.
+func (m *sharedMiddleware) noteStore() {
+	if m.succession != nil && m.succession.Done() {
+		registry.Shared.Serve(m.group, m.key)
 	}
 }
 
@@ -168,6 +192,7 @@ func (m *sharedMiddleware) settled(err error) {
 		m.log.Warn("the changed Redis options do not work; the store before them stays in use", "error", err.Error())
 		return
 	}
+	registry.Shared.Serve(m.group, m.key)
 	m.log.Info("the changed Redis options work and are in use")
 	m.release()
 }
@@ -179,7 +204,7 @@ func (b *middlewareBuilder) Build() (registry.Resource, error) {
 	if err != nil {
 		return nil, fmt.Errorf("traefikoidc: %w", err)
 	}
-	shared := &sharedMiddleware{log: b.log}
+	shared := &sharedMiddleware{log: b.log, group: groupOf(b.name), key: b.key}
 	o.Backend = b.store.backend
 	if b.before != nil {
 		var next registry.Candidate = b.store
@@ -191,6 +216,7 @@ func (b *middlewareBuilder) Build() (registry.Resource, error) {
 	}
 	shared.middleware, err = auth.New(o)
 	if err != nil {
+		shared.endSuccession()
 		return nil, fmt.Errorf("traefikoidc: %w", err)
 	}
 	for _, w := range b.s.Warnings {

@@ -34,12 +34,28 @@ func (s *store) Backend() cache.Backend {
 	return s.backend
 }
 
-// Verify implements registry.Candidate: memory always serves.
+// readyPeriod is how often a store is asked whether it has found its server.
+const readyPeriod = 50 * time.Millisecond
+
+// Verify implements registry.Candidate: memory always serves. A server that this
+// store met while it refused us is left alone for some seconds; Verify waits until
+// the store has found it again, because nothing is shared before.
 func (s *store) Verify(ctx context.Context) error {
 	if s.hybrid == nil {
 		return nil
 	}
-	return cache.Verify(ctx, s.redis)
+	if err := cache.Verify(ctx, s.redis); err != nil {
+		return err
+	}
+	for {
+		err := s.hybrid.Health(ctx)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		pause, cancel := context.WithTimeout(ctx, readyPeriod)
+		<-pause.Done()
+		cancel()
+	}
 }
 
 // Close ends the connections.

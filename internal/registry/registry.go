@@ -38,7 +38,13 @@ type Registry struct {
 
 	mu      sync.Mutex // guards the fields below
 	entries map[string]*entry
-	latest  map[string]string // by group: the key that it used last
+	groups  map[string]*group
+}
+
+// A group is whom one resource serves at a time: the key of that which does, and of
+// that which is to.
+type group struct {
+	serving, wanted string
 }
 
 type entry struct {
@@ -53,7 +59,7 @@ var Shared = New(Linger)
 // New returns an empty registry that closes a resource when nobody has used it
 // for linger.
 func New(linger time.Duration) *Registry {
-	return &Registry{linger: linger, entries: map[string]*entry{}, latest: map[string]string{}}
+	return &Registry{linger: linger, entries: map[string]*entry{}, groups: map[string]*group{}}
 }
 
 // Acquire returns the resource of key, made by b if there is none, for as long as
@@ -76,17 +82,32 @@ func (g *Registry) Acquire(ctx context.Context, key string, b Builder) (Resource
 	return e.resource, nil
 }
 
-// Succeed notes that a group, such as the handlers of one middleware, uses key from
-// now on, and returns the other key that it used before, if that is still kept.
-func (g *Registry) Succeed(group, key string) string {
+// Succeed notes that key is to serve the group of that name, such as the
+// handlers of one middleware. It returns the key that serves until Serve says otherwise. That is ""
+// if key serves already, or from now on, as nothing else does that is still kept.
+func (g *Registry) Succeed(name, key string) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	before := g.latest[group]
-	g.latest[group] = key
-	if before == key || g.entries[before] == nil {
+	x := g.groups[name]
+	if x == nil {
+		x = &group{}
+		g.groups[name] = x
+	}
+	x.wanted = key
+	if x.serving == key || g.entries[x.serving] == nil {
+		x.serving = key
 		return ""
 	}
-	return before
+	return x.serving
+}
+
+// Serve notes that key serves a group, if it is still to.
+func (g *Registry) Serve(name, key string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if x := g.groups[name]; x != nil && x.wanted == key {
+		x.serving = key
+	}
 }
 
 // Len returns how many resources are kept.

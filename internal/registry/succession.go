@@ -34,6 +34,7 @@ type Succession struct {
 	serving  cache.Backend
 	watchers []cache.Watcher
 	pause    time.Duration
+	done     bool // next serves
 	over     bool // nothing is verified any more
 }
 
@@ -55,12 +56,20 @@ func (s *Succession) Run() {
 	ctx, cancel := context.WithTimeout(context.Background(), verificationTime)
 	err := s.next.Verify(ctx)
 	cancel()
-	if err == nil {
-		s.succeed()
-	} else {
+	if err != nil {
 		background.After(s.wait(), s)
+	} else if !s.succeed() {
+		return
 	}
 	s.settled(err)
+}
+
+// Done reports whether the next backend serves.
+func (s *Succession) Done() bool {
+	s.mu.Lock()
+	done := s.done
+	s.mu.Unlock()
+	return done
 }
 
 // Close ends the verification. What serves goes on serving.
@@ -88,13 +97,18 @@ func (s *Succession) wait() time.Duration {
 }
 
 // succeed lets the next store serve. Whoever watches is told that anything may
-// have changed, because it has.
-func (s *Succession) succeed() {
+// have changed, because it has. It returns false if all that ended meanwhile.
+func (s *Succession) succeed() bool {
 	next := s.next.Backend()
 	s.mu.Lock()
+	if s.over {
+		s.mu.Unlock()
+		return false
+	}
 	before := s.serving
 	watchers := s.watchers
 	s.serving = next
+	s.done = true
 	s.over = true
 	s.mu.Unlock()
 	for i := range watchers {
@@ -103,6 +117,7 @@ func (s *Succession) succeed() {
 		next.Watch(w)
 		w.ChangedAll()
 	}
+	return true
 }
 
 func (s *Succession) backend() cache.Backend {

@@ -107,19 +107,58 @@ func TestAClosedSuccessionVerifiesNothing(t *testing.T) {
 	}
 }
 
-func TestAGroupKnowsWhatItHadBefore(t *testing.T) {
+func TestAGroupKnowsWhatServesIt(t *testing.T) {
 	g := New(time.Hour)
 	acquire(t, g, &builder{}, "old")
-	for _, row := range []struct{ group, key, want string }{
-		{"a", "old", ""},
-		{"a", "old", ""},
-		{"a", "new", "old"},
-		{"a", "new", ""},
-		{"b", "new", ""},
-		{"a", "old", ""}, // nobody keeps "new"
+	acquire(t, g, &builder{}, "new")
+	for i, row := range []struct{ group, key, want, serves string }{
+		{"a", "old", "", ""},
+		{"a", "old", "", ""},
+		{"a", "new", "old", ""}, // it was not verified
+		{"a", "new", "old", ""},
+		{"a", "third", "old", "new"}, // the one verified is not wanted any more
+		{"a", "new", "old", "new"},
+		{"a", "new", "", ""},
+		{"b", "new", "", ""},
+		{"a", "third", "new", "third"},
+		{"a", "old", "", ""}, // nobody keeps "third"
 	} {
 		if got := g.Succeed(row.group, row.key); got != row.want {
-			t.Errorf("%s -> %s: before %q, want %q", row.group, row.key, got, row.want)
+			t.Errorf("%d: %s -> %s: %q serves, want %q", i, row.group, row.key, got, row.want)
 		}
+		if row.serves != "" {
+			g.Serve(row.group, row.serves)
+		}
+	}
+}
+
+// slow is a candidate whose verification lasts until it is told.
+type slow struct {
+	candidate
+	asked, leave chan bool
+}
+
+func (c *slow) Verify(ctx context.Context) error {
+	c.asked <- true
+	<-c.leave
+	return nil
+}
+
+func TestASuccessionThatIsClosedWhileItVerifiesChangesNothing(t *testing.T) {
+	before := cache.NewMemory(cache.MemoryOptions{})
+	next := &slow{candidate: candidate{memory: cache.NewMemory(cache.MemoryOptions{})}, asked: make(chan bool), leave: make(chan bool)}
+	verdicts := make(chan error, 8)
+	s := &Succession{serving: before, next: next, settled: func(err error) { verdicts <- err }}
+	ended := make(chan bool)
+	go func() {
+		s.Run()
+		close(ended)
+	}()
+	<-next.asked
+	s.Close()
+	close(next.leave)
+	<-ended
+	if len(verdicts) != 0 || s.Done() || s.backend() != cache.Backend(before) {
+		t.Error("the next store serves after the end")
 	}
 }
