@@ -26,6 +26,8 @@ type Config struct {
 	RevocationURL                 string
 	OIDCEndSessionURL             string
 	IDTokenSigningAlgs            []string
+	TrustedAudiences              []string
+	AllowedTenants                []string
 	Userinfo                      string
 	AllowPrivateIPAddresses       bool
 	CACertPath                    string

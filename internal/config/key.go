@@ -13,7 +13,7 @@ const (
 
 // keys reads sessionEncryptionKey, a text or a list of texts, and refuses what
 // somebody could guess.
-func (r *reader) keys(raw any) [][]byte {
+func (r *reader) keys(raw any, issuer string) [][]byte {
 	const option = "sessionEncryptionKey"
 	texts, ok := keyTexts(raw)
 	switch {
@@ -50,8 +50,9 @@ func (r *reader) keys(raw any) [][]byte {
 			r.problem(name, "is in the list twice")
 			continue
 		}
-		if key == publishedKey {
-			r.warn(name, "is the example of the plugin's manifest, which everybody knows: anyone can forge a session")
+		if key == publishedKey && issuer != publishedIssuer {
+			r.problem(name, "is the example of the plugin's manifest, which everybody knows; openssl rand -base64 32 prints a good one")
+			continue
 		}
 		seen[key] = true
 		out = append(out, []byte(key))
@@ -59,9 +60,12 @@ func (r *reader) keys(raw any) [][]byte {
 	return out
 }
 
-// publishedKey is the key of testData in .traefik.yml, which the catalogue needs
-// to be valid.
-const publishedKey = "birCadC14b7InolTxkd9srtMelAxGLhI"
+// publishedKey is the key of testData in .traefik.yml, which the catalogue needs to
+// be valid: for the provider that testData names, and for no other.
+const (
+	publishedKey    = "birCadC14b7InolTxkd9srtMelAxGLhI"
+	publishedIssuer = "https://id.example.com/realms/main"
+)
 
 // keyTexts returns the texts of an option that is a text or a list of texts.
 func keyTexts(raw any) ([]string, bool) {

@@ -32,6 +32,7 @@ func TestKeys(t *testing.T) {
 		{"F13 the redis document", "your-encryption-key-your-other-key", "well-known example"},
 		{"F13 the existing plugin", "potato-secret-is-at-least-32-bytes-long", "well-known example"},
 		{"F13 change me", "CHANGE_ME_CHANGE_ME_please_do_it_now", "well-known example"},
+		{"F13 the key of the manifest", publishedKey, "manifest"},
 		{"F13 a phrase to be replaced", "your-32-byte-session-encryption-key-here", "well-known example"},
 		{"F13 keyboard", "qwertyuiopasdfghjklzxcvbnm,./1238", "well-known example"},
 		{"F13 in a list", []any{goodKey, "short"}, "sessionEncryptionKey[1]: must have 32 bytes"},

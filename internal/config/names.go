@@ -9,7 +9,7 @@ import (
 const (
 	topNames = `providerURL clientID clientSecret clientAuthMethod clientAssertionPrivateKey
 		clientAssertionPrivateKeyPath clientAssertionKeyID clientAssertionAlg revocationURL oidcEndSessionURL
-		idTokenSigningAlgs userinfo allowPrivateIPAddresses caCertPath caCertPEM insecureSkipVerify
+		idTokenSigningAlgs trustedAudiences allowedTenants userinfo allowPrivateIPAddresses caCertPath caCertPEM insecureSkipVerify
 		dynamicClientRegistration callbackURL logoutURL postLogoutRedirectURI scopes overrideScopes enablePKCE
 		authorizationParams enableBackchannelLogout backchannelLogoutURL enableFrontchannelLogout
 		frontchannelLogoutURL disableReplayDetection replayProtection refreshGracePeriodSeconds

@@ -32,6 +32,8 @@ func TestEveryOptionCounts(t *testing.T) {
 		"revocationURL":                                 {"https://id.example.com/revoke"},
 		"oidcEndSessionURL":                             {"https://id.example.com/end"},
 		"idTokenSigningAlgs":                            {"ES256"},
+		"trustedAudiences":                              {"another"},
+		"allowedTenants":                                {"9188040d-6c67-4c5b-b112-36a304b66dad"},
 		"userinfo":                                      {"always"},
 		"allowPrivateIPAddresses":                       {true},
 		"caCertPath":                                    {"/cert.pem"},

@@ -18,6 +18,8 @@ func (r *reader) provider(c *Config) Provider {
 	p.RevocationURL = r.endpoint("revocationURL", c.RevocationURL, p.AllowHTTP)
 	p.EndSessionURL = r.endpoint("oidcEndSessionURL", c.OIDCEndSessionURL, p.AllowHTTP)
 	p.SigningAlgs = r.signingAlgs(c.IDTokenSigningAlgs)
+	p.TrustedAudiences = r.list("trustedAudiences", c.TrustedAudiences)
+	p.AllowedTenants = r.list("allowedTenants", c.AllowedTenants)
 	p.UserInfo = r.choice("userinfo", c.Userinfo, "auto", []string{"auto", "always", "never"})
 	if p.InsecureSkipVerify {
 		r.warn("insecureSkipVerify", "the provider's certificate is not checked: anyone on the way to it can sign in as anyone; give caCertPath or caCertPEM instead")

@@ -52,6 +52,10 @@ type Provider struct {
 	// SigningAlgs are the ID token algorithms allowed; empty means what
 	// discovery offers, without HS and none.
 	SigningAlgs []string
+	// TrustedAudiences may stand beside the client's ID in an ID token.
+	TrustedAudiences []string
+	// AllowedTenants are those of an issuer with many; "*" is all of them.
+	AllowedTenants []string
 	// UserInfo is auto, always or never.
 	UserInfo string
 }
