@@ -101,7 +101,10 @@ func (t *pages) write(w http.ResponseWriter, r *http.Request, logoutPath string,
 	}
 	h := w.Header()
 	policy := t.policy
-	if !p.confirm {
+	if p.confirm {
+		// Without a referrer a form's Origin is null, which is another site's too.
+		h.Set("Referrer-Policy", "same-origin")
+	} else {
 		policy += "; form-action 'none'"
 	}
 	h.Set("Content-Security-Policy", policy)
