@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"net/http"
 	"strings"
 	"time"
@@ -14,7 +15,8 @@ const (
 	idBytes     = 16
 	secretBytes = 32
 	macBytes    = 16
-	ticketBytes = 1 + idBytes + secretBytes + macBytes
+	headBytes   = 1 + 8 // key id, and time with attempt
+	ticketBytes = headBytes + idBytes + secretBytes + macBytes
 
 	// cookiesTried bounds how many cookies of one name are looked at: a sibling
 	// domain may inject some, the browser's own is among the first.
@@ -90,17 +92,20 @@ func values(headers []string, name string) []string {
 // A ticket is what the session cookie carries: which session, and the secret
 // without which its payload cannot be opened.
 type ticket struct {
-	key    *masterKey
-	id     []byte
-	secret []byte
+	key     *masterKey
+	created time.Time // in milliseconds
+	attempt byte      // Login.Attempt of the sign-in that it was given for
+	id      []byte
+	secret  []byte
 }
 
-// value is the cookie's text: key id, id, secret and a MAC over them that binds
-// the cookie's name and the middleware's identity, so that a cookie counts only
-// where it was given.
+// value is the cookie's text: key id, time and attempt (mixed with the id, so that no
+// two cookies look alike), id, secret and a MAC over them that binds the cookie's name and the middleware's identity, so that a cookie
+// counts only where it was given.
 func (t ticket) value(name, identity string) string {
 	b := make([]byte, 0, ticketBytes)
 	b = append(b, t.key.id)
+	b = binary.BigEndian.AppendUint64(b, binary.BigEndian.Uint64(t.id)^(uint64(t.created.UnixMilli())<<8|uint64(t.attempt)))
 	b = append(b, t.id...)
 	b = append(b, t.secret...)
 	b = append(b, t.key.cookieMAC(name, identity, b)...)
@@ -117,7 +122,12 @@ func (k *Keyring) ticket(text, name, identity string) (ticket, error) {
 	body := b[:ticketBytes-macBytes]
 	for _, m := range k.keys {
 		if m.id == b[0] && hmac.Equal(b[len(body):], m.cookieMAC(name, identity, body)) {
-			return ticket{key: m, id: body[1 : 1+idBytes], secret: body[1+idBytes:]}, nil
+			id := body[headBytes : headBytes+idBytes]
+			given := binary.BigEndian.Uint64(body[1:]) ^ binary.BigEndian.Uint64(id)
+			return ticket{
+				key: m, created: time.UnixMilli(int64(given >> 8)), attempt: byte(given),
+				id: id, secret: body[headBytes+idBytes:],
+			}, nil
 		}
 	}
 	return ticket{}, ErrSealed

@@ -45,6 +45,7 @@ type Login struct {
 	Verifier string // the PKCE code verifier (RFC 7636 section 4.1)
 	Target   string // where the person wanted to go: a path of this origin
 	Attempt  int    // how often this sign-in was started again by itself
+	Started  time.Time
 	Expiry   time.Time
 
 	id   string // the last part of the cookie's name
@@ -66,13 +67,14 @@ func (l *Logins) Start(target string, attempt int) (*Login, error) {
 	if err != nil {
 		return nil, err
 	}
+	now := l.Now()
 	g := &Login{
-		Target: target, Attempt: attempt, Expiry: l.Now().Add(loginLifetime),
+		Target: target, Attempt: attempt, Started: now, Expiry: now.Add(loginLifetime),
 		id: base64.RawURLEncoding.EncodeToString(b[:loginIDBytes]), seed: b[loginIDBytes:],
 	}
 	g.derive()
 	plain := make([]byte, 8, stateBytes+len(target))
-	binary.BigEndian.PutUint64(plain, uint64(g.Expiry.Unix()))
+	binary.BigEndian.PutUint64(plain, uint64(now.UnixMilli()))
 	plain = append(plain, b[:loginIDBytes]...)
 	plain = append(plain, byte(attempt))
 	plain = append(plain, g.proof()...)
@@ -123,11 +125,13 @@ func (l *Logins) Find(state string, r *http.Request) (*Login, error) {
 	if err != nil || len(plain) < stateBytes {
 		return nil, ErrState
 	}
+	started := time.UnixMilli(int64(binary.BigEndian.Uint64(plain)))
 	g := &Login{
 		State:   state,
 		Target:  string(plain[stateBytes:]),
 		Attempt: int(plain[8+loginIDBytes]),
-		Expiry:  time.Unix(int64(binary.BigEndian.Uint64(plain)), 0),
+		Started: started,
+		Expiry:  started.Add(loginLifetime),
 		id:      base64.RawURLEncoding.EncodeToString(plain[8 : 8+loginIDBytes]),
 	}
 	if !l.Now().Before(g.Expiry) {

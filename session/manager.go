@@ -19,7 +19,7 @@ const touches = 10
 type View struct {
 	Allowed bool
 	Reason  string // why not; constant text for the log
-	Subject string // a short digest of the person's subject, for the log
+	Subject string // a short digest of the person's subject, for the log and to tell people apart
 	Headers []Field
 }
 
@@ -43,8 +43,9 @@ type Opened struct {
 	Subject string
 	Headers []Field
 
-	Until  time.Time // served without asking the store until then
-	Expiry time.Time // the end of the session, unless it is touched before
+	Created time.Time // when the person signed in, in milliseconds
+	Until   time.Time // served without asking the store until then
+	Expiry  time.Time // the end of the session, unless it is touched before
 
 	value   string // of the cookie
 	key     string // of the record
@@ -154,13 +155,13 @@ func (m *Manager) Load(ctx context.Context, r *http.Request) (*Opened, error) {
 
 // Create stores s under a new id and returns the value of its cookie. Expiry of s
 // is set from Created. The id is new at every sign-in, so that a cookie planted
-// before is worth nothing after.
-func (m *Manager) Create(ctx context.Context, s *Session) (string, error) {
+// before is worth nothing after. Attempt is that of the sign-in; see Lost.
+func (m *Manager) Create(ctx context.Context, s *Session, attempt int) (string, error) {
 	b, err := random(idBytes + secretBytes)
 	if err != nil {
 		return "", err
 	}
-	t := ticket{key: m.o.Keys.keys[0], id: b[:idBytes], secret: b[idBytes:]}
+	t := ticket{key: m.o.Keys.keys[0], created: s.Created, attempt: byte(attempt), id: b[:idBytes], secret: b[idBytes:]}
 	s.Expiry = s.Created.Add(m.o.MaxAge)
 	end := m.end(s, m.o.Now())
 	record, err := t.sealRecord(s, cache.Header{State: cache.Live, Version: 1, Expiry: end}, m.o.Identity)
@@ -171,6 +172,24 @@ func (m *Manager) Create(ctx context.Context, s *Session) (string, error) {
 		return "", fmt.Errorf("%w: create: %w", ErrUnavailable, err)
 	}
 	return t.value(m.o.Cookies.Name, m.o.Identity), nil
+}
+
+// lostWithin is how soon after the sign-in a session that is not found counts as
+// lost: one that cannot be found where it is asked for, not one that ended.
+const lostWithin = time.Minute
+
+// Lost returns how many sign-ins in a row brought this browser a session that was
+// lost right after: zero for a request whose cookies are not those of a session
+// that was just made.
+func (m *Manager) Lost(r *http.Request) int {
+	lost := 0
+	for _, v := range values(r.Header["Cookie"], m.o.Cookies.Name) {
+		t, err := m.o.Keys.ticket(v, m.o.Cookies.Name, m.o.Identity)
+		if err == nil && m.o.Now().Sub(t.created) < lostWithin && int(t.attempt) >= lost {
+			lost = int(t.attempt) + 1
+		}
+	}
+	return lost
 }
 
 // end is when s ends if nobody asks for it after now.

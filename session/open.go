@@ -80,7 +80,7 @@ func (m *Manager) open(ctx context.Context, p opening) (*Opened, error) {
 		}
 		return nil, err
 	}
-	o := &Opened{Expiry: h.Expiry, value: p.value, key: p.key, version: h.Version, epoch: p.epoch}
+	o := &Opened{Created: p.ticket.created, Expiry: h.Expiry, value: p.value, key: p.key, version: h.Version, epoch: p.epoch}
 	if p.known != nil && p.known.version == h.Version {
 		o.show(View{Allowed: p.known.Allowed, Reason: p.known.Reason, Subject: p.known.Subject, Headers: p.known.Headers})
 	} else {

@@ -142,7 +142,7 @@ func newWorld(t *testing.T, change func(*Options)) *world {
 
 func (w *world) create(t *testing.T, who string) string {
 	t.Helper()
-	v, err := w.Create(context.Background(), &Session{Created: w.clock.now(), IDToken: who, AccessToken: "access of " + who})
+	v, err := w.Create(context.Background(), &Session{Created: w.clock.now(), IDToken: who, AccessToken: "access of " + who}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

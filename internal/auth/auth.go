@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/cache"
@@ -83,6 +84,7 @@ const (
 type Middleware struct {
 	o            Options
 	callbackPath string
+	callbackHost string         // with the port; empty: the host of each request
 	special      *regexp.Regexp // paths that are ours or may be open
 	needed       []string
 	sessions     *session.Manager
@@ -111,7 +113,7 @@ func New(o Options) (*Middleware, error) {
 		return nil, err
 	}
 	m := &Middleware{
-		o: o, callbackPath: callback.Path, pages: p,
+		o: o, callbackPath: callback.Path, callbackHost: strings.ToLower(callback.Host), pages: p,
 		logins:  &session.Logins{Keys: o.Keys, Identity: o.Identity, Cookies: o.Cookies, Now: o.Now},
 		limits:  newLimiter(o.Rate, o.TrustedProxies, o.Now),
 		replays: &session.ReplayGuard{Backend: o.Backend, Keys: o.Keys, Identity: o.Identity, Strict: o.DenyReplays},

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -106,9 +107,9 @@ func (m *Middleware) resume(w http.ResponseWriter, r *http.Request, g *session.L
 	case !errors.Is(err, session.ErrNone):
 		m.fail(w, r, storeDown, err)
 	case errors.Is(why, session.ErrLoginExpired):
-		m.failWithTarget(w, r, signInExpired, m.target(g))
+		m.failSignIn(w, r, signInExpired, why, m.target(g))
 	case g.Attempt >= attemptsLimit:
-		m.failWithTarget(w, r, m.loopCause(r), m.target(g))
+		m.failSignIn(w, r, m.loopCause(r), why, m.target(g))
 	default:
 		m.signIn(w, r, journey{target: m.target(g), attempt: g.Attempt + 1})
 	}
@@ -149,14 +150,23 @@ func (m *Middleware) providerRefused(w http.ResponseWriter, r *http.Request, g *
 		return
 	}
 	http.SetCookie(w, m.logins.Delete(g))
+	f := signInRefused
 	switch code {
 	case "access_denied":
-		m.failWithTarget(w, r, accessDenied, m.target(g))
+		f = accessDenied
 	case "server_error", "temporarily_unavailable":
-		m.failWithTarget(w, r, providerFault, m.target(g))
-	default:
-		m.failWithTarget(w, r, signInRefused, m.target(g))
+		f = providerFault
 	}
+	m.failSignIn(w, r, f, fmt.Errorf("auth: the provider answered with the error %s", errorName(code)), m.target(g))
+}
+
+// errorName is an OAuth error as the log can have it: one of the names that
+// specifications use, not what somebody wrote into an address.
+func errorName(code string) string {
+	if len(code) > 64 || strings.Trim(code, "abcdefghijklmnopqrstuvwxyz_") != "" {
+		return "(no plain name)"
+	}
+	return code
 }
 
 // useOnce marks the state, and with it nonce and verifier, and the code as used.
@@ -176,10 +186,16 @@ func (m *Middleware) complete(w http.ResponseWriter, r *http.Request, g *session
 	s, err := m.redeem(r, g, code)
 	if err != nil {
 		http.SetCookie(w, m.logins.Delete(g))
-		m.failSignIn(w, r, err, m.target(g))
+		m.failSignIn(w, r, verdict(err, signInInvalid), err, m.target(g))
 		return
 	}
-	value, err := m.sessions.Create(r.Context(), s)
+	subject := digest(claimsOf(s).Text("sub"))
+	if m.signedInMeanwhile(r, g, subject) {
+		http.SetCookie(w, m.logins.Delete(g))
+		m.redirect(w, m.target(g))
+		return
+	}
+	value, err := m.sessions.Create(r.Context(), s, g.Attempt)
 	if err != nil {
 		m.fail(w, r, storeDown, err)
 		return
@@ -189,8 +205,16 @@ func (m *Middleware) complete(w http.ResponseWriter, r *http.Request, g *session
 	}
 	http.SetCookie(w, m.o.Cookies.Set(m.o.Cookies.Name, value, m.o.MaxAge))
 	http.SetCookie(w, m.logins.Delete(g))
-	m.log(r, slogInfo, "signed in", "subject", digest(claimsOf(s).Text("sub")))
+	m.log(r, slogInfo, "signed in", "subject", subject)
 	m.redirect(w, m.target(g))
+}
+
+// signedInMeanwhile reports whether this browser has a session of the same person
+// that another tab made after g was started. It is kept: its page may still be
+// loading, and would find itself signed out.
+func (m *Middleware) signedInMeanwhile(r *http.Request, g *session.Login, subject string) bool {
+	o, err := m.sessions.Load(r.Context(), r)
+	return err == nil && o.Allowed && o.Subject == subject && o.Created.After(g.Started)
 }
 
 // redeem turns a code into a session that was not stored yet.

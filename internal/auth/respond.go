@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
+	"github.com/traefikoidc/traefikoidc/internal/policy"
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
@@ -44,6 +45,8 @@ var (
 		"The sign-in came back several times without any. Allow cookies for this site, and try again.", true}
 	mixedSchemes = failure{http.StatusBadRequest, "http_and_https_mixed", "This address is not secure",
 		"The sign-in's cookies are sent over https alone, and you came by http. Open the https address of this site.", false}
+	sessionLost = failure{http.StatusBadGateway, "session_lost", "Your sign-in does not last",
+		"You were signed in, but your session could not be found right after. Tell the people who run this site: its servers may not share sessions.", true}
 	accessDenied = failure{http.StatusForbidden, "access_denied", "You were not signed in",
 		"The sign-in was declined. Try again, or use another account.", true}
 	signInRefused = failure{http.StatusBadRequest, "sign_in_refused", "The provider refused the sign-in",
@@ -90,17 +93,29 @@ func verdict(err error, otherwise failure) failure {
 // fail answers a request with f, and leaves err in the log under the reference
 // that the person is given.
 func (m *Middleware) fail(w http.ResponseWriter, r *http.Request, f failure, err error) {
-	m.answer(w, r, page{failure: f}, err)
+	p := page{failure: f}
+	if f.again {
+		p.target = m.wanted(r)
+	}
+	m.answer(w, r, p, err)
 }
 
-// failWithTarget is fail for a sign-in that was to lead to target.
-func (m *Middleware) failWithTarget(w http.ResponseWriter, r *http.Request, f failure, target string) {
-	m.answer(w, r, page{failure: f, target: target}, nil)
+// wanted is the page that r asks for, as far as a link may lead there. Who comes to
+// sign out goes on to do so; who comes by a callback begins anew.
+func (m *Middleware) wanted(r *http.Request) string {
+	if r.URL.Path == m.o.LogoutPath {
+		return m.o.LogoutPath
+	}
+	target, ok := policy.ReturnTarget(r.URL.RequestURI())
+	if !ok || m.own(target) {
+		return "/"
+	}
+	return target
 }
 
-// failSignIn is fail for a sign-in that the provider's answer ended.
-func (m *Middleware) failSignIn(w http.ResponseWriter, r *http.Request, err error, target string) {
-	m.answer(w, r, page{failure: verdict(err, signInInvalid), target: target}, err)
+// failSignIn is fail for a sign-in that was to lead to target.
+func (m *Middleware) failSignIn(w http.ResponseWriter, r *http.Request, f failure, err error, target string) {
+	m.answer(w, r, page{failure: f, target: target}, err)
 }
 
 // refuse answers a person whom the rules do not let in.

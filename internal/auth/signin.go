@@ -2,6 +2,7 @@ package auth
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
 	"github.com/traefikoidc/traefikoidc/internal/policy"
@@ -11,6 +12,10 @@ import (
 // attemptsLimit is how often a callback may start the sign-in again by itself
 // before the person is told what is wrong.
 const attemptsLimit = 2
+
+// lossesLimit is how many sessions in a row may be lost before the person is told;
+// browsers give up after 20 redirects, and a sign-in has three.
+const lossesLimit = 4
 
 // askToSignIn answers a request without a session: a person going to a page is
 // sent to the provider, anything else is told 401, so that a script's request or a
@@ -23,12 +28,37 @@ func (m *Middleware) askToSignIn(w http.ResponseWriter, r *http.Request, foreign
 	if foreignCookie {
 		http.SetCookie(w, m.o.Cookies.Delete(m.o.Cookies.Name))
 	}
-	target, ok := policy.ReturnTarget(r.URL.RequestURI())
-	if !ok || m.own(target) {
-		target = "/"
+	lost := m.sessions.Lost(r)
+	if lost >= lossesLimit {
+		m.fail(w, r, sessionLost, nil)
+		return
 	}
-	m.signIn(w, r, journey{target: target})
+	m.signIn(w, r, journey{target: m.returnTarget(r), attempt: lost})
 }
+
+// returnTarget is what a sign-in that r starts leads to: a path of this host, or, if
+// the callback is on another host of the domain that shares our cookies, a URL.
+func (m *Middleware) returnTarget(r *http.Request) string {
+	target := m.wanted(r)
+	host := strings.ToLower(r.Host)
+	if m.callbackHost == "" || m.callbackHost == host || !m.sharesCookies(host) {
+		return target
+	}
+	return m.origin(r) + target
+}
+
+// sharesCookies reports whether host, with a port or without, is in the domain of our
+// cookies.
+func (m *Middleware) sharesCookies(host string) bool {
+	if m.o.Cookies.Domain == "" || strings.Trim(host, hostChars) != "" {
+		return false
+	}
+	name, _, _ := strings.Cut(host, ":")
+	return name == m.o.Cookies.Domain || strings.HasSuffix(name, "."+m.o.Cookies.Domain)
+}
+
+// hostChars are those of a host name and a port.
+const hostChars = "abcdefghijklmnopqrstuvwxyz0123456789-.:"
 
 // own reports whether target is one of our own paths, to which nobody returns.
 func (m *Middleware) own(target string) bool {

@@ -333,7 +333,10 @@ func TestTheStoreIsDown(t *testing.T) {
 		s.store.failing("Add")
 		down(t, b.open(callback))
 		s.store.failing("Get")
-		down(t, b.open(callback))
+		s.leads(b.open(callback), "/again") // the session is known here
+		stranger := s.browser()
+		stranger.jar[cookieName] = s.notOpened("bob")
+		down(t, stranger.open(callback))
 		s.store.failing()
 		s.leads(b.open(callback), "/again")
 
@@ -355,6 +358,14 @@ func TestTheStoreIsDown(t *testing.T) {
 		}
 		s.store.failing()
 	})
+}
+
+// notOpened is the cookie of a session that is not in memory here.
+func (s *site) notOpened(person string) string {
+	s.Helper()
+	s.store.failing()
+	defer s.store.failing("Get")
+	return s.signedIn(person).jar[cookieName]
 }
 
 // callbackInTab is callbackFor in another tab of a browser that is signed in.

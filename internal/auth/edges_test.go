@@ -1,0 +1,148 @@
+package auth
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/internal/policy"
+	"github.com/traefikoidc/traefikoidc/session"
+)
+
+// plain is a site of http alone, where browsers send no Sec-Fetch headers.
+func plain(o *Options) {
+	o.ForceHTTPS = false
+	o.Cookies = session.Cookies{Name: "oidc"}
+}
+
+func TestAConfirmedLogoutOverPlainHTTP(t *testing.T) {
+	s := newSite(t, plain)
+	b := s.signedIn("alice")
+	cross := map[string]string{"Sec-Fetch-Site": "-", "Sec-Fetch-Mode": "-", "Referer": "http://evil.example/"}
+	resp := b.send(s.handler, b.request("GET", logoutPath, cross))
+	page := s.status(resp, http.StatusOK)
+	if !strings.Contains(page, `method="post"`) || b.jar["oidc"] == "" {
+		t.Fatal(page)
+	}
+	// Fetch, "append a request Origin header": null under the policy no-referrer.
+	origin := "http://" + siteHost
+	if resp.Header.Get("Referrer-Policy") == "no-referrer" {
+		origin = "null"
+	}
+	confirmed := map[string]string{"Sec-Fetch-Site": "-", "Sec-Fetch-Mode": "-", "Origin": origin}
+	if resp := b.send(s.handler, b.request("POST", logoutPath, confirmed)); resp.StatusCode != http.StatusFound || len(b.jar) != 0 {
+		t.Errorf("I1: the confirmation is asked for again: status %d", resp.StatusCode)
+	}
+}
+
+func TestASessionThatNobodyFindsAgain(t *testing.T) {
+	s := newSite(t, nil)
+	lost := s.another(func(o *Options) { o.Backend = cache.NewMemory(cache.MemoryOptions{}) })
+	other := lost.Handler(http.HandlerFunc(s.backend)) // a replica that shares no store
+	b := s.browser()
+	resp := b.send(other, b.request("GET", "/page", nil))
+	for i := 0; i < 6 && resp.StatusCode == http.StatusFound; i++ {
+		s.leads(b.open(b.provided(resp, "alice")), "/page")
+		resp = b.send(other, b.request("GET", "/page", nil))
+	}
+	s.says(resp, http.StatusBadGateway, "session_lost")
+	s.turn(2 * time.Minute)
+	s.leadsToProvider(b.send(other, b.request("GET", "/page", nil)), b)
+}
+
+func TestTabsDoNotEndEachOthersSession(t *testing.T) {
+	s := newSite(t, nil)
+	b := s.browser()
+	one, two := b.open("/one"), b.open("/two")
+	s.turn(time.Second)
+	s.leads(b.open(b.provided(one, "alice")), "/one")
+	loading := b.jar[cookieName] // the first page loads its parts with it
+	s.leads(b.open(b.provided(two, "alice")), "/two")
+	s.status(b.open("/two"), http.StatusOK)
+	b.jar[cookieName] = loading
+	s.status(b.script("/part"), http.StatusOK)
+
+	t.Run("F1 another person's is ended", func(t *testing.T) {
+		b := s.browser()
+		one, two := b.open("/one"), b.open("/two")
+		s.turn(time.Second)
+		s.leads(b.open(b.provided(one, "alice")), "/one")
+		before := b.jar[cookieName]
+		s.leads(b.open(b.provided(two, "bob")), "/two")
+		if body := s.status(b.open("/"), http.StatusOK); !strings.HasSuffix(body, "bob@example.com") {
+			t.Error(body)
+		}
+		b.jar[cookieName] = before
+		s.status(b.script("/"), http.StatusUnauthorized)
+	})
+	t.Run("F1 one from before this sign-in is ended", func(t *testing.T) {
+		b := s.signedIn("alice")
+		before := b.jar[cookieName]
+		s.turn(time.Second)
+		s.leads(b.open(b.callbackInTab("/", "alice")), "/")
+		if b.jar[cookieName] == before {
+			t.Error("the same session")
+		}
+		b.jar[cookieName] = before
+		s.status(b.script("/"), http.StatusUnauthorized)
+	})
+}
+
+func TestTheWayOnFromAPage(t *testing.T) {
+	s := newSite(t, nil)
+	b := s.signedIn("alice")
+	s.store.failing("Get")
+	if page := s.status(b.open("/deep?x=1"), 503); !strings.Contains(page, `href="/deep?x=1"`) {
+		t.Errorf("no link to where the person wanted to go: %s", page)
+	}
+}
+
+func TestOneCallbackForTheHostsOfADomain(t *testing.T) {
+	s := newSite(t, func(o *Options) {
+		o.CallbackURL = "https://login.example.com" + callbackPath
+		o.Cookies = session.Cookies{Name: "__Secure-oidc", Domain: "example.com", Secure: true}
+	})
+	b := s.browser()
+	at := func(host, target string) *http.Response {
+		r := b.request("GET", target, nil)
+		r.Host = host
+		return b.send(s.handler, r)
+	}
+	s.leads(at("login.example.com", b.provided(at(siteHost, "/page?x=1"), "alice")), "https://"+siteHost+"/page?x=1")
+	s.status(at(siteHost, "/page?x=1"), 200)
+	for _, host := range []string{"login.example.com", "evil.test", "evilexample.com", "example.com.evil.test", "a@example.com", "a/example.com"} {
+		b := s.browser()
+		r := b.request("GET", "/page", nil)
+		r.Host = host
+		resp := b.send(s.handler, r)
+		r = b.request("GET", b.provided(resp, "alice"), nil)
+		r.Host = "login.example.com"
+		s.leads(b.send(s.handler, r), "/page")
+	}
+}
+
+func TestWhoLeavesHasSignedOut(t *testing.T) {
+	s := newSite(t, nil)
+	b := s.signedIn("alice")
+	copied := b.jar[cookieName]
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	b.send(s.handler, b.request("GET", logoutPath, nil).WithContext(ctx))
+	b.jar[cookieName] = copied
+	s.status(b.script("/"), http.StatusUnauthorized)
+}
+
+func TestAReloadDuringASignIn(t *testing.T) {
+	s := newSite(t, nil)
+	b := s.browser()
+	callback := b.callbackFor("/page", "alice")
+	s.Middleware.Close()
+	after := s.another(func(o *Options) {
+		o.Rules, _ = policy.NewRules(policy.Rules{Domains: []string{"example.com"}})
+	}).Handler(http.HandlerFunc(s.backend))
+	s.leads(b.send(after, b.request("GET", callback, nil)), "/page")
+	s.status(b.send(after, b.request("GET", "/page", nil)), 200)
+}
