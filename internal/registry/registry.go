@@ -9,6 +9,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -63,11 +64,14 @@ func New(linger time.Duration) *Registry {
 }
 
 // Acquire returns the resource of key, made by b if there is none, for as long as
-// ctx is not done.
+// ctx is not done. A nil b makes nothing: a key that is not kept is an error.
 func (g *Registry) Acquire(ctx context.Context, key string, b Builder) (Resource, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	e := g.entries[key]
+	if e == nil && b == nil {
+		return nil, errors.New("registry: nothing is kept under this key any more")
+	}
 	if e == nil {
 		r, err := b.Build()
 		if err != nil {
@@ -85,6 +89,7 @@ func (g *Registry) Acquire(ctx context.Context, key string, b Builder) (Resource
 // Succeed notes that key is to serve the group of that name, such as the
 // handlers of one middleware. It returns the key that serves until Serve says otherwise. That is ""
 // if key serves already, or from now on, as nothing else does that is still kept.
+// The resource that serves is not closed before it is acquired and let go of.
 func (g *Registry) Succeed(name, key string) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -94,10 +99,12 @@ func (g *Registry) Succeed(name, key string) string {
 		g.groups[name] = x
 	}
 	x.wanted = key
-	if x.serving == key || g.entries[x.serving] == nil {
+	e := g.entries[x.serving]
+	if x.serving == key || e == nil {
 		x.serving = key
 		return ""
 	}
+	e.turn++
 	return x.serving
 }
 

@@ -105,16 +105,18 @@ func (s *Succession) succeed() bool {
 		s.mu.Unlock()
 		return false
 	}
-	before := s.serving
 	watchers := s.watchers
+	for i := range watchers {
+		w := watchers[i]
+		s.serving.Unwatch(w)
+		next.Watch(w)
+	}
 	s.serving = next
 	s.done = true
 	s.over = true
 	s.mu.Unlock()
 	for i := range watchers {
 		w := watchers[i]
-		before.Unwatch(w)
-		next.Watch(w)
 		w.ChangedAll()
 	}
 	return true
@@ -180,5 +182,7 @@ func (s *Succession) Watch(w cache.Watcher) {
 // Unwatch implements cache.Backend. A watcher is let go of by whoever serves; it is
 // gone for good when its middleware is.
 func (s *Succession) Unwatch(w cache.Watcher) {
-	s.backend().Unwatch(w)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.serving.Unwatch(w)
 }

@@ -132,6 +132,26 @@ func TestAGroupKnowsWhatServesIt(t *testing.T) {
 	}
 }
 
+func TestWhatServesIsKeptUntilItIsAcquired(t *testing.T) {
+	g := New(time.Hour)
+	old, cancel := acquire(t, g, &builder{}, "old")
+	g.Succeed("a", "old")
+	due := &expiry{release: &release{g: g, key: "old", e: g.entries["old"]}, turn: g.entries["old"].turn}
+	due.release.Run()
+	if served := g.Succeed("a", "new"); served != "old" {
+		t.Fatalf("%q serves", served)
+	}
+	due.Run()
+	r, err := g.Acquire(context.Background(), "old", nil)
+	if err != nil || r.(*thing) != old {
+		t.Errorf("it was let go of: %v", err)
+	}
+	if _, err := g.Acquire(context.Background(), "unknown", nil); err == nil {
+		t.Error("nothing was built, and no error")
+	}
+	cancel()
+}
+
 // slow is a candidate whose verification lasts until it is told.
 type slow struct {
 	candidate
