@@ -96,11 +96,19 @@ func (b *providerBuilder) Build() (registry.Resource, error) {
 		t.RootCAs = x509.NewCertPool()
 		t.RootCAs.AppendCertsFromPEM([]byte(p.CAPEM))
 	}
+	var key *oidc.AssertionKey
+	if c.AssertionKey != "" {
+		var err error
+		key, err = oidc.ParseAssertionKey(c.AssertionKey, c.AssertionKeyID, c.AssertionAlg)
+		if err != nil {
+			return nil, fmt.Errorf("traefikoidc: clientAssertionPrivateKey: %w", err)
+		}
+	}
 	transport := oidc.NewTransport(t)
 	client := &http.Client{}
 	client.Transport = transport
 	return &sharedProvider{transport: transport, provider: oidc.NewProvider(oidc.Options{
-		Issuer: p.Issuer, ClientID: c.ID, ClientSecret: c.Secret, ClientAuthMethod: c.AuthMethod,
+		Issuer: p.Issuer, ClientID: c.ID, ClientSecret: c.Secret, ClientAuthMethod: c.AuthMethod, AssertionKey: key,
 		HTTPClient: client, AllowInsecureHTTP: p.AllowHTTP, SigningAlgs: p.SigningAlgs,
 		TrustedAudiences: p.TrustedAudiences, AllowedTenants: p.AllowedTenants,
 		RevocationURL: p.RevocationURL, EndSessionURL: p.EndSessionURL, MaxAge: b.s.SignIn.MaxAge,

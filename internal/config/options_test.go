@@ -231,7 +231,7 @@ func TestUnsupported(t *testing.T) {
 	}{
 		{o{"enableBearerAuth": true}, "enableBearerAuth: is not supported in this version"},
 		{o{"sessionStore": "Cookie"}, "sessionStore: cookie is not supported in this version"},
-		{o{"clientAuthMethod": "private_key_jwt"}, "clientAuthMethod: private_key_jwt is not supported in this version"},
+		{o{"clientAuthMethod": "tls_client_auth"}, "clientAuthMethod: tls_client_auth is not supported in this version"},
 		{o{"redis.enabled": "1", "redis.address": "a:1,b:2"}, "redis.address: a list is not supported in this version"},
 		{o{"dynamicClientRegistration.enabled": true}, "dynamicClientRegistration.enabled: is not supported in this version"},
 	} {

@@ -42,13 +42,7 @@ func gates(c *Config, s *Settings) []gate {
 		{"enableFrontchannelLogout", "", c.EnableFrontchannelLogout},
 		{"frontchannelLogoutURL", "", c.FrontchannelLogoutURL != ""},
 
-		{"clientAuthMethod", "client_secret_jwt", auth == "client_secret_jwt"},
-		{"clientAuthMethod", "private_key_jwt", auth == "private_key_jwt"},
 		{"clientAuthMethod", "tls_client_auth", auth == "tls_client_auth"},
-		{"clientAssertionPrivateKey", "", c.ClientAssertionPrivateKey != ""},
-		{"clientAssertionPrivateKeyPath", "", c.ClientAssertionPrivateKeyPath != ""},
-		{"clientAssertionKeyID", "", c.ClientAssertionKeyID != ""},
-		{"clientAssertionAlg", "", c.ClientAssertionAlg != ""},
 
 		{"securityHeaders.disableServerHeader", "", sec.DisableServer},
 		{"securityHeaders.disablePoweredByHeader", "", sec.DisablePoweredBy},

@@ -6,6 +6,7 @@
 package oidctest
 
 import (
+	"crypto/ecdsa"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -42,6 +43,10 @@ type Options struct {
 	RedirectURIs           []string // compared exactly; empty: any
 	PostLogoutRedirectURIs []string // compared exactly; empty: any
 	Clients                []Client // further clients
+
+	// ClientKey verifies the client's assertions signed with ES256
+	// (private_key_jwt); nil: they are signed with its secret.
+	ClientKey *ecdsa.PublicKey
 
 	People    []Person // empty: [DefaultPeople]
 	AutoLogin string   // the person who is signed in without a page; empty: the page asks

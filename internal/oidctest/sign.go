@@ -1,10 +1,12 @@
 package oidctest
 
 import (
+	"crypto/ecdsa"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"math/big"
 	"net/url"
 	"strings"
 	"time"
@@ -91,21 +93,35 @@ func (p *Provider) LogoutToken(client, sub, sid string, edit func(header, claims
 	})
 }
 
-// checkAssertion verifies client_secret_jwt (RFC 7523).
+// checkAssertion verifies client_secret_jwt, or private_key_jwt with the client's
+// key (RFC 7523).
 func (p *Provider) checkAssertion(client Client, form url.Values) bool {
 	parts := strings.Split(form.Get("client_assertion"), ".")
 	if len(parts) != 3 || form.Get("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {
 		return false
 	}
-	mac := hmac.New(sha256.New, []byte(client.Secret))
-	mac.Write([]byte(parts[0] + "." + parts[1]))
 	claims := map[string]any{}
 	payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
-	if encode(mac.Sum(nil)) != parts[2] || json.Unmarshal(payload, &claims) != nil {
+	if !p.signedBy(client, parts[0]+"."+parts[1], parts[2]) || json.Unmarshal(payload, &claims) != nil {
 		return false
 	}
 	exp, _ := claims["exp"].(float64)
 	left := time.Unix(int64(exp), 0).Sub(p.now())
 	return claims["iss"] == client.ID && claims["sub"] == client.ID && claims["aud"] == p.Endpoint(Token) &&
 		left > 0 && left <= 5*time.Minute
+}
+
+// signedBy reports whether the client signed text.
+func (p *Provider) signedBy(client Client, text, signature string) bool {
+	if key := p.options.ClientKey; key != nil {
+		b, err := base64.RawURLEncoding.DecodeString(signature)
+		if err != nil || len(b) != 64 {
+			return false
+		}
+		sum := sha256.Sum256([]byte(text))
+		return ecdsa.Verify(key, sum[:], new(big.Int).SetBytes(b[:32]), new(big.Int).SetBytes(b[32:]))
+	}
+	mac := hmac.New(sha256.New, []byte(client.Secret))
+	mac.Write([]byte(text))
+	return encode(mac.Sum(nil)) == signature
 }

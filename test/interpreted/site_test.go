@@ -37,12 +37,12 @@ type site struct {
 
 // setup is how a site differs from the usual one.
 type setup struct {
-	options  map[string]any // on top of those that every site needs
-	without  []string       // options that are left out
+	options  map[string]any   // on top of those that every site needs
+	without  []string         // options that are left out
 	provider oidctest.Options // signs with ES256 if no algorithm is named
-	plain    bool           // http, and forceHTTPS false
-	plugin   *loader.Plugin // nil: that of the process
-	echo     *backend.Echo  // nil: a new one
+	plain    bool             // http, and forceHTTPS false
+	plugin   *loader.Plugin   // nil: that of the process
+	echo     *backend.Echo    // nil: a new one
 }
 
 func newSite(t testing.TB, s setup) *site {
