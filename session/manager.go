@@ -49,6 +49,7 @@ type Opened struct {
 
 	value   string // of the cookie
 	key     string // of the record
+	size    int    // in memory, about
 	version uint64
 	epoch   uint64 // Manager.epoch when the record was read
 }
@@ -63,6 +64,7 @@ type Options struct {
 	IdleTimeout time.Duration // zero: a session does not end by being idle
 	Preparer    Preparer
 	MaxOpened   int              // opened sessions held at most; zero: 100,000
+	MaxBytes    int              // that they may take, about; zero: 128 MiB
 	Now         func() time.Time // nil: time.Now
 }
 
@@ -76,6 +78,7 @@ type Manager struct {
 	// knows of a session when the store cannot be asked.
 	older   []*generation
 	indexed map[string][]string // of the hot generation: record key to cookie values
+	bytes   int                 // of the hot generation
 	flights map[string]*flight  // by cookie value: sessions being opened
 	epoch   uint64              // counts ChangedAll: what was read in an earlier epoch is stale
 }
@@ -92,6 +95,7 @@ type Hot struct {
 type generation struct {
 	opened  map[string]*Opened  // by cookie value
 	indexed map[string][]string // record key to cookie values
+	bytes   int
 }
 
 // generationsKept bounds how many generations there are beside the hot one.
@@ -110,6 +114,9 @@ type flight struct {
 func NewManager(o Options) *Manager {
 	if o.MaxOpened == 0 {
 		o.MaxOpened = 100000
+	}
+	if o.MaxBytes == 0 {
+		o.MaxBytes = 128 << 20
 	}
 	if o.Now == nil {
 		o.Now = time.Now

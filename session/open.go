@@ -95,7 +95,14 @@ func (o *Opened) show(v View) {
 	o.Reason = v.Reason
 	o.Subject = v.Subject
 	o.Headers = v.Headers
+	o.size = openedOverhead + len(o.value) + len(o.key)
+	for _, f := range v.Headers {
+		o.size += len(f.Name) + len(f.Value)
+	}
 }
+
+// openedOverhead is what an opened session takes beside its texts, in bytes.
+const openedOverhead = 512
 
 // read returns the live session of t and its record's header.
 func (m *Manager) read(ctx context.Context, t ticket) (*Session, cache.Header, error) {
@@ -170,12 +177,16 @@ func (m *Manager) knownLocked(value string) *Opened {
 // keepLocked makes o hot. When the hot generation is full it cools down, and what
 // is not asked for any more goes with the oldest.
 func (m *Manager) keepLocked(o *Opened) {
-	if m.hot.Opened[o.value] == nil {
-		if len(m.hot.Opened) >= (m.o.MaxOpened+1)/2 {
+	before := m.hot.Opened[o.value]
+	if before == nil {
+		if len(m.hot.Opened) >= (m.o.MaxOpened+1)/2 || m.bytes+o.size > m.o.MaxBytes/2 {
 			m.coolLocked()
 		}
 		m.indexed[o.key] = append(m.indexed[o.key], o.value)
+	} else {
+		m.bytes -= before.size
 	}
+	m.bytes += o.size
 	m.hot.Opened[o.value] = o
 }
 
@@ -185,16 +196,19 @@ func (m *Manager) coolLocked() {
 	if len(m.hot.Opened) == 0 {
 		return
 	}
-	kept := []*generation{{opened: m.hot.Opened, indexed: m.indexed}}
+	kept := []*generation{{opened: m.hot.Opened, indexed: m.indexed, bytes: m.bytes}}
 	left := (m.o.MaxOpened+1)/2 - len(m.hot.Opened)
+	room := m.o.MaxBytes/2 - m.bytes
 	for _, g := range m.older {
 		left -= len(g.opened)
-		if left < 0 || len(kept) == generationsKept {
+		room -= g.bytes
+		if left < 0 || room < 0 || len(kept) == generationsKept {
 			break
 		}
 		kept = append(kept, g)
 	}
 	m.older = kept
+	m.bytes = 0
 	m.hot.Opened = map[string]*Opened{}
 	m.indexed = map[string][]string{}
 }
@@ -207,6 +221,9 @@ func (m *Manager) drop(key string) {
 
 func (m *Manager) dropLocked(key string) {
 	for _, v := range m.indexed[key] {
+		if o := m.hot.Opened[v]; o != nil {
+			m.bytes -= o.size
+		}
 		delete(m.hot.Opened, v)
 	}
 	delete(m.indexed, key)

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -540,4 +541,82 @@ func TestAnEndIsNotStoppedByWhoGoesAway(t *testing.T) {
 	}
 	w.mustFail(t, ErrNone, "__Host-oidc="+a)
 	w.mustFail(t, ErrNone, "__Host-oidc="+b)
+}
+
+// sized is a Preparer of sessions that are large in memory.
+type sized struct{ bytes int }
+
+func (p *sized) Prepare(s *Session) View {
+	return View{Allowed: true, Subject: s.IDToken, Headers: []Field{{Name: "X-Groups", Value: strings.Repeat("g", p.bytes)}}}
+}
+
+func TestOpenedSessionsAreBoundedInBytes(t *testing.T) {
+	w := newWorld(t, func(o *Options) {
+		o.Preparer = &sized{bytes: 8 << 10}
+		o.MaxBytes = 1 << 20
+	})
+	last := ""
+	for i := 0; i < 500; i++ {
+		last = w.create(t, "ada")
+		w.mustBe(t, "ada", "__Host-oidc="+last)
+	}
+	held := len(w.hot.Opened)
+	for _, g := range w.older {
+		held += len(g.opened)
+	}
+	if held > 128 || held < 32 {
+		t.Errorf("%d sessions of 8 KiB are opened", held)
+	}
+	if w.lookup(last) == nil {
+		t.Error("the newest is not")
+	}
+}
+
+func TestEverythingAtOnce(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.MaxOpened = 16; o.IdleTimeout = time.Minute })
+	values := make([]string, 24)
+	for i := range values {
+		values[i] = w.create(t, fmt.Sprintf("person %d", i))
+	}
+	var ended [24]atomic.Bool
+	var wg sync.WaitGroup
+	for i := 0; i < 24; i++ {
+		wg.Add(1)
+		go func(i int) {
+			defer wg.Done()
+			for j := 0; j < 60; j++ {
+				k := (i + j) % 24
+				dead := ended[k].Load()
+				o, err := w.load("__Host-oidc=" + values[k])
+				switch {
+				case err == nil && o.Subject != fmt.Sprintf("person %d", k):
+					t.Errorf("%s got the session of %s", values[k], o.Subject)
+				case err == nil && dead:
+					t.Error("an ended session is served")
+				case err != nil && !errors.Is(err, ErrNone):
+					t.Error(err)
+				}
+				switch {
+				case j%20 == 5:
+					w.clock.turn(time.Second)
+				case j%20 == 10:
+					w.Manager.ChangedAll()
+				case j == 40 && i%3 == 0:
+					if _, err := w.End(context.Background(), with("__Host-oidc="+values[i])); err != nil {
+						t.Error(err)
+					}
+					ended[i].Store(true)
+				}
+			}
+		}(i)
+	}
+	wg.Wait()
+	for i := range values {
+		if i%3 == 0 {
+			w.mustFail(t, ErrNone, "__Host-oidc="+values[i])
+		}
+	}
+	if len(w.flights) != 0 {
+		t.Error("a flight is left")
+	}
 }
