@@ -27,6 +27,7 @@ type Options struct {
 	Provider *oidc.Provider
 	ClientID string
 	Backend  cache.Backend
+	Marks    cache.Backend // where used states and codes are noted; nil: Backend
 	Keys     *session.Keyring
 	Identity string // issuer, relying party and session group
 
@@ -99,6 +100,9 @@ func New(o Options) (*Middleware, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Marks == nil {
+		o.Marks = o.Backend
+	}
 	callback, err := url.Parse(o.CallbackURL)
 	if err != nil {
 		return nil, err
@@ -116,7 +120,7 @@ func New(o Options) (*Middleware, error) {
 		o: o, callbackPath: callback.Path, callbackHost: strings.ToLower(callback.Host), pages: p,
 		logins:  &session.Logins{Keys: o.Keys, Identity: o.Identity, Cookies: o.Cookies, Now: o.Now},
 		limits:  newLimiter(o.Rate, o.TrustedProxies, o.Now),
-		replays: &session.ReplayGuard{Backend: o.Backend, Keys: o.Keys, Identity: o.Identity, Strict: o.DenyReplays},
+		replays: &session.ReplayGuard{Backend: o.Marks, Keys: o.Keys, Identity: o.Identity, Strict: o.DenyReplays},
 	}
 	m.needed = m.neededClaims()
 	m.special, err = specialPaths(m.callbackPath, o.LogoutPath, o.Bypass)

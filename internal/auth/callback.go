@@ -239,7 +239,7 @@ func (m *Middleware) redeem(r *http.Request, g *session.Login, code string) (*se
 		Created: m.o.Now(), IDToken: t.IDToken, AccessToken: t.AccessToken,
 		RefreshToken: t.RefreshToken, AccessExpiry: t.Expiry,
 	}
-	if m.asksUserInfo(claims) && t.AccessToken != "" {
+	if t.AccessToken != "" && m.asksUserInfo(claims) && m.offersUserInfo(r) {
 		info, err := m.o.Provider.UserInfo(r.Context(), t.AccessToken, claims.Text("sub"))
 		if err != nil {
 			return nil, err
@@ -247,4 +247,14 @@ func (m *Middleware) redeem(r *http.Request, g *session.Login, code string) (*se
 		s.UserInfo = info
 	}
 	return s, nil
+}
+
+// offersUserInfo reports whether there is a userinfo endpoint to ask. Without one,
+// what it would have told is missing, unless the operator wants it always.
+func (m *Middleware) offersUserInfo(r *http.Request) bool {
+	if m.o.UserInfo == UserInfoAlways {
+		return true
+	}
+	d, err := m.o.Provider.Metadata(r.Context())
+	return err != nil || d.UserinfoEndpoint != ""
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -145,4 +146,62 @@ func TestAReloadDuringASignIn(t *testing.T) {
 	}).Handler(http.HandlerFunc(s.backend))
 	s.leads(b.send(after, b.request("GET", callback, nil)), "/page")
 	s.status(b.send(after, b.request("GET", "/page", nil)), 200)
+}
+
+func TestTwoRoutersOfOneMiddleware(t *testing.T) {
+	s := newSite(t, nil)
+	b := s.signedIn("alice")
+	other := s.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte("the other")) }))
+	if body := s.status(b.send(other, b.request("GET", "/", nil)), 200); body != "the other" {
+		t.Error(body)
+	}
+	if resp := b.open(logoutPath); resp.StatusCode != http.StatusFound {
+		t.Errorf("status %d", resp.StatusCode)
+	}
+	s.leadsToProvider(b.send(other, b.request("GET", "/", nil)), b)
+}
+
+func TestManyTabsAtOnce(t *testing.T) {
+	s := newSite(t, nil)
+	b := s.browser()
+	const tabs = 20
+	starts := make([]*http.Response, tabs)
+	for i := range starts {
+		starts[i] = b.open("/tab") // cookies go round in the order of the starts
+	}
+	s.turn(time.Second)
+	var wg sync.WaitGroup
+	for i := range starts {
+		wg.Add(1)
+		go func(resp *http.Response) {
+			defer wg.Done()
+			for hops := 0; hops < 12; hops++ {
+				switch to := resp.Header.Get("Location"); {
+				case resp.StatusCode == http.StatusOK:
+					return
+				case b.toProvider(resp):
+					u, err := s.provider.Visit(to, "alice")
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					to = u.RequestURI()
+					resp = b.open(to)
+				default:
+					resp = b.open(to)
+				}
+			}
+			t.Errorf("B6: a tab ends at status %d", resp.StatusCode)
+		}(starts[i])
+	}
+	wg.Wait()
+	s.status(b.open("/"), 200)
+}
+
+func TestProgramsAreToldByTheStatus(t *testing.T) {
+	s := newSite(t, func(o *Options) { o.PostLogoutURL = "/bye" })
+	b := s.signedIn("alice")
+	head := map[string]string{"Accept": "application/json", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "cross-site"}
+	s.status(b.send(s.handler, b.request("POST", logoutPath, head)), http.StatusForbidden)
+	s.status(b.open("/"), 200)
 }

@@ -107,7 +107,7 @@ func (l *limiter) client(r *http.Request) string {
 func (l *limiter) forwarded(from netip.Addr, headers []string) netip.Addr {
 	all := strings.Split(strings.Join(headers, ","), ",")
 	for i := 0; i < len(all) && i < forwardedHops; i++ {
-		a, err := netip.ParseAddr(strings.TrimSpace(all[len(all)-1-i]))
+		a, err := forwardedAddr(strings.TrimSpace(all[len(all)-1-i]))
 		if err != nil {
 			return from
 		}
@@ -117,6 +117,14 @@ func (l *limiter) forwarded(from netip.Addr, headers []string) netip.Addr {
 		}
 	}
 	return from
+}
+
+// forwardedAddr reads an address, to which some proxies add the port.
+func forwardedAddr(text string) (netip.Addr, error) {
+	if withPort, err := netip.ParseAddrPort(text); err == nil {
+		return withPort.Addr(), nil
+	}
+	return netip.ParseAddr(text)
 }
 
 func (l *limiter) isTrusted(a netip.Addr) bool {

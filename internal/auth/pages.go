@@ -118,8 +118,12 @@ func (t *pages) write(w http.ResponseWriter, r *http.Request, logoutPath string,
 
 // confirmLogout asks the person whether they want what another site asked for.
 func (m *Middleware) confirmLogout(w http.ResponseWriter, r *http.Request) {
+	status := http.StatusOK
+	if !wantsHTML(r) {
+		status = http.StatusForbidden
+	}
 	m.answer(w, r, page{confirm: true, failure: failure{
-		status: http.StatusOK, code: "confirm", title: "Do you want to sign out?",
+		status: status, code: "confirm", title: "Do you want to sign out?",
 		advice: "Another site sent you here to sign out of this one.",
 	}}, nil)
 }

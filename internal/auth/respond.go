@@ -82,8 +82,10 @@ func verdict(err error, otherwise failure) failure {
 		return providerDown
 	case errors.Is(err, oidc.ErrLost):
 		return providerFault
-	case errors.Is(err, oidc.ErrInvalidGrant) || errors.Is(err, oidc.ErrRejected):
+	case errors.Is(err, oidc.ErrInvalidGrant):
 		return signInRefused
+	case errors.Is(err, oidc.ErrRejected):
+		return providerFault
 	case errors.Is(err, session.ErrUnavailable):
 		return storeDown
 	}
