@@ -214,6 +214,7 @@ func (b *middlewareBuilder) Build() (registry.Resource, error) {
 	}
 	shared := &sharedMiddleware{log: b.log, group: groupOf(b.name), key: b.key}
 	o.Backend = b.store.backend
+	o.Marks = b.store.marks
 	if b.before != nil {
 		var next registry.Candidate = b.store
 		shared.release = b.release

@@ -21,6 +21,7 @@ import (
 // options of it.
 type store struct {
 	backend cache.Backend
+	marks   cache.Backend // where replay marks are, if apart: a flood of them must not drive out sessions; nil: in backend
 	hybrid  *cache.Hybrid // nil: memory alone
 	redis   cache.RedisOptions
 	log     *slog.Logger
@@ -90,6 +91,9 @@ func (s *store) Observe(e cache.Event, cause error) {
 	s.log.Log(context.Background(), level, e.Text(), "error", cause.Error())
 }
 
+// marksBytes bounds what replay marks take where they are apart.
+const marksBytes = 16 << 20
+
 type storeBuilder struct {
 	s   *config.Settings
 	log *slog.Logger
@@ -104,6 +108,7 @@ func (b *storeBuilder) Build() (registry.Resource, error) {
 	memory := cache.MemoryOptions{MaxEntries: r.L1Entries, MaxBytes: r.L1Bytes}
 	if !r.Enabled || r.Mode == "memory" {
 		s.backend = cache.NewMemory(memory)
+		s.marks = cache.NewMemory(cache.MemoryOptions{MaxEntries: memory.MaxEntries, MaxBytes: marksBytes})
 		return s, nil
 	}
 	server, err := serverOptions(r)
