@@ -210,12 +210,14 @@ func together(n int, do func(g int)) {
 	var wg sync.WaitGroup
 	for g := 0; g < n; g++ {
 		wg.Add(1)
-		go func(g int) {
-			defer wg.Done()
-			do(g)
-		}(g)
+		go one(&wg, do, g)
 	}
 	wg.Wait()
+}
+
+func one(wg *sync.WaitGroup, do func(g int), g int) {
+	defer wg.Done()
+	do(g)
 }
 
 func compareAndSet(t *testing.T, s Subject) {
