@@ -157,16 +157,21 @@ func (m *Middleware) providerRefused(w http.ResponseWriter, r *http.Request, g *
 	case "server_error", "temporarily_unavailable":
 		f = providerFault
 	}
-	m.failSignIn(w, r, f, fmt.Errorf("auth: the provider answered with the error %s", errorName(code)), m.target(g))
+	if !knownErrors[code] {
+		code = "of its own"
+	}
+	m.failSignIn(w, r, f, fmt.Errorf("auth: the provider answered with an error: %s", code), m.target(g))
 }
 
-// errorName is an OAuth error as the log can have it: one of the names that
-// specifications use, not what somebody wrote into an address.
-func errorName(code string) string {
-	if len(code) > 64 || strings.Trim(code, "abcdefghijklmnopqrstuvwxyz_") != "" {
-		return "(no plain name)"
-	}
-	return code
+// knownErrors are those that the log can name: of RFC 6749 section 4.1.2.1, OpenID
+// Connect Core section 3.1.2.6 and its extensions. Anything else is what somebody
+// wrote into an address.
+var knownErrors = map[string]bool{
+	"invalid_request": true, "unauthorized_client": true, "access_denied": true, "unsupported_response_type": true,
+	"invalid_scope": true, "server_error": true, "temporarily_unavailable": true, "interaction_required": true,
+	"login_required": true, "account_selection_required": true, "consent_required": true, "invalid_request_uri": true,
+	"invalid_request_object": true, "request_not_supported": true, "request_uri_not_supported": true,
+	"registration_not_supported": true, "invalid_target": true, "unmet_authentication_requirements": true,
 }
 
 // useOnce marks the state, and with it nonce and verifier, and the code as used.

@@ -101,11 +101,12 @@ func (t *pages) write(w http.ResponseWriter, r *http.Request, logoutPath string,
 	}
 	h := w.Header()
 	policy := t.policy
-	if p.confirm {
-		// Without a referrer a form's Origin is null, which is another site's too.
-		h.Set("Referrer-Policy", "same-origin")
-	} else {
+	if !p.confirm {
 		policy += "; form-action 'none'"
+	} else if r.Header.Get("Sec-Fetch-Site") == "" {
+		// Such a browser tells where a form comes from by Origin alone, which is
+		// null when no referrer may be sent.
+		h.Set("Referrer-Policy", "same-origin")
 	}
 	h.Set("Content-Security-Policy", policy)
 	h.Set("Content-Type", "text/html; charset=utf-8")

@@ -152,6 +152,7 @@ func TestCallbacksThatDoNotCount(t *testing.T) {
 		{"B16 code and error", func(q url.Values) { q.Set("error", "access_denied") }, "access_denied"},
 		{"an error of the provider's own", func(q url.Values) { q.Set("error", "server_error") }, "provider_fault"},
 		{"another error", func(q url.Values) { q.Set("error", "invalid_scope") }, "sign_in_refused"},
+		{"K8 an error of nobody's", func(q url.Values) { q.Set("error", "canary") }, "sign_in_refused"},
 		{"oversize", func(q url.Values) { q.Set("code", strings.Repeat("x", 1<<15)) }, "callback_too_long"},
 		{"an oversize state", func(q url.Values) { q.Set("state", strings.Repeat("x", 1<<13)) }, "callback_foreign_state"},
 	}
@@ -164,6 +165,9 @@ func TestCallbacksThatDoNotCount(t *testing.T) {
 				t.Errorf("status %d", resp.StatusCode)
 			}
 			s.says(resp, resp.StatusCode, row.code)
+			if strings.Contains(s.log.String(), "canary") {
+				t.Error("K8: the log repeats what came from outside")
+			}
 			if s.provider.Count(oidctest.Token) != before || b.jar[cookieName] != "" {
 				t.Error("the callback counted")
 			}
