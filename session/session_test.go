@@ -487,12 +487,12 @@ func TestWhoComesAfterAChangeDoesNotWaitForAnEarlierRead(t *testing.T) {
 		change func(w *world, value string)
 		want   error
 	}{
-		{"I6 the session was ended", func(w *world, value string) {
+		{"the session was ended", func(w *world, value string) {
 			if _, err := w.End(context.Background(), with("__Host-oidc="+value)); err != nil {
 				t.Error(err)
 			}
 		}, ErrNone},
-		{"I6 all were", func(w *world, value string) { _ = w.memory.Clear(context.Background()) }, ErrNone},
+		{"all were", func(w *world, value string) { _ = w.memory.Clear(context.Background()) }, ErrNone},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			store := &held{read: make(chan struct{}), release: make(chan struct{})}
