@@ -3,6 +3,7 @@ package replicas
 import (
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,11 +16,11 @@ type link struct {
 	listener net.Listener
 	to       string
 
-	mu     sync.Mutex // guards the fields below
-	state  passage
-	open   map[net.Conn]bool
-	opened int
-	lives  []time.Duration // of connections that got no answer
+	mu    sync.Mutex // guards the fields below
+	state passage
+	open  map[net.Conn]bool
+	tries int             // to carry commands, while deaf
+	lives []time.Duration // of connections that got no answer
 }
 
 type passage int
@@ -28,6 +29,7 @@ const (
 	whole  passage = iota
 	cut            // connections are closed at once
 	silent         // connections are taken and nothing comes back
+	deaf           // connections are closed once they have said who they are
 )
 
 func newLink(t testing.TB, to string) *link {
@@ -60,12 +62,21 @@ func (k *link) carry(c net.Conn) {
 	began := time.Now()
 	k.mu.Lock()
 	state := k.state
-	k.opened++
 	k.open[c] = true
 	k.mu.Unlock()
 	defer k.forget(c)
 	switch state {
 	case cut:
+		return
+	case deaf:
+		_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		said := make([]byte, 4096)
+		n, _ := c.Read(said)
+		if strings.Contains(string(said[:n]), "HELLO\r\n$1\r\n2") {
+			k.mu.Lock()
+			k.tries++
+			k.mu.Unlock()
+		}
 		return
 	case silent:
 		_, _ = io.Copy(io.Discard, c)
@@ -106,11 +117,11 @@ func (k *link) set(p passage) {
 	}
 }
 
-// dialled is how many connections were opened so far.
-func (k *link) dialled() int {
+// attempts is how many connections that were to carry commands came while deaf.
+func (k *link) attempts() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.opened
+	return k.tries
 }
 
 // unanswered is how long the connections were kept on which nothing came back.

@@ -1,0 +1,539 @@
+package replicas
+
+import (
+	"flag"
+	"maps"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidctest"
+	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
+)
+
+// A row is an option of redis that is set, and what changes by that.
+type row struct {
+	option   string // below redis
+	value    string
+	variable string // of the environment
+	world    string // which environment; empty: the usual one
+	required bool   // it cannot be left out
+	check    func(x *trial)
+}
+
+// A trial is a check without the option, with it in the file, or with it in the
+// environment.
+type trial struct {
+	*testing.T
+	row    row
+	set    bool
+	plugin *loader.Plugin
+	shield section // nil: the environment is empty
+	m      *middleware
+}
+
+// defaults stand in the file for whatever is not under test where the environment
+// has everything.
+var defaults = section{
+	"enabled": "true", "cacheMode": "hybrid", "keyPrefix": "traefikoidc", "db": "0",
+	"maxRetries": "3", "poolSize": "10", "minIdleConns": "5", "maxConnAge": "3600", "poolTimeout": "4", "idleTimeout": "900",
+	"dialTimeout": "5", "readTimeout": "3", "writeTimeout": "3", "operationTimeout": "500ms",
+	"circuitBreakerThreshold": "5", "circuitBreakerTimeout": "60", "enableCircuitBreaker": "true",
+	"enableHealthCheck": "true", "healthCheckInterval": "30", "hybridL1Size": "100000", "hybridL1MemoryMB": "64", "l1TTL": "1s",
+	"tls.enabled": "false", "tls.insecureSkipVerify": "false", "tls.minVersion": "1.2",
+}
+
+// stands says for which options an alias stands.
+var stands = map[string]string{
+	"connectTimeout": "dialTimeout", "enableTLS": "tls.enabled", "tlsSkipVerify": "tls.insecureSkipVerify",
+}
+
+// start runs a replica with the row's option, or without it, on top of base.
+func (x *trial) start(base section) *replica {
+	x.Helper()
+	flat := maps.Clone(x.shield)
+	if flat == nil {
+		flat = section{"enabled": "true"}
+	}
+	maps.Copy(flat, base)
+	delete(flat, x.row.option)
+	delete(flat, stands[x.row.option])
+	if x.set && x.shield == nil {
+		flat[x.row.option] = x.row.value
+	}
+	return x.m.start(x.plugin, x.m.options(nest(flat)))
+}
+
+// nest makes sections of names with a dot.
+func nest(flat section) section {
+	redis := section{}
+	for name, value := range flat {
+		if outer, inner, found := strings.Cut(name, "."); found {
+			if redis[outer] == nil {
+				redis[outer] = section{}
+			}
+			redis[outer].(section)[inner] = value
+			continue
+		}
+		redis[name] = value
+	}
+	return redis
+}
+
+// other is a second replica, on the other interpreter.
+func (x *trial) other(redis section) *replica {
+	x.Helper()
+	_, b := load(x)
+	o := x.m.start(b, x.m.options(redis))
+	o.ready()
+	return o
+}
+
+// strangers are people whose sessions the trial's replica does not know.
+func (x *trial) strangers(o *replica, n int) []*person {
+	x.Helper()
+	var all []*person
+	for range n {
+		all = append(all, newPerson(x, "alice").signIn(o))
+	}
+	return all
+}
+
+// want fails the trial unless what was found is what the option makes of it.
+func (x *trial) want(what string, found bool) {
+	x.Helper()
+	if found != x.set {
+		x.Errorf("%s: %t, with the option set: %t", what, found, x.set)
+	}
+}
+
+// connects reports whether the replica reaches its server.
+func (x *trial) connects(r *replica) bool {
+	x.Helper()
+	found := false
+	eventually(x, "in touch, or in the fallback", func() bool {
+		log := r.log()
+		found = strings.Contains(log, "Redis cache initialized")
+		return found || strings.Contains(log, fellBack)
+	})
+	return found
+}
+
+// run tries every row three times.
+func run(t *testing.T, rows []row) {
+	worlds := map[string]section{}
+	for _, r := range rows {
+		if r.variable == "" {
+			continue
+		}
+		if worlds[r.world] == nil {
+			worlds[r.world] = section{}
+		}
+		worlds[r.world][r.variable] = r.value
+	}
+	plain, _ := load(t)
+	loaded := map[string]*loader.Plugin{}
+	for name, variables := range worlds {
+		loaded[name] = loadWith(t, variables)
+	}
+	for _, r := range rows {
+		try := func(name string, x trial) {
+			t.Run("redis."+r.option+" "+name, func(t *testing.T) {
+				t.Parallel()
+				x.T, x.row, x.m = t, r, newMiddleware(t, people)
+				r.check(&x)
+			})
+		}
+		if !r.required {
+			try("unset", trial{plugin: plain})
+		}
+		try("in the file", trial{plugin: plain, set: true})
+		if r.variable != "" {
+			try(r.variable, trial{plugin: loaded[r.world], set: true, shield: defaults})
+		}
+	}
+}
+
+// people are some with small and some with large sessions.
+var people = oidctest.Options{SigningAlg: "ES256", People: []oidctest.Person{
+	{Sub: "alice", Email: "alice@example.com", EmailVerified: true},
+	{Sub: "large", Email: "large@example.com", EmailVerified: true, Extra: map[string]any{"long": strings.Repeat("x", 120<<10)}},
+}}
+
+func loadWith(t *testing.T, variables section) *loader.Plugin {
+	t.Helper()
+	for name, value := range variables {
+		os.Setenv(name, value.(string))
+		defer os.Unsetenv(name)
+	}
+	return loader.LoadAlone(t)
+}
+
+// TestMain lets more tests wait at a time than there are processors.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if flag.Lookup("test.parallel").Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		_ = flag.Set("test.parallel", "6")
+	}
+	os.Exit(m.Run())
+}
+
+func TestRedisOptions(t *testing.T) {
+	common := startServer(t)
+	run(t, []row{
+		{option: "enabled", value: "true", variable: "REDIS_ENABLED", check: func(x *trial) {
+			s := startServer(x)
+			r := x.start(section{"address": s.address, "enabled": ""})
+			newPerson(x, "alice").signIn(r)
+			x.want("a session is on the server", len(s.keys(0, "traefikoidc:s:*")) == 1)
+		}},
+		{option: "enabled", value: "false", variable: "REDIS_ENABLED", world: "off", required: true, check: func(x *trial) {
+			s := startServer(x)
+			base := section{"address": s.address}
+			if x.shield != nil {
+				x.row.option = "" // the file says true: the environment has the last word
+			}
+			newPerson(x, "alice").signIn(x.start(base))
+			x.want("nothing is on the server", len(s.keys(0, "*")) == 0)
+		}},
+		{option: "address", value: common.address, variable: "REDIS_ADDRESS", required: true, check: func(x *trial) {
+			x.start(section{"keyPrefix": "of-" + x.m.name}).ready()
+			eventually(x, "connected", func() bool { return len(common.keys(0, "of-"+x.m.name+":*")) > 0 })
+		}},
+		{option: "address", value: "redis://" + common.address + "/7", required: true, check: func(x *trial) {
+			x.start(section{"keyPrefix": "of-" + x.m.name}).ready()
+			eventually(x, "connected", func() bool { return len(common.keys(7, "of-"+x.m.name+":*")) > 0 })
+		}},
+		{option: "address", value: "unix://" + common.socket, required: true, check: func(x *trial) {
+			x.start(section{"keyPrefix": "of-" + x.m.name}).ready()
+			newPerson(x, "alice").signIn(x.start(section{"keyPrefix": "of-" + x.m.name}))
+			if len(common.keys(0, "of-"+x.m.name+":s:*")) != 1 {
+				x.Error("no session on the server")
+			}
+			pooled, _ := common.clients()
+			found := false
+			for _, c := range pooled {
+				found = found || strings.HasPrefix(c["addr"], common.socket)
+			}
+			if !found {
+				x.Error("no connection by the socket")
+			}
+		}},
+		{option: "username", value: "app", variable: "REDIS_USERNAME", world: "who", check: func(x *trial) {
+			s := startServer(x)
+			s.do("ACL", "SETUSER", "app", "on", ">app-cAnArY", "~*", "&*", "+@all")
+			s.do("CONFIG", "SET", "requirepass", "another")
+			r := x.start(section{"address": s.address, "password": "app-cAnArY"})
+			x.want("it connects", x.connects(r))
+			pooled, listening := s.clients()
+			for _, c := range append(pooled, listening...) {
+				if c["user"] != "app" {
+					x.Errorf("a connection of the user %q", c["user"])
+				}
+			}
+		}},
+		{option: "password", value: "app-cAnArY", variable: "REDIS_PASSWORD", world: "who", check: func(x *trial) {
+			s := startServer(x)
+			s.do("ACL", "SETUSER", "someone", "on", ">app-cAnArY", "~*", "&*", "+@all")
+			base := section{"address": s.address}
+			if x.set {
+				base["username"] = "someone"
+			} else {
+				s.do("CONFIG", "SET", "requirepass", "app-cAnArY")
+			}
+			r := x.start(base)
+			x.want("it connects", x.connects(r))
+			if log := r.log(); strings.Contains(log, "cAnArY") || !x.set && !strings.Contains(log, "NOAUTH") {
+				x.Errorf("the log:\n%s", log)
+			}
+		}},
+		{option: "db", value: "3", variable: "REDIS_DB", check: func(x *trial) {
+			s := startServer(x)
+			r := x.start(section{"address": s.address})
+			newPerson(x, "alice").signIn(r)
+			x.want("sessions are in database 3", len(s.keys(3, "traefikoidc:s:*")) == 1)
+			x.want("sessions are not in database 0", len(s.keys(0, "traefikoidc:s:*")) == 0)
+			r.ready()
+			p := newPerson(x, "alice").signIn(r)
+			s.do("EVAL", "redis.call('SELECT', ARGV[1]) for _, k in ipairs(redis.call('KEYS', 'traefikoidc:s:*')) do redis.call('DEL', k) end", "0", map[bool]string{true: "3", false: "0"}[x.set])
+			p.becomes(r, "provider") // changes are told across databases
+		}},
+		{option: "keyPrefix", value: "of-another-kind", variable: "REDIS_KEY_PREFIX", check: func(x *trial) {
+			s := startServer(x)
+			newPerson(x, "alice").signIn(x.start(section{"address": s.address}))
+			x.want("keys begin with it", len(s.keys(0, "of-another-kind:s:*")) == 1)
+			x.want("no others are there", len(s.keys(0, "*")) == len(s.keys(0, "of-another-kind:*")))
+		}},
+		{option: "cacheMode", value: "redis", variable: "REDIS_CACHE_MODE", check: func(x *trial) {
+			s := startServer(x)
+			r := x.start(section{"address": s.address})
+			r.ready()
+			p := newPerson(x, "alice").signIn(r)
+			p.is(r, "in")
+			s.kill()
+			s.start()
+			r.says("Redis invalidation link up", 2)
+			r.says("lost its data", 1)
+			x.want("memory has nothing to restore", until(x, "out", 2*time.Second, func() bool { return p.sees(r) == "provider" }) >= 0)
+		}},
+		{option: "maxRetries", value: "0", variable: "REDIS_MAX_RETRIES", check: func(x *trial) {
+			s := startServer(x)
+			k := newLink(x, s.address)
+			r := x.start(section{"address": k.address, "operationTimeout": "3s", "minIdleConns": "0", "circuitBreakerThreshold": "100", "enableHealthCheck": "false"})
+			r.ready()
+			p := x.strangers(x.other(hybrid(s.address)), 1)[0]
+			k.set(deaf)
+			p.waits(r)
+			// The first attempt may take the connection that was there.
+			x.want("one attempt", k.attempts() <= 1)
+		}},
+		{option: "poolSize", value: "2", variable: "REDIS_POOL_SIZE", check: func(x *trial) {
+			s := startServer(x)
+			r := x.start(section{"address": s.address, "minIdleConns": "0", "operationTimeout": "10s", "readTimeout": "10s", "writeTimeout": "10s", "poolTimeout": "10s"})
+			r.ready()
+			all := x.strangers(x.other(hybrid(s.address, "db", "0")), 8)
+			for _, p := range all {
+				p.on(r).Fetch(appURL + callback) // the TLS handshakes
+			}
+			s.do("CLIENT", "PAUSE", "500", "ALL")
+			together(all, func(p *person) { p.is(r, "in") })
+			most := 0
+			pooled, _ := s.clients()
+			for _, c := range pooled {
+				if _, port, _ := strings.Cut(c["addr"], ":"); port != "" {
+					most++
+				}
+			}
+			// The other replica has its five, and its own link.
+			x.want("two connections", most-5 <= 2)
+		}},
+		{option: "minIdleConns", value: "3", variable: "REDIS_MIN_IDLE_CONNS", check: func(x *trial) {
+			s := startServer(x)
+			r := x.start(section{"address": s.address})
+			r.ready()
+			want := map[bool]int{true: 3, false: 5}[x.set]
+			eventually(x, "the idle connections", func() bool { pooled, _ := s.clients(); return len(pooled) == want })
+		}},
+		{option: "maxConnAge", value: "1", variable: "REDIS_MAX_CONN_AGE", check: func(x *trial) {
+			s := startServer(x)
+			r := x.start(section{"address": s.address})
+			r.ready()
+			var first map[string]bool
+			eventually(x, "the idle connections", func() bool { first = ids(s); return len(first) == 5 })
+			x.want("connections are replaced", until(x, "replaced", x.patience(), func() bool {
+				for id := range ids(s) {
+					if first[id] {
+						return false
+					}
+				}
+				return true
+			}) >= 0)
+		}},
+		{option: "idleTimeout", value: "1", variable: "REDIS_IDLE_TIMEOUT", check: func(x *trial) {
+			s := startServer(x)
+			r := x.start(section{"address": s.address, "minIdleConns": "0"})
+			r.ready()
+			newPerson(x, "alice").signIn(r)
+			x.want("unused connections are closed", until(x, "closed", x.patience(), func() bool {
+				pooled, listening := s.clients()
+				return len(pooled) == 0 && len(listening) == 1
+			}) >= 0)
+		}},
+		{option: "poolTimeout", value: "200ms", variable: "REDIS_POOL_TIMEOUT", check: func(x *trial) {
+			took := stalled(x, section{"poolSize": "1", "minIdleConns": "0", "operationTimeout": "2s"}, 2)
+			x.want("who waits for a connection gives up soon", took < time.Second)
+		}},
+		{option: "dialTimeout", value: "300ms", variable: "REDIS_DIAL_TIMEOUT", check: dials},
+		{option: "connectTimeout", value: "300ms", variable: "REDIS_CONNECT_TIMEOUT", world: "aliases", check: dials},
+		{option: "readTimeout", value: "300ms", variable: "REDIS_READ_TIMEOUT", check: func(x *trial) {
+			x.want("who waits for a reply gives up soon", stalled(x, section{"operationTimeout": "2s"}, 1) < 1500*time.Millisecond)
+		}},
+		{option: "writeTimeout", value: "300ms", variable: "REDIS_WRITE_TIMEOUT", check: func(x *trial) {
+			x.want("an exchange is given up soon", stalled(x, section{"operationTimeout": "2s"}, 1) < 1500*time.Millisecond)
+		}},
+		{option: "operationTimeout", value: "2s", variable: "REDIS_OPERATION_TIMEOUT", check: func(x *trial) {
+			x.want("an operation has its time", stalled(x, section{}, 1) > 1500*time.Millisecond)
+		}},
+		{option: "enableCircuitBreaker", value: "false", variable: "REDIS_ENABLE_CIRCUIT_BREAKER", check: func(x *trial) {
+			x.want("every request asks", failures(x, section{}, 12) == 12)
+		}},
+		{option: "circuitBreakerThreshold", value: "2", variable: "REDIS_CIRCUIT_BREAKER_THRESHOLD", check: func(x *trial) {
+			want := map[bool]int{true: 2, false: 5}[x.set]
+			if n := failures(x, section{}, 12); n != want {
+				x.Errorf("the breaker opened after %d failures, want %d", n, want)
+			}
+		}},
+		{option: "circuitBreakerTimeout", value: "300ms", variable: "REDIS_CIRCUIT_BREAKER_TIMEOUT", check: func(x *trial) {
+			s := startServer(x)
+			k := newLink(x, s.address)
+			r := x.start(section{"address": k.address, "maxRetries": "0", "minIdleConns": "0", "circuitBreakerThreshold": "1", "healthCheckInterval": "100ms"})
+			r.ready()
+			k.set(deaf)
+			r.says(fellBack, 1)
+			before := k.attempts()
+			x.want("probes follow closely", until(x, "eight probes", 4200*time.Millisecond, func() bool { return k.attempts()-before >= 8 }) >= 0)
+		}},
+		{option: "enableHealthCheck", value: "false", variable: "REDIS_ENABLE_HEALTH_CHECK", check: func(x *trial) {
+			x.want("an outage that nobody meets goes unnoticed", !noticed(x, section{"healthCheckInterval": "200ms", "circuitBreakerThreshold": "2"}, !x.set))
+		}},
+		{option: "healthCheckInterval", value: "200ms", variable: "REDIS_HEALTH_CHECK_INTERVAL", check: func(x *trial) {
+			x.want("an outage that nobody meets is noticed", noticed(x, section{"circuitBreakerThreshold": "2"}, x.set))
+		}},
+		{option: "hybridL1Size", value: "3", variable: "REDIS_HYBRID_L1_SIZE", check: func(x *trial) {
+			x.want("memory held no more than that", kept(x, "alice", 8) <= 3)
+		}},
+		{option: "hybridL1MemoryMB", value: "1", variable: "REDIS_HYBRID_L1_MEMORY_MB", check: func(x *trial) {
+			n := kept(x, "large", 12)
+			x.want("memory held no more than that", n > 0 && n < 9)
+		}},
+		{option: "l1TTL", value: "5s", variable: "REDIS_L1_TTL", check: func(x *trial) {
+			s := startServer(x)
+			s.do("ACL", "SETUSER", "mute", "on", ">pw", "~*", "&*", "+@all", "-client|tracking")
+			r := x.start(section{"address": s.address, "username": "mute", "password": "pw"})
+			r.says("Redis cache initialized", 1)
+			o := x.other(hybrid(s.address))
+			p := newPerson(x, "alice").signIn(r)
+			copied := p.copy()
+			copied.is(r, "in")
+			p.signOut(o)
+			x.want("a sign-out elsewhere is learnt late", until(x, "out", 3*time.Second, func() bool { return copied.sees(r) == "provider" }) < 0)
+		}},
+	})
+}
+
+// ids tells the connections that carry commands apart.
+func ids(s *server) map[string]bool {
+	s.t.Helper()
+	pooled, _ := s.clients()
+	found := map[string]bool{}
+	for _, c := range pooled {
+		found[c["id"]] = true
+	}
+	return found
+}
+
+// patience is how long to wait for what is to come, or for what is not.
+func (x *trial) patience() time.Duration {
+	if x.set {
+		return 20 * time.Second
+	}
+	return 2500 * time.Millisecond
+}
+
+// together calls f for all at once.
+func together(all []*person, f func(p *person)) {
+	var wg sync.WaitGroup
+	for _, p := range all {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			f(p)
+		}()
+	}
+	wg.Wait()
+}
+
+// stalled is the shortest time that one of n strangers waits whom a server is to be
+// asked about that does not answer.
+func stalled(x *trial, base section, n int) time.Duration {
+	x.Helper()
+	s := startServer(x)
+	base["address"] = s.address
+	base["enableHealthCheck"] = "false"
+	r := x.start(base)
+	r.ready()
+	all := x.strangers(x.other(hybrid(s.address, "enableHealthCheck", "false")), n)
+	for _, p := range all {
+		p.on(r).Fetch(appURL + callback) // the TLS handshakes
+	}
+	s.signal(syscall.SIGSTOP)
+	defer s.signal(syscall.SIGCONT)
+	var mu sync.Mutex
+	shortest := time.Hour
+	together(all, func(p *person) {
+		start := time.Now()
+		p.waits(r)
+		mu.Lock()
+		defer mu.Unlock()
+		shortest = min(shortest, time.Since(start))
+	})
+	return shortest
+}
+
+// dials reports by the option whether connections that get no answer are given up soon.
+func dials(x *trial) {
+	k := newLink(x, "127.0.0.1:1")
+	k.set(silent)
+	x.start(section{"address": k.address})
+	x.want("a connection that gets no answer is given up soon", until(x, "given up", 2500*time.Millisecond, func() bool { return len(k.unanswered()) > 0 }) >= 0)
+}
+
+// failures is how many of n requests ask a server that is gone before the breaker
+// opens.
+func failures(x *trial, base section, n int) int {
+	x.Helper()
+	s := startServer(x)
+	base["address"] = s.address
+	base["enableHealthCheck"] = "false"
+	r := x.start(base)
+	r.ready()
+	p := x.strangers(x.other(hybrid(s.address)), 1)[0]
+	s.kill()
+	for i := range n {
+		if strings.Contains(r.log(), "Circuit breaker opened") {
+			return i
+		}
+		p.waits(r)
+	}
+	return n
+}
+
+// noticed reports whether the breaker opens without any request.
+func noticed(x *trial, base section, expected bool) bool {
+	x.Helper()
+	s := startServer(x)
+	base["address"] = s.address
+	r := x.start(base)
+	r.ready()
+	at := 0
+	eventually(x, "at rest", func() bool {
+		before := at
+		at = s.calls("set")
+		time.Sleep(100 * time.Millisecond)
+		return at == before
+	})
+	s.kill()
+	limit := 1500 * time.Millisecond
+	if expected {
+		limit = 20 * time.Second
+	}
+	return until(x, "opened", limit, func() bool { return strings.Contains(r.log(), "Circuit breaker opened") }) >= 0
+}
+
+// kept is how many of n sessions come back to a server that lost its data.
+func kept(x *trial, name string, n int) int {
+	x.Helper()
+	s := startServer(x)
+	r := x.start(section{"address": s.address})
+	r.ready()
+	for range n {
+		newPerson(x, name).signIn(r)
+	}
+	s.kill()
+	s.start()
+	r.says("lost its data", 1)
+	r.says("Redis invalidation link up", 2)
+	found, since := 0, time.Now()
+	eventually(x, "restored", func() bool {
+		if now := len(s.keys(0, "traefikoidc:s:*")); now != found {
+			found, since = now, time.Now()
+		}
+		return found > 0 && time.Since(since) > 500*time.Millisecond
+	})
+	return found
+}
