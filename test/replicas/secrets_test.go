@@ -1,0 +1,130 @@
+package replicas
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidctest"
+	"github.com/traefikoidc/traefikoidc/test/interpreted/backend"
+)
+
+// secrets are what neither the log nor Redis may hold.
+type secrets map[string]string
+
+// absent fails the test when the text holds one, as it is or in a usual encoding.
+func (c secrets) absent(t *testing.T, where, text string) {
+	t.Helper()
+	for name, value := range c {
+		if len(value) < 5 {
+			t.Errorf("no %s to look for", name)
+			continue
+		}
+		for _, form := range []string{value, url.QueryEscape(value), hex.EncodeToString([]byte(value)),
+			strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(value)), "=")[:len(value)],
+			base64.RawURLEncoding.EncodeToString([]byte(value))[:len(value)]} {
+			if strings.Contains(text, form) {
+				t.Errorf("%s holds %s, as %q", where, name, form)
+			}
+		}
+	}
+}
+
+func TestJ8NothingIsTold(t *testing.T) {
+	t.Parallel()
+	const password = "cAnArY-of-redis"
+	s := startServer(t, "--rdbcompression", "no")
+	s.do("ACL", "SETUSER", "canaryuser", "on", ">"+password, "~*", "&*", "+@all")
+	m := newMiddleware(t, oidctest.Options{People: []oidctest.Person{
+		{Sub: "canary-subject", Email: "canary@example.com", EmailVerified: true, Name: "Canary Name", Groups: []string{"canary-group"}},
+	}})
+	k := newLink(t, s.address)
+	address := "redis://canaryuser:" + password + "@" + k.address + "/0"
+	tell := section{"logLevel": "debug", "headers": []any{
+		map[string]any{"name": "X-Tokens", "value": "{{.IDToken}} {{.AccessToken}} {{.RefreshToken}}"},
+	}}
+	a, b := m.pair(m.options(hybrid(address), tell))
+	a.ready()
+	b.ready()
+
+	c := secrets{
+		"the password": password, "the session key": sessionKey, "a subject": "canary-subject", "an address": "canary@example.com",
+		"a name": "Canary Name", "a group": "canary-group",
+	}
+	p := newPerson(t, "canary-subject")
+	to := p.callback(a)
+	c["the code"], c["the state"] = to.Query().Get("code"), to.Query().Get("state")
+	p.comesBack(a, to)
+	seen, err := backend.Read(p.get(b, "/page").Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens := strings.Fields(seen.Header.Get("X-Tokens"))
+	if len(tokens) != 3 {
+		t.Fatalf("tokens: %q", tokens)
+	}
+	c["the ID token"], c["the access token"], c["the refresh token"] = tokens[0], tokens[1], tokens[2]
+	c["the ID token's claims"] = strings.Split(tokens[0], ".")[1]
+	c["the cookie"] = p.value()
+
+	t.Run("J8 Redis holds no token, claim or cookie", func(t *testing.T) {
+		gone := newPerson(t, "canary-subject").signIn(a)
+		gone.signOut(a)
+		s.do("CONFIG", "SET", "save", "")
+		s.do("SAVE")
+		dump, err := os.ReadFile(filepath.Join(s.dir, "dump.rdb"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(dump), "traefikoidc:s:") || !strings.Contains(string(dump), "traefikoidc:j:") {
+			t.Fatal("no sessions and marks in the dump")
+		}
+		c.absent(t, "Redis", string(dump))
+		p.is(b, "in")
+	})
+
+	t.Run("J8 the log holds no secret, whatever fails", func(t *testing.T) {
+		k.set(cut)
+		for range 6 {
+			p.get(a, "/page")
+			p.copy().get(b, "/page")
+		}
+		newPerson(t, "canary-subject").signIn(a)
+		k.set(whole)
+		s.do("ACL", "SETUSER", "canaryuser", "resetpass", ">another-cAnArY")
+		s.do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+		a.reload(m.options(hybrid(strings.Replace(address, password, "wrong-cAnArY", 1)), tell))
+		a.says(doNotWork, 1)
+		a.reload(m.options(hybrid(strings.Replace(address, password, "another-cAnArY", 1)), tell))
+		a.says(inUse, 1)
+		for _, text := range []string{"signed in", "WRONGPASS"} {
+			if !strings.Contains(a.log(), text) {
+				t.Errorf("the log has not seen %q", text)
+			}
+		}
+		c["a wrong password"], c["another password"] = "wrong-cAnArY", "another-cAnArY"
+		c.absent(t, "the log", a.plugin.Log.Since(a.since)+b.plugin.Log.Since(b.since))
+	})
+
+	t.Run("J8 what is refused is not repeated", func(t *testing.T) {
+		for _, bad := range []section{
+			hybrid("redis://user:" + password + "@host:99999"),
+			hybrid("redis://user:" + password + "@host:1/x"),
+			hybrid("redis://us er:" + password + "@host%zz"),
+			hybrid("127.0.0.1:1", "password", password, "poolSize", "no"),
+			hybrid("127.0.0.1:1,127.0.0.1:2", "password", password),
+			hybrid("127.0.0.1:1", "clusterMode", "true", "password", password),
+			hybrid("127.0.0.1:1", "sentinelMasterName", "m", "sentinelPassword", password),
+		} {
+			text, accepted := a.plugin.Accepts("refused", m.options(bad))
+			if accepted || !strings.Contains(text, "redis.") {
+				t.Errorf("%v: %q", bad["address"], text)
+			}
+			c.absent(t, "the refusal", text)
+		}
+	})
+}
