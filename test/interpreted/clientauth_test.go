@@ -36,8 +36,8 @@ func TestClientAuthentication(t *testing.T) {
 	}{
 		{name: "client_secret_basic", header: true, options: map[string]any{"clientAuthMethod": "client_secret_basic"}},
 		{name: "client_secret_post", secret: true, options: map[string]any{"clientAuthMethod": "client_secret_post"}},
-		{name: "client_secret_jwt", asserts: true, options: map[string]any{"clientAuthMethod": "client_secret_jwt"}},
-		{name: "private_key_jwt", asserts: true, provider: oidctest.Options{ClientKey: &private.PublicKey}, without: []string{"clientSecret"},
+		{name: "E15 client_secret_jwt", asserts: true, options: map[string]any{"clientAuthMethod": "client_secret_jwt"}},
+		{name: "E15 private_key_jwt", asserts: true, provider: oidctest.Options{ClientKey: &private.PublicKey}, without: []string{"clientSecret"},
 			options: map[string]any{"clientAuthMethod": "private_key_jwt", "clientAssertionPrivateKey": text, "clientAssertionKeyID": "k"}},
 		{name: "none", provider: oidctest.Options{Public: true}, without: []string{"clientSecret"}},
 	}
@@ -48,6 +48,12 @@ func TestClientAuthentication(t *testing.T) {
 			last := s.provider.Last(oidctest.Token)
 			got := []bool{last.Header.Get("Authorization") != "", last.Form.Get("client_secret") != "", last.Form.Get("client_assertion") != ""}
 			want := []bool{row.header, row.secret, row.asserts}
+			if row.asserts {
+				s.signedIn("bob")
+				if s.provider.Last(oidctest.Token).Form.Get("client_assertion") == last.Form.Get("client_assertion") {
+					t.Error("the same assertion twice")
+				}
+			}
 			for i, what := range []string{"an Authorization header", "the secret in the form", "an assertion"} {
 				if got[i] != want[i] {
 					t.Errorf("%s: %v, want %v", what, got[i], want[i])
