@@ -19,6 +19,7 @@ type link struct {
 	mu    sync.Mutex // guards the fields below
 	state passage
 	open  map[net.Conn]bool
+	alive int
 	tries int             // to carry commands, while deaf
 	lives []time.Duration // of connections that got no answer
 }
@@ -63,8 +64,9 @@ func (k *link) carry(c net.Conn) {
 	k.mu.Lock()
 	state := k.state
 	k.open[c] = true
+	k.alive++
 	k.mu.Unlock()
-	defer k.forget(c)
+	defer k.leave(c)
 	switch state {
 	case cut:
 		return
@@ -101,6 +103,14 @@ func (k *link) carry(c net.Conn) {
 	s.Close()
 }
 
+// leave is forget for a connection to this end.
+func (k *link) leave(c net.Conn) {
+	k.forget(c)
+	k.mu.Lock()
+	k.alive--
+	k.mu.Unlock()
+}
+
 func (k *link) forget(c net.Conn) {
 	k.mu.Lock()
 	delete(k.open, c)
@@ -122,6 +132,13 @@ func (k *link) attempts() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.tries
+}
+
+// live is how many connections there are.
+func (k *link) live() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.alive
 }
 
 // unanswered is how long the connections were kept on which nothing came back.

@@ -97,7 +97,7 @@ func TestJ1RedisStalls(t *testing.T) {
 	const budget, slack = 500 * time.Millisecond, 400 * time.Millisecond // for a busy machine
 	s := startServer(t)
 	m := newMiddleware(t, oidctest.Options{})
-	a, b := m.pair(m.options(hybrid(s.address, "circuitBreakerThreshold", "3")))
+	a, b := m.pair(m.options(hybrid(s.address, "circuitBreakerThreshold", "3", "operationTimeout", "500ms")))
 	a.ready()
 	b.ready()
 	p, q := newPerson(t, "alice").signIn(a), newPerson(t, "bob").signIn(a)

@@ -59,6 +59,9 @@ type middleware struct {
 
 func newMiddleware(t testing.TB, o oidctest.Options) *middleware {
 	t.Helper()
+	if o.SigningAlg == "" {
+		o.SigningAlg = "ES256" // whose keys are made at once
+	}
 	m := &middleware{t: t, name: fmt.Sprintf("m%d", middlewares.Add(1)), provider: oidctest.New(o)}
 	t.Cleanup(m.provider.Close)
 	return m
@@ -92,9 +95,10 @@ func (m *middleware) options(redis section, more ...section) section {
 	return o
 }
 
-// hybrid is the usual section redis for a server.
+// hybrid is the usual section redis for a server. Nobody is to take a busy machine
+// for an outage.
 func hybrid(address string, more ...any) section {
-	s := section{"enabled": "true", "address": address}
+	s := section{"enabled": "true", "address": address, "operationTimeout": "3s"}
 	for i := 0; i < len(more); i += 2 {
 		s[more[i].(string)] = more[i+1]
 	}

@@ -128,3 +128,36 @@ func TestJ8NothingIsTold(t *testing.T) {
 		}
 	})
 }
+
+// leastPrivileges is what docs/redis.md gives the plugin's user.
+const leastPrivileges = "resetchannels -@all +hello +auth +select +ping +echo +info +get +set +del +unlink +exists +pttl +scan +eval +evalsha +client|setname +client|tracking"
+
+func TestLeastPrivileges(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/redis.md")
+	if err != nil || !strings.Contains(string(text), leastPrivileges) {
+		t.Errorf("docs/redis.md gives other privileges (%v)", err)
+	}
+	s := startServer(t, durable...)
+	s.do(append([]string{"ACL", "SETUSER", "plugin", "on", ">pw", "~traefikoidc:*"}, strings.Fields(leastPrivileges)...)...)
+	m := newMiddleware(t, oidctest.Options{})
+	a, b := m.pair(m.options(hybrid(s.address, "username", "plugin", "password", "pw")))
+	a.ready()
+	b.ready()
+	p, q := newPerson(t, "alice").signIn(a), newPerson(t, "bob").signIn(b)
+	p.is(b, "in")
+	left := q.copy()
+	q.signOut(b)
+	left.becomes(a, "provider")
+	a.reload(m.options(hybrid(s.address, "username", "plugin", "password", "pw", "poolSize", "7")))
+	a.says(inUse, 1)
+	p.is(a, "in")
+	if refused := s.do("ACL", "LOG"); len(refused.Elems) != 0 {
+		for _, e := range refused.Elems {
+			for _, f := range e.Elems {
+				t.Logf("%s", f.Str)
+			}
+		}
+		t.Errorf("the server refused %d commands", len(refused.Elems))
+	}
+}
