@@ -62,6 +62,7 @@ type Options struct {
 	Cookies     Cookies       // how the session cookie is named and scoped
 	MaxAge      time.Duration // from sign-in to the end of the session, whatever happens
 	IdleTimeout time.Duration // zero: a session does not end by being idle
+	AlwaysAsk   bool          // the store is asked at each request; what is in memory serves when it cannot be
 	Preparer    Preparer
 	MaxOpened   int              // opened sessions held at most; zero: 100,000
 	MaxBytes    int              // that they may take, about; zero: 128 MiB

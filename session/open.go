@@ -87,6 +87,9 @@ func (m *Manager) open(ctx context.Context, p opening) (*Opened, error) {
 		o.show(m.o.Preparer.Prepare(s))
 	}
 	m.touch(ctx, o, s, p.ticket)
+	if m.o.AlwaysAsk {
+		o.Until = now
+	}
 	return o, nil
 }
 

@@ -346,6 +346,22 @@ func TestLifetimes(t *testing.T) {
 	})
 }
 
+func TestAStoreThatIsAskedEachTime(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.AlwaysAsk = true })
+	a := w.create(t, "ada")
+	for i := 0; i < 5; i++ {
+		if o := w.lookup(a); o != nil && w.clock.now().Before(o.Until) {
+			t.Fatal("memory would serve without asking")
+		}
+		w.mustBe(t, "ada", "__Host-oidc="+a)
+	}
+	if w.store.gets != 5 || w.views.count() != 1 {
+		t.Errorf("asked %d times, prepared %d times", w.store.gets, w.views.count())
+	}
+	w.store.fail(cache.ErrUnavailable)
+	w.mustBe(t, "ada", "__Host-oidc="+a)
+}
+
 func TestAStoreThatCannotBeAsked(t *testing.T) {
 	w := newWorld(t, nil)
 	a, b := w.create(t, "ada"), w.create(t, "bob")

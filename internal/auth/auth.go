@@ -39,6 +39,7 @@ type Options struct {
 	Cookies      session.Cookies
 	MaxAge       time.Duration
 	IdleTimeout  time.Duration
+	AlwaysAsk    bool // the store is asked for the session at each request
 	StripCookies bool // the backend does not see our cookies
 
 	Scopes       []string
@@ -130,7 +131,7 @@ func New(o Options) (*Middleware, error) {
 	var view session.Preparer = m
 	m.sessions = session.NewManager(session.Options{
 		Backend: o.Backend, Keys: o.Keys, Identity: o.Identity, Cookies: o.Cookies,
-		MaxAge: o.MaxAge, IdleTimeout: o.IdleTimeout, Preparer: view, Now: o.Now,
+		MaxAge: o.MaxAge, IdleTimeout: o.IdleTimeout, AlwaysAsk: o.AlwaysAsk, Preparer: view, Now: o.Now,
 	})
 	return m, nil
 }

@@ -275,6 +275,11 @@ func TestRedisOptions(t *testing.T) {
 			r.ready()
 			p := newPerson(x, "alice").signIn(r)
 			p.is(r, "in")
+			before := s.calls("get")
+			for i := 0; i < 10; i++ {
+				p.is(r, "in")
+			}
+			x.want("each request asks the server", s.calls("get")-before >= 10)
 			s.kill()
 			s.start()
 			r.says("Redis invalidation link up", 2)
