@@ -232,8 +232,8 @@ func (m *Manager) End(ctx context.Context, r *http.Request) (*Session, error) {
 	return ended, failed
 }
 
-// revoke writes a tombstone over the record. It outlives every copy of the
-// cookie, because a record never lives longer than MaxAge.
+// revoke writes a tombstone over the record. It lives as long as any copy of the
+// record can: a session may have been made when MaxAge was longer.
 func (m *Manager) revoke(ctx context.Context, t ticket) (*Session, error) {
 	key := t.recordKey()
 	s, h, err := m.read(ctx, t)
@@ -243,11 +243,15 @@ func (m *Manager) revoke(ctx context.Context, t ticket) (*Session, error) {
 	if err != nil {
 		s = nil
 	}
-	end := m.o.Now().Add(m.o.MaxAge)
+	now := m.o.Now()
+	end := now.Add(m.o.MaxAge)
+	if s != nil && s.Expiry.After(end) {
+		end = s.Expiry
+	}
 	tombstone := cache.AppendHeader(nil, cache.Header{
 		KeyID: t.key.id, State: cache.Revoked, Version: h.Version + 1, Expiry: end,
 	})
-	err = m.o.Backend.Set(ctx, key, tombstone, m.o.MaxAge)
+	err = m.o.Backend.Set(ctx, key, tombstone, end.Sub(now))
 	m.drop(key)
 	if !cache.Applied(err) {
 		return nil, fmt.Errorf("%w: revoke: %w", ErrUnavailable, err)

@@ -298,6 +298,28 @@ func TestAnEndedSessionIsDeadWithEveryCopyOfItsCookie(t *testing.T) {
 	}
 }
 
+func TestATombstoneLivesAsLongAsTheSessionCould(t *testing.T) {
+	w := newWorld(t, nil)
+	a := w.create(t, "ada")
+	shorter := NewManager(Options{
+		Backend: w.store, Keys: keyring(t, keyA), Identity: "identity", Cookies: w.o.Cookies,
+		MaxAge: time.Minute, Preparer: w.views, Now: w.clock.now,
+	})
+	defer shorter.Close()
+	o := w.mustBe(t, "ada", "__Host-oidc="+a)
+	if _, err := shorter.End(context.Background(), with("__Host-oidc="+a)); err != nil {
+		t.Fatal(err)
+	}
+	w.clock.turn(59 * time.Minute)
+	b, err := w.memory.Get(context.Background(), o.key)
+	if err != nil {
+		t.Fatalf("the tombstone is gone before the session would have ended: %v", err)
+	}
+	if h, _, err := cache.ParseRecord(b); err != nil || h.State != cache.Revoked {
+		t.Errorf("got %+v, %v", h, err)
+	}
+}
+
 func TestLifetimes(t *testing.T) {
 	t.Run("F20 absolute never slides", func(t *testing.T) {
 		w := newWorld(t, nil)

@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	slogInfo = slog.LevelInfo
-	slogWarn = slog.LevelWarn
+	slogDebug = slog.LevelDebug
+	slogInfo  = slog.LevelInfo
+	slogWarn  = slog.LevelWarn
 )
 
 // A failure is one way in which a request does not get what it asked for: its
@@ -126,15 +127,21 @@ func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, o *session.O
 	m.answer(w, r, page{failure: notAllowed, signOut: true}, nil)
 }
 
-// answer writes the response of p: a page for people, JSON for programs.
+// answer writes the response of p: a page for people, JSON for programs. A
+// reference is given where the log has it too; of a 401, which scripts meet all day,
+// at the level debug.
 func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, p page, err error) {
-	p.reference = reference()
-	if p.failure.status >= 400 && p.failure.status != http.StatusUnauthorized {
+	if p.failure.status >= 400 {
+		p.reference = reference()
+		level := slogWarn
+		if p.failure.status == http.StatusUnauthorized {
+			level = slogDebug
+		}
 		args := []any{"reference", p.reference, "code", p.failure.code}
 		if err != nil {
 			args = append(args, "error", err.Error())
 		}
-		m.log(r, slogWarn, "request refused", args...)
+		m.log(r, level, "request refused", args...)
 	}
 	h := w.Header()
 	m.ownHeaders(h, r)
@@ -148,9 +155,11 @@ func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, p page, err 
 		m.pages.write(w, r, m.o.LogoutPath, p)
 		return
 	}
-	body, _ := json.Marshal(map[string]string{
-		"error": p.failure.code, "message": p.failure.title + ". " + p.failure.advice, "reference": p.reference,
-	})
+	told := map[string]string{"error": p.failure.code, "message": p.failure.title + ". " + p.failure.advice}
+	if p.reference != "" {
+		told["reference"] = p.reference
+	}
+	body, _ := json.Marshal(told)
 	h.Set("Content-Type", "application/json")
 	w.WriteHeader(p.failure.status)
 	if r.Method != http.MethodHead {

@@ -147,7 +147,7 @@ func isRepeated(key string) bool {
 // maxStudied bounds how much of a key the slow checks look at.
 const maxStudied = 128
 
-// isSequence reports whether most characters follow from those before them, as
+// isSequence reports whether nearly all characters follow from those before them, as
 // in abcdef, 987654 or aaaabbbb.
 func isSequence(key string) bool {
 	n := len(key)
@@ -161,7 +161,7 @@ func isSequence(key string) bool {
 			follow++
 		}
 	}
-	return follow*10 > (n-1)*6
+	return follow*10 > (n-1)*8
 }
 
 // minBitsPerByte lets random keys of 32 decimal digits pass, which have 3.1.

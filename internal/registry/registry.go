@@ -86,10 +86,11 @@ func (g *Registry) Acquire(ctx context.Context, key string, b Builder) (Resource
 	return e.resource, nil
 }
 
-// Succeed notes that key is to serve the group of that name, such as the
-// handlers of one middleware. It returns the key that serves until Serve says otherwise. That is ""
-// if key serves already, or from now on, as nothing else does that is still kept.
-// The resource that serves is not closed before it is acquired and let go of.
+// Succeed notes that key is to serve the group of that name, such as the handlers
+// of one middleware. It returns the key that serves until Serve says otherwise.
+// That is "" if key serves already, or from now on, as nothing else does that is
+// still kept. The resource that serves is not closed before it is acquired and let
+// go of.
 func (g *Registry) Succeed(name, key string) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
