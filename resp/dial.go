@@ -12,8 +12,7 @@ import (
 // dial opens a connection and prepares it: TLS, credentials, database and name
 // in one round trip. All of it ends at the deadline of ctx.
 func dial(ctx context.Context, o *Options, proto int, epoch time.Time) (*conn, error) {
-	var d net.Dialer
-	nc, err := d.DialContext(ctx, o.Network, o.Address)
+	nc, err := reach(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotSent, err)
 	}
@@ -34,6 +33,15 @@ func dial(ctx context.Context, o *Options, proto int, epoch time.Time) (*conn, e
 		return nil, err
 	}
 	return x, nil
+}
+
+// reach opens a connection on which nothing was said yet.
+func reach(ctx context.Context, o *Options) (net.Conn, error) {
+	if o.Dial != nil {
+		return o.Dial(ctx, o.Network, o.Address)
+	}
+	var d net.Dialer
+	return d.DialContext(ctx, o.Network, o.Address)
 }
 
 // clientConfig is the configuration for a server whose name is not given.

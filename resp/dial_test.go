@@ -1,6 +1,7 @@
 package resp
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -153,6 +154,32 @@ func TestUnixSocket(t *testing.T) {
 	defer c.Close()
 	if err := c.Set(bg, "k", []byte("v"), time.Minute); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestConnectionsOfTheCallersDialling(t *testing.T) {
+	s := resptest.Start(t)
+	c := NewClient(Options{
+		Address: "nowhere:1",
+		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if network != "tcp" || address != "nowhere:1" {
+				t.Errorf("asked for %s %s", network, address)
+			}
+			if _, ends := ctx.Deadline(); !ends {
+				t.Error("DialTimeout does not bound it")
+			}
+			return net.Dial("tcp", s.Addr())
+		},
+	})
+	defer c.Close()
+	if err := c.Ping(bg); err != nil {
+		t.Error(err)
+	}
+	failing := errors.New("no way")
+	f := NewClient(Options{Dial: func(context.Context, string, string) (net.Conn, error) { return nil, failing }})
+	defer f.Close()
+	if err := f.Ping(bg); !errors.Is(err, ErrNotSent) || !errors.Is(err, failing) {
+		t.Errorf("got %v", err)
 	}
 }
 

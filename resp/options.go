@@ -1,8 +1,10 @@
 package resp
 
 import (
+	"context"
 	"crypto/tls"
 	"math/rand"
+	"net"
 	"time"
 )
 
@@ -23,6 +25,9 @@ type Options struct {
 	// TLS makes every connection a TLS connection. Nil means plain text. The
 	// server name defaults to the host of Address.
 	TLS *tls.Config
+	// Dial opens the connections, until ctx is done at the latest. Nil means a
+	// net.Dialer's DialContext.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	// PoolSize is the most connections at a time. Zero means 10.
 	PoolSize int
