@@ -31,6 +31,7 @@ type session struct {
 	person   Person
 	sid      string
 	authTime time.Time
+	clients  []string // that were signed in to with it
 }
 
 func (p *Provider) serveAuthorize(w http.ResponseWriter, r *http.Request) {
@@ -125,10 +126,11 @@ func (p *Provider) newCode(r *http.Request, client Client, s *session) string {
 	code := randomText(16)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	s.clients = with(s.clients, client.ID)
 	p.grants[code] = &grant{
 		client: client.ID, person: s.person, redirectURI: r.Form.Get("redirect_uri"),
 		nonce: r.Form.Get("nonce"), scope: r.Form.Get("scope"), challenge: r.Form.Get("code_challenge"),
-		sid: s.sid, consent: hasPrompt(r, "consent"), authTime: s.authTime, expiry: p.now().Add(time.Minute),
+		sid: p.behaviour.sessionID(s), consent: hasPrompt(r, "consent"), authTime: s.authTime, expiry: p.now().Add(time.Minute),
 	}
 	return code
 }

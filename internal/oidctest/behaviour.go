@@ -32,6 +32,14 @@ type Behaviour struct {
 	RefreshTokens RefreshPolicy
 	NoRotation    bool // refresh tokens stay valid when used
 
+	// Of answers to refresh tokens alone, after what is said above.
+	RefreshError    string // the OAuth error with status 400
+	RefreshNonce    bool   // the ID token has the nonce of the sign-in
+	RefreshClaims   func(claims map[string]any)
+	RefreshResponse func(response map[string]any)
+
+	SessionIDs SessionIDPolicy
+
 	UserInfo       func(claims map[string]any)
 	UserInfoSigned bool
 	UserInfoBody   []byte
@@ -50,6 +58,15 @@ const (
 	RefreshNever                 // as providers without the grant
 	RefreshOffline               // with the scope offline_access
 	RefreshConsent               // with prompt=consent, as Google
+)
+
+// A SessionIDPolicy says what the claim sid is.
+type SessionIDPolicy int
+
+const (
+	SessionIDs         SessionIDPolicy = iota // another one for each session at the provider
+	NoSessionIDs                              // ID tokens have none
+	PersonalSessionIDs                        // one for all sessions of a person
 )
 
 // A Fault replaces or disturbs the answers of one endpoint.
@@ -110,17 +127,27 @@ func (p *Provider) counted(name string, h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
 		_ = r.ParseForm()
-		p.mu.Lock()
-		p.counts[name]++
-		p.last[name] = Request{Method: r.Method, Header: r.Header.Clone(), Form: r.Form}
-		p.mu.Unlock()
+		p.note(name, r)
 		f, ok := p.takeFault(name)
+		if name == Token && r.PostForm.Get("grant_type") == "refresh_token" {
+			p.note(Refresh, r)
+			if !ok {
+				f, ok = p.takeFault(Refresh)
+			}
+		}
 		if !ok {
 			h(w, r)
 			return
 		}
 		disturbed(w, r, f, h)
 	}
+}
+
+func (p *Provider) note(name string, r *http.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.counts[name]++
+	p.last[name] = Request{Method: r.Method, Header: r.Header.Clone(), Form: r.Form}
 }
 
 func disturbed(w http.ResponseWriter, r *http.Request, f Fault, h http.HandlerFunc) {

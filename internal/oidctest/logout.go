@@ -19,25 +19,61 @@ func (p *Provider) serveEndSession(w http.ResponseWriter, r *http.Request) {
 		page(w, http.StatusOK, pageData{Title: "Sign out here too?", Button: "Sign out", Query: hidden(r.Form)})
 		return
 	}
+	var frames []string
 	if c, err := r.Cookie(cookieName); err == nil {
-		p.mu.Lock()
-		delete(p.sessions, c.Value)
-		p.mu.Unlock()
+		frames = p.end(c.Value)
 		http.SetCookie(w, &http.Cookie{Name: cookieName, Path: p.prefix + "/op", MaxAge: -1, HttpOnly: true})
 	}
-	if target == "" {
-		page(w, http.StatusOK, pageData{Title: "Signed out", Text: "You are signed out of the provider."})
-		return
+	if state := r.Form.Get("state"); state != "" && target != "" {
+		target = withQuery(target, "state", state)
 	}
-	if state := r.Form.Get("state"); state != "" {
-		sep := "?"
-		if strings.Contains(target, "?") {
-			sep = "&"
-		}
-		target += sep + "state=" + encodeQuery(state)
+	if target == "" || frames != nil {
+		page(w, http.StatusOK, pageData{Title: "Signed out", Text: "You are signed out of the provider.", Frames: frames, Target: target})
+		return
 	}
 	w.Header().Set("Location", target)
 	w.WriteHeader(http.StatusFound)
+}
+
+// end ends a session, tells its clients by the back channel, and returns what is
+// to be opened in frames.
+func (p *Provider) end(cookie string) []string {
+	p.mu.Lock()
+	s := p.sessions[cookie]
+	delete(p.sessions, cookie)
+	sid := p.behaviour.sessionID(s)
+	p.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	var frames []string
+	for _, id := range s.clients {
+		client := p.clients[id]
+		if client.BackchannelLogoutURI != "" {
+			p.Tell(client.BackchannelLogoutURI, p.LogoutToken(id, s.person.Sub, sid, nil))
+		}
+		if client.FrontchannelLogoutURI != "" {
+			pairs := []string{"iss", p.issuer, "sid", sid}
+			if sid == "" {
+				pairs = nil
+			}
+			frames = append(frames, withQuery(client.FrontchannelLogoutURI, pairs...))
+		}
+	}
+	return frames
+}
+
+// withQuery adds parameters to an address, which may have some.
+func withQuery(address string, pairs ...string) string {
+	sep := "?"
+	if strings.Contains(address, "?") {
+		sep = "&"
+	}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		address += sep + pairs[i] + "=" + encodeQuery(pairs[i+1])
+		sep = "&"
+	}
+	return address
 }
 
 // logoutClient is the client that asks, by client_id or by its ID token.

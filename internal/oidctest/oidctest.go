@@ -28,6 +28,10 @@ const (
 	UserInfo   = "userinfo"
 	Revocation = "revocation"
 	EndSession = "end_session"
+
+	// Refresh are the requests to Token with the grant refresh_token, which have a
+	// count, a last request and a fault of their own beside those of Token.
+	Refresh = "refresh"
 )
 
 // Options say what a provider is. The zero value is a provider on a free
@@ -42,7 +46,12 @@ type Options struct {
 	Public                 bool     // the client has no secret
 	RedirectURIs           []string // compared exactly; empty: any
 	PostLogoutRedirectURIs []string // compared exactly; empty: any
+	BackchannelLogoutURI   string   // is sent a logout token when a session ends here; empty: not told
+	FrontchannelLogoutURI  string   // is opened in a frame of the page that ends a session; empty: not told
 	Clients                []Client // further clients
+
+	// Deliver sends the logout tokens; nil: [http.DefaultTransport].
+	Deliver http.RoundTripper
 
 	// ClientKey verifies the client's assertions signed with ES256
 	// (private_key_jwt); nil: they are signed with its secret.
@@ -64,6 +73,8 @@ type Client struct {
 	ID, Secret             string // no secret: a public client
 	RedirectURIs           []string
 	PostLogoutRedirectURIs []string
+	BackchannelLogoutURI   string
+	FrontchannelLogoutURI  string
 }
 
 // A Provider is safe for concurrent use.
@@ -84,6 +95,8 @@ type Provider struct {
 	refresh   map[string]*refresh // by refresh token
 	access    map[string]*grant   // by access token
 	sessions  map[string]*session // by cookie
+	people    map[string]Person   // as they are by now, by subject; absent: as they came
+	told      []Delivery
 }
 
 // A Request is what an endpoint received.
@@ -128,7 +141,7 @@ func NewHandler(o Options) *Provider {
 		options: o, issuer: o.Issuer, clients: map[string]Client{},
 		counts: map[string]int{}, last: map[string]Request{},
 		grants: map[string]*grant{}, refresh: map[string]*refresh{},
-		access: map[string]*grant{}, sessions: map[string]*session{},
+		access: map[string]*grant{}, sessions: map[string]*session{}, people: map[string]Person{},
 	}
 	if u, err := url.Parse(o.Issuer); err == nil {
 		p.prefix = strings.TrimSuffix(u.Path, "/")
@@ -136,6 +149,7 @@ func NewHandler(o Options) *Provider {
 	for _, c := range append(o.Clients, Client{
 		ID: o.ClientID, Secret: o.ClientSecret,
 		RedirectURIs: o.RedirectURIs, PostLogoutRedirectURIs: o.PostLogoutRedirectURIs,
+		BackchannelLogoutURI: o.BackchannelLogoutURI, FrontchannelLogoutURI: o.FrontchannelLogoutURI,
 	}) {
 		p.clients[c.ID] = c
 	}
@@ -168,6 +182,9 @@ func fillDefaults(o *Options) {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Deliver == nil {
+		o.Deliver = http.DefaultTransport
 	}
 }
 

@@ -12,12 +12,14 @@ type pageData struct {
 	People []Person
 	Button string
 	Query  url.Values // carried on as hidden fields
+	Frames []string   // addresses of other sites, opened unseen
+	Target string     // where a page with frames leads; empty: nowhere
 }
 
 func page(w http.ResponseWriter, status int, d pageData) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-src *; frame-ancestors 'none'")
 	w.WriteHeader(status)
 	_ = template.Must(template.New("page").Parse(pageHTML)).Execute(w, d)
 }
@@ -30,7 +32,8 @@ const pageHTML = `<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{.Title}}</title>
-<style>
+{{if .Target}}<meta http-equiv="refresh" content="2;url={{.Target}}">
+{{end}}<style>
 :root { color-scheme: light dark; --ink: #1c2333; --soft: #667085; --card: #fff; --ground: #eef1f6; --line: #dde2ea; --accent: #3b5bdb; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8ecf4; --soft: #98a2b3; --card: #1b2130; --ground: #10141d; --line: #2c3445; --accent: #8da2fb; } }
 * { box-sizing: border-box; }
@@ -59,7 +62,9 @@ footer { margin-top: 1.5rem; font-size: .8rem; color: var(--soft); }
 </button>
 {{end}}{{with .Button}}<button class="plain" name="confirm" value="yes">{{.}}</button>{{end}}
 </form>{{end}}
-<footer>No passwords: whoever can open this page can be anybody on it.</footer>
+{{if .Target}}<p><a href="{{.Target}}">Go on</a></p>
+{{end}}{{range .Frames}}<iframe src="{{.}}" hidden></iframe>
+{{end}}<footer>No passwords: whoever can open this page can be anybody on it.</footer>
 </main>
 </body>
 </html>

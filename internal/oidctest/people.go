@@ -44,6 +44,27 @@ func (p *Provider) person(who string) (Person, bool) {
 	return Person{}, false
 }
 
+// Change makes a person another one: what the provider tells of them from now on,
+// also to whom they signed in before. The subject stays.
+func (p *Provider) Change(sub string, change func(q *Person)) {
+	q, _ := p.person(sub)
+	q = p.asOfNow(q)
+	change(&q)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.people[sub] = q
+}
+
+// asOfNow is q after what was changed since.
+func (p *Provider) asOfNow(q Person) Person {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if changed, ok := p.people[q.Sub]; ok {
+		return changed
+	}
+	return q
+}
+
 // claims are what the scopes openid, profile and email tell of a person.
 func (q Person) claims() map[string]any {
 	c := map[string]any{"sub": q.Sub}

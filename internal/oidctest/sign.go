@@ -30,16 +30,19 @@ func (p *Provider) newIDToken(g *grant, b Behaviour, access string, refreshed bo
 	}
 	claims := map[string]any{"sub": g.person.Sub}
 	if !b.ClaimsOnlyInUserInfo {
-		claims = g.person.claims()
+		claims = p.asOfNow(g.person).claims()
 	}
 	for name, v := range p.protocolClaims(g, key, access) {
 		claims[name] = v
 	}
-	if g.nonce != "" && !refreshed {
+	if g.nonce != "" && (!refreshed || b.RefreshNonce) {
 		claims["nonce"] = g.nonce
 	}
 	if b.IDTokenClaims != nil {
 		b.IDTokenClaims(claims)
+	}
+	if refreshed && b.RefreshClaims != nil {
+		b.RefreshClaims(claims)
 	}
 	raw := key.SignClaims(claims, b.IDTokenHeader)
 	if b.IDToken != nil {
@@ -50,11 +53,15 @@ func (p *Provider) newIDToken(g *grant, b Behaviour, access string, refreshed bo
 
 func (p *Provider) protocolClaims(g *grant, key *Key, access string) map[string]any {
 	now := p.now()
-	return map[string]any{
-		"iss": p.issuer, "aud": g.client, "sid": g.sid,
+	claims := map[string]any{
+		"iss": p.issuer, "aud": g.client,
 		"iat": now.Unix(), "exp": now.Add(p.options.IDTokenLifetime).Unix(),
 		"auth_time": g.authTime.Unix(), "at_hash": halfHash(key.Alg, access),
 	}
+	if g.sid != "" {
+		claims["sid"] = g.sid
+	}
+	return claims
 }
 
 // IDToken signs an ID token for a client with the provider's key. edit may
@@ -69,28 +76,6 @@ func (p *Provider) IDToken(client, sub, nonce string, edit func(claims map[strin
 		edit(claims)
 	}
 	return p.SigningKey().SignClaims(claims, nil)
-}
-
-// LogoutToken signs a logout token for a client (OpenID Connect Back-Channel
-// Logout 1.0, section 2.4). edit may change its header and claims, or be nil.
-func (p *Provider) LogoutToken(client, sub, sid string, edit func(header, claims map[string]any)) string {
-	now := p.now()
-	claims := map[string]any{
-		"iss": p.issuer, "aud": client, "iat": now.Unix(), "exp": now.Add(2 * time.Minute).Unix(),
-		"jti": randomText(16), "events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}},
-	}
-	if sub != "" {
-		claims["sub"] = sub
-	}
-	if sid != "" {
-		claims["sid"] = sid
-	}
-	return p.SigningKey().SignClaims(claims, func(header map[string]any) {
-		header["typ"] = "logout+jwt"
-		if edit != nil {
-			edit(header, claims)
-		}
-	})
 }
 
 // checkAssertion verifies client_secret_jwt, or private_key_jwt with the client's

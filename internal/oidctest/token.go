@@ -36,9 +36,13 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 		tokenError(w, http.StatusBadRequest, e)
 		return
 	}
-	response := p.issue(g, b, r.PostForm.Get("grant_type") == "refresh_token")
+	refreshed := r.PostForm.Get("grant_type") == "refresh_token"
+	response := p.issue(g, b, refreshed)
 	if b.TokenResponse != nil {
 		b.TokenResponse(response)
+	}
+	if refreshed && b.RefreshResponse != nil {
+		b.RefreshResponse(response)
 	}
 	if b.TokenBody != nil {
 		writeBytes(w, http.StatusOK, b.TokenBody)
@@ -110,6 +114,9 @@ func (p *Provider) renew(client Client, form url.Values, b Behaviour) (*grant, s
 	}
 	if r.grant.revoked {
 		return nil, "invalid_grant"
+	}
+	if b.RefreshError != "" {
+		return nil, b.RefreshError
 	}
 	r.used = !b.NoRotation
 	return r.grant, ""

@@ -1,0 +1,142 @@
+package oidctest
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// logoutEvent is what a logout token tells of.
+const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
+
+// deliveryTimeout bounds how long an end of a session waits for one client.
+const deliveryTimeout = 10 * time.Second
+
+// A Delivery is what came of telling a client that a session ended.
+type Delivery struct {
+	URL    string
+	Token  string
+	Status int // zero: no answer
+	Header http.Header
+	Body   string
+}
+
+// LogoutToken signs a logout token for a client (OpenID Connect Back-Channel
+// Logout 1.0, section 2.4). edit may change its header and claims, or be nil.
+func (p *Provider) LogoutToken(client, sub, sid string, edit func(header, claims map[string]any)) string {
+	return p.LogoutTokenBy(p.SigningKey(), client, sub, sid, edit)
+}
+
+// LogoutTokenBy is LogoutToken signed with a key that may be another than the
+// provider's; that of none leaves it unsigned.
+func (p *Provider) LogoutTokenBy(key *Key, client, sub, sid string, edit func(header, claims map[string]any)) string {
+	now := p.now()
+	claims := map[string]any{
+		"iss": p.issuer, "aud": client, "iat": now.Unix(), "exp": now.Add(2 * time.Minute).Unix(),
+		"jti": randomText(16), "events": map[string]any{logoutEvent: map[string]any{}},
+	}
+	if sub != "" {
+		claims["sub"] = sub
+	}
+	if sid != "" {
+		claims["sid"] = sid
+	}
+	return key.SignClaims(claims, func(header map[string]any) {
+		header["typ"] = "logout+jwt"
+		if edit != nil {
+			edit(header, claims)
+		}
+	})
+}
+
+// Tell sends a logout token to a client as Back-Channel Logout 1.0, section 2.5,
+// has it, once, and remembers what came of it.
+func (p *Provider) Tell(address, token string) Delivery {
+	d := Delivery{URL: address, Token: token}
+	ctx, cancel := context.WithTimeout(context.Background(), deliveryTimeout)
+	defer cancel()
+	form := url.Values{"logout_token": {token}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
+	if err == nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		d.ask(p.options.Deliver, req)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.told = append(p.told, d)
+	return d
+}
+
+func (d *Delivery) ask(transport http.RoundTripper, req *http.Request) {
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return
+	}
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	d.Status, d.Header, d.Body = resp.StatusCode, resp.Header, string(body)
+}
+
+// Told are the deliveries so far.
+func (p *Provider) Told() []Delivery {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]Delivery(nil), p.told...)
+}
+
+// SignOut ends all sessions of a person here, as an administrator does: the grants
+// with them, and the clients are told by a logout token with the subject alone.
+func (p *Provider) SignOut(sub string) {
+	p.mu.Lock()
+	var clients []string
+	for id, s := range p.sessions {
+		if s.person.Sub == sub {
+			clients = with(clients, s.clients...)
+			delete(p.sessions, id)
+		}
+	}
+	for _, g := range p.grants {
+		if g.person.Sub == sub {
+			g.revoked = true
+		}
+	}
+	p.mu.Unlock()
+	for _, id := range clients {
+		if to := p.clients[id].BackchannelLogoutURI; to != "" {
+			p.Tell(to, p.LogoutToken(id, sub, "", nil))
+		}
+	}
+}
+
+// sessionID is the claim sid of a session, empty where there is none.
+func (b Behaviour) sessionID(s *session) string {
+	switch {
+	case s == nil || b.SessionIDs == NoSessionIDs:
+		return ""
+	case b.SessionIDs == PersonalSessionIDs:
+		return "sid-of-" + s.person.Sub
+	}
+	return s.sid
+}
+
+// with adds to a list what it lacks.
+func with(list []string, more ...string) []string {
+	for _, one := range more {
+		if !contains(list, one) {
+			list = append(list, one)
+		}
+	}
+	return list
+}
+
+func contains(list []string, one string) bool {
+	for _, other := range list {
+		if other == one {
+			return true
+		}
+	}
+	return false
+}

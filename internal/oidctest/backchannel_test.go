@@ -1,0 +1,122 @@
+package oidctest
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+// part is a part of a JWT: its header or its claims.
+func part(t *testing.T, token string, index int) map[string]any {
+	t.Helper()
+	raw, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[index])
+	m := map[string]any{}
+	if err != nil || json.Unmarshal(raw, &m) != nil {
+		t.Fatalf("%q: %v", token, err)
+	}
+	return m
+}
+
+func TestLogoutTokens(t *testing.T) {
+	now := time.Unix(1800000000, 0)
+	p := New(Options{SigningAlg: "ES256", Now: func() time.Time { return now }})
+	defer p.Close()
+	token := p.LogoutToken("client", "alice", "s", func(h, c map[string]any) { h["x"] = "y"; c["unknown"] = true })
+	head, claims := part(t, token, 0), part(t, token, 1)
+	events, _ := claims["events"].(map[string]any)
+	if head["typ"] != "logout+jwt" || head["x"] != "y" || claims["unknown"] != true || len(events) != 1 || claims["exp"].(float64)-claims["iat"].(float64) != 120 {
+		t.Errorf("%v %v", head, claims)
+	}
+	unsigned := p.LogoutTokenBy(NewKey("none"), "client", "", "s", nil)
+	if head := part(t, unsigned, 0); head["alg"] != "none" || head["kid"] != nil || !strings.HasSuffix(unsigned, ".") {
+		t.Errorf("unsigned: %v %s", head, unsigned)
+	}
+	if _, has := part(t, unsigned, 1)["sub"]; has {
+		t.Error("a sub that was not asked for")
+	}
+}
+
+// TestTheEndOfASessionIsTold: what was signed in to with a session hears of its
+// end: by a POST, and by frames of the page that ends it.
+func TestTheEndOfASessionIsTold(t *testing.T) {
+	heard := make(chan string, 4)
+	rp := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		heard <- r.Method + " " + r.Header.Get("Content-Type") + " " + r.PostFormValue("logout_token")
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, "no")
+	}))
+	defer rp.Close()
+	for _, row := range []struct {
+		name string
+		ids  SessionIDPolicy
+		sid  any
+	}{
+		{"a sid of the session", SessionIDs, "any"}, {"no sid", NoSessionIDs, nil}, {"a sid of the person", PersonalSessionIDs, "sid-of-alice"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			p := New(Options{SigningAlg: "ES256", BackchannelLogoutURI: rp.URL + "/back", FrontchannelLogoutURI: "https://app.example/front?x=1"})
+			defer p.Close()
+			p.Set(func(b *Behaviour) { b.SessionIDs = row.ids })
+			browser := p.Client()
+			browser.Jar, _ = cookiejar.New(nil)
+			back, err := browser.Get(authURL(p, func(q url.Values) { q.Set("person", "alice") }))
+			if err != nil {
+				t.Fatal(err)
+			}
+			to, _ := back.Location()
+			_, tokens := post(t, p, Token, redeemForm(to.Query().Get("code")))
+			sid := part(t, tokens["id_token"].(string), 1)["sid"]
+			if row.sid != "any" && sid != row.sid || row.sid == "any" && sid == nil {
+				t.Fatalf("the sid is %v", sid)
+			}
+			end, err := browser.Get(p.Endpoint(EndSession) + "?client_id=client&post_logout_redirect_uri=https%3A%2F%2Fapp.example%2Fbye")
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, _ := io.ReadAll(end.Body)
+			end.Body.Close()
+			got, _ := strings.CutPrefix(<-heard, "POST application/x-www-form-urlencoded ")
+			if claims := part(t, got, 1); claims["sid"] != sid || claims["sub"] != "alice" || claims["aud"] != "client" {
+				t.Errorf("told %v", claims)
+			}
+			told := p.Told()
+			if len(told) != 1 || told[0].Status != http.StatusBadRequest || told[0].Body != "no" || told[0].Header.Get("Cache-Control") != "no-store" {
+				t.Errorf("remembers %+v", told)
+			}
+			frame := "https://app.example/front?x=1"
+			if text, ok := sid.(string); ok {
+				frame += "&amp;iss=" + url.QueryEscape(p.URL()) + "&amp;sid=" + text
+			}
+			for _, want := range []string{`<iframe src="` + frame + `"`, `content="2;url=https://app.example/bye"`} {
+				if !strings.Contains(string(body), want) {
+					t.Errorf("no %s in %s", want, body)
+				}
+			}
+		})
+	}
+}
+
+func TestAnAdministratorEndsTheSessionsOfAPerson(t *testing.T) {
+	heard := make(chan string, 4)
+	rp := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { heard <- r.PostFormValue("logout_token") }))
+	defer rp.Close()
+	p := New(Options{SigningAlg: "ES256", BackchannelLogoutURI: rp.URL})
+	defer p.Close()
+	_, tokens := post(t, p, Token, redeemForm(code(t, p)))
+	p.SignOut("bob")
+	p.SignOut("alice")
+	if claims := part(t, <-heard, 1); claims["sub"] != "alice" || claims["sid"] != nil || len(p.Told()) != 1 {
+		t.Errorf("told %v, %d times", claims, len(p.Told()))
+	}
+	if status, m := post(t, p, Token, refreshForm(tokens)); status != http.StatusBadRequest || m["error"] != "invalid_grant" {
+		t.Errorf("a refresh afterwards: %d %v", status, m)
+	}
+}
