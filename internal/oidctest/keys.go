@@ -96,7 +96,7 @@ func (k *Key) SignClaims(claims map[string]any, edit func(header map[string]any)
 }
 
 func (k *Key) signature(signed []byte) []byte {
-	if k.Alg == "none" {
+	if k.Signer == nil && k.Secret == nil {
 		return nil
 	}
 	newHash, id := hashOf(k.Alg)
