@@ -96,7 +96,7 @@ func (k *Key) SignClaims(claims map[string]any, edit func(header map[string]any)
 }
 
 func (k *Key) signature(signed []byte) []byte {
-	if k.Signer == nil && k.Secret == nil {
+	if k.Alg == "none" && k.Secret == nil {
 		return nil
 	}
 	newHash, id := hashOf(k.Alg)
