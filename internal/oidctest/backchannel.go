@@ -52,6 +52,16 @@ func (p *Provider) LogoutTokenBy(key *Key, client, sub, sid string, edit func(he
 	})
 }
 
+// ownLogoutToken is one that the provider sends of itself, as it behaves.
+func (p *Provider) ownLogoutToken(client, sub, sid string) string {
+	b := p.current()
+	key := b.LogoutSignWith
+	if key == nil {
+		key = p.SigningKey()
+	}
+	return p.LogoutTokenBy(key, client, sub, sid, b.LogoutToken)
+}
+
 // Tell sends a logout token to a client as Back-Channel Logout 1.0, section 2.5,
 // has it, once, and remembers what came of it.
 func (p *Provider) Tell(address, token string) Delivery {
@@ -106,7 +116,7 @@ func (p *Provider) SignOut(sub string) {
 	p.mu.Unlock()
 	for _, id := range clients {
 		if to := p.clients[id].BackchannelLogoutURI; to != "" {
-			p.Tell(to, p.LogoutToken(id, sub, "", nil))
+			p.Tell(to, p.ownLogoutToken(id, sub, ""))
 		}
 	}
 }

@@ -111,10 +111,18 @@ func TestAnAdministratorEndsTheSessionsOfAPerson(t *testing.T) {
 	p := New(Options{SigningAlg: "ES256", BackchannelLogoutURI: rp.URL})
 	defer p.Close()
 	_, tokens := post(t, p, Token, redeemForm(code(t, p)))
+	p.Set(func(b *Behaviour) {
+		b.LogoutToken = func(_, c map[string]any) { c["unknown"] = true }
+		b.LogoutSignWith = NewKey("none")
+	})
 	p.SignOut("bob")
 	p.SignOut("alice")
-	if claims := part(t, <-heard, 1); claims["sub"] != "alice" || claims["sid"] != nil || len(p.Told()) != 1 {
+	token := <-heard
+	if claims := part(t, token, 1); claims["sub"] != "alice" || claims["sid"] != nil || claims["unknown"] != true || len(p.Told()) != 1 {
 		t.Errorf("told %v, %d times", claims, len(p.Told()))
+	}
+	if !strings.HasSuffix(token, ".") {
+		t.Error("signed with another key than the one that was set")
 	}
 	if status, m := post(t, p, Token, refreshForm(tokens)); status != http.StatusBadRequest || m["error"] != "invalid_grant" {
 		t.Errorf("a refresh afterwards: %d %v", status, m)

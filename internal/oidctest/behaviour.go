@@ -4,6 +4,7 @@ import (
 	"io"
 	"log"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"time"
 )
@@ -38,7 +39,9 @@ type Behaviour struct {
 	RefreshClaims   func(claims map[string]any)
 	RefreshResponse func(response map[string]any)
 
-	SessionIDs SessionIDPolicy
+	SessionIDs     SessionIDPolicy
+	LogoutToken    func(header, claims map[string]any) // of those that the provider sends
+	LogoutSignWith *Key                                // signs them; nil: the published key
 
 	UserInfo       func(claims map[string]any)
 	UserInfoSigned bool
@@ -74,6 +77,7 @@ type Fault struct {
 	Times    int             // how many requests it hits; zero: all
 	Delay    time.Duration   // before anything else
 	Hold     <-chan struct{} // the request waits until this is closed
+	HoldDone <-chan struct{} // the request is handled, and its answer waits until this is closed
 	Drop     bool            // the connection is cut before the request is handled
 	DropDone bool            // the connection is cut after it was handled: the answer is lost
 	Redirect string          // 307 to here
@@ -154,15 +158,15 @@ func disturbed(w http.ResponseWriter, r *http.Request, f Fault, h http.HandlerFu
 	if f.Delay > 0 {
 		time.Sleep(f.Delay)
 	}
-	if f.Hold != nil {
-		select {
-		case <-f.Hold:
-		case <-r.Context().Done():
-		}
-	}
+	wait(f.Hold, r)
 	switch {
 	case f.Drop:
 		panic(http.ErrAbortHandler)
+	case f.HoldDone != nil:
+		held := httptest.NewRecorder()
+		h(held, r)
+		wait(f.HoldDone, r)
+		answerHeld(w, held)
 	case f.DropDone:
 		h(discardResponse{http.Header{}}, r)
 		panic(http.ErrAbortHandler)
@@ -173,6 +177,25 @@ func disturbed(w http.ResponseWriter, r *http.Request, f Fault, h http.HandlerFu
 	default:
 		h(w, r)
 	}
+}
+
+// wait lasts until done is closed, if there is one, or nobody waits for the answer.
+func wait(done <-chan struct{}, r *http.Request) {
+	if done == nil {
+		return
+	}
+	select {
+	case <-done:
+	case <-r.Context().Done():
+	}
+}
+
+func answerHeld(w http.ResponseWriter, held *httptest.ResponseRecorder) {
+	for name, values := range held.Header() {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(held.Code)
+	_, _ = w.Write(held.Body.Bytes())
 }
 
 func answerFault(w http.ResponseWriter, r *http.Request, f Fault) {

@@ -50,7 +50,7 @@ func (p *Provider) end(cookie string) []string {
 	for _, id := range s.clients {
 		client := p.clients[id]
 		if client.BackchannelLogoutURI != "" {
-			p.Tell(client.BackchannelLogoutURI, p.LogoutToken(id, s.person.Sub, sid, nil))
+			p.Tell(client.BackchannelLogoutURI, p.ownLogoutToken(id, s.person.Sub, sid))
 		}
 		if client.FrontchannelLogoutURI != "" {
 			pairs := []string{"iss", p.issuer, "sid", sid}

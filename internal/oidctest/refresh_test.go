@@ -67,6 +67,31 @@ func TestARefreshWhoseAnswerIsLost(t *testing.T) {
 	}
 }
 
+// TestAnAnswerThatIsHeld: it is of the moment when the request was handled.
+func TestAnAnswerThatIsHeld(t *testing.T) {
+	p := New(Options{SigningAlg: "ES256"})
+	defer p.Close()
+	form := redeemForm(code(t, p))
+	handled, release := make(chan struct{}), make(chan struct{})
+	p.Set(func(b *Behaviour) {
+		b.Faults[Token] = Fault{HoldDone: release, Times: 1}
+		b.TokenResponse = func(map[string]any) { close(handled) }
+	})
+	done := make(chan map[string]any)
+	go func() {
+		_, m := post(t, p, Token, form)
+		done <- m
+	}()
+	<-handled
+	if status, m := post(t, p, Token, form); status != http.StatusBadRequest {
+		t.Errorf("the same code meanwhile: %d %v", status, m)
+	}
+	close(release)
+	if m := <-done; m["id_token"] == nil {
+		t.Errorf("released: %v", m)
+	}
+}
+
 // TestAPersonChanges: what is told of a person follows what became of them.
 func TestAPersonChanges(t *testing.T) {
 	p := New(Options{SigningAlg: "ES256"})
