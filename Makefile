@@ -8,8 +8,11 @@ SHELL := bash
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-demo: build/demo ## see the plugin at work: Traefik, a provider, two protected sites
-	@TRAEFIK=$$(scripts/traefik.sh) && export TRAEFIK && exec build/demo
+REPLICAS ?= 1
+
+demo: build/demo ## see the plugin at work; with REPLICAS=2 two Traefiks that share a Redis
+	@[ "$(REPLICAS)" = 1 ] || scripts/setup.sh redis-server
+	@TRAEFIK=$$(scripts/traefik.sh) && export TRAEFIK && REPLICAS="$(REPLICAS)" exec build/demo
 
 .PHONY: build/demo
 build/demo:

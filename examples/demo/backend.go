@@ -102,7 +102,7 @@ nav { margin-top: 1.5rem; display: flex; gap: 1.25rem; flex-wrap: wrap; }
 `
 
 const homeBody = `<h1>traefikoidc demo</h1>
-<p>This page is open. Behind it is one Traefik with the plugin, and one backend that knows nothing of signing in.</p>
+<p>This page is open. Behind it are Traefik with the plugin, and a backend that knows nothing of signing in.</p>
 <a class="site" href="/team"><b>Team</b><span>Anyone who can sign in.</span></a>
 <a class="site" href="/admin"><b>Administration</b><span>The group &ldquo;admins&rdquo; alone: Alice is in it, Bob is not.</span></a>
 <a class="site" href="/team/public"><b>Team, public part</b><span>An excluded path of the protected site: no sign-in, and no identity for the backend.</span></a>

@@ -14,35 +14,47 @@ import (
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
-	"github.com/traefikoidc/traefikoidc/internal/traefiktest"
+	"github.com/traefikoidc/traefikoidc/test/redistest"
 )
 
-// startLimit is how long Traefik may take until it serves.
+// startLimit is how long a Traefik or Redis may take until it serves.
 const startLimit = 60 * time.Second
 
-// A demo is what runs: a Traefik, a provider and a backend.
+// A demo is what runs: one Traefik or several, a provider and a backend; with
+// several Traefiks, the Redis that they share.
 type demo struct {
 	root         string // the repository
-	dir          string // Traefik's folder, removed at the end
-	sitePort     int
+	dir          string // of the configuration, removed at the end
 	providerPort int
+	secrets      []string // of Traefik's environment
+	replicas     []*replica
+	ended        chan *replica // those whose Traefik has ended
 
 	backend  *http.Server
 	provider *oidctest.Provider
-	traefik  *traefiktest.Traefik
+	redis    *redistest.Server // nil: there is one Traefik
 }
 
 // open claims the ports and the folder. The plugin's sources are in root.
-func open(root string) (*demo, error) {
+func open(root string, replicas int) (*demo, error) {
 	if _, err := os.Stat(filepath.Join(root, ".traefik.yml")); err != nil {
 		return nil, fmt.Errorf("start the demo with \"make demo\" in the repository: %w", err)
 	}
-	d := &demo{root: root}
-	var err error
-	if d.sitePort, err = port("DEMO_PORT", 8080); err != nil {
+	d := &demo{root: root, ended: make(chan *replica, 1)}
+	first, err := number("DEMO_PORT", 8080, 65535)
+	if err != nil {
 		return nil, err
 	}
-	if d.providerPort, err = port("DEMO_PROVIDER_PORT", 9000); err != nil {
+	for i := 0; i < replicas; i++ {
+		if err := free("DEMO_PORT", first+i, first+10); err != nil {
+			return nil, err
+		}
+		d.replicas = append(d.replicas, &replica{demo: d, number: i + 1, port: first + i})
+	}
+	if d.providerPort, err = number("DEMO_PROVIDER_PORT", 9000, 65535); err != nil {
+		return nil, err
+	}
+	if err := free("DEMO_PROVIDER_PORT", d.providerPort, d.providerPort+10); err != nil {
 		return nil, err
 	}
 	if d.dir, err = os.MkdirTemp("", "traefikoidc-demo-"); err != nil {
@@ -60,7 +72,8 @@ func (d *demo) start(ctx context.Context) error {
 	d.backend = &http.Server{Handler: newBackend(), ReadHeaderTimeout: 10 * time.Second}
 	go serve(d.backend, backend)
 
-	secret, key := random(), random()
+	secret := random()
+	d.secrets = []string{"DEMO_CLIENT_SECRET=" + secret, "DEMO_SESSION_KEY=" + random()}
 	provider, err := net.Listen("tcp", loopback(d.providerPort))
 	if err != nil {
 		return err
@@ -70,25 +83,36 @@ func (d *demo) start(ctx context.Context) error {
 		ClientID: "demo", ClientSecret: secret,
 	})
 
-	if err := d.configure("traefik.yml", "127.0.0.1:8080", loopback(d.sitePort)); err != nil {
+	addresses := []string{"http://127.0.0.1:9000", d.provider.URL(), "http://127.0.0.1:9001", "http://" + backend.Addr().String()}
+	if len(d.replicas) > 1 {
+		if err := d.openRedis(ctx); err != nil {
+			return err
+		}
+		addresses = append(addresses, "enabled: false", "enabled: true", "127.0.0.1:6379", d.redis.Address())
+	}
+	if err := d.configure("dynamic.yml", d.dir, addresses...); err != nil {
 		return err
 	}
-	if err := d.configure("dynamic.yml",
-		"http://127.0.0.1:9000", d.provider.URL(),
-		"http://127.0.0.1:9001", "http://"+backend.Addr().String()); err != nil {
+	return d.startReplicas(ctx)
+}
+
+// openRedis starts a server on a free port, which keeps nothing on disk.
+func (d *demo) openRedis(ctx context.Context) error {
+	dir := filepath.Join(d.dir, "redis")
+	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	d.traefik, err = traefiktest.Start(traefiktest.Options{
-		Dir:     d.dir,
-		Static:  "traefik.yml",
-		Plugins: map[string]string{traefiktest.Module: d.root},
-		Env:     []string{"DEMO_CLIENT_SECRET=" + secret, "DEMO_SESSION_KEY=" + key},
-		Log:     os.Stderr,
-	})
-	if err != nil {
+	var err error
+	if d.redis, err = redistest.New(redistest.Options{Dir: dir}); err != nil {
 		return err
 	}
-	return d.await(ctx)
+	return d.startRedis(ctx)
+}
+
+func (d *demo) startRedis(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	return d.redis.Start(ctx)
 }
 
 func serve(s *http.Server, l net.Listener) { _ = s.Serve(l) }
@@ -102,34 +126,27 @@ func random() string {
 	return hex.EncodeToString(b)
 }
 
-// configure copies a file of this folder to Traefik's, with other addresses:
-// pairs of what is written there and what runs here.
-func (d *demo) configure(name string, addresses ...string) error {
+// configure copies a file of this folder to dir, with other addresses: pairs of
+// what is written there and what runs here.
+func (d *demo) configure(name, dir string, addresses ...string) error {
 	text, err := os.ReadFile(filepath.Join(d.root, "examples", "demo", name))
 	if err != nil {
 		return err
 	}
 	changed := strings.NewReplacer(addresses...).Replace(string(text))
-	return os.WriteFile(filepath.Join(d.dir, name), []byte(changed), 0o600)
+	return os.WriteFile(filepath.Join(dir, name), []byte(changed), 0o600)
 }
 
-func (d *demo) await(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startLimit)
-	defer cancel()
-	for _, path := range []string{"/", "/team", "/admin"} {
-		if err := d.traefik.Await(ctx, d.site()+path); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (d *demo) site() string { return "http://localhost:" + strconv.Itoa(d.sitePort) }
+// dynamic is the dynamic configuration of every Traefik.
+func (d *demo) dynamic() string { return filepath.Join(d.dir, "dynamic.yml") }
 
 // close ends what was started and removes the folder.
 func (d *demo) close() {
-	if d.traefik != nil {
-		d.traefik.Stop()
+	for _, r := range d.replicas {
+		r.stop()
+	}
+	if d.redis != nil {
+		d.redis.Kill()
 	}
 	if d.provider != nil {
 		d.provider.Close()
@@ -140,21 +157,18 @@ func (d *demo) close() {
 	_ = os.RemoveAll(d.dir)
 }
 
+// instructions say what to try, in the addresses of this demo.
 func (d *demo) instructions() string {
-	return strings.NewReplacer("SITE", d.site(), "PROVIDER", d.provider.URL(), "FILE", filepath.Join(d.dir, "dynamic.yml")).Replace(`
-  Open  SITE/
-
-  The provider is PROVIDER, Traefik's dynamic configuration FILE
-
-Try
-  1. SITE/team     pick Alice or Bob: the page shows what the backend received
-  2. SITE/admin    Alice may, Bob may not
-  3. SITE/team/logout, and pick somebody else
-  4. what a program sees:       curl -i SITE/team
-     a header that it made up:  curl -H 'X-Forwarded-User: root' SITE/team/public
-  5. change the configuration while it runs: put "guests" beside "admins" in the
-     file above, save, sign in as Carol, open SITE/admin
-
-Ctrl-C ends all of it and removes its files.
-`)
+	text := tryOne
+	pairs := []string{"SITE", d.replicas[0].site(), "PROVIDER", d.provider.URL(), "FILE", d.dynamic()}
+	if len(d.replicas) > 1 {
+		text = tryMany
+		var sites []string
+		for _, r := range d.replicas {
+			sites = append(sites, r.site()+"/")
+		}
+		pairs = append(pairs, "ALLSITES", strings.Join(sites, "  "), "OTHER", d.replicas[1].site(),
+			"REDIS", d.redis.Address(), "COUNT", strconv.Itoa(len(d.replicas)))
+	}
+	return strings.NewReplacer(pairs...).Replace(text)
 }

@@ -1,9 +1,12 @@
 // Command demo shows traefikoidc at work: a Traefik with the plugin from these
 // sources, a provider where one picks a person, and a backend that shows what it
-// receives. "make demo" runs it; Ctrl-C ends it and leaves nothing behind.
+// receives. "make demo" runs it; Ctrl-C ends it and leaves nothing behind. With
+// "make demo REPLICAS=2" there are two Traefiks, which share a Redis, and it
+// obeys what is typed.
 //
 // DEMO_PORT and DEMO_PROVIDER_PORT choose other ports than 8080 and 9000,
-// TRAEFIK another Traefik than the one on PATH.
+// TRAEFIK another Traefik than the one on PATH. Further replicas take the ports
+// after the first one's.
 package main
 
 import (
@@ -30,7 +33,11 @@ func main() {
 
 // run returns when ctx ends, or with the reason why the demo cannot go on.
 func run(ctx context.Context) error {
-	d, err := open(".")
+	replicas, err := number("REPLICAS", 1, 9)
+	if err != nil {
+		return err
+	}
+	d, err := open(".", replicas)
 	if err != nil {
 		return err
 	}
@@ -42,32 +49,53 @@ func run(ctx context.Context) error {
 		return err
 	}
 	fmt.Print(d.instructions())
-	select {
-	case <-ctx.Done():
-		fmt.Println("\nStopping.")
-		return nil
-	case <-d.traefik.Done():
-		return traefiktest.ErrEnded
+	var typed <-chan string
+	if replicas > 1 {
+		typed = lines(os.Stdin)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			fmt.Println("\nStopping.")
+			return nil
+		case <-d.ended:
+			return traefiktest.ErrEnded
+		case line := <-typed:
+			said, err := d.obey(ctx, line)
+			if err != nil && ctx.Err() == nil {
+				return err
+			}
+			if err == nil && said != "" {
+				fmt.Println(said)
+			}
+		}
 	}
 }
 
-// port is the port that a variable names, where nothing listens yet.
-func port(variable string, normal int) (int, error) {
-	port := normal
-	if s := os.Getenv(variable); s != "" {
-		var err error
-		if port, err = strconv.Atoi(s); err != nil || port < 1 || port > 65535 {
-			return 0, fmt.Errorf("%s is not a port", variable)
-		}
+// number is what a variable says, from 1 to most; normal where it is not set.
+func number(variable string, normal, most int) (int, error) {
+	s := os.Getenv(variable)
+	if s == "" {
+		return normal, nil
 	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 || n > most {
+		return 0, fmt.Errorf("%s is a number from 1 to %d", variable, most)
+	}
+	return n, nil
+}
+
+// free is nil if nothing listens on the port; other is one to choose instead, by
+// the variable.
+func free(variable string, port, other int) error {
 	l, err := net.Listen("tcp", loopback(port))
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return 0, fmt.Errorf("port %d is taken: end what listens there, or choose another: %s=%d make demo", port, variable, port+10)
+		return fmt.Errorf("port %d is taken: end what listens there, or choose another: %s=%d make demo", port, variable, other)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("port %d: %w", port, err)
+		return fmt.Errorf("port %d: %w", port, err)
 	}
-	return port, l.Close()
+	return l.Close()
 }
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

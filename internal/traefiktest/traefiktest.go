@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -35,9 +36,10 @@ type Options struct {
 
 // A Traefik is a running process. It is safe for concurrent use.
 type Traefik struct {
-	cmd  *exec.Cmd
-	log  *tail
-	done chan struct{} // closed when the process has ended
+	cmd     *exec.Cmd
+	log     *tail
+	done    chan struct{} // closed when the process has ended
+	stopped atomic.Bool   // by Stop or Kill
 }
 
 // Start lays out the plugins in Options.Dir and starts Traefik there. On Linux
@@ -85,7 +87,8 @@ func (t *Traefik) wait() {
 // PID is the process's id.
 func (t *Traefik) PID() int { return t.cmd.Process.Pid }
 
-// Done is closed when the process has ended, by [Traefik.Stop] or by itself.
+// Done is closed when the process has ended; [Traefik.Stopped] tells whether by
+// itself.
 func (t *Traefik) Done() <-chan struct{} { return t.done }
 
 // LastLines are the newest lines of Traefik's output, which tell why it ended or
@@ -126,10 +129,22 @@ func (t *Traefik) ended() bool { return t.cmd.Process.Signal(syscall.Signal(0)) 
 // Stop ends the process, by force after ten seconds, and returns when it is
 // gone.
 func (t *Traefik) Stop() {
+	t.stopped.Store(true)
 	_ = t.cmd.Process.Signal(syscall.SIGTERM)
 	force := time.AfterFunc(10*time.Second, t.kill)
 	<-t.done
 	force.Stop()
 }
+
+// Kill ends the process as kill -9 does, and returns when it is gone.
+func (t *Traefik) Kill() {
+	t.stopped.Store(true)
+	t.kill()
+	<-t.done
+}
+
+// Stopped tells whether the process was ended by [Traefik.Stop] or
+// [Traefik.Kill], or is about to be.
+func (t *Traefik) Stopped() bool { return t.stopped.Load() }
 
 func (t *Traefik) kill() { _ = t.cmd.Process.Kill() }

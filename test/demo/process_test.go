@@ -3,11 +3,13 @@ package demo
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,11 +23,12 @@ type process struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	out  *output
+	in   io.Writer     // what is typed
 	temp string        // its TMPDIR
 	done chan struct{} // closed when it has ended
 	err  error         // how it ended
 
-	port, providerPort string
+	port, second, providerPort string // second is the next one after port
 }
 
 // An output collects what a process prints.
@@ -51,12 +54,18 @@ func (o *output) String() string {
 func launch(t *testing.T, command ...string) *process {
 	t.Helper()
 	p := &process{t: t, out: &output{}, temp: t.TempDir(), done: make(chan struct{})}
-	p.port, p.providerPort = freePort(t), freePort(t)
+	p.port, p.second = freePorts(t)
+	_, p.providerPort = freePorts(t)
 	p.cmd = exec.Command(command[0], command[1:]...)
 	p.cmd.Dir = filepath.Join("..", "..")
 	p.cmd.Env = append(os.Environ(), "TMPDIR="+p.temp, "DEMO_PORT="+p.port, "DEMO_PROVIDER_PORT="+p.providerPort)
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	in, err := p.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.in = in
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -74,18 +83,34 @@ func launch(t *testing.T, command ...string) *process {
 	return p
 }
 
-func freePort(t *testing.T) string {
+// freePorts are two ports, one after the other, where nothing listens.
+func freePorts(t *testing.T) (first, second string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 50 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		next, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+1)))
+		_ = l.Close()
+		if err == nil {
+			_ = next.Close()
+			return strconv.Itoa(port), strconv.Itoa(port + 1)
+		}
 	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
+	t.Fatal("no two free ports, one after the other, in fifty tries")
+	return "", ""
+}
+
+// types a line, and waits until the demo says that it did it.
+func (p *process) types(line, answer string) {
+	p.t.Helper()
+	before := strings.Count(p.out.String(), answer)
+	if _, err := io.WriteString(p.in, line+"\n"); err != nil {
+		p.t.Fatal(err)
 	}
-	return port
+	p.until("the answer to "+line, func() bool { return strings.Count(p.out.String(), answer) > before })
 }
 
 // signal sends to the whole group, as a terminal does.
@@ -174,7 +199,7 @@ func (p *process) leftNothing() {
 	for _, f := range files {
 		p.t.Errorf("%s is left in TMPDIR", f.Name())
 	}
-	for _, port := range []string{p.port, p.providerPort} {
+	for _, port := range []string{p.port, p.second, p.providerPort} {
 		if c, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
 			_ = c.Close()
 			p.t.Errorf("port %s is still open", port)

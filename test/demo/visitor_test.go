@@ -20,6 +20,7 @@ type visitor struct {
 // A reply is what a visitor got.
 type reply struct {
 	Status   int
+	Header   http.Header
 	Location *url.URL // nil: none
 	Body     string
 }
@@ -67,7 +68,7 @@ func (v *visitor) get(target string, headers map[string]string) reply {
 		v.t.Fatal(err)
 	}
 	location, _ := resp.Location()
-	return reply{resp.StatusCode, location, string(body)}
+	return reply{resp.StatusCode, resp.Header, location, string(body)}
 }
 
 // follow opens where replies redirect to, until one does not.

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+const commands = `redis kill, redis start, kill 1, start 1 (or the number of another Traefik)`
+
+// lines are those of r, without spaces around them; the channel stays open at
+// the end of r.
+func lines(r io.Reader) <-chan string {
+	c := make(chan string)
+	go func() {
+		for s := bufio.NewScanner(r); s.Scan(); {
+			c <- strings.TrimSpace(s.Text())
+		}
+	}()
+	return c
+}
+
+// obey does what somebody typed, and says what came of it.
+func (d *demo) obey(ctx context.Context, line string) (string, error) {
+	words := strings.Fields(strings.ToLower(line))
+	switch {
+	case len(words) == 0:
+		return "", nil
+	case len(words) != 2:
+	case words[0] == "redis" && words[1] == "kill":
+		d.redis.Kill()
+		return "Redis is gone, and what it held.", nil
+	case words[0] == "redis" && words[1] == "start":
+		return "Redis is back, empty.", d.startRedis(ctx)
+	case words[0] == "kill" && d.replica(words[1]) != nil:
+		r := d.replica(words[1])
+		r.kill()
+		return r.site() + " is gone.", nil
+	case words[0] == "start" && d.replica(words[1]) != nil:
+		return d.revive(ctx, d.replica(words[1]))
+	}
+	return "What one can type here: " + commands, nil
+}
+
+func (d *demo) replica(number string) *replica {
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 1 || n > len(d.replicas) {
+		return nil
+	}
+	return d.replicas[n-1]
+}
+
+func (d *demo) revive(ctx context.Context, r *replica) (string, error) {
+	if r.traefik == nil {
+		if err := r.start(); err != nil {
+			return "", err
+		}
+	}
+	return fmt.Sprintf("%s is there.", r.site()), r.await(ctx)
+}

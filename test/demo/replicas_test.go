@@ -1,0 +1,103 @@
+package demo
+
+import (
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// at is the same browser at another port: cookies go to a host, whatever the port.
+func (v *visitor) at(port string) *visitor {
+	other := *v
+	other.site = "http://localhost:" + port
+	return &other
+}
+
+// is tells whether /team greets the person.
+func (v *visitor) is(person string) bool {
+	v.t.Helper()
+	r := v.open("/team")
+	return r.Status == http.StatusOK && strings.Contains(r.Body, person+"@example.com")
+}
+
+// TestReplicas does what the demo with two Traefiks says one may try.
+func TestReplicas(t *testing.T) {
+	build(t)
+	p := launch(t, "make", "demo", "REPLICAS=2")
+	p.ready()
+	text := p.out.String()
+	for _, want := range []string{"http://localhost:" + p.port + "/team", "http://localhost:" + p.second + "/team", "redis kill", "redis start", "kill 1", "start 1"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the demo does not speak of %s", want)
+		}
+	}
+	alice := newVisitor(p)
+	bob := newVisitor(p)
+	everywhere := func(v *visitor, person string) bool { return v.at(p.port).is(person) && v.at(p.second).is(person) }
+
+	alice.signIn("/team", "alice")
+	if !everywhere(alice, "alice") {
+		t.Fatal("Alice is not signed in at both")
+	}
+
+	p.types("redis kill", "Redis is gone")
+	if !everywhere(alice, "alice") {
+		t.Fatal("without Redis, Alice is not signed in at both")
+	}
+	bob.signIn("/team", "bob")
+	if !bob.is("bob") {
+		t.Error("without Redis, a sign-in does not work")
+	}
+	if r := bob.at(p.second).open("/team"); r.Status != http.StatusServiceUnavailable || r.Header.Get("Retry-After") == "" {
+		t.Errorf("without Redis, Bob at the other Traefik: %d, want 503 with Retry-After", r.Status)
+	}
+
+	p.types("redis start", "Redis is back")
+	p.until("Alice and Bob are signed in at both", func() bool { return everywhere(alice, "alice") && everywhere(bob, "bob") })
+
+	p.types("kill 1", "is gone")
+	if c, err := net.Dial("tcp", "127.0.0.1:"+p.port); err == nil {
+		c.Close()
+		t.Error("the first Traefik listens after it was killed")
+	}
+	if !alice.at(p.second).is("alice") {
+		t.Error("the other Traefik does not go on")
+	}
+	p.types("start 1", "is there")
+	if !everywhere(alice, "alice") {
+		t.Error("a Traefik that has just started does not know Alice")
+	}
+
+	copied := newVisitor(p)
+	copied.client.Jar.SetCookies(mustParse(t, copied.site), alice.client.Jar.Cookies(mustParse(t, alice.site)))
+	alice.follow(alice.open("/team/logout"))
+	p.until("a copy of Alice's cookie is refused at both", func() bool {
+		return copied.at(p.port).get("/team", nil).Status == http.StatusUnauthorized && copied.at(p.second).get("/team", nil).Status == http.StatusUnauthorized
+	})
+	if alice.at(p.second).is("alice") || !everywhere(bob, "bob") {
+		t.Error("the logout was not Alice's alone")
+	}
+
+	p.types("redis stopp", "What one can type here")
+	p.signal(syscall.SIGINT)
+	p.ended()
+	p.leftNothing()
+}
+
+func TestReplicasIsANumber(t *testing.T) {
+	binary := build(t)
+	for _, s := range []string{"two", "0", "10"} {
+		cmd := exec.Command(binary)
+		cmd.Dir = filepath.Join("..", "..")
+		cmd.Env = append(os.Environ(), "REPLICAS="+s)
+		out, err := cmd.CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "REPLICAS is a number from 1 to 9") {
+			t.Errorf("REPLICAS=%s: %v %s", s, err, out)
+		}
+	}
+}

@@ -1,0 +1,203 @@
+// Package redistest runs a real redis-server, for the tests and the demo: it is
+// killed, stopped and started again, on the port and in the folder that it had.
+package redistest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// ErrNotFound is returned when there is no redis-server to run.
+var ErrNotFound = errors.New("redistest: no redis-server on PATH: install Debian's package redis-server")
+
+// Options say what a server is. It keeps nothing on disk unless Args ask for it.
+type Options struct {
+	Dir  string   // an existing folder, where it keeps what Args make it keep
+	Port int      // of the loopback; zero: a free one
+	Args []string // added to its command line
+}
+
+// A Server is a redis-server that may run or not. It is safe for concurrent use.
+type Server struct {
+	options Options
+	binary  string
+
+	mu      sync.Mutex // guards the fields below
+	process *exec.Cmd  // nil: it does not run
+	ended   chan struct{}
+	output  *output
+}
+
+// New is a server that does not run yet.
+func New(o Options) (*Server, error) {
+	binary, err := exec.LookPath("redis-server")
+	if err != nil {
+		return nil, ErrNotFound
+	}
+	if o.Port == 0 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("redistest: %w", err)
+		}
+		o.Port = l.Addr().(*net.TCPAddr).Port
+		_ = l.Close()
+	}
+	return &Server{options: o, binary: binary}, nil
+}
+
+// Address is where it listens when it runs.
+func (s *Server) Address() string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.options.Port))
+}
+
+// Start runs the process, with args after those of the options, and returns when
+// it answers. On Linux it is killed if this process dies without doing so. A
+// server that runs is left alone.
+func (s *Server) Start(ctx context.Context, args ...string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.runsLocked() {
+		return nil
+	}
+	all := []string{
+		"--port", strconv.Itoa(s.options.Port), "--bind", "127.0.0.1", "--dir", s.options.Dir,
+		"--save", "", "--appendonly", "no", "--daemonize", "no", "--loglevel", "warning",
+	}
+	cmd := exec.Command(s.binary, append(append(all, s.options.Args...), args...)...)
+	cmd.SysProcAttr = childAttributes()
+	said := &output{}
+	cmd.Stdout, cmd.Stderr = said, said
+	started, ended := make(chan error, 1), make(chan struct{})
+	go own(cmd, started, ended)
+	if err := <-started; err != nil {
+		return fmt.Errorf("redistest: start: %w", err)
+	}
+	s.process, s.ended, s.output = cmd, ended, said
+	if err := s.await(ctx); err != nil {
+		s.killLocked()
+		return err
+	}
+	return nil
+}
+
+// await returns when the server answers a command, be it that it wants a password.
+func (s *Server) await(ctx context.Context) error {
+	var last error
+	for ctx.Err() == nil {
+		select {
+		case <-s.ended:
+			return fmt.Errorf("redistest: redis-server has ended: %s", s.output.text())
+		default:
+		}
+		var reply string
+		if reply, last = s.ping(); last == nil {
+			if strings.HasPrefix(reply, "+PONG") || strings.HasPrefix(reply, "-NOAUTH") {
+				return nil
+			}
+			last = fmt.Errorf("it answers %q", reply)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return fmt.Errorf("redistest: redis-server does not serve: %w: %v", ctx.Err(), last)
+}
+
+func (s *Server) ping() (string, error) {
+	c, err := net.DialTimeout("tcp", s.Address(), time.Second)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(time.Second))
+	if _, err := io.WriteString(c, "PING\r\n"); err != nil {
+		return "", err
+	}
+	reply := make([]byte, 64)
+	n, err := c.Read(reply)
+	return strings.TrimSpace(string(reply[:n])), err
+}
+
+// Running tells whether the process is there.
+func (s *Server) Running() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.runsLocked()
+}
+
+func (s *Server) runsLocked() bool {
+	if s.process == nil {
+		return false
+	}
+	select {
+	case <-s.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// Signal sends a signal to the process, if it runs.
+func (s *Server) Signal(sig syscall.Signal) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.runsLocked() {
+		return errors.New("redistest: redis-server does not run")
+	}
+	return s.process.Process.Signal(sig)
+}
+
+// Kill ends the process as kill -9 does, also where it was stopped, and returns
+// when it is gone.
+func (s *Server) Kill() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.killLocked()
+}
+
+func (s *Server) killLocked() {
+	if s.process == nil {
+		return
+	}
+	_ = s.process.Process.Kill()
+	<-s.ended
+	s.process = nil
+}
+
+// An output is the beginning of what a process says: why it does not start.
+type output struct {
+	mu   sync.Mutex // guards kept
+	kept []byte
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if room := 4<<10 - len(o.kept); room >= len(p) {
+		o.kept = append(o.kept, p...)
+	}
+	return len(p), nil
+}
+
+func (o *output) text() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return string(o.kept)
+}
+
+// run tells when p has started, or why not, and when it has ended.
+func run(p *exec.Cmd, started chan<- error, ended chan<- struct{}) {
+	defer close(ended)
+	err := p.Start()
+	started <- err
+	if err == nil {
+		_ = p.Wait()
+	}
+}
