@@ -22,6 +22,9 @@ var (
 	ErrExists = errors.New("cache: key exists")
 	// ErrConflict is returned when what is stored outranks what was to be written.
 	ErrConflict = errors.New("cache: a newer state is stored")
+	// ErrSpent is returned when Acquire finds that a grant was used before, and
+	// that whoever used it is gone: what came of it is not known.
+	ErrSpent = errors.New("cache: grant used before")
 	// ErrUnavailable is returned when the backend could not be asked: nothing is
 	// known about the key.
 	ErrUnavailable = errors.New("cache: unavailable")
@@ -59,12 +62,33 @@ type Backend interface {
 	// revoked succeeds.
 	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error
 	// Add stores value if the key is absent, or returns ErrExists. Of any number
-	// of concurrent calls one succeeds.
+	// of concurrent calls one succeeds. A live record is listed under its links
+	// first, and ErrConflict says that it was revoked before it was stored: see
+	// Revoke.
 	Add(ctx context.Context, key string, value []byte, ttl time.Duration) error
 	// CompareAndSet replaces a live record of the given version by value, a record
 	// that is revoked or of a higher version. It returns ErrMiss when the key is
 	// absent, and ErrConflict when something else is stored.
 	CompareAndSet(ctx context.Context, key string, version uint64, value []byte, ttl time.Duration) error
+	// Fresh returns the value of key in the shared store as it is after the call
+	// began, or ErrMiss, whatever this process holds.
+	Fresh(ctx context.Context, key string) ([]byte, error)
+	// Revoke ends every record that one of the revocations is about, those that
+	// are stored and those that are still on their way to be. It is nil when the
+	// shared store has all of it; after any other error it may be in part, and
+	// can be repeated.
+	Revoke(ctx context.Context, revocations []Revocation) error
+	// Acquire gives the right to use a grant once, and returns the record that the
+	// lease is about. ErrExists: somebody else has that right; ask again later.
+	// ErrConflict: the record is not live or of another version. Both return the
+	// record all the same. ErrSpent: see there. ErrMiss: there is no record.
+	Acquire(ctx context.Context, l Lease) ([]byte, error)
+	// Prolong says that the holder of a lease is still at work. ErrMiss: the lease
+	// has run out, and somebody else may have it by now.
+	Prolong(ctx context.Context, l Lease) error
+	// Release ends a lease. An unused grant may be acquired again. A lease that has
+	// run out is no error.
+	Release(ctx context.Context, l Lease, unused bool) error
 	// Delete removes key. An absent key is no error.
 	Delete(ctx context.Context, key string) error
 	// Exists reports whether Get would return a value.
@@ -89,6 +113,9 @@ type Watcher interface {
 	Changed(key string)
 	// ChangedAll says that any key may have changed.
 	ChangedAll()
+	// Revoked says, while the shared store cannot be asked, that records are
+	// revoked of which this process may hold no copy.
+	Revoked(r Revocation)
 }
 
 // Applied reports whether a write took effect in this process: it is stored, or

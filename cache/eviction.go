@@ -22,6 +22,11 @@ func cost(key string, value []byte) int64 {
 	return int64(len(key) + len(value) + entryOverhead)
 }
 
+// size is what e takes, in bytes.
+func (e *entry) size() int64 {
+	return cost(e.key, e.value) + int64(len(e.listed))*listingOverhead
+}
+
 // liveLocked returns the entry of key, or nil. An expired one is removed.
 func (m *Memory) liveLocked(key string, now int64) *entry {
 	e := m.entries[key]
@@ -48,7 +53,8 @@ func (m *Memory) putLocked(key string, value []byte, now time.Time, ttl time.Dur
 	}
 	e := &entry{key: key, value: value, expires: expires, pinned: revoked}
 	m.entries[key] = e
-	size := cost(key, value)
+	m.listLocked(e)
+	size := e.size()
 	m.bytes += size
 	if revoked {
 		m.pinned += size
@@ -61,8 +67,9 @@ func (m *Memory) putLocked(key string, value []byte, now time.Time, ttl time.Dur
 }
 
 func (m *Memory) removeLocked(e *entry) {
-	size := cost(e.key, e.value)
+	size := e.size()
 	m.bytes -= size
+	m.unlistLocked(e)
 	if e.pinned {
 		m.pinned -= size
 		m.revoked.Remove(e.place)

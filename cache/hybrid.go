@@ -63,10 +63,14 @@ type Hybrid struct {
 	known    identity // of the L2 that what is held came from
 	watchers []Watcher
 	worker   worker
-	ticker   *time.Timer // while tracking is down
-	closed   bool
-	requests uint64
-	hits     uint64
+	// Records that others changed, to be asked for again, and whether that is being
+	// done.
+	changes   []string
+	refreshes bool
+	ticker    *time.Timer // while tracking is down
+	closed    bool
+	requests  uint64
+	hits      uint64
 }
 
 // NewHybrid returns a Hybrid that does nothing until Start.
@@ -91,6 +95,7 @@ func NewHybrid(o HybridOptions) *Hybrid {
 		journal:  newJournal(o.JournalEntries, o.JournalBytes),
 	}
 	o.Redis.Listener = h
+	o.Redis.Now = l1.now
 	h.l2 = NewRedis(o.Redis)
 	h.tracker = resp.NewTracker(o.Redis.Server, []string{h.l2.prefix + "s:", h.l2.prefix + "r:"}, &link{h: h})
 	h.subscriber = resp.NewSubscriber(o.Redis.Server, h.l2.prefix+whisperChannel, &whisper{l: &link{h: h}})

@@ -30,6 +30,8 @@ type note struct {
 	value   []byte // nil for toDelete
 	expires int64  // ns since 1970
 	intent  intent
+	// revocation is what a note of one stands for, whose index is read in L2.
+	revocation Revocation
 
 	class class
 	since int64 // when the key was first noted, ns since 1970
@@ -76,6 +78,9 @@ func (j *journal) put(n *note) bool {
 	size := cost(n.key, n.value)
 	if old := j.notes[n.key]; old != nil {
 		n.since = old.since
+		if n.revocation.Link == "" {
+			n.revocation = old.revocation
+		}
 		j.remove(old)
 	}
 	for len(j.notes) >= j.maxEntries || j.bytes+size > j.maxBytes {

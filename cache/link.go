@@ -56,7 +56,9 @@ func (l *link) Invalidate(keys []string) {
 	h.l1.mu.Lock()
 	watchers := h.watchers
 	for _, full := range keys {
-		h.changedLocked(strings.TrimPrefix(full, h.l2.prefix))
+		key := strings.TrimPrefix(full, h.l2.prefix)
+		h.changedLocked(key)
+		h.refreshLocked(key)
 	}
 	h.l1.mu.Unlock()
 	for _, full := range keys {

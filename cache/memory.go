@@ -28,8 +28,9 @@ type Memory struct {
 
 	mu       sync.Mutex // guards the fields below
 	entries  map[string]*entry
-	recent   *list.List // of *entry, most recently used first
-	revoked  *list.List // of *entry, newest first
+	links    map[string]*listing // by link, the first of its records
+	recent   *list.List          // of *entry, most recently used first
+	revoked  *list.List          // of *entry, newest first
 	bytes    int64
 	pinned   int64 // bytes of what is in revoked
 	watchers []Watcher
@@ -43,6 +44,7 @@ type entry struct {
 	expires int64 // ns since 1970
 	pinned  bool  // in revoked, not in recent
 	place   *list.Element
+	listed  []*listing // one for each of its links that are indexes
 
 	// What follows is kept by Hybrid, which holds the lock for it.
 	epoch uint64 // the era of the link in which L2 last confirmed the value
@@ -69,6 +71,7 @@ func NewMemory(o MemoryOptions) *Memory {
 		maxBytes:   o.MaxBytes,
 		now:        o.Now,
 		entries:    map[string]*entry{},
+		links:      map[string]*listing{},
 		recent:     list.New(),
 		revoked:    list.New(),
 	}
@@ -121,9 +124,10 @@ func (m *Memory) Add(ctx context.Context, key string, value []byte, ttl time.Dur
 	}
 	now := m.now()
 	m.mu.Lock()
-	if m.liveLocked(key, now.UnixNano()) != nil {
+	err := m.addableLocked(key, value, now.UnixNano())
+	if err != nil {
 		m.mu.Unlock()
-		return ErrExists
+		return err
 	}
 	m.putLocked(key, value, now, ttl)
 	m.unlockAndAnnounce(key)
@@ -183,6 +187,7 @@ func (m *Memory) Exists(ctx context.Context, key string) (bool, error) {
 func (m *Memory) Clear(ctx context.Context) error {
 	m.mu.Lock()
 	m.entries = map[string]*entry{}
+	m.links = map[string]*listing{}
 	m.recent.Init()
 	m.revoked.Init()
 	m.bytes = 0

@@ -135,7 +135,8 @@ func (a *asker) Changed(key string) {
 		a.seen = append(a.seen, err.Error())
 	}
 }
-func (a *asker) ChangedAll() {}
+func (a *asker) ChangedAll()                {}
+func (a *asker) Revoked(_ cache.Revocation) {}
 
 func TestWatchersMayAskAndHearOfEvictions(t *testing.T) {
 	ctx := context.Background()

@@ -22,7 +22,8 @@ const (
 
 // A Header is the part of a record that the cache understands. The encoding is
 //
-//	format (1) | key id (1) | state (1) | version (8) | expiry in ms since 1970 (8)
+//	format (1) | key id (1) | state (1) | version (8) | expiry in ms since 1970 (8) |
+//	end in ms since 1970 (8) | issued in s since 1970 (8) | number of links (1) | links (17 each)
 //
 // with numbers big-endian. Owners of a payload authenticate the encoded header
 // together with it.
@@ -31,10 +32,38 @@ type Header struct {
 	State   State     // Live or Revoked
 	Version uint64    // counts up with every change of a live record
 	Expiry  time.Time // when the record is void; rounded down to milliseconds
+	End     time.Time // the latest that Expiry will ever be; zero: Expiry
+	Issued  time.Time // when what the record stands for was issued, in seconds; zero: 1970
+	Links   []Link    // at most MaxLinks
 }
 
-// HeaderSize is the length of an encoded Header in bytes.
-const HeaderSize = 19
+// A Link ties a record to something by which it can be revoked together with
+// others, such as a person. Links are in the open, so that an index can be made
+// again from the records alone: their names must not tell what they stand for.
+type Link struct {
+	Name string // LinkSize bytes
+	// Listed links are indexes: Revoke finds the record by them. By the others a
+	// record is only kept from being created.
+	Listed bool
+}
+
+// Bounds of a header.
+const (
+	HeaderSize = 36 // of a header without links, in bytes
+	LinkSize   = 16 // of a link's name
+	MaxLinks   = 24
+)
+
+const (
+	linkBytes = 1 + LinkSize
+
+	// Where the fields of an encoded header begin.
+	versionAt = 3
+	expiryAt  = 11
+	endAt     = 19
+	issuedAt  = 27
+	countAt   = 35
+)
 
 // The upper half of the first byte marks a record, which no UTF-8 text starts
 // with; the lower half counts formats.
@@ -44,11 +73,41 @@ const (
 	recordFormat   = 0xA1
 )
 
-// AppendHeader appends the encoded h to dst.
+// AppendHeader appends the encoded h to dst. Links beyond MaxLinks, and names of
+// another size than LinkSize, are left out.
 func AppendHeader(dst []byte, h Header) []byte {
+	end := h.End
+	if end.Before(h.Expiry) {
+		end = h.Expiry
+	}
+	issued := int64(0)
+	if !h.Issued.IsZero() {
+		issued = h.Issued.Unix()
+	}
 	dst = append(dst, recordFormat, h.KeyID, byte(h.State))
 	dst = binary.BigEndian.AppendUint64(dst, h.Version)
-	return binary.BigEndian.AppendUint64(dst, uint64(h.Expiry.UnixMilli()))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(h.Expiry.UnixMilli()))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(end.UnixMilli()))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(issued))
+	return appendLinks(dst, h.Links)
+}
+
+func appendLinks(dst []byte, links []Link) []byte {
+	at := len(dst)
+	dst = append(dst, 0)
+	for _, l := range links {
+		if len(l.Name) != LinkSize || dst[at] == MaxLinks {
+			continue
+		}
+		flag := byte(0)
+		if l.Listed {
+			flag = 1
+		}
+		dst = append(dst, flag)
+		dst = append(dst, l.Name...)
+		dst[at]++
+	}
+	return dst
 }
 
 // ParseRecord splits a record. A record of a later format is ErrMiss: it counts
@@ -61,11 +120,27 @@ func ParseRecord(b []byte) (Header, []byte, error) {
 	case opaque:
 		return Header{}, nil, ErrRecord
 	}
-	h := Header{KeyID: b[1]}
+	if !canonical(b) {
+		return Header{}, nil, ErrRecord
+	}
+	h := Header{KeyID: b[1], Links: linksOf(b)}
 	h.State = State(b[2])
-	h.Version = binary.BigEndian.Uint64(b[3:])
-	h.Expiry = time.UnixMilli(int64(binary.BigEndian.Uint64(b[11:])))
-	return h, b[HeaderSize:], nil
+	h.Version = versionOf(b)
+	h.Expiry = time.UnixMilli(expiryOf(b))
+	h.End = time.UnixMilli(endOf(b))
+	h.Issued = time.Unix(issuedOf(b), 0)
+	return h, b[headerLen(b):], nil
+}
+
+// SplitRecord returns the encoded header of a record, and its payload; false for
+// what is no record.
+func SplitRecord(b []byte) ([]byte, []byte, bool) {
+	kind := kindOf(b)
+	if kind != liveRecord && kind != revokedRecord {
+		return nil, nil, false
+	}
+	n := headerLen(b)
+	return b[:n], b[n:], true
 }
 
 type valueKind int
@@ -84,7 +159,7 @@ func kindOf(b []byte) valueKind {
 	if b[0] > recordFormat {
 		return foreignRecord
 	}
-	if len(b) < HeaderSize || b[0] != recordFormat {
+	if len(b) < HeaderSize || b[0] != recordFormat || b[countAt] > MaxLinks || len(b) < headerLen(b) {
 		return opaque
 	}
 	switch State(b[2]) {
@@ -96,14 +171,56 @@ func kindOf(b []byte) valueKind {
 	return opaque
 }
 
-// versionOf is the version of a value that is a record.
+// What follows reads the header of a value that is a record.
+
 func versionOf(b []byte) uint64 {
-	return binary.BigEndian.Uint64(b[3:])
+	return binary.BigEndian.Uint64(b[versionAt:])
 }
 
-// expiryOf is the expiry of a value that is a record, in ms since 1970.
+// expiryOf is in ms since 1970, and so is endOf.
 func expiryOf(b []byte) int64 {
-	return int64(binary.BigEndian.Uint64(b[11:]))
+	return int64(binary.BigEndian.Uint64(b[expiryAt:]))
+}
+
+func endOf(b []byte) int64 {
+	return int64(binary.BigEndian.Uint64(b[endAt:]))
+}
+
+// issuedOf is in seconds since 1970.
+func issuedOf(b []byte) int64 {
+	return int64(binary.BigEndian.Uint64(b[issuedAt:]))
+}
+
+func headerLen(b []byte) int {
+	return HeaderSize + linkBytes*int(b[countAt])
+}
+
+// canonical reports whether the header of a record is as AppendHeader writes it.
+func canonical(b []byte) bool {
+	for at := HeaderSize; at < headerLen(b); at += linkBytes {
+		if b[at] > 1 {
+			return false
+		}
+	}
+	return endOf(b) >= expiryOf(b) && issuedOf(b) >= 0
+}
+
+func linksOf(b []byte) []Link {
+	var links []Link
+	for at := HeaderSize; at < headerLen(b); at += linkBytes {
+		links = append(links, Link{Name: string(b[at+1 : at+linkBytes]), Listed: b[at] == 1})
+	}
+	return links
+}
+
+// linked reports whether a record has the link of that name.
+func linked(b []byte, name string) bool {
+	for at := HeaderSize; at < headerLen(b); at += linkBytes {
+		if string(b[at+1:at+linkBytes]) == name {
+			return true
+		}
+	}
+	return false
 }
 
 // A verdict says what becomes of a write where something is stored already.

@@ -20,6 +20,7 @@ type RedisOptions struct {
 	NoBreaker bool
 	// Listener is told of the breaker's transitions; nil: nobody is.
 	Listener circuitbreaker.Listener
+	Now      func() time.Time // nil: time.Now
 }
 
 // Redis is a Backend on one Redis server. Time to live is the server's to count.
@@ -29,6 +30,7 @@ type Redis struct {
 	prefix  string
 	client  *resp.Client
 	breaker *circuitbreaker.Breaker // nil: every call goes through
+	now     func() time.Time
 
 	mu       sync.Mutex // guards the fields below
 	watchers []Watcher
@@ -37,7 +39,10 @@ type Redis struct {
 
 // NewRedis returns a Redis that connects with the first call.
 func NewRedis(o RedisOptions) *Redis {
-	r := &Redis{prefix: keyPrefix(o.Prefix), client: resp.NewClient(o.Server)}
+	r := &Redis{prefix: keyPrefix(o.Prefix), client: resp.NewClient(o.Server), now: o.Now}
+	if r.now == nil {
+		r.now = time.Now
+	}
 	if !o.NoBreaker {
 		b := o.Breaker
 		b.Prober = &prober{r: r}
@@ -78,6 +83,11 @@ func (r *Redis) Get(ctx context.Context, key string) ([]byte, error) {
 	return value, nil
 }
 
+// Fresh is Get.
+func (r *Redis) Fresh(ctx context.Context, key string) ([]byte, error) {
+	return r.Get(ctx, key)
+}
+
 // Set stores value under the rule of records, by a script.
 func (r *Redis) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
 	verdict, err := r.merge(ctx, key, value, ttl)
@@ -114,6 +124,9 @@ func (r *Redis) merge(ctx context.Context, key string, value []byte, ttl time.Du
 func (r *Redis) Add(ctx context.Context, key string, value []byte, ttl time.Duration) error {
 	if err := checkWrite(key, value, ttl); err != nil {
 		return err
+	}
+	if isLinked(value) {
+		return r.addLinked(ctx, key, value, ttl)
 	}
 	era, err := r.allow()
 	if err != nil {

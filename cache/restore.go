@@ -127,7 +127,7 @@ func (h *Hybrid) carry(ctx context.Context, notes []*note) ([]string, error) {
 	var refused []string
 	var merged []holding
 	for _, n := range notes {
-		if n.intent == toMerge {
+		if n.intent == toMerge && n.revocation.Link == "" {
 			merged = append(merged, holding{key: n.key, value: n.value, expires: n.expires})
 			continue
 		}
@@ -150,10 +150,22 @@ func (h *Hybrid) carryOne(ctx context.Context, n *note, now int64) error {
 	if n.intent == toDelete {
 		return h.l2.Delete(ctx, n.key)
 	}
+	if n.revocation.Link != "" {
+		return h.carryRevocation(ctx, n, ttl)
+	}
 	err := h.l2.Add(ctx, n.key, n.value, ttl)
 	if errors.Is(err, ErrExists) {
 		return h.compareMark(ctx, n)
 	}
+	return err
+}
+
+// carryRevocation revokes in L2 what a journalled revocation is about.
+func (h *Hybrid) carryRevocation(ctx context.Context, n *note, ttl time.Duration) error {
+	r := n.revocation
+	r.TTL = ttl
+	written, err := h.l2.revoke(ctx, []Revocation{r})
+	h.revoked(written)
 	return err
 }
 

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/traefikoidc/traefikoidc/circuitbreaker"
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
@@ -17,7 +16,7 @@ local function kind(b)
   local mark = string.byte(b, 1)
   if not mark or mark < 160 or mark > 175 then return 'opaque' end
   if mark > 161 then return 'foreign' end
-  if mark ~= 161 or #b < 19 then return 'opaque' end
+  if mark ~= 161 or #b < 36 or #b < 36 + 17 * string.byte(b, 36) then return 'opaque' end
   local state = string.byte(b, 3)
   if state == 1 then return 'live' end
   if state == 2 then return 'revoked' end
@@ -30,13 +29,17 @@ local function order(a, b, at)
   end
   return 0
 end
+`
+
+// writeLua is what the scripts have in common that write one record.
+const writeLua = recordLua + `
 local key, value, px = KEYS[1], ARGV[1], ARGV[2]
 local stored = redis.call('GET', key)
 `
 
 // mergeLua is merge, and the write it allows: 1 when value replaces what is
 // stored, 0 when that remains, -1 when it conflicts.
-const mergeLua = recordLua + `
+const mergeLua = writeLua + `
 if stored then
   local is, will = kind(stored), kind(value)
   if is == 'foreign' then return -1 end
@@ -59,7 +62,7 @@ var mergeScript = resp.NewScript(mergeLua, true, &mergeFallback{})
 
 // compareScript is compare, and the write it allows: 1 when value was written,
 // 0 when the key is absent, -1 when something else is stored.
-var compareScript = resp.NewScript(recordLua+`
+var compareScript = resp.NewScript(writeLua+`
 if not stored then return 0 end
 local is = kind(stored)
 if is == 'foreign' then return 0 end
@@ -84,91 +87,18 @@ func (r *Redis) run(ctx context.Context, s *resp.Script, key string, value []byt
 	return n, r.done(ctx, era, err)
 }
 
-// mergeAll merges items, each as merge does, with few round trips. It returns
-// the keys that the server refuses to write, and ErrUnavailable when it could not
-// be asked.
-func (r *Redis) mergeAll(ctx context.Context, items []holding, now int64) ([]string, error) {
-	var refused []string
-	for len(items) > 0 {
-		n := batch(items)
-		err := r.mergeBatch(ctx, items[:n], now)
-		if refusal(err) {
-			var some []string
-			some, err = r.mergeSingly(ctx, items[:n], now)
-			refused = append(refused, some...)
-		}
-		if err != nil {
-			return nil, err
-		}
-		items = items[n:]
-	}
-	return refused, nil
-}
-
-// refusal reports whether err says that the server serves, but not this.
-func refusal(err error) bool {
-	return err != nil && outcome(context.Background(), err) == circuitbreaker.Success
-}
-
-// Bounds of one round trip of mergeAll.
-const (
-	batchItems = 64
-	batchBytes = 256 << 10
-)
-
-// batch is how many of items make one round trip.
-func batch(items []holding) int {
-	n := 1
-	size := len(items[0].value)
-	for n < len(items) && n < batchItems && size+len(items[n].value) <= batchBytes {
-		size += len(items[n].value)
-		n++
-	}
-	return n
-}
-
-func (r *Redis) mergeBatch(ctx context.Context, items []holding, now int64) error {
-	era, err := r.allow()
-	if err != nil {
-		return err
-	}
-	var commands []resp.Command
-	for _, x := range items {
-		ttl := time.Duration(x.expires - now)
-		if ttl < time.Millisecond {
-			continue
-		}
-		full := r.prefix + x.key
-		commands = append(commands, append(resp.Command{"EVAL", mergeLua, "1", full}, scriptArgs(full, x.value, ttl, 0)...))
-	}
-	replies, err := r.client.Pipeline(ctx, commands)
-	for i := 0; err == nil && i < len(replies); i++ {
-		err = replies[i].Err()
-	}
-	return r.done(ctx, era, err)
-}
-
-// mergeSingly merges items where some are refused, or scripts are.
-func (r *Redis) mergeSingly(ctx context.Context, items []holding, now int64) ([]string, error) {
-	var refused []string
-	for _, x := range items {
-		ttl := time.Duration(x.expires - now)
-		if ttl < time.Millisecond {
-			continue
-		}
-		_, err := r.merge(ctx, x.key, x.value, ttl)
-		if refusal(err) {
-			refused = append(refused, x.key)
-		} else if err != nil {
-			return nil, err
-		}
-	}
-	return refused, nil
-}
-
 func scriptArgs(full string, value []byte, ttl time.Duration, version uint64) []string {
-	px := strconv.FormatInt(int64((ttl+time.Millisecond-1)/time.Millisecond), 10)
-	return []string{string(value), px, string(binary.BigEndian.AppendUint64(nil, version)), full}
+	px := milliseconds(ttl)
+	return []string{string(value), px, string(versionBytes(version)), full}
+}
+
+// versionBytes is a version as a record has it.
+func versionBytes(version uint64) []byte {
+	return binary.BigEndian.AppendUint64(nil, version)
+}
+
+func versionFrom(b string) uint64 {
+	return binary.BigEndian.Uint64([]byte(b))
 }
 
 func write(args []string, px string) []resp.Command {
@@ -217,7 +147,7 @@ func (f *compareFallback) Decide(values [][]byte, args []string) ([]resp.Command
 	if stored == nil {
 		return nil, answer(0), nil
 	}
-	err := compare(stored, binary.BigEndian.Uint64([]byte(args[2])), []byte(args[0]))
+	err := compare(stored, versionFrom(args[2]), []byte(args[0]))
 	if errors.Is(err, ErrMiss) {
 		return nil, answer(0), nil
 	}

@@ -37,6 +37,10 @@ func (h *Hybrid) write(c change) error {
 		return h.unlockAndTell(c.key, h.applyLocked(c, now))
 	}
 	held, _ := h.heldLocked(c.key, now.UnixNano())
+	if c.op == opAdd && h.l1.forbiddenLocked(c.value, now.UnixNano()) {
+		h.l1.mu.Unlock()
+		return ErrConflict
+	}
 	q := h.beginLocked(c.key, held != nil)
 	h.l1.mu.Unlock()
 
@@ -133,6 +137,9 @@ func (h *Hybrid) applyLocked(c change, now time.Time) error {
 	if err := permitted(&c, held, known); err != nil {
 		return err
 	}
+	if c.op == opAdd && h.l1.forbiddenLocked(c.value, now.UnixNano()) {
+		return h.buryLocked(c, now)
+	}
 	n := &note{key: c.key, value: c.value, expires: now.Add(c.ttl).UnixNano(), since: now.UnixNano()}
 	switch {
 	case c.op == opDelete:
@@ -160,6 +167,16 @@ func (h *Hybrid) applyLocked(c change, now time.Time) error {
 	e = h.l1.putLocked(c.key, c.value, now, c.ttl)
 	h.confirmedLocked(e, now, false)
 	return ErrJournalled
+}
+
+// buryLocked revokes a record that L2 may have got before it was known here that a
+// revocation came first.
+func (h *Hybrid) buryLocked(c change, now time.Time) error {
+	value, ttl := tombstoneOf(c.value, now)
+	if ttl >= time.Millisecond {
+		_ = h.applyLocked(change{op: opSet, key: c.key, value: value, ttl: ttl}, now)
+	}
+	return ErrConflict
 }
 
 // permitted decides about a change by what this process holds, as L2 would.

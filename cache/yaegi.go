@@ -18,9 +18,17 @@ var (
 	_ resp.Invalidations      = (*whisper)(nil)
 	_ resp.Fallback           = (*mergeFallback)(nil)
 	_ resp.Fallback           = (*compareFallback)(nil)
+	_ resp.Fallback           = (*revokeFallback)(nil)
+	_ resp.Fallback           = (*acquireFallback)(nil)
+	_ resp.Fallback           = (*holdFallback)(nil)
 	_ background.Runner       = (*tick)(nil)
 	_ background.Runner       = (*retry)(nil)
 	_ background.Runner       = (*reconciliation)(nil)
+	_ background.Runner       = (*refreshing)(nil)
 	_ any                     = (*journal)(nil)
+	_ any                     = (*entry)(nil)
+	_ any                     = Revocation{}
+	_ any                     = Lease{}
+	_ any                     = member{}
 	_ any                     = Event(0)
 )

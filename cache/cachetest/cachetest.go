@@ -52,6 +52,13 @@ var contract = []struct {
 	{"Clear leaves nothing", clearAll},
 	{"watchers hear of every change", watching},
 	{"an unwatched watcher hears nothing", unwatching},
+	{"BL15 a revocation ends what has its links", revoking},
+	{"BL17 a revocation ends what is stored after it", revokingEarly},
+	{"BL17 a record and its revocation meet", revokingRace},
+	{"E6 a lease has one holder, a grant one use", leases},
+	{"E8 a lease ends with its holder, a used grant stays used", leaseEnds},
+	{"E6 of 100 concurrent Acquires one succeeds", leaseRace},
+	{"Fresh reads what is stored", fresh},
 	{"64 goroutines read what is their own", ownValues},
 }
 
@@ -345,6 +352,10 @@ func (w *witness) ChangedAll() {
 	w.mu.Lock()
 	w.all++
 	w.mu.Unlock()
+}
+
+func (w *witness) Revoked(_ cache.Revocation) {
+	w.ChangedAll()
 }
 
 // take returns how often key was named since the last call, all keys counting.

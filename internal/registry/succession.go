@@ -149,6 +149,31 @@ func (s *Succession) CompareAndSet(ctx context.Context, key string, version uint
 	return s.backend().CompareAndSet(ctx, key, version, value, ttl)
 }
 
+// Fresh implements cache.Backend.
+func (s *Succession) Fresh(ctx context.Context, key string) ([]byte, error) {
+	return s.backend().Fresh(ctx, key)
+}
+
+// Revoke implements cache.Backend.
+func (s *Succession) Revoke(ctx context.Context, revocations []cache.Revocation) error {
+	return s.backend().Revoke(ctx, revocations)
+}
+
+// Acquire implements cache.Backend.
+func (s *Succession) Acquire(ctx context.Context, l cache.Lease) ([]byte, error) {
+	return s.backend().Acquire(ctx, l)
+}
+
+// Prolong implements cache.Backend.
+func (s *Succession) Prolong(ctx context.Context, l cache.Lease) error {
+	return s.backend().Prolong(ctx, l)
+}
+
+// Release implements cache.Backend.
+func (s *Succession) Release(ctx context.Context, l cache.Lease, unused bool) error {
+	return s.backend().Release(ctx, l, unused)
+}
+
 // Delete implements cache.Backend.
 func (s *Succession) Delete(ctx context.Context, key string) error {
 	return s.backend().Delete(ctx, key)

@@ -43,6 +43,8 @@ func (w *watcher) Changed(key string) {
 	w.mu.Unlock()
 }
 
+func (w *watcher) Revoked(_ cache.Revocation) {}
+
 func (w *watcher) ChangedAll() {
 	w.mu.Lock()
 	w.all++

@@ -204,7 +204,7 @@ func (c *conn) client(args []string) string {
 
 // least is how many arguments a command has at least, its name included.
 var least = map[string]int{
-	"ECHO": 2, "GET": 2, "MGET": 2, "SET": 3, "DEL": 2, "UNLINK": 2, "EXISTS": 2, "TYPE": 2, "PTTL": 2, "PEXPIREAT": 3,
+	"ECHO": 2, "GET": 2, "MGET": 2, "SET": 3, "DEL": 2, "UNLINK": 2, "EXISTS": 2, "TYPE": 2, "PTTL": 2, "PEXPIREAT": 3, "PEXPIRE": 3, "ZSCAN": 3,
 	"SCAN": 2, "WATCH": 2, "ZADD": 4, "ZREM": 3, "ZRANGEBYSCORE": 4, "ZREMRANGEBYSCORE": 4, "PUBLISH": 3, "SUBSCRIBE": 2,
 	"CONFIG": 3,
 }
@@ -237,6 +237,13 @@ func (c *conn) command(args []string) string {
 		return c.pttl(args[1])
 	case "PEXPIREAT":
 		return c.pexpireat(args)
+	case "PEXPIRE":
+		ms, err := strconv.ParseInt(args[2], 10, 64)
+		if err != nil {
+			return failure("ERR value is not an integer or out of range")
+		}
+		at := s.now().Add(time.Duration(ms) * time.Millisecond)
+		return c.pexpireat([]string{args[0], args[1], strconv.FormatInt(at.UnixMilli(), 10)})
 	case "SCAN":
 		return c.scan(args)
 	case "DBSIZE":
@@ -245,7 +252,7 @@ func (c *conn) command(args []string) string {
 		return c.flush(args[0] == "FLUSHALL")
 	case "WATCH", "UNWATCH", "MULTI", "EXEC", "DISCARD":
 		return c.transaction(args)
-	case "ZADD", "ZREM", "ZRANGEBYSCORE", "ZREMRANGEBYSCORE":
+	case "ZADD", "ZREM", "ZRANGEBYSCORE", "ZREMRANGEBYSCORE", "ZSCAN":
 		return c.sorted(args)
 	case "INFO":
 		return bulk("# Server\r\nredis_version:7.0.15\r\nrun_id:" + s.runID + "\r\nrole:master\r\nmaxmemory_policy:" + s.config["maxmemory-policy"] + "\r\n")

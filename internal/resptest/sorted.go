@@ -29,6 +29,8 @@ func (c *conn) sorted(args []string) string {
 		}
 		c.keep(args[1], e, n > 0)
 		return integer(n)
+	case "ZSCAN":
+		return zscan(e)
 	}
 	from, exclusive, ok1 := bound(args[2])
 	to, exclusiveTo, ok2 := bound(args[3])
@@ -58,6 +60,15 @@ func (c *conn) sorted(args []string) string {
 		items = append(items, bulk(m))
 	}
 	return list(items...)
+}
+
+// zscan returns every member in one page.
+func zscan(e *entry) string {
+	var items []string
+	for m, score := range e.scores {
+		items = append(items, bulk(m), bulk(strconv.FormatFloat(score, 'f', -1, 64)))
+	}
+	return list(bulk("0"), list(items...))
 }
 
 func (c *conn) zadd(e *entry, args []string) string {

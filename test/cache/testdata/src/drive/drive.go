@@ -24,6 +24,10 @@ func (w *witness) Changed(key string) {
 	w.mu.Unlock()
 }
 
+func (w *witness) Revoked(_ cache.Revocation) {
+	w.ChangedAll()
+}
+
 func (w *witness) ChangedAll() {}
 
 func (w *witness) times(key string) int {

@@ -1,0 +1,194 @@
+package cache
+
+import (
+	"context"
+	"time"
+)
+
+// A listing is a record in the index of one of its links: a list without an order.
+type listing struct {
+	link       string
+	entry      *entry
+	next, prev *listing
+}
+
+// listingOverhead is what a listing takes, in bytes.
+const listingOverhead = 160
+
+// listLocked lists an entry that is a live record under its links.
+func (m *Memory) listLocked(e *entry) {
+	if kindOf(e.value) != liveRecord || e.value[countAt] == 0 {
+		return
+	}
+	for _, link := range linksOf(e.value) {
+		if link.Listed {
+			e.listed = append(e.listed, m.enterLocked(link.Name, e))
+		}
+	}
+}
+
+func (m *Memory) enterLocked(link string, e *entry) *listing {
+	first := m.links[link]
+	l := &listing{link: link, entry: e, next: first}
+	if first != nil {
+		first.prev = l
+	}
+	m.links[link] = l
+	return l
+}
+
+func (m *Memory) unlistLocked(e *entry) {
+	for _, l := range e.listed {
+		m.leaveLocked(l)
+	}
+	e.listed = nil
+}
+
+func (m *Memory) leaveLocked(l *listing) {
+	if l.next != nil {
+		l.next.prev = l.prev
+	}
+	if l.prev != nil {
+		l.prev.next = l.next
+		return
+	}
+	if l.next == nil {
+		delete(m.links, l.link)
+		return
+	}
+	m.links[l.link] = l.next
+}
+
+// coveredLocked lists the records that r is about.
+func (m *Memory) coveredLocked(r Revocation, now int64) []*entry {
+	var covered []*entry
+	for l := m.links[r.Link]; l != nil; l = l.next {
+		if l.entry.expires > now && r.covers(l.entry.value) {
+			covered = append(covered, l.entry)
+		}
+	}
+	return covered
+}
+
+// addableLocked decides whether a value may be added.
+func (m *Memory) addableLocked(key string, value []byte, now int64) error {
+	if m.liveLocked(key, now) != nil {
+		return ErrExists
+	}
+	if m.forbiddenLocked(value, now) {
+		return ErrConflict
+	}
+	return nil
+}
+
+// forbiddenLocked reports whether a revocation is noted here that a record came too
+// late for.
+func (m *Memory) forbiddenLocked(record []byte, now int64) bool {
+	if kindOf(record) != liveRecord {
+		return false
+	}
+	for _, link := range linksOf(record) {
+		if e := m.liveLocked(noteKey(link.Name), now); e != nil && forbids(e.value, record) {
+			return true
+		}
+	}
+	return false
+}
+
+// Revoke notes the revocations and writes tombstones over what they are about.
+func (m *Memory) Revoke(ctx context.Context, revocations []Revocation) error {
+	now := m.now()
+	for _, r := range revocations {
+		if err := r.check(); err != nil {
+			return err
+		}
+		m.revoke(r, now)
+	}
+	return nil
+}
+
+func (m *Memory) revoke(r Revocation, now time.Time) {
+	m.mu.Lock()
+	m.noteLocked(r, now)
+	var keys []string
+	for _, e := range m.coveredLocked(r, now.UnixNano()) {
+		value, ttl := tombstoneOf(e.value, now)
+		m.putLocked(e.key, value, now, ttl)
+		keys = append(keys, e.key)
+	}
+	watchers := m.watchers
+	m.mu.Unlock()
+	for _, key := range keys {
+		announce(watchers, key)
+	}
+}
+
+// noteLocked notes r, unless what is noted says as much.
+func (m *Memory) noteLocked(r Revocation, now time.Time) {
+	key, note := noteKey(r.Mark), r.note(now)
+	e := m.liveLocked(key, now.UnixNano())
+	if e == nil || merge(e.value, note) == replaces {
+		m.putLocked(key, note, now, r.TTL)
+	}
+}
+
+// Fresh is Get: nobody else has anything.
+func (m *Memory) Fresh(ctx context.Context, key string) ([]byte, error) {
+	return m.Get(ctx, key)
+}
+
+// Acquire gives a lease to one of those who ask for it.
+func (m *Memory) Acquire(ctx context.Context, l Lease) ([]byte, error) {
+	if err := l.check(); err != nil {
+		return nil, err
+	}
+	now := m.now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	record := m.heldLocked(l.Record, now.UnixNano())
+	err := l.acquirable(m.heldLocked(l.key(), now.UnixNano()), record, m.heldLocked(l.usedKey(), now.UnixNano()))
+	if err == nil {
+		m.putLocked(l.key(), []byte(l.Owner), now, l.TTL)
+		m.putLocked(l.usedKey(), []byte(l.used()), now, l.Keep)
+	}
+	return record, err
+}
+
+func (m *Memory) heldLocked(key string, now int64) []byte {
+	if e := m.liveLocked(key, now); e != nil {
+		return e.value
+	}
+	return nil
+}
+
+// Prolong lets a lease last for its TTL from now.
+func (m *Memory) Prolong(ctx context.Context, l Lease) error {
+	if err := l.check(); err != nil {
+		return err
+	}
+	now := m.now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if string(m.heldLocked(l.key(), now.UnixNano())) != l.Owner {
+		return ErrMiss
+	}
+	m.putLocked(l.key(), []byte(l.Owner), now, l.TTL)
+	return nil
+}
+
+// Release ends a lease.
+func (m *Memory) Release(ctx context.Context, l Lease, unused bool) error {
+	if err := l.check(); err != nil {
+		return err
+	}
+	now := m.now().UnixNano()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if string(m.heldLocked(l.key(), now)) == l.Owner {
+		m.removeLocked(m.entries[l.key()])
+	}
+	if unused && string(m.heldLocked(l.usedKey(), now)) == l.used() {
+		m.removeLocked(m.entries[l.usedKey()])
+	}
+	return nil
+}

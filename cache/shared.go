@@ -1,0 +1,234 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/background"
+)
+
+// Fresh asks L2, and joins no reader who began before.
+func (h *Hybrid) Fresh(ctx context.Context, key string) ([]byte, error) {
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	q, err := h.inquire(key)
+	if err != nil {
+		return nil, err
+	}
+	defer h.end(q)
+	value, canary, err := h.l2.confirm(context.Background(), key)
+	if err != nil && !errors.Is(err, ErrMiss) {
+		return nil, err
+	}
+	return h.settle(q, value, canary, err)
+}
+
+// inquire begins an inquiry, which only L2 can answer.
+func (h *Hybrid) inquire(key string) (inquiry, error) {
+	now := h.l1.now().UnixNano()
+	h.l1.mu.Lock()
+	defer h.l1.mu.Unlock()
+	if h.fallback {
+		return inquiry{}, fmt.Errorf("%w: memory alone serves", ErrUnavailable)
+	}
+	held, _ := h.heldLocked(key, now)
+	return h.beginLocked(key, held != nil), nil
+}
+
+func (h *Hybrid) end(q inquiry) {
+	h.l1.mu.Lock()
+	h.endLocked(q)
+	h.l1.mu.Unlock()
+}
+
+// Acquire gives a lease that every replica respects; without L2 there is none.
+func (h *Hybrid) Acquire(ctx context.Context, l Lease) ([]byte, error) {
+	if err := l.check(); err != nil {
+		return nil, err
+	}
+	q, err := h.inquire(l.Record)
+	if err != nil {
+		return nil, err
+	}
+	defer h.end(q)
+	record, err := h.l2.Acquire(context.Background(), l)
+	switch {
+	case record != nil:
+		h.l1.mu.Lock()
+		record = h.fillLocked(q, record, h.l1.now())
+		h.l1.mu.Unlock()
+	case q.held && errors.Is(err, ErrMiss):
+		return nil, h.confirmMiss(l.Record)
+	}
+	return record, err
+}
+
+// Prolong asks L2.
+func (h *Hybrid) Prolong(ctx context.Context, l Lease) error {
+	return h.l2.Prolong(context.Background(), l)
+}
+
+// Release asks L2.
+func (h *Hybrid) Release(ctx context.Context, l Lease, unused bool) error {
+	return h.l2.Release(context.Background(), l, unused)
+}
+
+// Revoke carries the revocations to L2, and what they are about is revoked here at
+// once. Without L2 they are applied to what is held here, and journalled: when L2 is
+// back, its indexes say what else they are about.
+func (h *Hybrid) Revoke(ctx context.Context, revocations []Revocation) error {
+	for _, r := range revocations {
+		if err := r.check(); err != nil {
+			return err
+		}
+	}
+	var failed error
+	for _, r := range revocations {
+		if err := h.revoke(r); err != nil {
+			failed = err
+		}
+	}
+	return failed
+}
+
+func (h *Hybrid) revoke(r Revocation) error {
+	h.l1.mu.Lock()
+	fallback := h.fallback
+	h.l1.mu.Unlock()
+	if fallback {
+		return h.revokeHere(r)
+	}
+	written, err := h.l2.revoke(context.Background(), []Revocation{r})
+	h.revoked(written)
+	if err != nil {
+		applied := h.revokeHere(r)
+		h.kick()
+		return applied
+	}
+	now := h.l1.now()
+	h.l1.mu.Lock()
+	h.l1.noteLocked(r, now)
+	h.l1.mu.Unlock()
+	return nil
+}
+
+// revoked takes tombstones over that L2 has.
+func (h *Hybrid) revoked(written []holding) {
+	now := h.l1.now()
+	h.l1.mu.Lock()
+	watchers := h.watchers
+	for _, x := range written {
+		h.changedLocked(x.key)
+		if n := h.journal.notes[x.key]; n != nil {
+			h.journal.remove(n)
+		}
+		e := h.l1.liveLocked(x.key, now.UnixNano())
+		if e == nil || merge(e.value, x.value) == replaces {
+			h.l1.putLocked(x.key, x.value, now, time.Duration(x.expires-now.UnixNano()))
+		}
+	}
+	h.l1.mu.Unlock()
+	for _, x := range written {
+		announce(watchers, x.key)
+		h.whisperOf(x.key)
+	}
+}
+
+// revokeHere applies r to what this process holds, and journals it.
+func (h *Hybrid) revokeHere(r Revocation) error {
+	now := h.l1.now()
+	h.l1.mu.Lock()
+	err := h.applyLocked(change{op: opSet, key: noteKey(r.Mark), value: r.note(now), ttl: r.TTL}, now)
+	if n := h.journal.notes[noteKey(r.Mark)]; n != nil && (n.revocation.Link == "" || n.revocation.Before.Before(r.Before)) {
+		n.revocation = r
+	}
+	var keys []string
+	for _, e := range h.l1.coveredLocked(r, now.UnixNano()) {
+		value, ttl := tombstoneOf(e.value, now)
+		failed := h.applyLocked(change{op: opSet, key: e.key, value: value, ttl: ttl}, now)
+		if !Applied(failed) {
+			err = failed
+		}
+		keys = append(keys, e.key)
+	}
+	watchers := h.watchers
+	h.l1.mu.Unlock()
+	for _, key := range keys {
+		announce(watchers, key)
+	}
+	for _, w := range watchers {
+		w.Revoked(r)
+	}
+	return err
+}
+
+// refreshing asks again for records that somebody changed, so that a revocation is
+// known here before L2 can fail.
+type refreshing struct {
+	h     *Hybrid
+	ended bool
+}
+
+// refreshLocked has the record of key asked for again, if one is held here.
+func (h *Hybrid) refreshLocked(key string) {
+	e := h.l1.entries[key]
+	if e == nil || e.pinned || h.direct || h.closed || kindOf(e.value) != liveRecord || len(h.changes) >= maxChanges {
+		return
+	}
+	h.changes = append(h.changes, key)
+	if len(h.changes) == 1 && !h.refreshes {
+		h.refreshes = true
+		background.Start(&refreshing{h: h})
+	}
+}
+
+// maxChanges bounds the records that wait to be asked for again. What is beyond is
+// asked for when somebody needs it.
+const maxChanges = 4096
+
+// Run implements background.Runner.
+func (r *refreshing) Run() {
+	defer r.rest()
+	for !r.ended {
+		keys := r.h.takeChanges()
+		for _, key := range keys {
+			if r.h.isStale(key) {
+				_, _ = r.h.ask(key)
+			}
+		}
+		r.ended = len(keys) == 0
+	}
+}
+
+// rest lets the work be taken up again after a panic.
+func (r *refreshing) rest() {
+	if r.ended {
+		return
+	}
+	r.h.l1.mu.Lock()
+	r.h.refreshes = false
+	r.h.l1.mu.Unlock()
+}
+
+// takeChanges returns the records to ask for; none ends the refreshing.
+func (h *Hybrid) takeChanges() []string {
+	h.l1.mu.Lock()
+	defer h.l1.mu.Unlock()
+	keys := h.changes
+	h.changes = nil
+	if len(keys) == 0 || h.fallback {
+		h.refreshes = false
+		return nil
+	}
+	return keys
+}
+
+func (h *Hybrid) isStale(key string) bool {
+	h.l1.mu.Lock()
+	defer h.l1.mu.Unlock()
+	e := h.l1.entries[key]
+	return e != nil && !e.pinned && (e.stale || e.epoch != h.epoch)
+}
