@@ -1,0 +1,183 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/cache/cachetest"
+)
+
+// add stores a record that was issued so many seconds after the moment that
+// revocations count from.
+func (r *replica) add(key string, issued int, links ...string) error {
+	return r.Add(context.Background(), key, cachetest.Linked(1, issued, links...), time.Hour)
+}
+
+func (r *replica) revoke(links ...string) error {
+	return r.Revoke(context.Background(), cachetest.Revoking(10, links...))
+}
+
+// told collects the revocations that a replica tells of.
+type told struct {
+	mu   sync.Mutex
+	seen []cache.Revocation
+}
+
+func (w *told) Changed(_ string) {}
+func (w *told) ChangedAll()      {}
+func (w *told) Revoked(r cache.Revocation) {
+	w.mu.Lock()
+	w.seen = append(w.seen, r)
+	w.mu.Unlock()
+}
+
+func (w *told) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.seen)
+}
+
+func TestARevocationDuringAnOutage(t *testing.T) {
+	for _, outage := range outages {
+		t.Run("BL18 "+outage.name, func(t *testing.T) {
+			s, app := startApp(t)
+			a, b := startReplica(t, s, "x", app), startReplica(t, s, "x", app)
+			w := &told{}
+			a.Watch(w)
+			ok(t, a.add("s:here", 0, "sid 1", "ann"))
+			ok(t, b.add("s:elsewhere", 0, "sid 2", "ann"))
+			ok(t, b.add("s:bob", 0, "sid 3", "bob"))
+			outage.begin(s)
+			a.untilFallback()
+			b.untilFallback()
+			journalled(t, b.add("s:made meanwhile", 5, "sid 4", "ann"))
+			journalled(t, a.add("s:signed in again", 200, "sid 5", "ann"))
+			journalled(t, a.revoke("ann"))
+			a.is("s:here", "revoked")
+			a.is("s:signed in again", "1")
+			if err := a.add("s:too late", 10, "sid 6", "ann"); !errors.Is(err, cache.ErrConflict) {
+				t.Errorf("a record that was issued before the revocation: %v", err)
+			}
+			if w.count() != 1 {
+				t.Errorf("told %d times", w.count())
+			}
+			b.is("s:elsewhere", "1")
+			outage.end(s)
+			a.untilRestored()
+			b.untilRestored()
+			for _, r := range []*replica{a, b} {
+				for key, state := range map[string]string{
+					"s:here": "revoked", "s:elsewhere": "revoked", "s:made meanwhile": "revoked", "s:bob": "1", "s:signed in again": "1",
+				} {
+					r.becomes(key, state)
+				}
+			}
+		})
+	}
+}
+
+func TestALossOfDataBringsNothingBack(t *testing.T) {
+	s := startServer(t)
+	a, b := startReplica(t, s, "x", nil), startReplica(t, s, "x", nil)
+	ok(t, a.add("s:ended", 0, "sid 1", "ann"))
+	ok(t, a.add("s:left", 0, "sid 2", "bob"))
+	b.becomes("s:ended", "1")
+	ok(t, a.revoke("sid 1"))
+	time.Sleep(50 * time.Millisecond) // the bound within which every replica knows
+	s.kill()
+	a.untilFallback()
+	b.untilFallback()
+	b.is("s:ended", "revoked") // which nobody had asked it for
+	s.start()
+	for _, r := range []*replica{a, b} {
+		r.until("loss noticed", func(cache.HybridStats) bool { return r.log.count(cache.DataLost) == 1 })
+		r.untilRestored()
+		r.is("s:ended", "revoked")
+	}
+	if err := b.add("s:late", 10, "sid 1", "ann"); !errors.Is(err, cache.ErrConflict) {
+		t.Errorf("the note of the revocation is lost: %v", err)
+	}
+	b.becomes("s:left", "1")
+	ok(t, b.revoke("bob")) // by an index that was made again
+	for _, r := range []*replica{a, b} {
+		r.becomes("s:left", "revoked")
+	}
+}
+
+func TestARevocationIsHeldByWhoMadeIt(t *testing.T) {
+	s := startServer(t)
+	a := startReplica(t, s, "x", nil)
+	ok(t, startReplica(t, s, "x", nil).add("s:k", 0, "sid 1"))
+	ok(t, a.revoke("sid 1"))
+	s.kill()
+	a.untilFallback()
+	a.is("s:k", "revoked")
+}
+
+func TestAnIndexWithManySessions(t *testing.T) {
+	s := startServer(t)
+	a := startReplica(t, s, "x", nil)
+	const n = 3000
+	for i := 0; i < n; i++ {
+		ok(t, a.add("s:"+strconv.Itoa(i), 0, "sid "+strconv.Itoa(i), "everybody"))
+	}
+	ok(t, a.revoke("everybody"))
+	for i := 0; i < n; i += 7 {
+		a.is("s:"+strconv.Itoa(i), "revoked")
+	}
+}
+
+func TestAnIndexLastsAsLongAsItsSessions(t *testing.T) {
+	s := startServer(t)
+	a := startReplica(t, s, "x", nil)
+	ctx := context.Background()
+	ok(t, a.add("s:long", 0, "ann")) // an hour
+	now := time.Now()
+	short := cache.AppendHeader(nil, cache.Header{
+		State: cache.Live, Version: 1, Expiry: now.Add(time.Second), End: now.Add(time.Second), Issued: time.Unix(1, 0),
+		Links: []cache.Link{{Name: "ann.............", Listed: true}},
+	})
+	ok(t, a.Add(ctx, "s:short", short, time.Second))
+	keys := s.do("KEYS", "x:i:*")
+	if len(keys.Elems) != 1 {
+		t.Fatalf("%d indexes", len(keys.Elems))
+	}
+	if left := s.do("PTTL", string(keys.Elems[0].Str)).Int; left < 59*60*1000 || left > 62*60*1000 {
+		t.Errorf("the index lasts %d ms", left)
+	}
+	ok(t, a.revoke("ann"))
+	a.becomes("s:long", "revoked")
+}
+
+func TestALeaseAmongReplicas(t *testing.T) {
+	ctx := context.Background()
+	s, app := startApp(t)
+	a, b := startReplica(t, s, "x", app), startReplica(t, s, "x", app)
+	ok(t, a.put("s:{ab}k", live(1)))
+	lease := func(owner string) cache.Lease {
+		return cache.Lease{Record: "s:{ab}k", Version: 1, Grant: "grant", Owner: owner, TTL: 300 * time.Millisecond, Keep: time.Hour}
+	}
+	_, err := a.Acquire(ctx, lease("a"))
+	ok(t, err)
+	if _, err := b.Acquire(ctx, lease("b")); !errors.Is(err, cache.ErrExists) {
+		t.Errorf("E6: a second holder: %v", err)
+	}
+	cachetest.Until(t, "the lease ends", func() bool {
+		_, err = b.Acquire(ctx, lease("b"))
+		return !errors.Is(err, cache.ErrExists)
+	})
+	if !errors.Is(err, cache.ErrSpent) {
+		t.Errorf("E8: after its holder was gone: %v", err)
+	}
+	ok(t, a.Release(ctx, lease("a"), true))
+	s.kill()
+	b.untilFallback()
+	if _, err := b.Acquire(ctx, lease("b")); !errors.Is(err, cache.ErrUnavailable) {
+		t.Errorf("a lease in an outage: %v", err)
+	}
+}
