@@ -91,6 +91,11 @@ type acquireFallback struct{}
 func (f *acquireFallback) Decide(values [][]byte, args []string) ([]resp.Command, resp.Reply, error) {
 	l := Lease{Owner: args[0], Version: versionFrom(args[2]), Grant: args[3][:len(args[3])-1]}
 	err := l.acquirable(values[0], values[1], values[2])
+	if errors.Is(err, ErrSpent) {
+		// A command that does nothing has the server confirm that the values go
+		// together: a lease may have been taken between the reading of two.
+		return []resp.Command{{"EXISTS", args[6]}}, leaseReply(leaseSpent, values[1]), nil
+	}
 	if err != nil {
 		return nil, leaseReply(verdictOf(err), values[1]), nil
 	}

@@ -1,70 +1,54 @@
 package cache
 
 import (
+	"container/list"
 	"context"
 	"time"
 )
 
-// A listing is a record in the index of one of its links: a list without an order.
-type listing struct {
-	link       string
-	entry      *entry
-	next, prev *listing
-}
-
-// listingOverhead is what a listing takes, in bytes.
-const listingOverhead = 160
+// listingOverhead is what a record takes in an index, in bytes.
+const listingOverhead = 192
 
 // listLocked lists an entry that is a live record under its links.
 func (m *Memory) listLocked(e *entry) {
-	if kindOf(e.value) != liveRecord || e.value[countAt] == 0 {
+	if !isLinked(e.value) {
 		return
 	}
-	for _, link := range linksOf(e.value) {
-		if link.Listed {
-			e.listed = append(e.listed, m.enterLocked(link.Name, e))
+	for _, link := range listedLinks(e.value) {
+		index := m.links[link]
+		if index == nil {
+			index = list.New()
+			m.links[link] = index
 		}
+		e.listed = append(e.listed, index.PushBack(e))
 	}
-}
-
-func (m *Memory) enterLocked(link string, e *entry) *listing {
-	first := m.links[link]
-	l := &listing{link: link, entry: e, next: first}
-	if first != nil {
-		first.prev = l
-	}
-	m.links[link] = l
-	return l
 }
 
 func (m *Memory) unlistLocked(e *entry) {
-	for _, l := range e.listed {
-		m.leaveLocked(l)
+	if len(e.listed) == 0 {
+		return
+	}
+	for i, link := range listedLinks(e.value) {
+		index := m.links[link]
+		index.Remove(e.listed[i])
+		if index.Len() == 0 {
+			delete(m.links, link)
+		}
 	}
 	e.listed = nil
-}
-
-func (m *Memory) leaveLocked(l *listing) {
-	if l.next != nil {
-		l.next.prev = l.prev
-	}
-	if l.prev != nil {
-		l.prev.next = l.next
-		return
-	}
-	if l.next == nil {
-		delete(m.links, l.link)
-		return
-	}
-	m.links[l.link] = l.next
 }
 
 // coveredLocked lists the records that r is about.
 func (m *Memory) coveredLocked(r Revocation, now int64) []*entry {
 	var covered []*entry
-	for l := m.links[r.Link]; l != nil; l = l.next {
-		if l.entry.expires > now && r.covers(l.entry.value) {
-			covered = append(covered, l.entry)
+	index := m.links[r.Link]
+	if index == nil {
+		return nil
+	}
+	for at := index.Front(); at != nil; at = at.Next() {
+		e := at.Value.(*entry)
+		if e.expires > now && r.covers(e.value) {
+			covered = append(covered, e)
 		}
 	}
 	return covered

@@ -63,6 +63,9 @@ func exercise(b cache.Backend, g int) string {
 		return key + ": watched " + strconv.Itoa(mine.times(key)) + ", after unwatching " + strconv.Itoa(other.times(key))
 	}
 	b.Unwatch(mine)
+	if wrong := lifeOfGrant(b, g); wrong != "" {
+		return wrong
+	}
 	if err := b.Delete(ctx, key); err != nil {
 		return "delete: " + err.Error()
 	}

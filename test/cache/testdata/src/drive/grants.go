@@ -1,0 +1,107 @@
+package drive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+)
+
+var issued = time.Unix(1700000000, 0)
+
+// linked is a record of the session sid of the person g.
+func linked(version uint64, sid string, g int) []byte {
+	end := time.Now().Add(time.Hour)
+	person := fmt.Sprintf("person %9d", g)
+	h := cache.Header{KeyID: 1, State: cache.Live, Version: version, Expiry: end, End: end, Issued: issued, Links: []cache.Link{
+		{Name: fmt.Sprintf("%-16s", sid), Listed: true}, {Name: person, Listed: true},
+	}}
+	return append(cache.AppendHeader(nil, h), sid...)
+}
+
+func revocation(sid, person string) []cache.Revocation {
+	r := cache.Revocation{Link: fmt.Sprintf("%-16s", sid), Before: issued, TTL: time.Minute}
+	r.Mark = r.Link
+	if person != "" {
+		r.Also = person
+		r.Mark = fmt.Sprintf("%-16s", "+"+sid)
+	}
+	return []cache.Revocation{r}
+}
+
+// lifeOfGrant creates two sessions of g, renews one of them under a lease, and
+// revokes the other.
+func lifeOfGrant(b cache.Backend, g int) string {
+	ctx := context.Background()
+	n := strconv.Itoa(g)
+	kept, ended := "s:{k}kept"+n, "s:{e}ended"+n
+	for _, key := range []string{kept, ended} {
+		if err := b.Add(ctx, key, linked(1, key[5:], g), time.Hour); err != nil {
+			return key + ": " + err.Error()
+		}
+	}
+	if wrong := renewed(b, kept, g); wrong != "" {
+		return kept + ": " + wrong
+	}
+	if err := b.Revoke(ctx, revocation(ended[5:], fmt.Sprintf("person %9d", g+1))); err != nil {
+		return ended + ": " + err.Error()
+	}
+	if v, err := b.Get(ctx, ended); err != nil || string(v) != string(linkedAs(v, ended[5:], g)) {
+		return ended + ": ended for another person"
+	}
+	if err := b.Revoke(ctx, revocation(ended[5:], fmt.Sprintf("person %9d", g))); err != nil {
+		return ended + ": " + err.Error()
+	}
+	v, err := b.Get(ctx, ended)
+	if h, _, e := cache.ParseRecord(v); err != nil || e != nil || h.State != cache.Revoked {
+		return ended + ": not revoked"
+	}
+	v, err = b.Get(ctx, kept)
+	if h, payload, e := cache.ParseRecord(v); err != nil || e != nil || h.State != cache.Live || h.Version != 2 || string(payload) != kept[5:] {
+		return kept + ": not as it was renewed"
+	}
+	return ""
+}
+
+// linkedAs is the record that v ought to be: linked, with v's own times.
+func linkedAs(v []byte, sid string, g int) []byte {
+	h, payload, err := cache.ParseRecord(v)
+	if err != nil || string(payload) != sid || h.Links[1].Name != fmt.Sprintf("person %9d", g) {
+		return nil
+	}
+	return v
+}
+
+func renewed(b cache.Backend, key string, g int) string {
+	ctx := context.Background()
+	l := cache.Lease{Record: key, Version: 1, Grant: "grant of " + key, Owner: strconv.Itoa(g), TTL: time.Minute, Keep: time.Hour}
+	v, err := b.Acquire(ctx, l)
+	if err != nil {
+		return "acquire: " + err.Error()
+	}
+	if _, payload, err := cache.ParseRecord(v); err != nil || string(payload) != key[5:] {
+		return "acquired another record: " + string(payload)
+	}
+	other := l
+	other.Owner = "another"
+	if _, err := b.Acquire(ctx, other); !errors.Is(err, cache.ErrExists) {
+		return "acquired twice"
+	}
+	if err := b.Prolong(ctx, l); err != nil {
+		return "prolong: " + err.Error()
+	}
+	if err := b.CompareAndSet(ctx, key, 1, linked(2, key[5:], g), time.Hour); err != nil {
+		return "renew: " + err.Error()
+	}
+	if err := b.Release(ctx, l, false); err != nil {
+		return "release: " + err.Error()
+	}
+	other.Version = 2
+	if _, err := b.Acquire(ctx, other); !errors.Is(err, cache.ErrSpent) {
+		return "a used grant was given again"
+	}
+	return ""
+}
