@@ -40,8 +40,9 @@ func (b *middlewareBuilder) options() (auth.Options, error) {
 	o := auth.Options{
 		Provider: b.provider, ClientID: s.Client.ID, Keys: keys, Identity: b.identity(),
 		CallbackURL: s.SignIn.CallbackURL, LogoutPath: s.Logout.Path, ForceHTTPS: s.Session.Secure,
+		BackchannelPath: s.Logout.BackchannelPath, FrontchannelPath: s.Logout.FrontchannelPath,
 		Cookies: session.Cookies{Name: s.Session.CookieName, Domain: s.Session.CookieDomain, Secure: s.Session.Secure},
-		MaxAge:  s.Session.MaxAge, IdleTimeout: s.Session.IdleTimeout, AlwaysAsk: s.Redis.Enabled && s.Redis.Mode == "redis",
+		MaxAge:  s.Session.MaxAge, IdleTimeout: s.Session.IdleTimeout, RefreshGrace: s.Session.RefreshGrace, AlwaysAsk: s.Redis.Enabled && s.Redis.Mode == "redis",
 		StripCookies: s.Session.StripCookies,
 		Scopes:       s.SignIn.Scopes, AuthParams: s.SignIn.Params, WithoutPKCE: !s.SignIn.PKCE,
 		MaxAuthAge: s.SignIn.MaxAge, UserInfo: userInfo[s.Provider.UserInfo], CheckReplays: s.SignIn.DetectReplay, DenyReplays: s.SignIn.ReplayFallback == "deny",

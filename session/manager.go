@@ -49,9 +49,11 @@ type Opened struct {
 
 	value   string // of the cookie
 	key     string // of the record
+	head    string // the record's header
 	size    int    // in memory, about
 	version uint64
 	epoch   uint64 // Manager.epoch when the record was read
+	renewal plan
 }
 
 // Options of a Manager. Backend, Keys, Identity and Preparer are required.
@@ -59,14 +61,19 @@ type Options struct {
 	Backend     cache.Backend
 	Keys        *Keyring
 	Identity    string        // issuer, relying party and group: sessions of another identity do not open
+	Client      string        // of the relying party at the issuer; a logout ends the sessions of all groups of it
 	Cookies     Cookies       // how the session cookie is named and scoped
 	MaxAge      time.Duration // from sign-in to the end of the session, whatever happens
 	IdleTimeout time.Duration // zero: a session does not end by being idle
 	AlwaysAsk   bool          // the store is asked at each request; what is in memory serves when it cannot be
 	Preparer    Preparer
-	MaxOpened   int              // opened sessions held at most; zero: 100,000
-	MaxBytes    int              // that they may take, about; zero: 128 MiB
-	Now         func() time.Time // nil: time.Now
+	Renewer     Renewer              // nil: sessions are not renewed
+	Grace       time.Duration        // how long before they expire tokens are renewed
+	RetryAfter  func() time.Duration // how long the provider has to be left alone; nil: nobody knows
+	Observer    Observer             // nil: nobody is told
+	MaxOpened   int                  // opened sessions held at most; zero: 100,000
+	MaxBytes    int                  // that they may take, about; zero: 128 MiB
+	Now         func() time.Time     // nil: time.Now
 }
 
 // A Manager creates, opens, touches and ends the sessions of one middleware. It
@@ -82,6 +89,10 @@ type Manager struct {
 	bytes   int                 // of the hot generation
 	flights map[string]*flight  // by cookie value: sessions being opened
 	epoch   uint64              // counts ChangedAll: what was read in an earlier epoch is stale
+	// By record key: sessions being renewed.
+	renewals map[string]*renewal
+
+	timing timing
 }
 
 // Hot is where the path of every request looks a session up by its cookie's value,
@@ -122,7 +133,10 @@ func NewManager(o Options) *Manager {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	m := &Manager{o: o, hot: &Hot{Opened: map[string]*Opened{}}, indexed: map[string][]string{}, flights: map[string]*flight{}}
+	m := &Manager{
+		o: o, hot: &Hot{Opened: map[string]*Opened{}}, indexed: map[string][]string{}, flights: map[string]*flight{},
+		renewals: map[string]*renewal{}, timing: usualTiming(),
+	}
 	o.Backend.Watch(m)
 	return m
 }
@@ -163,8 +177,9 @@ func (m *Manager) Load(ctx context.Context, r *http.Request) (*Opened, error) {
 
 // Create stores s under a new id and returns the value of its cookie. Expiry of s
 // is set from Created. The id is new at every sign-in, so that a cookie planted
-// before is worth nothing after. Attempt is that of the sign-in; see Lost.
-func (m *Manager) Create(ctx context.Context, s *Session, attempt int) (string, error) {
+// before is worth nothing after. Attempt is that of the sign-in; see Lost. Origin is
+// by what the provider may end it. ErrRevoked: it did so already.
+func (m *Manager) Create(ctx context.Context, s *Session, attempt int, origin Origin) (string, error) {
 	b, err := random(idBytes + secretBytes)
 	if err != nil {
 		return "", err
@@ -172,11 +187,17 @@ func (m *Manager) Create(ctx context.Context, s *Session, attempt int) (string, 
 	t := ticket{key: m.o.Keys.keys[0], created: s.Created, attempt: byte(attempt), id: b[:idBytes], secret: b[idBytes:]}
 	s.Expiry = s.Created.Add(m.o.MaxAge)
 	end := m.end(s, m.o.Now())
-	record, err := t.sealRecord(s, cache.Header{State: cache.Live, Version: 1, Expiry: end}, m.o.Identity)
+	record, err := t.sealRecord(s, cache.Header{
+		State: cache.Live, Version: 1, Expiry: end, End: s.Expiry, Issued: origin.Issued, Links: m.links(origin),
+	}, m.o.Identity)
 	if err != nil {
 		return "", err
 	}
-	if err := m.o.Backend.Add(ctx, t.recordKey(), record, end.Sub(m.o.Now())); !cache.Applied(err) {
+	err = m.o.Backend.Add(ctx, t.recordKey(), record, end.Sub(m.o.Now()))
+	if errors.Is(err, cache.ErrConflict) {
+		return "", ErrRevoked
+	}
+	if !cache.Applied(err) {
 		return "", fmt.Errorf("%w: create: %w", ErrUnavailable, err)
 	}
 	return t.value(m.o.Cookies.Name, m.o.Identity), nil
@@ -233,7 +254,7 @@ func (m *Manager) End(ctx context.Context, r *http.Request) (*Session, error) {
 }
 
 // revoke writes a tombstone over the record. It lives as long as any copy of the
-// record can: a session may have been made when MaxAge was longer.
+// record can.
 func (m *Manager) revoke(ctx context.Context, t ticket) (*Session, error) {
 	key := t.recordKey()
 	s, h, err := m.read(ctx, t)
@@ -241,20 +262,18 @@ func (m *Manager) revoke(ctx context.Context, t ticket) (*Session, error) {
 		return nil, nil
 	}
 	if err != nil {
-		s = nil
+		h = cache.Header{KeyID: t.key.id, End: m.o.Now().Add(m.o.MaxAge)}
 	}
-	now := m.o.Now()
-	end := now.Add(m.o.MaxAge)
-	if s != nil && s.Expiry.After(end) {
-		end = s.Expiry
-	}
-	tombstone := cache.AppendHeader(nil, cache.Header{
-		KeyID: t.key.id, State: cache.Revoked, Version: h.Version + 1, Expiry: end,
-	})
-	err = m.o.Backend.Set(ctx, key, tombstone, end.Sub(now))
+	err = m.bury(ctx, key, h)
 	m.drop(key)
 	if !cache.Applied(err) {
 		return nil, fmt.Errorf("%w: revoke: %w", ErrUnavailable, err)
 	}
 	return s, nil
+}
+
+// bury writes a tombstone over the record that has the header h.
+func (m *Manager) bury(ctx context.Context, key string, h cache.Header) error {
+	tombstone := cache.AppendHeader(nil, cache.Header{KeyID: h.KeyID, State: cache.Revoked, Version: h.Version + 1, Expiry: h.End})
+	return m.o.Backend.Set(ctx, key, tombstone, h.End.Sub(m.o.Now()))
 }

@@ -14,7 +14,8 @@ import (
 const askAgain = 5 * time.Minute
 
 // load returns the session of a ticket whose MAC held: from memory while it is
-// fresh, else from the store, read once however many requests ask.
+// fresh, else from the store, read once however many requests ask. One that is due
+// is renewed.
 func (m *Manager) load(ctx context.Context, value string, t ticket) (*Opened, error) {
 	now := m.o.Now()
 	key := t.recordKey()
@@ -29,14 +30,14 @@ func (m *Manager) load(ctx context.Context, value string, t ticket) (*Opened, er
 	if f != nil {
 		m.hot.Mu.Unlock()
 		<-f.done
-		return f.opened, f.err
+		return m.current(ctx, f, t)
 	}
 	f = &flight{key: key, done: make(chan struct{}), err: ErrUnavailable}
 	m.flights[value] = f
 	epoch := m.epoch
 	m.hot.Mu.Unlock()
 	m.fly(ctx, f, opening{value: value, key: key, epoch: epoch, ticket: t, known: known})
-	return f.opened, f.err
+	return m.current(ctx, f, t)
 }
 
 // An opening is what a flight is about.
@@ -80,17 +81,30 @@ func (m *Manager) open(ctx context.Context, p opening) (*Opened, error) {
 		}
 		return nil, err
 	}
-	o := &Opened{Created: p.ticket.created, Expiry: h.Expiry, value: p.value, key: p.key, version: h.Version, epoch: p.epoch}
+	o := m.present(p, s, h)
+	m.touch(ctx, o, s, h, p.ticket)
+	o.renewal = m.plan(s, p.ticket, p.known)
+	if next := o.renewal.next(); !next.IsZero() && next.Before(o.Until) {
+		o.Until = next
+	}
+	if m.o.AlwaysAsk {
+		o.Until = now
+	}
+	return o, nil
+}
+
+// present is what memory keeps of s, whose record has the header h.
+func (m *Manager) present(p opening, s *Session, h cache.Header) *Opened {
+	o := &Opened{
+		Created: p.ticket.created, Expiry: h.Expiry, value: p.value, key: p.key, head: string(cache.AppendHeader(nil, h)),
+		version: h.Version, epoch: p.epoch,
+	}
 	if p.known != nil && p.known.version == h.Version {
 		o.show(View{Allowed: p.known.Allowed, Reason: p.known.Reason, Subject: p.known.Subject, Headers: p.known.Headers})
 	} else {
 		o.show(m.o.Preparer.Prepare(s))
 	}
-	m.touch(ctx, o, s, p.ticket)
-	if m.o.AlwaysAsk {
-		o.Until = now
-	}
-	return o, nil
+	return o
 }
 
 func (o *Opened) show(v View) {
@@ -98,14 +112,14 @@ func (o *Opened) show(v View) {
 	o.Reason = v.Reason
 	o.Subject = v.Subject
 	o.Headers = v.Headers
-	o.size = openedOverhead + len(o.value) + len(o.key)
+	o.size = openedOverhead + len(o.value) + len(o.key) + len(o.head)
 	for _, f := range v.Headers {
 		o.size += len(f.Name) + len(f.Value)
 	}
 }
 
 // openedOverhead is what an opened session takes beside its texts, in bytes.
-const openedOverhead = 512
+const openedOverhead = 720
 
 // read returns the live session of t and its record's header.
 func (m *Manager) read(ctx context.Context, t ticket) (*Session, cache.Header, error) {
@@ -116,11 +130,17 @@ func (m *Manager) read(ctx context.Context, t ticket) (*Session, cache.Header, e
 	if err != nil {
 		return nil, cache.Header{}, fmt.Errorf("%w: read: %w", ErrUnavailable, err)
 	}
-	h, payload, err := cache.ParseRecord(b)
+	return m.parse(t, b)
+}
+
+// parse returns the live session that a record holds, and its header. What is no
+// live session is ErrNone, with the header as far as there is one.
+func (m *Manager) parse(t ticket, record []byte) (*Session, cache.Header, error) {
+	h, _, err := cache.ParseRecord(record)
 	if err != nil || h.State != cache.Live || !m.o.Now().Before(h.Expiry) {
 		return nil, h, ErrNone
 	}
-	s, err := t.openRecord(h, payload, m.o.Identity)
+	s, err := t.openRecord(record, m.o.Identity)
 	if err != nil || !m.o.Now().Before(s.Expiry) {
 		return nil, h, ErrNone
 	}
@@ -131,7 +151,7 @@ func (m *Manager) read(ctx context.Context, t ticket) (*Session, cache.Header, e
 // when o is served without asking. A touch that fails or meets a newer version
 // costs nothing: the next request tries again, and the session ends no sooner
 // than its idle timeout after the last touch.
-func (m *Manager) touch(ctx context.Context, o *Opened, s *Session, t ticket) {
+func (m *Manager) touch(ctx context.Context, o *Opened, s *Session, h cache.Header, t ticket) {
 	now := m.o.Now()
 	o.Until = o.Expiry
 	if now.Add(askAgain).Before(o.Until) {
@@ -143,10 +163,12 @@ func (m *Manager) touch(ctx context.Context, o *Opened, s *Session, t ticket) {
 	step := m.o.IdleTimeout / touches
 	end := m.end(s, now)
 	if end.Sub(o.Expiry) >= step {
-		h := cache.Header{State: cache.Live, Version: o.version + 1, Expiry: end}
-		record, err := t.sealRecord(s, h, m.o.Identity)
+		touched := successor(h, end)
+		record, err := t.sealRecord(s, touched, m.o.Identity)
 		if err == nil && cache.Applied(m.o.Backend.CompareAndSet(ctx, o.key, o.version, record, end.Sub(now))) {
-			o.Expiry, o.version = end, h.Version
+			o.Expiry = end
+			o.version = touched.Version
+			o.head = string(cache.AppendHeader(nil, touched))
 		}
 	}
 	if due := o.Expiry.Add(step - m.o.IdleTimeout); o.Expiry.Before(s.Expiry) && due.Before(o.Until) {
@@ -155,6 +177,14 @@ func (m *Manager) touch(ctx context.Context, o *Opened, s *Session, t ticket) {
 	if !now.Before(o.Until) {
 		o.Until = now.Add(time.Second)
 	}
+}
+
+// successor is the header of the record that takes the place of a live one, and
+// holds until expiry. What the record is tied to stays.
+func successor(h cache.Header, expiry time.Time) cache.Header {
+	h.Version++
+	h.Expiry = expiry
+	return h
 }
 
 // staleCopy is o, to be asked for again before it is served.
@@ -175,6 +205,20 @@ func (m *Manager) knownLocked(value string) *Opened {
 		}
 	}
 	return nil
+}
+
+// replaceLocked puts o where memory holds what it is made from.
+func (m *Manager) replaceLocked(o *Opened) {
+	if m.hot.Opened[o.value] != nil {
+		m.hot.Opened[o.value] = o
+		return
+	}
+	for _, g := range m.older {
+		if g.opened[o.value] != nil {
+			g.opened[o.value] = o
+			return
+		}
+	}
 }
 
 // keepLocked makes o hot. When the hot generation is full it cools down, and what

@@ -22,6 +22,22 @@ type ReplayGuard struct {
 	Strict bool
 }
 
+// Used returns ErrReplayed when value was marked before, and ErrUnavailable when the
+// store could not be asked. It is the question of whom a replay must not make do
+// anything; who is first is decided by Use.
+func (g *ReplayGuard) Used(ctx context.Context, kind, value string) error {
+	for _, mark := range g.Keys.Mark("replay", g.Identity, kind, value) {
+		used, err := g.Backend.Exists(ctx, "j:"+mark)
+		if err != nil {
+			return fmt.Errorf("%w: replay mark: %w", ErrUnavailable, err)
+		}
+		if used {
+			return ErrReplayed
+		}
+	}
+	return nil
+}
+
 // Use marks value, of a kind such as "state", as used for lifetime. It returns
 // ErrReplayed when it was marked before, and ErrUnavailable when the store could
 // not be asked, or, with Strict, has not got the mark yet. The mark is written under every key of the keyring, so that

@@ -3,7 +3,8 @@
 // A session is a record in a cache.Backend, sealed under a key that needs both
 // the operator's key and a secret that only the browser's cookie holds. Manager
 // opens records and keeps the opened ones, with everything that a request needs
-// computed, so that a request of a signed-in person costs one look-up in a map.
+// computed, so that a request of a signed-in person costs one look-up in a map; it
+// renews them, once however many requests and replicas meet, and ends them.
 // Login is a sign-in in progress, which lives in the browser alone. ReplayGuard
 // lets a state, a nonce or a code be used once.
 package session
@@ -26,6 +27,10 @@ var ErrNone = errors.New("session: none")
 // this middleware gave: altered, cut, or another middleware's.
 var ErrForeign = fmt.Errorf("%w: a cookie that is not ours", ErrNone)
 
+// ErrRevoked is returned, wrapping ErrNone, when a session was ended before it was
+// stored: the provider told of a logout while the person signed in.
+var ErrRevoked = fmt.Errorf("%w: it was revoked before it was stored", ErrNone)
+
 // ErrUnavailable is returned when the store could not be asked. The session may
 // well be alive: nothing must be deleted and nobody sent to sign in again.
 var ErrUnavailable = errors.New("session: the store could not be asked")
@@ -38,8 +43,10 @@ type Session struct {
 	IDToken      string         // as the provider sent it
 	AccessToken  string         // empty: none was given
 	RefreshToken string         // empty: none was given
-	AccessExpiry time.Time      // zero: the provider did not say
+	AccessExpiry time.Time      // when what the provider said expires; zero: it did not say
 	UserInfo     map[string]any // claims that the ID token did not have; nil: none
+	Renewed      time.Time      // when the tokens were renewed last; zero: never
+	Nonce        string         // of the sign-in, where IDToken does not tell it any more
 }
 
 // stored is a Session as it is sealed. Times are seconds since 1970.
@@ -51,12 +58,17 @@ type stored struct {
 	RefreshToken string         `json:"r,omitempty"`
 	AccessExpiry int64          `json:"e,omitempty"`
 	UserInfo     map[string]any `json:"u,omitempty"`
+	Renewed      int64          `json:"w,omitempty"` // in milliseconds
+	Nonce        string         `json:"n,omitempty"`
 }
 
 func (s *Session) encode() ([]byte, error) {
 	v := stored{
 		Created: s.Created.Unix(), Expiry: s.Expiry.Unix(), IDToken: s.IDToken,
-		AccessToken: s.AccessToken, RefreshToken: s.RefreshToken, UserInfo: s.UserInfo,
+		AccessToken: s.AccessToken, RefreshToken: s.RefreshToken, UserInfo: s.UserInfo, Nonce: s.Nonce,
+	}
+	if !s.Renewed.IsZero() {
+		v.Renewed = s.Renewed.UnixMilli()
 	}
 	if !s.AccessExpiry.IsZero() {
 		v.AccessExpiry = s.AccessExpiry.Unix()
@@ -77,7 +89,10 @@ func decode(b []byte) (*Session, error) {
 	}
 	s := &Session{
 		Created: time.Unix(v.Created, 0), Expiry: time.Unix(v.Expiry, 0), IDToken: v.IDToken,
-		AccessToken: v.AccessToken, RefreshToken: v.RefreshToken, UserInfo: v.UserInfo,
+		AccessToken: v.AccessToken, RefreshToken: v.RefreshToken, UserInfo: v.UserInfo, Nonce: v.Nonce,
+	}
+	if v.Renewed != 0 {
+		s.Renewed = time.UnixMilli(v.Renewed)
 	}
 	if v.AccessExpiry != 0 {
 		s.AccessExpiry = time.Unix(v.AccessExpiry, 0)
@@ -103,13 +118,18 @@ func (t ticket) sealRecord(s *Session, h cache.Header, identity string) ([]byte,
 	return sealWith(a, head, plain, t.additional(head, identity))
 }
 
-// openRecord is the inverse of sealRecord for the payload behind h.
-func (t ticket) openRecord(h cache.Header, payload []byte, identity string) (*Session, error) {
+// openRecord is the inverse of sealRecord. The header counts as the store has it,
+// byte for byte.
+func (t ticket) openRecord(record []byte, identity string) (*Session, error) {
+	head, payload, ok := cache.SplitRecord(record)
+	if !ok {
+		return nil, ErrSealed
+	}
 	a, err := t.aead()
 	if err != nil {
 		return nil, err
 	}
-	plain, err := openWith(a, payload, t.additional(cache.AppendHeader(nil, h), identity))
+	plain, err := openWith(a, payload, t.additional(head, identity))
 	if err != nil {
 		return nil, err
 	}

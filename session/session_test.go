@@ -143,7 +143,7 @@ func newWorld(t *testing.T, change func(*Options)) *world {
 
 func (w *world) create(t *testing.T, who string) string {
 	t.Helper()
-	v, err := w.Create(context.Background(), &Session{Created: w.clock.now(), IDToken: who, AccessToken: "access of " + who}, 0)
+	v, err := w.Create(context.Background(), &Session{Created: w.clock.now(), IDToken: who, AccessToken: "access of " + who}, 0, Origin{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,9 @@
 // Package auth is the middleware: the story of a request, one file a step.
 //
 // serve.go is the path of every request, signin.go sends a person to the
-// provider, callback.go takes them back, logout.go lets them go; respond.go says
-// what went wrong, to people in a page and to programs in JSON.
+// provider, callback.go takes them back, renew.go keeps their tokens good, logout.go
+// lets them go, at the provider's word backchannel.go and frontchannel.go; respond.go
+// says what went wrong, to people in a page and to programs in JSON.
 package auth
 
 import (
@@ -34,13 +35,17 @@ type Options struct {
 	CallbackURL   string // a path, or an absolute URL whose path is ours
 	LogoutPath    string
 	PostLogoutURL string // a path or URL; empty: the page that says "signed out"
-	ForceHTTPS    bool   // our own URLs are https, whatever the request came by
+	// Where the provider tells of logouts; empty: it does not.
+	BackchannelPath  string
+	FrontchannelPath string
+	ForceHTTPS       bool // our own URLs are https, whatever the request came by
 
 	Cookies      session.Cookies
 	MaxAge       time.Duration
 	IdleTimeout  time.Duration
-	AlwaysAsk    bool // the store is asked for the session at each request
-	StripCookies bool // the backend does not see our cookies
+	RefreshGrace time.Duration // how long before they expire tokens are renewed
+	AlwaysAsk    bool          // the store is asked for the session at each request
+	StripCookies bool          // the backend does not see our cookies
 
 	Scopes       []string
 	AuthParams   map[string]string // of the authorization request, beside ours
@@ -87,13 +92,17 @@ type Middleware struct {
 	o            Options
 	callbackPath string
 	callbackHost string         // with the port; empty: the host of each request
+	paths        []string       // that are ours
 	special      *regexp.Regexp // paths that are ours or may be open
 	needed       []string
 	sessions     *session.Manager
 	logins       *session.Logins
 	replays      *session.ReplayGuard
+	tokens       *session.ReplayGuard // of logout tokens, which are the client's, whatever the group
 	limits       *limiter
 	pages        *pages
+	framed       string // the policy of the answer that the provider shows in a frame
+	revokedPause time.Duration
 }
 
 // New returns a middleware. It asks nothing of the network.
@@ -122,16 +131,23 @@ func New(o Options) (*Middleware, error) {
 		logins:  &session.Logins{Keys: o.Keys, Identity: o.Identity, Cookies: o.Cookies, Now: o.Now},
 		limits:  newLimiter(o.Rate, o.TrustedProxies, o.Now),
 		replays: &session.ReplayGuard{Backend: o.Marks, Keys: o.Keys, Identity: o.Identity, Strict: o.DenyReplays},
+		tokens:  &session.ReplayGuard{Backend: o.Marks, Keys: o.Keys, Identity: o.Provider.Issuer() + "\n" + o.ClientID, Strict: true},
+		framed:  framePolicy(o.Provider.Issuer()), revokedPause: time.Second,
 	}
 	m.needed = m.neededClaims()
-	m.special, err = specialPaths(m.callbackPath, o.LogoutPath, o.Bypass)
+	m.paths = m.ownPaths()
+	m.special, err = specialPaths(m.paths, o.Bypass)
 	if err != nil {
 		return nil, err
 	}
 	var view session.Preparer = m
+	n := &renewer{m: m}
+	var renews session.Renewer = n
+	var observes session.Observer = n
 	m.sessions = session.NewManager(session.Options{
 		Backend: o.Backend, Keys: o.Keys, Identity: o.Identity, Cookies: o.Cookies,
 		MaxAge: o.MaxAge, IdleTimeout: o.IdleTimeout, AlwaysAsk: o.AlwaysAsk, Preparer: view, Now: o.Now,
+		Client: o.ClientID, Renewer: renews, Grace: o.RefreshGrace, RetryAfter: n.retryAfter, Observer: observes,
 	})
 	return m, nil
 }
@@ -154,10 +170,25 @@ func (m *Middleware) Handler(next http.Handler) http.Handler {
 	return h
 }
 
+// ownPaths are those that are ours and never the backend's.
+func (m *Middleware) ownPaths() []string {
+	paths := []string{m.callbackPath, m.o.LogoutPath}
+	for _, p := range []string{m.o.BackchannelPath, m.o.FrontchannelPath} {
+		if p != "" {
+			paths = append(paths, p)
+		}
+	}
+	return paths
+}
+
 // specialPaths matches, in one call of the standard library, the paths of which a
 // request is not simply the backend's. It may match more, not less.
-func specialPaths(callback, logout string, b *policy.Bypass) (*regexp.Regexp, error) {
-	text := "^(?:" + regexp.QuoteMeta(callback) + "|" + regexp.QuoteMeta(logout) + ")$"
+func specialPaths(own []string, b *policy.Bypass) (*regexp.Regexp, error) {
+	var quoted []string
+	for _, p := range own {
+		quoted = append(quoted, regexp.QuoteMeta(p))
+	}
+	text := "^(?:" + strings.Join(quoted, "|") + ")$"
 	if open := b.Begins(); open != nil {
 		text += "|" + open.String()
 	}

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/background"
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
 	"github.com/traefikoidc/traefikoidc/session"
 )
@@ -194,13 +196,18 @@ func (m *Middleware) complete(w http.ResponseWriter, r *http.Request, g *session
 		m.failSignIn(w, r, verdict(err, signInInvalid), err, m.target(g))
 		return
 	}
-	subject := digest(claimsOf(s).Text("sub"))
+	claims := claimsOf(s)
+	subject := digest(claims.Text("sub"))
 	if m.signedInMeanwhile(r, g, subject) {
 		http.SetCookie(w, m.logins.Delete(g))
 		m.redirect(w, m.target(g))
 		return
 	}
-	value, err := m.sessions.Create(r.Context(), s, g.Attempt)
+	value, err := m.sessions.Create(r.Context(), s, g.Attempt, originOf(claims))
+	if errors.Is(err, session.ErrRevoked) {
+		m.signInAgain(w, r, g, s, err)
+		return
+	}
 	if err != nil {
 		m.fail(w, r, storeDown, err)
 		return
@@ -212,6 +219,29 @@ func (m *Middleware) complete(w http.ResponseWriter, r *http.Request, g *session
 	http.SetCookie(w, m.logins.Delete(g))
 	m.log(r, slogInfo, "signed in", "subject", subject)
 	m.redirect(w, m.target(g))
+}
+
+// signInAgain is for a sign-in that the provider ended with a logout before it was
+// complete. The next ID token has to be of a later second than that logout.
+func (m *Middleware) signInAgain(w http.ResponseWriter, r *http.Request, g *session.Login, s *session.Session, why error) {
+	background.Start(&revocation{m: m, session: s})
+	http.SetCookie(w, m.logins.Delete(g))
+	if g.Attempt >= attemptsLimit {
+		m.failSignIn(w, r, signedOutMeanwhile, why, m.target(g))
+		return
+	}
+	m.log(r, slogInfo, "signed out by the provider during the sign-in", "subject", digest(claimsOf(s).Text("sub")))
+	ctx, cancel := context.WithTimeout(r.Context(), m.revokedPause)
+	<-ctx.Done()
+	cancel()
+	m.signIn(w, r, journey{target: m.target(g), attempt: g.Attempt + 1})
+}
+
+// originOf is by what the provider calls a session later on.
+func originOf(claims oidc.Claims) session.Origin {
+	o := session.Origin{Issuer: claims.Text("iss"), Subject: claims.Text("sub"), SessionID: claims.Text("sid")}
+	o.Issued, _ = claims.Instant("iat")
+	return o
 }
 
 // signedInMeanwhile reports whether this browser has a session of the same person
@@ -242,9 +272,9 @@ func (m *Middleware) redeem(r *http.Request, g *session.Login, code string) (*se
 	}
 	s := &session.Session{
 		Created: m.o.Now(), IDToken: t.IDToken, AccessToken: t.AccessToken,
-		RefreshToken: t.RefreshToken, AccessExpiry: t.Expiry,
+		RefreshToken: t.RefreshToken, AccessExpiry: expiryOf(t, claims),
 	}
-	if t.AccessToken != "" && m.asksUserInfo(claims) && m.offersUserInfo(r) {
+	if t.AccessToken != "" && m.asksUserInfo(claims) && m.offersUserInfo(r.Context()) {
 		info, err := m.o.Provider.UserInfo(r.Context(), t.AccessToken, claims.Text("sub"))
 		if err != nil {
 			return nil, err
@@ -256,10 +286,10 @@ func (m *Middleware) redeem(r *http.Request, g *session.Login, code string) (*se
 
 // offersUserInfo reports whether there is a userinfo endpoint to ask. Without one,
 // what it would have told is missing, unless the operator wants it always.
-func (m *Middleware) offersUserInfo(r *http.Request) bool {
+func (m *Middleware) offersUserInfo(ctx context.Context) bool {
 	if m.o.UserInfo == UserInfoAlways {
 		return true
 	}
-	d, err := m.o.Provider.Metadata(r.Context())
+	d, err := m.o.Provider.Metadata(ctx)
 	return err != nil || d.UserinfoEndpoint != ""
 }

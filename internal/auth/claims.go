@@ -13,21 +13,28 @@ import (
 )
 
 // claimsOf returns the claims of a session: those of its ID token, which was
-// verified when the session was made, and what userinfo added.
+// verified when it came, and what userinfo added.
 func claimsOf(s *session.Session) oidc.Claims {
+	return oidc.Merge(tokenClaims(s.IDToken), s.UserInfo)
+}
+
+// tokenClaims returns the claims of an ID token that was verified before.
+func tokenClaims(idToken string) oidc.Claims {
 	claims := oidc.Claims{}
-	parts := strings.Split(s.IDToken, ".")
-	if len(parts) == 3 {
-		payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-		if err == nil {
-			d := json.NewDecoder(bytes.NewReader(payload))
-			d.UseNumber()
-			if d.Decode(&claims) != nil {
-				claims = oidc.Claims{}
-			}
-		}
+	parts := strings.Split(idToken, ".")
+	if len(parts) != 3 {
+		return claims
 	}
-	return oidc.Merge(claims, s.UserInfo)
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return claims
+	}
+	d := json.NewDecoder(bytes.NewReader(payload))
+	d.UseNumber()
+	if d.Decode(&claims) != nil {
+		return oidc.Claims{}
+	}
+	return claims
 }
 
 // digest names a subject in the log without telling who it is.

@@ -39,6 +39,15 @@ func newLimiter(rate int, trusted []netip.Prefix, now func() time.Time) *limiter
 
 // allow takes one from what the client of r has left.
 func (l *limiter) allow(r *http.Request) bool {
+	return l.take(r, 1)
+}
+
+// has reports whether allow would, and takes nothing.
+func (l *limiter) has(r *http.Request) bool {
+	return l.take(r, 0)
+}
+
+func (l *limiter) take(r *http.Request, n float64) bool {
 	if l.rate <= 0 {
 		return true
 	}
@@ -57,7 +66,7 @@ func (l *limiter) allow(r *http.Request) bool {
 	if b.tokens < 1 {
 		return false
 	}
-	b.tokens--
+	b.tokens -= n
 	return true
 }
 

@@ -48,6 +48,8 @@ var (
 		"The sign-in's cookies are sent over https alone, and you came by http. Open the https address of this site.", false}
 	sessionLost = failure{http.StatusBadGateway, "session_lost", "Your sign-in does not last",
 		"You were signed in, but your session could not be found right after. Tell the people who run this site: its servers may not share sessions.", true}
+	signedOutMeanwhile = failure{http.StatusBadRequest, "signed_out_meanwhile", "You were signed out while you signed in",
+		"The provider ended this sign-in each time it was tried. Wait a moment, and try again.", true}
 	accessDenied = failure{http.StatusForbidden, "access_denied", "You were not signed in",
 		"The sign-in was declined. Try again, or use another account.", true}
 	signInRefused = failure{http.StatusBadRequest, "sign_in_refused", "The provider refused the sign-in",

@@ -78,9 +78,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serve is the story of a request, in full.
 func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	m.o.Cleaner.Clean(r)
-	if r.URL.Path == m.callbackPath || r.URL.Path == m.o.LogoutPath {
-		m.serveOwn(w, r)
-		return
+	for _, p := range m.paths {
+		if r.URL.Path == p {
+			m.serveOwn(w, r)
+			return
+		}
 	}
 	if m.o.Bypass.Matches(r) {
 		m.forget(r.Header)
@@ -147,11 +149,16 @@ func (m *Middleware) find(w http.ResponseWriter, r *http.Request) *session.Opene
 // ours must not take the connection's goroutine with it unexplained.
 func (m *Middleware) serveOwn(w http.ResponseWriter, r *http.Request) {
 	defer m.recovered(w, r)
-	if r.URL.Path == m.callbackPath {
+	switch r.URL.Path {
+	case m.callbackPath:
 		m.callback(w, r)
-		return
+	case m.o.LogoutPath:
+		m.logout(w, r)
+	case m.o.BackchannelPath:
+		m.backchannel(w, r)
+	default:
+		m.frontchannel(w, r)
 	}
-	m.logout(w, r)
 }
 
 func (m *Middleware) recovered(w http.ResponseWriter, r *http.Request) {

@@ -62,7 +62,7 @@ const hostChars = "abcdefghijklmnopqrstuvwxyz0123456789-.:"
 
 // own reports whether target is one of our own paths, to which nobody returns.
 func (m *Middleware) own(target string) bool {
-	return policy.LeadsTo(target, []string{m.callbackPath, m.o.LogoutPath})
+	return policy.LeadsTo(target, m.paths)
 }
 
 // A journey is where a person is to be after the sign-in, and how it began.

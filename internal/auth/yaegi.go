@@ -10,5 +10,6 @@ var (
 	_ any = (*limiter)(nil)
 	_ any = page{}
 	_ any = (*pages)(nil)
+	_ any = (*renewer)(nil)
 	_ any = (*revocation)(nil)
 )

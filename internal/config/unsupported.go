@@ -21,7 +21,6 @@ func gates(c *Config, s *Settings) []gate {
 	reg := c.DynamicClientRegistration
 	return []gate{
 		{"sessionStore", "cookie", s.Session.Store == "cookie"},
-		{"refreshGracePeriodSeconds", "", c.RefreshGracePeriodSeconds != d.RefreshGracePeriodSeconds},
 
 		{"audience", "", c.Audience != d.Audience},
 		{"strictAudienceValidation", "", c.StrictAudienceValidation},
@@ -36,11 +35,6 @@ func gates(c *Config, s *Settings) []gate {
 		{"bearerFailureThreshold", "", c.BearerFailureThreshold != d.BearerFailureThreshold},
 		{"bearerFailureWindowSeconds", "", c.BearerFailureWindowSeconds != d.BearerFailureWindowSeconds},
 		{"bearerFailurePenaltySeconds", "", c.BearerFailurePenaltySeconds != d.BearerFailurePenaltySeconds},
-
-		{"enableBackchannelLogout", "", c.EnableBackchannelLogout},
-		{"backchannelLogoutURL", "", c.BackchannelLogoutURL != ""},
-		{"enableFrontchannelLogout", "", c.EnableFrontchannelLogout},
-		{"frontchannelLogoutURL", "", c.FrontchannelLogoutURL != ""},
 
 		{"clientAuthMethod", "tls_client_auth", auth == "tls_client_auth"},
 

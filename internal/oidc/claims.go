@@ -98,6 +98,11 @@ func (c Claims) has(name string) bool {
 	return ok
 }
 
+// Instant is a claim that is a NumericDate; false where it is none.
+func (c Claims) Instant(name string) (time.Time, bool) {
+	return c.instant(name)
+}
+
 // lastInstant is the end of the year 9999, where huge dates end up.
 const lastInstant = 253402300799
 

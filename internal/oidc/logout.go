@@ -17,6 +17,7 @@ type LogoutToken struct {
 	Issuer    string
 	Subject   string
 	SessionID string
+	Issued    time.Time // iat: what began later is not meant
 	ID        string    // jti: the caller takes each once
 	Expiry    time.Time // until when ID must be remembered
 }
@@ -126,10 +127,10 @@ func (p *Provider) logoutToken(c Claims) LogoutToken {
 	l.Subject, _ = c.text("sub")
 	l.SessionID, _ = c.text("sid")
 	l.ID, _ = c.text("jti")
+	l.Issued, _ = c.instant("iat")
 	expiry, ok := c.instant("exp")
 	if !ok {
-		iat, _ := c.instant("iat")
-		expiry = iat.Add(p.options.LogoutMaxAge)
+		expiry = l.Issued.Add(p.options.LogoutMaxAge)
 	}
 	l.Expiry = expiry.Add(p.options.Skew)
 	return l

@@ -106,6 +106,11 @@ func NewProvider(o Options) *Provider {
 	return p
 }
 
+// Issuer is the provider's issuer identifier, as it is configured.
+func (p *Provider) Issuer() string {
+	return p.options.Issuer
+}
+
 // RetryAfter is how long it takes until asking the provider again makes sense:
 // whole seconds, at least one.
 func (p *Provider) RetryAfter() time.Duration {

@@ -1,0 +1,167 @@
+package auth
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidc"
+	"github.com/traefikoidc/traefikoidc/session"
+)
+
+// maxLogoutBody bounds what is read of a delivery.
+const maxLogoutBody = 64 << 10
+
+// A refusal is an answer to a delivery that is not taken (OpenID Connect Back-Channel
+// Logout 1.0, section 2.8, in the form of RFC 6749, section 5.2). Its texts are
+// constant.
+type refusal struct {
+	status      int
+	code        string
+	description string
+}
+
+func badDelivery(description string) *refusal {
+	return &refusal{http.StatusBadRequest, "invalid_request", description}
+}
+
+// Refusals that a provider may deliver again after.
+var (
+	deliveredTooOften = &refusal{http.StatusTooManyRequests, "temporarily_unavailable", "too many deliveries that were not taken"}
+	keysUnavailable   = &refusal{http.StatusBadRequest, "temporarily_unavailable", "the keys to check the logout token with could not be fetched"}
+	storeUnavailable  = &refusal{http.StatusBadRequest, "temporarily_unavailable", "the logout could not be told to every replica; deliver it again"}
+)
+
+// backchannel is told by the provider that sessions ended (OpenID Connect
+// Back-Channel Logout 1.0). It answers 200 when every replica will see it, and not
+// before: a provider that gets anything else delivers again. Nobody is signed in
+// here, so what comes is checked first for what costs nothing, and who sends many
+// that do not hold is not listened to for a while.
+func (m *Middleware) backchannel(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	m.ownHeaders(h, r)
+	h.Set("Cache-Control", "no-store")
+	if r.Method != http.MethodPost {
+		h.Set("Allow", http.MethodPost)
+		m.refuseDelivery(w, r, &refusal{http.StatusMethodNotAllowed, "invalid_request", "logout tokens are delivered by POST"}, nil)
+		return
+	}
+	if !m.limits.has(r) {
+		m.refuseDelivery(w, r, deliveredTooOften, nil)
+		return
+	}
+	if problem, err := m.deliver(r); problem != nil {
+		if problem != storeUnavailable {
+			m.limits.allow(r)
+		}
+		m.refuseDelivery(w, r, problem, err)
+		return
+	}
+	h.Set("Content-Length", "0")
+	w.WriteHeader(http.StatusOK)
+}
+
+// deliver takes one logout token. Whether it came before is asked first, so that a
+// replay ends nothing; it counts as used at the very end, so that a delivery that
+// failed half way can be sent again.
+func (m *Middleware) deliver(r *http.Request) (*refusal, error) {
+	raw, problem := logoutTokenOf(r)
+	if problem != nil {
+		return problem, nil
+	}
+	t, err := m.o.Provider.VerifyLogoutToken(r.Context(), raw)
+	if errors.Is(err, oidc.ErrUnavailable) {
+		return keysUnavailable, err
+	}
+	if err != nil {
+		return badDelivery("the logout token does not hold"), err
+	}
+	err = m.tokens.Used(r.Context(), "jti", t.ID)
+	if errors.Is(err, session.ErrReplayed) {
+		return badDelivery("the logout token was used before"), err
+	}
+	if problem, err := m.endAll(r, t); problem != nil {
+		return problem, err
+	}
+	if err != nil {
+		return storeUnavailable, err
+	}
+	err = m.tokens.Use(r.Context(), "jti", t.ID, t.Expiry.Sub(m.o.Now())+time.Second)
+	switch {
+	case errors.Is(err, session.ErrReplayed):
+		return badDelivery("the logout token was used before"), err
+	case err != nil:
+		return storeUnavailable, err
+	}
+	return nil, nil
+}
+
+// endAll ends the sessions that t is about.
+func (m *Middleware) endAll(r *http.Request, t oidc.LogoutToken) (*refusal, error) {
+	err := m.sessions.EndAll(r.Context(), session.Ending{
+		Issuer: t.Issuer, Subject: t.Subject, SessionID: t.SessionID, Before: t.Issued,
+	})
+	if err != nil {
+		return storeUnavailable, err
+	}
+	if t.Subject == "" {
+		m.log(r, slogInfo, "signed out by the provider")
+	} else {
+		m.log(r, slogInfo, "signed out by the provider", "subject", digest(t.Subject))
+	}
+	return nil, nil
+}
+
+// logoutTokenOf reads a delivery (section 2.5). A parameter that could be read in two
+// ways is refused.
+func logoutTokenOf(r *http.Request) (string, *refusal) {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/x-www-form-urlencoded" || len(r.Header["Content-Type"]) != 1 {
+		return "", badDelivery("the body is not a form")
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxLogoutBody+1))
+	if err != nil {
+		return "", badDelivery("the body could not be read")
+	}
+	if len(body) > maxLogoutBody {
+		return "", &refusal{http.StatusRequestEntityTooLarge, "invalid_request", "the body is too large"}
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return "", badDelivery("the body is not a form")
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil || len(query["logout_token"]) != 0 {
+		return "", badDelivery("the logout token belongs into the body")
+	}
+	if tokens := form["logout_token"]; len(tokens) == 1 {
+		return tokens[0], nil
+	}
+	return "", badDelivery("there has to be one logout token")
+}
+
+// refuseDelivery answers a delivery that is not taken, and leaves the reason in the
+// log.
+func (m *Middleware) refuseDelivery(w http.ResponseWriter, r *http.Request, f *refusal, err error) {
+	args := []any{"status", f.status, "reason", f.description}
+	if err != nil {
+		args = append(args, "error", err.Error())
+	}
+	m.log(r, slogWarn, "logout by the provider refused", args...)
+	h := w.Header()
+	if f.code == "temporarily_unavailable" {
+		h.Set("Retry-After", "2")
+	}
+	body, _ := json.Marshal(map[string]string{"error": f.code, "error_description": f.description})
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(f.status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body)
+	}
+}

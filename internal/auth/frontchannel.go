@@ -1,0 +1,98 @@
+package auth
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidc"
+	"github.com/traefikoidc/traefikoidc/session"
+)
+
+// frontchannel is asked for by the provider's page, in a frame, when a person signed
+// out there (OpenID Connect Front-Channel Logout 1.0). The browser sends no cookie of
+// ours into a frame of another site, so the session is found by iss and sid, which
+// must both be there: who knows a sid has the provider's word for it. The provider
+// ends its tokens itself.
+//
+// The answer to a sid that nobody has is the same 200 as to one that was ended: the
+// sid is not looked up, but noted as ended, and whether it exists cannot be told from
+// outside.
+func (m *Middleware) frontchannel(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet {
+		w.Header().Set("Allow", http.MethodGet)
+		m.answerFrame(w, r, http.StatusMethodNotAllowed, "This address is for GET.")
+		return
+	}
+	if !m.limits.allow(r) {
+		m.answerFrame(w, r, http.StatusTooManyRequests, "Too many requests.")
+		return
+	}
+	iss, sid, ok := frontchannelQuery(r.URL.RawQuery)
+	if !ok {
+		m.answerFrame(w, r, http.StatusBadRequest, "One iss and one sid are required.")
+		return
+	}
+	err := m.o.Provider.CheckResponseIssuer(r.Context(), iss, true)
+	if errors.Is(err, oidc.ErrUnavailable) {
+		m.log(r, slogWarn, "front-channel logout refused", "error", err.Error())
+		m.answerFrame(w, r, http.StatusServiceUnavailable, "Not signed out: the provider could not be asked. Try again.")
+		return
+	}
+	if err != nil {
+		m.answerFrame(w, r, http.StatusBadRequest, "The iss is not that of the provider.")
+		return
+	}
+	if err := m.sessions.EndAll(r.Context(), session.Ending{Issuer: iss, SessionID: sid, Before: m.o.Now()}); err != nil {
+		m.log(r, slogWarn, "front-channel logout not told to every replica", "error", err.Error())
+		m.answerFrame(w, r, http.StatusServiceUnavailable, "Not signed out everywhere. Try again.")
+		return
+	}
+	m.log(r, slogInfo, "signed out by the provider's page")
+	m.answerFrame(w, r, http.StatusOK, "Signed out.")
+}
+
+// maxSessionID is what a sid of a logout token may have too.
+const maxSessionID = 1024
+
+// frontchannelQuery returns iss and sid, each of which has to be there once.
+func frontchannelQuery(query string) (string, string, bool) {
+	if len(query) > 16<<10 {
+		return "", "", false
+	}
+	q, err := url.ParseQuery(query)
+	if err != nil || len(q["iss"]) != 1 || len(q["sid"]) != 1 {
+		return "", "", false
+	}
+	iss, sid := q.Get("iss"), q.Get("sid")
+	return iss, sid, iss != "" && sid != "" && len(sid) <= maxSessionID
+}
+
+// framePolicy lets the provider's pages alone show an answer in a frame.
+func framePolicy(issuer string) string {
+	u, err := url.Parse(issuer)
+	if err != nil || u.Host == "" {
+		return "default-src 'none'; frame-ancestors 'none'"
+	}
+	return "default-src 'none'; frame-ancestors " + u.Scheme + "://" + u.Host
+}
+
+func (m *Middleware) answerFrame(w http.ResponseWriter, r *http.Request, status int, text string) {
+	h := w.Header()
+	m.ownHeaders(h, r)
+	h.Del("X-Frame-Options")
+	h.Set("Content-Security-Policy", m.framed)
+	h.Set("Cache-Control", "no-store")
+	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
+		h.Set("Retry-After", "2")
+	}
+	page := "<!doctype html>\n<html lang=\"en\"><title>Sign-out</title><p>" + text + "</p></html>\n"
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len(page)))
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = io.WriteString(w, page)
+	}
+}

@@ -1,0 +1,181 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/background"
+	"github.com/traefikoidc/traefikoidc/internal/oidc"
+	"github.com/traefikoidc/traefikoidc/session"
+)
+
+const (
+	// keyAttempts is how often the keys that a renewed ID token is checked with are
+	// asked for, keyPause apart, before what came is given up.
+	keyAttempts = 3
+	keyPause    = time.Second
+)
+
+// A renewer gets new tokens for sessions (OpenID Connect Core 1.0, section 12).
+type renewer struct {
+	m *Middleware
+}
+
+// Renew implements session.Renewer. What came is adopted as a whole or not at all: an
+// ID token that does not hold leaves the session as it is, with a refresh token that
+// is not sent again.
+func (n *renewer) Renew(ctx context.Context, s *session.Session) (*session.Session, error) {
+	t, err := n.m.o.Provider.Refresh(ctx, s.RefreshToken)
+	if err != nil {
+		return nil, renewalError(err)
+	}
+	next := n.successor(s, t)
+	claims, err := n.claims(ctx, s, t, next)
+	if err != nil {
+		n.Discard(next)
+		return nil, fmt.Errorf("%w: %w", session.ErrGrantSpent, err)
+	}
+	next.AccessExpiry = renewedExpiry(s, t, claims, next.Renewed)
+	next.UserInfo = n.userInfo(ctx, s, t, claims)
+	return next, nil
+}
+
+// Discard implements session.Renewer.
+func (n *renewer) Discard(s *session.Session) {
+	background.Start(&revocation{m: n.m, session: s})
+}
+
+// retryAfter is how long the provider has to be left alone.
+func (n *renewer) retryAfter() time.Duration {
+	return n.m.o.Provider.RetryAfter()
+}
+
+// renewalError tells by an error of the provider what it means to the grant.
+func renewalError(err error) error {
+	switch {
+	case errors.Is(err, oidc.ErrInvalidGrant):
+		return fmt.Errorf("%w: %w", session.ErrGrantEnded, err)
+	case errors.Is(err, oidc.ErrLost) || errors.Is(err, oidc.ErrInvalidToken):
+		return fmt.Errorf("%w: %w", session.ErrGrantSpent, err)
+	}
+	return err
+}
+
+// successor is s with the tokens that came. Those that did not come stay.
+func (n *renewer) successor(s *session.Session, t *oidc.Tokens) *session.Session {
+	next := *s
+	next.Renewed = n.m.o.Now()
+	next.AccessToken = t.AccessToken
+	if t.RefreshToken != "" {
+		next.RefreshToken = t.RefreshToken
+	}
+	if t.IDToken != "" {
+		next.IDToken = t.IDToken
+	}
+	return &next
+}
+
+// claims returns those of the ID token that next has: verified, if it came now. Where
+// it does not tell the nonce any more, next remembers it.
+func (n *renewer) claims(ctx context.Context, s *session.Session, t *oidc.Tokens, next *session.Session) (oidc.Claims, error) {
+	before := tokenClaims(s.IDToken)
+	if t.IDToken == "" {
+		return before, nil
+	}
+	e := oidc.Expect{
+		Refreshed: true, Subject: before.Text("sub"), Issuer: before.Text("iss"), Nonce: before.Text("nonce"),
+		AccessToken: t.AccessToken,
+	}
+	if e.Nonce == "" {
+		e.Nonce = s.Nonce
+	}
+	e.AuthTime, _ = before.Instant("auth_time")
+	claims, err := n.verify(ctx, t.IDToken, e)
+	if err != nil {
+		return nil, err
+	}
+	next.Nonce = ""
+	if claims.Text("nonce") == "" {
+		next.Nonce = e.Nonce
+	}
+	return claims, nil
+}
+
+// verify is patient with keys that cannot be fetched: the refresh token is used up.
+func (n *renewer) verify(ctx context.Context, raw string, e oidc.Expect) (oidc.Claims, error) {
+	for i := 1; ; i++ {
+		claims, err := n.m.o.Provider.VerifyIDToken(ctx, raw, e)
+		if err == nil || !errors.Is(err, oidc.ErrUnavailable) || i == keyAttempts {
+			return claims, err
+		}
+		pause, cancel := context.WithTimeout(ctx, keyPause)
+		<-pause.Done()
+		cancel()
+	}
+}
+
+// userInfo is asked for again by the same rule as at the sign-in. What it told before
+// stays when it does not answer.
+func (n *renewer) userInfo(ctx context.Context, s *session.Session, t *oidc.Tokens, claims oidc.Claims) map[string]any {
+	if !n.m.asksUserInfo(claims) || !n.m.offersUserInfo(ctx) {
+		return nil
+	}
+	info, err := n.m.o.Provider.UserInfo(ctx, t.AccessToken, claims.Text("sub"))
+	if err != nil {
+		n.m.o.Log.Warn("userinfo could not be asked at a renewal; what it told before stays",
+			"subject", digest(claims.Text("sub")), "error", err.Error())
+		return s.UserInfo
+	}
+	return info
+}
+
+// expiryOf is when what the provider said expires: with the access token, or, where it
+// does not say, with the ID token.
+func expiryOf(t *oidc.Tokens, claims oidc.Claims) time.Time {
+	if !t.Expiry.IsZero() {
+		return t.Expiry
+	}
+	exp, _ := claims.Instant("exp")
+	return exp
+}
+
+// renewedExpiry is expiryOf after a renewal. An answer that says nothing is taken to
+// hold for as long as the one before.
+func renewedExpiry(s *session.Session, t *oidc.Tokens, claims oidc.Claims, now time.Time) time.Time {
+	if t.IDToken != "" || !t.Expiry.IsZero() {
+		return expiryOf(t, claims)
+	}
+	since := s.Renewed
+	if since.IsZero() {
+		since = s.Created
+	}
+	return now.Add(s.AccessExpiry.Sub(since))
+}
+
+// Observe implements session.Observer with a line in the log.
+func (n *renewer) Observe(e session.Event, subject string, cause error) {
+	level := slogWarn
+	text := ""
+	switch e {
+	case session.Renewed:
+		level = slogDebug
+		text = "session renewed"
+	case session.RenewalLost:
+		text = "the answer to a renewal was lost; the session goes on without renewals, to its end"
+	case session.RenewalRefused:
+		level = slogInfo
+		text = "signed out: the provider does not renew the session any more"
+	case session.RenewalTooLate:
+		level = slogInfo
+		text = "the session ended while it was being renewed"
+	case session.RenewalPutOff:
+		text = "the session could not be renewed now; what is known serves on"
+	}
+	if cause == nil {
+		n.m.o.Log.Log(context.Background(), level, text, "subject", subject)
+		return
+	}
+	n.m.o.Log.Log(context.Background(), level, text, "subject", subject, "error", cause.Error())
+}

@@ -1,0 +1,305 @@
+package session
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/internal/background"
+)
+
+// writeAttempts is how often a renewed session is written before it is given up: it
+// was paid for with a refresh token.
+const writeAttempts = 8
+
+// prepare makes out the lease that the renewal needs. While this replica has not used
+// the refresh token it keeps its name towards the others.
+func (r *renewal) prepare() error {
+	known := r.p.known
+	h, _, err := cache.ParseRecord([]byte(known.head))
+	if err != nil {
+		return err
+	}
+	owner := known.renewal.owner
+	if owner == "" {
+		b, err := random(12)
+		if err != nil {
+			return err
+		}
+		owner = base64.RawURLEncoding.EncodeToString(b)
+	}
+	r.lease = cache.Lease{
+		Record: r.p.key, Version: known.version, Grant: known.renewal.grant, Owner: owner,
+		TTL: r.m.timing.lease, Keep: h.End.Sub(r.m.o.Now()),
+	}
+	if r.lease.Keep < r.lease.TTL {
+		r.lease.Keep = r.lease.TTL
+	}
+	return nil
+}
+
+// step asks for the right to renew, and does so. It returns false where it has to be
+// asked for again: another replica is at it, or the record changed.
+func (r *renewal) step(ctx context.Context) bool {
+	b, err := r.m.o.Backend.Acquire(ctx, r.lease)
+	switch {
+	case err == nil:
+		r.hold(b)
+	case errors.Is(err, cache.ErrExists) || errors.Is(err, cache.ErrConflict):
+		return r.look(b)
+	case errors.Is(err, cache.ErrSpent):
+		r.goOnWithout(b)
+	case errors.Is(err, cache.ErrMiss):
+		r.gone()
+	default:
+		// The right may have been given all the same.
+		r.release(true)
+		r.unsure = false
+		r.putOff(err)
+	}
+	return true
+}
+
+// look reads what the store has by now. Where that is renewed, or ended, the renewal
+// is over. One that was only touched is to be renewed in its new version.
+func (r *renewal) look(b []byte) bool {
+	if b == nil {
+		return false
+	}
+	s, h, err := r.m.parse(r.p.ticket, b)
+	if err != nil {
+		r.gone()
+		return true
+	}
+	if h.Version == r.lease.Version {
+		return false
+	}
+	if h.Version < r.lease.Version {
+		// The store was put back: what it has was renewed already.
+		r.putOff(cache.ErrConflict)
+		return true
+	}
+	due := r.m.due(s)
+	if due.IsZero() || r.m.o.Now().Before(due) {
+		r.adopt(s, h)
+		return true
+	}
+	r.lease.Version = h.Version
+	r.lease.Grant = r.p.ticket.grant(s.RefreshToken)
+	return false
+}
+
+// hold renews the session while others are kept away.
+func (r *renewal) hold(b []byte) {
+	s, h, err := r.m.parse(r.p.ticket, b)
+	if err != nil {
+		r.release(true)
+		r.gone()
+		return
+	}
+	beat := &heartbeat{m: r.m, lease: r.lease}
+	beat.again()
+	defer beat.stop()
+	ctx, cancel := context.WithTimeout(context.Background(), r.m.timing.provider)
+	defer cancel()
+	next, err := r.m.o.Renewer.Renew(ctx, s)
+	unused := false
+	switch {
+	case err == nil:
+		r.write(change{from: s, to: next, header: h, came: true})
+	case errors.Is(err, ErrGrantSpent):
+		r.forgetGrant(s, h, err)
+	case errors.Is(err, ErrGrantEnded):
+		unused = r.endUnlessRenewed(s, err)
+	default:
+		unused = true
+		r.putOff(err)
+	}
+	r.unsure = !unused
+	r.release(unused)
+}
+
+// release gives the right back. A lease that is not given back ends by itself.
+func (r *renewal) release(unused bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), r.m.timing.store)
+	_ = r.m.o.Backend.Release(ctx, r.lease, unused)
+	cancel()
+}
+
+// goOnWithout is for a session whose refresh token somebody used who is gone: what
+// came of it is not known, so it is not used again.
+func (r *renewal) goOnWithout(b []byte) {
+	s, h, err := r.m.parse(r.p.ticket, b)
+	if b == nil {
+		s, h, err = r.fresh()
+	}
+	switch {
+	case errors.Is(err, ErrNone):
+		r.gone()
+	case err != nil:
+		r.putOff(err)
+	default:
+		r.forgetGrant(s, h, ErrGrantSpent)
+	}
+}
+
+// forgetGrant stores the session without its refresh token, so that nobody uses it
+// again. Its claims serve on.
+func (r *renewal) forgetGrant(s *Session, h cache.Header, cause error) {
+	bare := *s
+	bare.RefreshToken = ""
+	if r.write(change{from: s, to: &bare, header: h}) {
+		r.observe(RenewalLost, cause)
+	}
+}
+
+// endUnlessRenewed ends a session that the provider ended, unless another replica
+// renewed it before. It reports whether that is still to be done.
+func (r *renewal) endUnlessRenewed(s *Session, cause error) bool {
+	now, h, err := r.fresh()
+	switch {
+	case errors.Is(err, ErrNone):
+		r.gone()
+		return false
+	case err != nil:
+		r.putOff(err)
+		return true
+	case now.RefreshToken != "" && now.RefreshToken != s.RefreshToken:
+		r.adopt(now, h)
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), r.m.timing.store)
+	defer cancel()
+	if err := r.m.bury(ctx, r.p.key, h); !cache.Applied(err) {
+		r.putOff(err)
+		return true
+	}
+	r.gone()
+	r.observe(RenewalRefused, cause)
+	return false
+}
+
+// fresh returns the session as every replica has it now. ErrNone: it ended.
+func (r *renewal) fresh() (*Session, cache.Header, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), r.m.timing.store)
+	defer cancel()
+	b, err := r.m.o.Backend.Fresh(ctx, r.p.key)
+	if errors.Is(err, cache.ErrMiss) {
+		return nil, cache.Header{}, ErrNone
+	}
+	if err != nil {
+		return nil, cache.Header{}, err
+	}
+	return r.m.parse(r.p.ticket, b)
+}
+
+// A change is what takes the place of a stored session.
+type change struct {
+	from   *Session
+	to     *Session
+	header cache.Header // of the record of from
+	came   bool         // to has tokens of the provider
+}
+
+// write stores a change over the version that it came from. It reports whether that
+// is what the session is now.
+func (r *renewal) write(c change) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), r.m.timing.store)
+	defer cancel()
+	for i := 0; i < writeAttempts && ctx.Err() == nil; i++ {
+		h, err := r.replace(ctx, c)
+		if cache.Applied(err) {
+			r.adopt(c.to, h)
+			if c.came {
+				r.observe(Renewed, nil)
+			}
+			return true
+		}
+		if errors.Is(err, cache.ErrConflict) || errors.Is(err, cache.ErrMiss) {
+			s, h, err := r.fresh()
+			if r.outdone(c, s, h, err) {
+				return false
+			}
+			if err == nil {
+				c.header = h
+				continue
+			}
+		}
+		rest(ctx, r.m.timing.poll)
+	}
+	r.putOff(ErrUnavailable)
+	return false
+}
+
+func (r *renewal) replace(ctx context.Context, c change) (cache.Header, error) {
+	now := r.m.o.Now()
+	end := r.m.end(c.to, now)
+	if end.Before(c.header.Expiry) {
+		end = c.header.Expiry
+	}
+	h := successor(c.header, end)
+	record, err := r.p.ticket.sealRecord(c.to, h, r.m.o.Identity)
+	if err != nil {
+		return h, err
+	}
+	return h, r.m.o.Backend.CompareAndSet(ctx, r.p.key, c.header.Version, record, end.Sub(now))
+}
+
+// outdone settles the renewal where what is stored by now leaves no place for c: it
+// ended, or has another refresh token. A session that was only touched does not, nor
+// one whose answer another replica took for lost, if it is here.
+func (r *renewal) outdone(c change, s *Session, h cache.Header, err error) bool {
+	switch {
+	case errors.Is(err, ErrNone):
+		if c.came {
+			r.m.o.Renewer.Discard(c.to)
+			r.observe(RenewalTooLate, nil)
+		}
+		r.gone()
+		return true
+	case err != nil || s.RefreshToken == c.from.RefreshToken || s.RefreshToken == "" && c.came:
+		return false
+	}
+	// Its tokens are of the same grant: to revoke ours could end theirs.
+	r.adopt(s, h)
+	return true
+}
+
+// A heartbeat prolongs a lease for as long as its holder is at work. One who loses it
+// all the same goes on: the version of the record decides.
+type heartbeat struct {
+	m     *Manager
+	lease cache.Lease
+
+	mu      sync.Mutex // guards the fields below
+	stopped bool
+	timer   *time.Timer
+}
+
+// Run prolongs the lease, and comes back.
+func (b *heartbeat) Run() {
+	ctx, cancel := context.WithTimeout(context.Background(), b.m.timing.prolong)
+	err := b.m.o.Backend.Prolong(ctx, b.lease)
+	cancel()
+	if !errors.Is(err, cache.ErrMiss) && !errors.Is(err, cache.ErrConflict) {
+		b.again()
+	}
+}
+
+func (b *heartbeat) again() {
+	b.mu.Lock()
+	if !b.stopped {
+		b.timer = background.After(b.m.timing.prolong, b)
+	}
+	b.mu.Unlock()
+}
+
+func (b *heartbeat) stop() {
+	b.mu.Lock()
+	b.stopped = true
+	b.timer.Stop()
+	b.mu.Unlock()
+}

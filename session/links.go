@@ -1,0 +1,150 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+)
+
+// An Origin is what the provider calls a session by: the claims iss, sub and sid
+// of the ID token that it began with, and the token's iat.
+type Origin struct {
+	Issuer    string
+	Subject   string
+	SessionID string // empty: the provider did not say
+	Issued    time.Time
+}
+
+// An Ending is about the sessions of one person, those of one session at the
+// provider, or, with both, those of the one in the other: what was issued at Before
+// or earlier.
+type Ending struct {
+	Issuer    string
+	Subject   string // empty: of anybody
+	SessionID string // empty: any
+	Before    time.Time
+}
+
+// errNobody is returned for an Ending that says nothing.
+var errNobody = errors.New("session: neither a subject nor a session is named")
+
+// marksLast is how long it is remembered at least that a session ended that may
+// still be on its way to be stored: longer than any sign-in.
+const marksLast = loginLifetime
+
+// The kinds of links. Records are found by those of one claim; that of both keeps a
+// record alone from being created.
+const (
+	linkSession = "sid"
+	linkSubject = "sub"
+	linkPair    = "pair"
+)
+
+// links are what a record of that origin is found by, under every key of the ring,
+// so that replicas in the middle of a key rotation find it. They do not tell the
+// group: the provider knows the client alone.
+func (m *Manager) links(o Origin) []cache.Link {
+	var links []cache.Link
+	for _, k := range m.o.Keys.keys {
+		if o.SessionID != "" {
+			links = append(links, cache.Link{Name: m.link(k, o.Issuer, linkSession, o.SessionID), Listed: true})
+		}
+		if o.Subject != "" {
+			links = append(links, cache.Link{Name: m.link(k, o.Issuer, linkSubject, o.Subject), Listed: true})
+		}
+		if o.SessionID != "" && o.Subject != "" {
+			links = append(links, cache.Link{Name: m.link(k, o.Issuer, linkPair, o.SessionID, o.Subject)})
+		}
+	}
+	return links
+}
+
+// link is a keyed digest, so that a dump of the store names nobody.
+func (m *Manager) link(k *masterKey, issuer, kind string, values ...string) string {
+	parts := append([]string{"link", issuer, m.o.Client, kind}, values...)
+	return string(k.digest(parts)[:cache.LinkSize])
+}
+
+// EndAll revokes every session that e is about, those at other replicas and those
+// that are still on their way to be stored. It is nil when the shared store has all
+// of that. After ErrUnavailable it holds here as far as sessions are known, and
+// will be carried over; it can be repeated. It is not given up when ctx is done.
+func (m *Manager) EndAll(ctx context.Context, e Ending) error {
+	if e.Subject == "" && e.SessionID == "" {
+		return errNobody
+	}
+	var all []cache.Revocation
+	for _, k := range m.o.Keys.keys {
+		all = append(all, m.revocation(k, e))
+	}
+	if err := m.o.Backend.Revoke(context.WithoutCancel(ctx), all); err != nil {
+		return fmt.Errorf("%w: end all: %w", ErrUnavailable, err)
+	}
+	return nil
+}
+
+func (m *Manager) revocation(k *masterKey, e Ending) cache.Revocation {
+	r := cache.Revocation{Before: e.Before.Truncate(time.Second), TTL: m.o.MaxAge}
+	if r.TTL < marksLast {
+		r.TTL = marksLast
+	}
+	switch {
+	case e.Subject == "":
+		r.Link = m.link(k, e.Issuer, linkSession, e.SessionID)
+		r.Mark = r.Link
+	case e.SessionID == "":
+		r.Link = m.link(k, e.Issuer, linkSubject, e.Subject)
+		r.Mark = r.Link
+	default:
+		r.Link = m.link(k, e.Issuer, linkSession, e.SessionID)
+		r.Also = m.link(k, e.Issuer, linkSubject, e.Subject)
+		r.Mark = m.link(k, e.Issuer, linkPair, e.SessionID, e.Subject)
+	}
+	return r
+}
+
+// Revoked is told by the backend, while the shared store cannot be asked, which
+// records are revoked: sessions that are opened here and whose records are not held
+// any more end too. A tombstone keeps them so.
+func (m *Manager) Revoked(r cache.Revocation) {
+	for _, h := range m.covered(r) {
+		m.drop(h.key)
+		_ = m.bury(context.Background(), h.key, h.header)
+	}
+}
+
+// A buried record is one that a revocation is about.
+type buried struct {
+	key    string
+	header cache.Header
+}
+
+// covered lists the opened sessions that r is about. It reads no more of each than it
+// must: who asks for a session meanwhile waits.
+func (m *Manager) covered(r cache.Revocation) []buried {
+	m.hot.Mu.Lock()
+	found := coveredIn(m.hot.Opened, r)
+	for _, g := range m.older {
+		found = append(found, coveredIn(g.opened, r)...)
+	}
+	m.hot.Mu.Unlock()
+	return found
+}
+
+func coveredIn(opened map[string]*Opened, r cache.Revocation) []buried {
+	var found []buried
+	for _, o := range opened {
+		if !strings.Contains(o.head, r.Link) {
+			continue
+		}
+		h, _, err := cache.ParseRecord([]byte(o.head))
+		if err == nil && r.Covers(h) {
+			found = append(found, buried{key: o.key, header: h})
+		}
+	}
+	return found
+}

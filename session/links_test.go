@@ -1,0 +1,318 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+)
+
+// signIn stores a session that the provider calls by sub and sid.
+func (w *world) signIn(t *testing.T, m *Manager, origin Origin) (string, error) {
+	t.Helper()
+	if origin.Issuer == "" {
+		origin.Issuer = "https://op"
+	}
+	if origin.Issued.IsZero() {
+		origin.Issued = w.clock.now()
+	}
+	return m.Create(context.Background(), &Session{Created: w.clock.now(), IDToken: origin.Subject + origin.SessionID}, 0, origin)
+}
+
+func TestEndAllEndsWhatItIsAbout(t *testing.T) {
+	people := []Origin{
+		{Subject: "ada", SessionID: "1"},
+		{Subject: "ada", SessionID: "2"},
+		{Subject: "ada"},
+		{Subject: "bob", SessionID: "3"},
+		{Subject: "bob", SessionID: "1", Issuer: "https://other"},
+	}
+	now := newClock().now()
+	rows := []struct {
+		name  string
+		e     Ending
+		ended string // by position
+	}{
+		{"BL15 a sub ends all of that person's, and only those", Ending{Subject: "ada", Before: now}, "yyy--"},
+		{"BL14 a sid ends that of this issuer alone", Ending{SessionID: "1", Before: now}, "y----"},
+		{"BL16 sid and sub that agree", Ending{Subject: "ada", SessionID: "2", Before: now}, "-y---"},
+		{"BL16 sid and sub that do not", Ending{Subject: "bob", SessionID: "2", Before: now}, "-----"},
+		{"BL21 a foreign sid", Ending{SessionID: "9", Before: now}, "-----"},
+		{"J4 names with odd characters", Ending{Subject: "a\r\nFLUSHALL", Before: now}, "-----"},
+		{"of an earlier time", Ending{Subject: "ada", Before: now.Add(-2 * time.Minute)}, "-----"},
+		{"of a clock that is behind", Ending{Subject: "ada", Before: now.Add(-50 * time.Second)}, "yyy--"},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			elsewhere := w.another(t, func(o *Options) { o.Identity = "another group" })
+			var values [5]string
+			for i, origin := range people {
+				m := w.Manager
+				if i == 1 {
+					m = elsewhere
+				}
+				v, err := w.signIn(t, m, origin)
+				if err != nil {
+					t.Fatal(err)
+				}
+				values[i] = v
+				_, _ = w.load("__Host-oidc=" + v)
+			}
+			row.e.Issuer = "https://op"
+			if err := w.EndAll(context.Background(), row.e); err != nil {
+				t.Fatal(err)
+			}
+			for i, v := range values {
+				m := w.Manager
+				if i == 1 {
+					m = elsewhere
+				}
+				_, err := m.Load(context.Background(), with("__Host-oidc="+v))
+				if ended := errors.Is(err, ErrNone); ended != (row.ended[i] == 'y') {
+					t.Errorf("session %d: %v", i, err)
+				}
+			}
+		})
+	}
+	t.Run("of nobody", func(t *testing.T) {
+		w := newWorld(t, nil)
+		if err := w.EndAll(context.Background(), Ending{Issuer: "https://op", Before: now}); err == nil {
+			t.Error("said nothing and was done")
+		}
+	})
+	t.Run("BL14 of another client", func(t *testing.T) {
+		w := newWorld(t, func(o *Options) { o.Client = "one" })
+		v, err := w.signIn(t, w.Manager, Origin{Subject: "ada", SessionID: "1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := w.another(t, func(o *Options) { o.Client = "two" })
+		if err := other.EndAll(context.Background(), Ending{Issuer: "https://op", SessionID: "1", Before: now}); err != nil {
+			t.Fatal(err)
+		}
+		w.mustBe(t, "ada1", "__Host-oidc="+v)
+	})
+}
+
+// another is a further manager over the same store.
+func (w *world) another(t *testing.T, change func(o *Options)) *Manager {
+	t.Helper()
+	o := w.o
+	change(&o)
+	m := NewManager(o)
+	t.Cleanup(m.Close)
+	return m
+}
+
+func TestALogoutThatComesBeforeTheSession(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		e      Ending
+		origin Origin
+		issued time.Duration // after the logout
+		want   error
+	}{
+		{"BL17 of the sid", Ending{SessionID: "1"}, Origin{Subject: "ada", SessionID: "1"}, -time.Second, ErrRevoked},
+		{"BL17 of the sub", Ending{Subject: "ada"}, Origin{Subject: "ada", SessionID: "1"}, 0, ErrRevoked},
+		{"BL17 of both", Ending{Subject: "ada", SessionID: "1"}, Origin{Subject: "ada", SessionID: "1"}, 0, ErrRevoked},
+		{"BL16 of another's", Ending{Subject: "bob", SessionID: "1"}, Origin{Subject: "ada", SessionID: "1"}, 0, nil},
+		{"of another session of the person", Ending{Subject: "ada", SessionID: "2"}, Origin{Subject: "ada", SessionID: "1"}, 0, nil},
+		{"and a new sign-in after it", Ending{Subject: "ada"}, Origin{Subject: "ada"}, time.Second, nil},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			row.e.Issuer = "https://op"
+			row.e.Before = w.clock.now()
+			if err := w.EndAll(context.Background(), row.e); err != nil {
+				t.Fatal(err)
+			}
+			row.origin.Issued = row.e.Before.Add(row.issued)
+			w.clock.turn(5 * time.Minute)
+			_, err := w.signIn(t, w.Manager, row.origin)
+			if !errors.Is(err, row.want) || row.want != nil && !errors.Is(err, ErrNone) {
+				t.Errorf("got %v, want %v", err, row.want)
+			}
+		})
+	}
+}
+
+func TestALogoutWhileKeysRotate(t *testing.T) {
+	steps := [][]string{{keyA}, {keyA, keyB}, {keyB, keyA}, {keyB}}
+	for i := 0; i+1 < len(steps); i++ {
+		for _, pair := range [][2]int{{i, i + 1}, {i + 1, i}} {
+			w := newWorld(t, func(o *Options) { o.Keys = keyring(t, steps[pair[0]]...) })
+			v, err := w.signIn(t, w.Manager, Origin{Subject: "ada", SessionID: "1"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			other := w.another(t, func(o *Options) { o.Keys = keyring(t, steps[pair[1]]...) })
+			e := Ending{Issuer: "https://op", SessionID: "1", Before: w.clock.now()}
+			if err := other.EndAll(context.Background(), e); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.load("__Host-oidc=" + v); !errors.Is(err, ErrNone) {
+				t.Errorf("F12: %v does not end the session of %v: %v", steps[pair[1]], steps[pair[0]], err)
+			}
+			if _, err := w.signIn(t, w.Manager, Origin{Subject: "ada", SessionID: "1"}); !errors.Is(err, ErrRevoked) {
+				t.Errorf("F12: nor one that is stored after it: %v", err)
+			}
+		}
+	}
+}
+
+func TestLinksTellNothing(t *testing.T) {
+	w := newWorld(t, nil)
+	v, err := w.signIn(t, w.Manager, Origin{Subject: "ada-canary", SessionID: "sid-canary"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := w.o.Keys.ticket(v, "__Host-oidc", "identity")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := w.memory.Get(context.Background(), k.recordKey())
+	if err != nil || strings.Contains(string(b), "canary") {
+		t.Fatalf("F10: the record tells who it is of, %v", err)
+	}
+	t.Run("F11 altered links", func(t *testing.T) {
+		altered := append([]byte{}, b...)
+		altered[cache.HeaderSize+3] ^= 1
+		_ = w.memory.Delete(context.Background(), k.recordKey())
+		if err := w.memory.Add(context.Background(), k.recordKey(), altered, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		w.mustFail(t, ErrNone, "__Host-oidc="+v)
+	})
+}
+
+func TestLinksStayWithTheSession(t *testing.T) {
+	f := newFleet(t, func(o *Options) { o.IdleTimeout = 30 * time.Minute })
+	f.serves(t, f.Manager, "access 0")
+	f.clock.turn(4 * time.Minute)
+	f.serves(t, f.Manager, "access 1") // touched and renewed
+	k := f.ticket(t)
+	b, err := f.store.Memory.Get(context.Background(), k.recordKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, _, err := cache.ParseRecord(b)
+	start := newClock().now()
+	if err != nil || h.Version != 3 || len(h.Links) != 3 || !h.Issued.Equal(start) || !h.End.Equal(start.Add(time.Hour)) {
+		t.Errorf("the header is %+v, %v", h, err)
+	}
+	if err := f.other.EndAll(context.Background(), Ending{Issuer: "https://op", Subject: "ada", SessionID: "1", Before: start}); err != nil {
+		t.Fatal(err)
+	}
+	f.ended(t, f.Manager)
+}
+
+func TestALogoutInAnOutage(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.MaxOpened = 4 })
+	var values []string
+	for _, sid := range []string{"1", "2", "3", "4"} { // in several generations
+		v, err := w.signIn(t, w.Manager, Origin{Subject: "ada", SessionID: sid})
+		if err != nil {
+			t.Fatal(err)
+		}
+		values = append(values, v)
+		w.mustBe(t, "ada"+sid, "__Host-oidc="+v)
+	}
+	for _, v := range values { // what memory holds of records has been driven out
+		k, err := w.o.Keys.ticket(v, "__Host-oidc", "identity")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = w.memory.Delete(context.Background(), k.recordKey())
+	}
+	e := Ending{Issuer: "https://op", Subject: "ada", SessionID: "1", Before: w.clock.now()}
+	w.Revoked(w.revocation(w.o.Keys.keys[0], e))
+	w.store.fail(cache.ErrUnavailable)
+	w.mustFail(t, ErrUnavailable, "__Host-oidc="+values[0])
+	w.mustBe(t, "ada4", "__Host-oidc="+values[3])
+	w.store.fail(nil)
+	w.mustFail(t, ErrNone, "__Host-oidc="+values[0])
+	t.Run("one of a later sign-in stays", func(t *testing.T) {
+		e.Before = w.clock.now().Add(-cache.RevocationLeeway - time.Second)
+		e.SessionID = ""
+		w.Revoked(w.revocation(w.o.Keys.keys[0], e))
+		w.store.fail(cache.ErrUnavailable)
+		w.mustBe(t, "ada4", "__Host-oidc="+values[3])
+		w.store.fail(nil)
+	})
+	t.Run("all of a person, in each generation", func(t *testing.T) {
+		e.Before = w.clock.now()
+		w.Revoked(w.revocation(w.o.Keys.keys[0], e))
+		w.store.fail(cache.ErrUnavailable)
+		for _, v := range values {
+			w.mustFail(t, ErrUnavailable, "__Host-oidc="+v)
+		}
+	})
+	t.Run("BL18 the store cannot be asked: it is not done", func(t *testing.T) {
+		f := newFleet(t, nil)
+		f.store.down.Store(true)
+		if err := f.EndAll(context.Background(), Ending{Issuer: "https://op", SessionID: "1", Before: f.clock.now()}); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestAReplayIsFoundBeforeAnythingIsDone(t *testing.T) {
+	clock := newClock()
+	memory := cache.NewMemory(cache.MemoryOptions{Now: clock.now})
+	ctx := context.Background()
+	guard := func(keys ...string) *ReplayGuard {
+		return &ReplayGuard{Backend: memory, Keys: keyring(t, keys...), Identity: "client", Strict: true}
+	}
+	g := guard(keyA)
+	if err := g.Used(ctx, "jti", "1"); err != nil {
+		t.Errorf("BL9: a question uses it up: %v", err)
+	}
+	var wg sync.WaitGroup
+	won := make(chan error, 16)
+	for i := 0; i < 16; i++ {
+		wg.Add(1)
+		go func(g *ReplayGuard) {
+			defer wg.Done()
+			won <- g.Use(ctx, "jti", "1", time.Minute)
+		}([]*ReplayGuard{g, guard(keyA, keyB)}[i%2])
+	}
+	wg.Wait()
+	close(won)
+	first := 0
+	for err := range won {
+		if err == nil {
+			first++
+		} else if !errors.Is(err, ErrReplayed) {
+			t.Error(err)
+		}
+	}
+	if first != 1 {
+		t.Errorf("BL9: %d deliveries of one token won", first)
+	}
+	for _, keys := range [][]string{{keyA}, {keyA, keyB}, {keyB, keyA}} {
+		if err := guard(keys...).Used(ctx, "jti", "1"); !errors.Is(err, ErrReplayed) {
+			t.Errorf("BL9 F12: with the keys %v: %v", keys, err)
+		}
+	}
+	if err := g.Used(ctx, "state", "1"); err != nil {
+		t.Errorf("of another kind: %v", err)
+	}
+	clock.turn(2 * time.Minute)
+	if err := g.Used(ctx, "jti", "1"); err != nil {
+		t.Errorf("after its time: %v", err)
+	}
+	g.Backend = &blind{Memory: memory}
+	if err := g.Used(ctx, "jti", "1"); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("a store that cannot be asked: %v", err)
+	}
+}
+
+// blind is a store that cannot be asked whether it has something.
+type blind struct{ *cache.Memory }
+
+func (blind) Exists(context.Context, string) (bool, error) { return false, cache.ErrUnavailable }

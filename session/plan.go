@@ -1,0 +1,122 @@
+package session
+
+import (
+	"time"
+)
+
+const (
+	// renewalGap is how long a session is left alone after a renewal, or half of
+	// the new tokens' lifetime if that is less.
+	renewalGap = 10 * time.Second
+	// shortestGap holds whatever a provider says of lifetimes.
+	shortestGap = time.Second
+
+	// A renewal that failed is tried again after firstPause, which doubles.
+	firstPause = 5 * time.Second
+	lastPause  = time.Minute
+
+	grantBytes = 16
+)
+
+// A plan is when a session is to be renewed.
+type plan struct {
+	due     time.Time     // zero: never
+	expires time.Time     // from then on what there is serves only if there is no better
+	retry   time.Time     // not before, after a renewal that failed; zero: none did
+	pause   time.Duration // that it was put off by
+
+	// Digest of the refresh token, once it is due; and who this replica is towards
+	// those that may be renewing it too, while it has not used it.
+	grant string
+	owner string
+}
+
+// next is when a renewal is tried; zero: never.
+func (p plan) next() time.Time {
+	if p.retry.After(p.due) {
+		return p.retry
+	}
+	return p.due
+}
+
+// dueAt reports whether a renewal is to be tried now.
+func (p plan) dueAt(now time.Time) bool {
+	return p.grant != "" && !now.Before(p.next())
+}
+
+// putOff is p after a renewal that failed, for at least the time given.
+func (p plan) putOff(now time.Time, atLeast time.Duration) plan {
+	p.pause *= 2
+	if p.pause < firstPause {
+		p.pause = firstPause
+	}
+	if p.pause > lastPause {
+		p.pause = lastPause
+	}
+	wait := p.pause
+	if wait < atLeast {
+		wait = atLeast
+	}
+	p.retry = now.Add(wait)
+	return p
+}
+
+// plan returns when s is to be renewed. Of what memory knew, that it was put off
+// stays.
+func (m *Manager) plan(s *Session, t ticket, known *Opened) plan {
+	p := plan{due: m.due(s), expires: s.AccessExpiry}
+	if p.due.IsZero() {
+		return p
+	}
+	if known != nil && known.renewal.due.Equal(p.due) {
+		p.retry = known.renewal.retry
+		p.pause = known.renewal.pause
+		p.owner = known.renewal.owner
+	}
+	if !m.o.Now().Before(p.next()) {
+		p.grant = t.grant(s.RefreshToken)
+	}
+	return p
+}
+
+// due is when s is to be renewed: Grace before its tokens expire, or in the middle
+// of lifetimes that are shorter. Zero is never.
+func (m *Manager) due(s *Session) time.Time {
+	if m.o.Renewer == nil || s.RefreshToken == "" || s.AccessExpiry.IsZero() {
+		return time.Time{}
+	}
+	since := s.Renewed
+	if since.IsZero() {
+		since = s.Created
+	}
+	lifetime := s.AccessExpiry.Sub(since)
+	due := s.AccessExpiry.Add(-m.o.Grace)
+	if m.o.Grace >= lifetime {
+		due = since.Add(lifetime / 2)
+	}
+	if earliest := since.Add(gapOf(lifetime)); due.Before(earliest) {
+		due = earliest
+	}
+	if !due.Before(s.Expiry) {
+		return time.Time{}
+	}
+	return due
+}
+
+// gapOf is how long tokens of a lifetime are left alone. Of one that is over before it
+// began nothing can be told.
+func gapOf(lifetime time.Duration) time.Duration {
+	gap := lifetime / 2
+	switch {
+	case lifetime <= 0 || gap > renewalGap:
+		return renewalGap
+	case gap < shortestGap:
+		return shortestGap
+	}
+	return gap
+}
+
+// grant names a refresh token in the store without telling it.
+func (t ticket) grant(token string) string {
+	return string(t.key.digest([]string{"grant", token})[:grantBytes])
+}

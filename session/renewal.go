@@ -1,0 +1,291 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/internal/background"
+)
+
+// ErrGrantEnded is returned by a Renewer when the provider says that the refresh
+// token is not valid, or not any more.
+var ErrGrantEnded = errors.New("session: the provider ended the grant")
+
+// ErrGrantSpent is returned by a Renewer when the refresh token may have been used up
+// without a usable answer: it must not be sent again.
+var ErrGrantSpent = errors.New("session: the answer to a renewal was lost")
+
+// A Renewer asks the provider for new tokens. It is safe for concurrent use, and is
+// called with no lock held.
+type Renewer interface {
+	// Renew returns what s becomes, by one use of its refresh token: ErrGrantEnded,
+	// ErrGrantSpent, or, after any other error, the token was not used up and may be
+	// used later.
+	Renew(ctx context.Context, s *Session) (*Session, error)
+	// Discard is told of a renewed session that came too late: what it was made
+	// from was ended meanwhile, and nobody will use its tokens. It must return
+	// quickly.
+	Discard(s *Session)
+}
+
+// An Event is what became of a renewal.
+type Event int
+
+const (
+	// Renewed: the session has new tokens.
+	Renewed Event = iota
+	// RenewalLost: the refresh token was used, and its answer lost. The session goes
+	// on without one, to its end.
+	RenewalLost
+	// RenewalRefused: the provider ended the grant, and the session ended with it.
+	RenewalRefused
+	// RenewalTooLate: the session was ended while it was being renewed.
+	RenewalTooLate
+	// RenewalPutOff: it is tried again later.
+	RenewalPutOff
+)
+
+// An Observer is told of events. It must return quickly, and may be called from
+// several goroutines at once.
+type Observer interface {
+	// Observe is told the session's View.Subject and, where there is one, the cause.
+	Observe(e Event, subject string, cause error)
+}
+
+// timing is how long things take at most. Tests change it.
+type timing struct {
+	early    time.Duration // that a request waits for a renewal of tokens that are still good
+	late     time.Duration // that requests wait for one of tokens that are not
+	passing  time.Duration // that a session is served from memory while it is being renewed
+	contend  time.Duration // that this replica waits for another one
+	provider time.Duration // for all that is asked of the provider
+	store    time.Duration // for all that is written then
+	lease    time.Duration
+	prolong  time.Duration
+	poll     time.Duration // the first wait for another replica; doubles up to lastPoll
+	lastPoll time.Duration
+}
+
+func usualTiming() timing {
+	return timing{
+		early: 2 * time.Second, late: 25 * time.Second, passing: time.Second, contend: 40 * time.Second,
+		provider: 45 * time.Second, store: 10 * time.Second, lease: 6 * time.Second, prolong: 2 * time.Second,
+		poll: 50 * time.Millisecond, lastPoll: 250 * time.Millisecond,
+	}
+}
+
+// maxWaiting bounds the requests that wait for one renewal. More of them are served
+// what there is.
+const maxWaiting = 1024
+
+// A renewal is one attempt of this process to renew a session. It goes on without
+// those who wait for it, and lets go of them whatever happens.
+type renewal struct {
+	m     *Manager
+	p     opening // known is what was found due
+	lease cache.Lease
+
+	// What came of it, set before finish.
+	opened *Opened // nil: what was known stays
+	err    error   // ErrNone: there is no session any more
+	wait   time.Duration
+	unsure bool // the refresh token may be used up: who tries again must not count as the same
+
+	waiting []*waiter // guarded by Hot.Mu
+}
+
+// A waiter waits for the end of a renewal, or of its own patience. Its channel has
+// room for both.
+type waiter struct {
+	told chan bool // whether the renewal is over
+}
+
+// Run tells that the waiter's patience is over.
+func (w *waiter) Run() {
+	w.told <- false
+}
+
+// current returns what a flight brought, renewed if that is due. While the tokens are
+// good still, one request sees to it, for a while, and the others pass; then all wait.
+func (m *Manager) current(ctx context.Context, f *flight, t ticket) (*Opened, error) {
+	o := f.opened
+	if f.err != nil || !o.renewal.dueAt(m.o.Now()) {
+		return o, f.err
+	}
+	r, w, patience := m.board(o, t)
+	if w == nil {
+		return o, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	background.Done(ctx, w)
+	over := <-w.told
+	cancel()
+	if !over {
+		return o, nil
+	}
+	return r.result()
+}
+
+// board returns the renewal of o's record, which it starts unless there is one, and
+// a waiter for it with its patience; no waiter for who need not wait.
+func (m *Manager) board(o *Opened, t ticket) (*renewal, *waiter, time.Duration) {
+	now := m.o.Now()
+	expired := !now.Before(o.renewal.expires)
+	m.hot.Mu.Lock()
+	m.passLocked(o, now)
+	r := m.renewals[o.key]
+	first := r == nil
+	if !first && (!expired || len(r.waiting) >= maxWaiting) {
+		m.hot.Mu.Unlock()
+		return r, nil, 0
+	}
+	if first {
+		r = &renewal{m: m, p: opening{value: o.value, key: o.key, epoch: m.epoch, ticket: t, known: o}}
+		m.renewals[o.key] = r
+	}
+	w := &waiter{told: make(chan bool, 2)}
+	r.waiting = append(r.waiting, w)
+	m.hot.Mu.Unlock()
+	if first {
+		background.Start(r)
+	}
+	if expired {
+		return r, w, m.timing.late
+	}
+	return r, w, m.timing.early
+}
+
+// passLocked lets requests for o pass for a moment, while its tokens are good, if o
+// is what memory holds: anything else came of a change, and is asked for again.
+func (m *Manager) passLocked(o *Opened, now time.Time) {
+	if m.hot.Opened[o.value] != o || m.o.AlwaysAsk {
+		return
+	}
+	passing := *o
+	passing.Until = now.Add(m.timing.passing)
+	if passing.Until.After(o.renewal.expires) {
+		passing.Until = o.renewal.expires
+	}
+	if passing.Until.After(o.Expiry) {
+		passing.Until = o.Expiry
+	}
+	m.hot.Opened[o.value] = &passing
+}
+
+// Run renews the session.
+func (r *renewal) Run() {
+	defer r.finish()
+	r.unsure = true // until something else is known: a panic tells nothing
+	if err := r.prepare(); err != nil {
+		r.putOff(err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), r.m.timing.contend)
+	defer cancel()
+	wait := r.m.timing.poll
+	for {
+		version := r.lease.Version
+		if r.step(ctx) {
+			return
+		}
+		if r.lease.Version != version {
+			continue
+		}
+		rest(ctx, wait)
+		if ctx.Err() != nil {
+			r.putOff(ctx.Err())
+			return
+		}
+		if wait *= 2; wait > r.m.timing.lastPoll {
+			wait = r.m.timing.lastPoll
+		}
+	}
+}
+
+// rest returns after d, or when ctx is done.
+func rest(ctx context.Context, d time.Duration) {
+	timed, cancel := context.WithTimeout(ctx, d)
+	<-timed.Done()
+	cancel()
+}
+
+// finish tells who waits what came of the renewal.
+func (r *renewal) finish() {
+	m := r.m
+	now := m.o.Now()
+	m.hot.Mu.Lock()
+	delete(m.renewals, r.p.key)
+	switch {
+	case r.err != nil:
+		m.dropLocked(r.p.key)
+	case r.opened != nil:
+		// What changed since it was written nobody knows: it is asked for again.
+		m.keepLocked(r.opened.staleCopy())
+	default:
+		r.putOffLocked(now)
+	}
+	waiting := r.waiting
+	r.waiting = nil
+	m.hot.Mu.Unlock()
+	for _, w := range waiting {
+		w.told <- true
+	}
+}
+
+// putOffLocked notes with what memory holds of the session when it is tried again.
+func (r *renewal) putOffLocked(now time.Time) {
+	known := r.m.knownLocked(r.p.value)
+	if known == nil || !known.renewal.due.Equal(r.p.known.renewal.due) {
+		return
+	}
+	later := *known
+	later.renewal = later.renewal.putOff(now, r.wait)
+	later.renewal.owner = r.lease.Owner
+	if r.unsure {
+		later.renewal.owner = ""
+	}
+	r.m.replaceLocked(&later)
+}
+
+// result is what a request is served after the renewal.
+func (r *renewal) result() (*Opened, error) {
+	switch {
+	case r.err != nil:
+		return nil, r.err
+	case r.opened != nil:
+		return r.opened, nil
+	}
+	return r.p.known, nil
+}
+
+// putOff ends the attempt without an outcome.
+func (r *renewal) putOff(cause error) {
+	if r.m.o.RetryAfter != nil {
+		r.wait = r.m.o.RetryAfter()
+	}
+	if r.wait > lastPause {
+		r.wait = lastPause
+	}
+	r.observe(RenewalPutOff, cause)
+}
+
+// adopt ends the attempt with a session that is stored.
+func (r *renewal) adopt(s *Session, h cache.Header) {
+	o := r.m.present(r.p, s, h)
+	o.renewal = r.m.plan(s, r.p.ticket, nil)
+	r.opened = o
+}
+
+// gone ends the attempt where there is no session any more.
+func (r *renewal) gone() {
+	r.err = fmt.Errorf("%w: it ended while it was being renewed", ErrNone)
+}
+
+func (r *renewal) observe(e Event, cause error) {
+	if r.m.o.Observer != nil {
+		r.m.o.Observer.Observe(e, r.p.known.Subject, cause)
+	}
+}
