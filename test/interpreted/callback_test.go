@@ -532,7 +532,11 @@ func flip(v string, i int) string {
 // what is below /a/, b what is below /b/.
 func newTwo(t testing.TB, a, b map[string]any) *site {
 	t.Helper()
-	s := &site{t: t, plugin: loader.Load(t), echo: &backend.Echo{}, provider: oidctest.New(oidctest.Options{SigningAlg: "ES256"})}
+	s := &site{t: t, plugin: loader.Load(t), echo: &backend.Echo{}}
+	s.provider = oidctest.New(oidctest.Options{
+		SigningAlg: "ES256", Clients: []oidctest.Client{{ID: "other", Secret: "secret"}},
+		Deliver: browser.Transport(func(address string) string { return s.network[address] }),
+	})
 	t.Cleanup(s.provider.Close)
 	mux := http.NewServeMux()
 	for name, more := range map[string]map[string]any{"a": a, "b": b} {

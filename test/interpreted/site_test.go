@@ -50,7 +50,9 @@ func newSite(t testing.TB, s setup) *site {
 	if s.provider.SigningAlg == "" {
 		s.provider.SigningAlg = "ES256" // its keys are made in no time
 	}
-	w := &site{t: t, plugin: s.plugin, echo: s.echo, provider: oidctest.New(s.provider)}
+	w := &site{t: t, plugin: s.plugin, echo: s.echo}
+	s.provider.Deliver = browser.Transport(func(address string) string { return w.network[address] })
+	w.provider = oidctest.New(s.provider)
 	t.Cleanup(w.provider.Close)
 	if w.plugin == nil {
 		w.plugin = loader.Load(t)

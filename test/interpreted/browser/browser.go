@@ -32,21 +32,27 @@ type Browser struct {
 
 // New is a browser without cookies.
 func New(t testing.TB, n Network) *Browser {
-	dialer := &net.Dialer{Timeout: 10 * time.Second}
 	b := &Browser{Jar: &Jar{}, Header: http.Header{}, t: t}
-	b.client = &http.Transport{
+	b.client = Transport(func(address string) string { return n[address] })
+	t.Cleanup(b.client.CloseIdleConnections)
+	return b
+}
+
+// Transport makes requests to where the hosts of a test listen; "" for one that is
+// dialled as it is.
+func Transport(where func(address string) string) *http.Transport {
+	dialer := &net.Dialer{Timeout: 10 * time.Second}
+	return &http.Transport{
 		TLSClientConfig:       &tls.Config{InsecureSkipVerify: true}, // the certificates of the tests are their own
 		ResponseHeaderTimeout: 60 * time.Second,
 		DisableCompression:    true,
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			if to, ok := n[addr]; ok {
+			if to := where(addr); to != "" {
 				addr = to
 			}
 			return dialer.DialContext(ctx, network, addr)
 		},
 	}
-	t.Cleanup(b.client.CloseIdleConnections)
-	return b
 }
 
 // Page is what a person sees in the end.
@@ -92,6 +98,7 @@ type Request struct {
 	Header   http.Header
 	Body     string
 	Fetch    bool // a script's request, not a navigation
+	Frame    bool // a frame of the page that causes it
 	OneHop   bool // no redirect is followed
 	NoCookie bool
 }
@@ -189,7 +196,7 @@ func (b *Browser) request(r Request, method, body string, u *url.URL) *http.Requ
 			req.Header[k] = v
 		}
 	}
-	context := Context{Initiator: r.From, Method: method, TopLevel: !r.Fetch}
+	context := Context{Initiator: r.From, Method: method, TopLevel: !r.Fetch && !r.Frame}
 	if c := b.Jar.Header(u, context); c != "" && !r.NoCookie {
 		req.Header.Set("Cookie", c)
 	}
@@ -211,6 +218,10 @@ func secFetch(h http.Header, r Request, u *url.URL) {
 		return
 	}
 	h.Set("Sec-Fetch-Mode", "navigate")
+	if r.Frame {
+		h.Set("Sec-Fetch-Dest", "iframe")
+		return
+	}
 	h.Set("Sec-Fetch-Dest", "document")
 	h.Set("Sec-Fetch-User", "?1")
 }
