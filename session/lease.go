@@ -88,7 +88,7 @@ func (r *renewal) look(b []byte) bool {
 		return true
 	}
 	r.lease.Version = h.Version
-	r.lease.Grant = r.p.ticket.grant(s.RefreshToken)
+	r.lease.Grant = r.p.ticket.grant(s)
 	return false
 }
 

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"strconv"
 	"time"
 )
 
@@ -25,7 +26,7 @@ type plan struct {
 	retry   time.Time     // not before, after a renewal that failed; zero: none did
 	pause   time.Duration // that it was put off by
 
-	// Digest of the refresh token, once it is due; and who this replica is towards
+	// What names the use of the refresh token, once it is due; and who this replica is towards
 	// those that may be renewing it too, while it has not used it.
 	grant string
 	owner string
@@ -74,7 +75,7 @@ func (m *Manager) plan(s *Session, t ticket, known *Opened) plan {
 		p.owner = known.renewal.owner
 	}
 	if !m.o.Now().Before(p.next()) {
-		p.grant = t.grant(s.RefreshToken)
+		p.grant = t.grant(s)
 	}
 	return p
 }
@@ -116,7 +117,13 @@ func gapOf(lifetime time.Duration) time.Duration {
 	return gap
 }
 
-// grant names a refresh token in the store without telling it.
-func (t ticket) grant(token string) string {
-	return string(t.key.digest([]string{"grant", token})[:grantBytes])
+// grant names one use of a session's refresh token in the store, without telling the
+// token. The time of the last renewal is in it, since many providers give the same
+// token again.
+func (t ticket) grant(s *Session) string {
+	last := ""
+	if !s.Renewed.IsZero() {
+		last = strconv.FormatInt(s.Renewed.UnixMilli(), 10)
+	}
+	return string(t.key.digest([]string{"grant", s.RefreshToken, last})[:grantBytes])
 }

@@ -17,6 +17,7 @@ import (
 type grantor struct {
 	time     *clock
 	lifetime time.Duration
+	same     bool // refresh tokens are not rotated
 
 	mu        sync.Mutex // guards the fields below
 	calls     int
@@ -42,7 +43,9 @@ func (g *grantor) Renew(_ context.Context, s *Session) (*Session, error) {
 	}
 	next := *s
 	next.AccessToken = fmt.Sprint("access ", n)
-	next.RefreshToken = fmt.Sprint("refresh ", n)
+	if !g.same {
+		next.RefreshToken = fmt.Sprint("refresh ", n)
+	}
 	next.Renewed = g.time.now()
 	next.AccessExpiry = g.time.now().Add(g.lifetime)
 	return &next, nil
@@ -505,7 +508,7 @@ func TestAHolderThatDies(t *testing.T) {
 	f.clock.turn(6 * time.Minute)
 	o := f.lookup(f.value)
 	lease := cache.Lease{
-		Record: o.key, Version: 1, Grant: f.ticket(t).grant("refresh 0"), Owner: "a replica", TTL: 6 * time.Second, Keep: time.Hour,
+		Record: o.key, Version: 1, Grant: f.ticket(t).grant(f.stored(t)), Owner: "a replica", TTL: 6 * time.Second, Keep: time.Hour,
 	}
 	if _, err := f.store.Acquire(context.Background(), lease); err != nil {
 		t.Fatal(err)
@@ -639,6 +642,16 @@ func (f *fleet) overwrite(t *testing.T, change func(s *Session)) {
 	}
 	if err := f.store.Memory.CompareAndSet(context.Background(), k.recordKey(), h.Version, record, time.Hour); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestAProviderThatGivesTheSameRefreshTokenAgain(t *testing.T) {
+	f := newFleet(t, nil)
+	f.same = true
+	f.serves(t, f.Manager, "access 0")
+	for i := 1; i < 5; i++ {
+		f.clock.turn(6 * time.Minute)
+		f.serves(t, []*Manager{f.Manager, f.other}[i%2], fmt.Sprint("access ", i))
 	}
 }
 
