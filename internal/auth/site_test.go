@@ -176,6 +176,20 @@ func (f *fragile) Add(ctx context.Context, key string, value []byte, ttl time.Du
 	return f.Memory.Add(ctx, key, value, ttl)
 }
 
+func (f *fragile) Revoke(ctx context.Context, rs []cache.Revocation) error {
+	if err := f.step(ctx, "Revoke"); err != nil {
+		return err
+	}
+	return f.Memory.Revoke(ctx, rs)
+}
+
+func (f *fragile) Exists(ctx context.Context, key string) (bool, error) {
+	if err := f.step(ctx, "Exists"); err != nil {
+		return false, err
+	}
+	return f.Memory.Exists(ctx, key)
+}
+
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
