@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -149,14 +150,7 @@ func (h *Hybrid) ask(key string) ([]byte, error) {
 func (h *Hybrid) fly(f *flight, q inquiry) {
 	defer h.land(f, q)
 	ctx := context.Background()
-	var value []byte
-	var canary string
-	var err error
-	if q.held {
-		value, canary, err = h.l2.confirm(ctx, q.key)
-	} else {
-		value, err = h.l2.Get(ctx, q.key)
-	}
+	value, canary, err := h.l2.confirm(ctx, q.key)
 	f.value, f.err = h.settle(q, value, canary, err)
 }
 
@@ -180,6 +174,9 @@ func (h *Hybrid) settle(q inquiry, value []byte, canary string, err error) ([]by
 	}
 	held, known := h.heldLocked(q.key, now.UnixNano())
 	if held == nil {
+		if !known && errors.Is(err, ErrMiss) && h.incompleteLocked(canary, now) {
+			return nil, fmt.Errorf("%w: the server may be without its data", ErrUnavailable)
+		}
 		if known {
 			return nil, ErrMiss
 		}
@@ -193,6 +190,16 @@ func (h *Hybrid) settle(q inquiry, value []byte, canary string, err error) ([]by
 	}
 	h.l1.removeLocked(h.l1.entries[q.key])
 	return nil, ErrMiss
+}
+
+// incompleteLocked reports whether L2 may lack what other replicas are about to give
+// it again, so that what it does not have may yet be there.
+func (h *Hybrid) incompleteLocked(canary string, now time.Time) bool {
+	if h.met && canary != h.known.canary {
+		h.kickLocked()
+		return true
+	}
+	return now.UnixNano() < h.incomplete
 }
 
 // staysLocked decides about a value that L1 holds and L2 does not have. It stays

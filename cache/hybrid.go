@@ -61,8 +61,11 @@ type Hybrid struct {
 	journal  *journal
 	met      bool     // L2 has answered once
 	known    identity // of the L2 that what is held came from
-	watchers []Watcher
-	worker   worker
+	// Until when L2 may lack, after a loss of data, what other replicas hold; ns
+	// since 1970.
+	incomplete int64
+	watchers   []Watcher
+	worker     worker
 	// Records that others changed, to be asked for again, and whether that is being
 	// done.
 	changes   []string

@@ -1,26 +1,24 @@
 package cache
 
 import (
-	"container/list"
 	"context"
 	"time"
 )
 
 // listingOverhead is what a record takes in an index, in bytes.
-const listingOverhead = 192
+const listingOverhead = 112
 
 // listLocked lists an entry that is a live record under its links.
 func (m *Memory) listLocked(e *entry) {
 	if !isLinked(e.value) {
 		return
 	}
-	for _, link := range listedLinks(e.value) {
+	names := listedLinks(e.value)
+	e.listed = make([]int, 0, len(names))
+	for _, link := range names {
 		index := m.links[link]
-		if index == nil {
-			index = list.New()
-			m.links[link] = index
-		}
-		e.listed = append(e.listed, index.PushBack(e))
+		e.listed = append(e.listed, len(index))
+		m.links[link] = append(index, e)
 	}
 }
 
@@ -29,24 +27,35 @@ func (m *Memory) unlistLocked(e *entry) {
 		return
 	}
 	for i, link := range listedLinks(e.value) {
-		index := m.links[link]
-		index.Remove(e.listed[i])
-		if index.Len() == 0 {
-			delete(m.links, link)
-		}
+		m.leaveLocked(link, e.listed[i])
 	}
 	e.listed = nil
+}
+
+// leaveLocked takes the entry at a place out of an index. The last one takes its
+// place.
+func (m *Memory) leaveLocked(link string, place int) {
+	index := m.links[link]
+	last := len(index) - 1
+	if last == 0 {
+		delete(m.links, link)
+		return
+	}
+	moved := index[last]
+	index[place] = moved
+	index[last] = nil
+	m.links[link] = index[:last]
+	for i, name := range listedLinks(moved.value) {
+		if name == link && moved.listed[i] == last {
+			moved.listed[i] = place
+		}
+	}
 }
 
 // coveredLocked lists the records that r is about.
 func (m *Memory) coveredLocked(r Revocation, now int64) []*entry {
 	var covered []*entry
-	index := m.links[r.Link]
-	if index == nil {
-		return nil
-	}
-	for at := index.Front(); at != nil; at = at.Next() {
-		e := at.Value.(*entry)
+	for _, e := range m.links[r.Link] {
 		if e.expires > now && r.covers(e.value) {
 			covered = append(covered, e)
 		}

@@ -120,6 +120,10 @@ const (
 	pauseMax = time.Second
 )
 
+// restoring is how long the other replicas may take to notice a loss of data and to
+// give back what they hold.
+const restoring = 3 * time.Second
+
 func (h *Hybrid) kick() {
 	h.l1.mu.Lock()
 	h.kickLocked()
@@ -276,6 +280,9 @@ func (h *Hybrid) knows() (bool, identity) {
 func (h *Hybrid) agree(now identity) {
 	h.l1.mu.Lock()
 	changed := !h.met || now.run != h.known.run || now.canary != h.known.canary
+	if h.met && now.run != h.known.run && now.canary != h.known.canary {
+		h.incomplete = h.l1.now().Add(restoring).UnixNano()
+	}
 	h.met = true
 	h.known = now
 	restored := h.fallback && (h.l2.breaker == nil || h.l2.breaker.State() == circuitbreaker.Closed)

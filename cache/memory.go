@@ -28,9 +28,9 @@ type Memory struct {
 
 	mu       sync.Mutex // guards the fields below
 	entries  map[string]*entry
-	links    map[string]*list.List // by link, of *entry
-	recent   *list.List            // of *entry, most recently used first
-	revoked  *list.List            // of *entry, newest first
+	links    map[string][]*entry // by link
+	recent   *list.List          // of *entry, most recently used first
+	revoked  *list.List          // of *entry, newest first
 	bytes    int64
 	pinned   int64 // bytes of what is in revoked
 	watchers []Watcher
@@ -44,7 +44,7 @@ type entry struct {
 	expires int64 // ns since 1970
 	pinned  bool  // in revoked, not in recent
 	place   *list.Element
-	listed  []*list.Element // its places in links, one for each listed link
+	listed  []int // its places in links, one for each listed link
 
 	// What follows is kept by Hybrid, which holds the lock for it.
 	epoch uint64 // the era of the link in which L2 last confirmed the value
@@ -71,7 +71,7 @@ func NewMemory(o MemoryOptions) *Memory {
 		maxBytes:   o.MaxBytes,
 		now:        o.Now,
 		entries:    map[string]*entry{},
-		links:      map[string]*list.List{},
+		links:      map[string][]*entry{},
 		recent:     list.New(),
 		revoked:    list.New(),
 	}
@@ -187,7 +187,7 @@ func (m *Memory) Exists(ctx context.Context, key string) (bool, error) {
 func (m *Memory) Clear(ctx context.Context) error {
 	m.mu.Lock()
 	m.entries = map[string]*entry{}
-	m.links = map[string]*list.List{}
+	m.links = map[string][]*entry{}
 	m.recent.Init()
 	m.revoked.Init()
 	m.bytes = 0

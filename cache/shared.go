@@ -108,11 +108,41 @@ func (h *Hybrid) revoke(r Revocation) error {
 		h.kick()
 		return applied
 	}
+	return h.revokeUnknown(r)
+}
+
+// revokeUnknown notes r, which L2 has, and applies it to what is held here and L2
+// has yet to get.
+func (h *Hybrid) revokeUnknown(r Revocation) error {
 	now := h.l1.now()
 	h.l1.mu.Lock()
 	h.l1.noteLocked(r, now)
+	keys, err := h.buryCoveredLocked(r, now)
+	watchers := h.watchers
+	if len(keys) > 0 {
+		h.kickLocked()
+	}
 	h.l1.mu.Unlock()
-	return nil
+	for _, key := range keys {
+		announce(watchers, key)
+	}
+	return err
+}
+
+// buryCoveredLocked revokes, here and in the journal, the records held here that r is
+// about. The error is ErrJournalled if there were any.
+func (h *Hybrid) buryCoveredLocked(r Revocation, now time.Time) ([]string, error) {
+	var keys []string
+	var err error
+	for _, e := range h.l1.coveredLocked(r, now.UnixNano()) {
+		value, ttl := tombstoneOf(e.value, now)
+		failed := h.applyLocked(change{op: opSet, key: e.key, value: value, ttl: ttl}, now)
+		if err == nil || !Applied(failed) {
+			err = failed
+		}
+		keys = append(keys, e.key)
+	}
+	return keys, err
 }
 
 // revoked takes tombstones over that L2 has.
@@ -145,14 +175,9 @@ func (h *Hybrid) revokeHere(r Revocation) error {
 	if n := h.journal.notes[noteKey(r.Mark)]; n != nil && (n.revocation.Link == "" || n.revocation.Before.Before(r.Before)) {
 		n.revocation = r
 	}
-	var keys []string
-	for _, e := range h.l1.coveredLocked(r, now.UnixNano()) {
-		value, ttl := tombstoneOf(e.value, now)
-		failed := h.applyLocked(change{op: opSet, key: e.key, value: value, ttl: ttl}, now)
-		if !Applied(failed) {
-			err = failed
-		}
-		keys = append(keys, e.key)
+	keys, failed := h.buryCoveredLocked(r, now)
+	if !Applied(failed) {
+		err = failed
 	}
 	watchers := h.watchers
 	h.l1.mu.Unlock()

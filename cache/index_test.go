@@ -1,0 +1,66 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand"
+	"testing"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/cache/cachetest"
+)
+
+// TestAnIndexFollowsItsRecords compares what revocations end with what a map says,
+// while records are created, renewed, deleted, expired and driven out.
+func TestAnIndexFollowsItsRecords(t *testing.T) {
+	ctx := context.Background()
+	c := newClock()
+	m := cache.NewMemory(cache.MemoryOptions{MaxEntries: 60, Now: c.now})
+	random := rand.New(rand.NewSource(1))
+	persons := map[string]string{} // of every key that was created
+	for step := 0; step < 20000; step++ {
+		key := fmt.Sprintf("s:%d", step)
+		if random.Intn(3) > 0 && len(persons) > 0 {
+			key = fmt.Sprintf("s:%d", random.Intn(step))
+		}
+		person := fmt.Sprintf("person %d %d", random.Intn(8), step/1000)
+		switch random.Intn(10) {
+		case 0:
+			_ = m.Delete(ctx, key)
+		case 1:
+			c.elapse(time.Duration(random.Intn(2000)) * time.Millisecond)
+		case 2:
+			if p := persons[key]; p != "" {
+				_ = m.CompareAndSet(ctx, key, 1, cachetest.Linked(2, 11, p, key), time.Minute)
+			}
+		case 3:
+			if err := m.Revoke(ctx, cachetest.Revoking(10, person)); err != nil {
+				t.Fatal(err)
+			}
+			for k, p := range persons {
+				if p == person && living(t, m, k) {
+					t.Fatalf("step %d: %s of %s lives", step, k, p)
+				}
+			}
+		default:
+			if persons[key] == "" && m.Add(ctx, key, cachetest.Linked(1, 11, person, key), time.Duration(1+random.Intn(60))*time.Second) == nil {
+				persons[key] = person
+			}
+		}
+	}
+}
+
+func living(t *testing.T, m *cache.Memory, key string) bool {
+	t.Helper()
+	value, err := m.Get(context.Background(), key)
+	if errors.Is(err, cache.ErrMiss) {
+		return false
+	}
+	h, _, err := cache.ParseRecord(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h.State == cache.Live
+}
