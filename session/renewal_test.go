@@ -158,6 +158,13 @@ func (f *flaky) Prolong(ctx context.Context, l cache.Lease) error {
 	return err
 }
 
+func (f *flaky) Release(ctx context.Context, l cache.Lease, unused bool) error {
+	if err := f.step("Release"); err != nil {
+		return err
+	}
+	return f.Memory.Release(ctx, l, unused)
+}
+
 func (f *flaky) Revoke(ctx context.Context, rs []cache.Revocation) error {
 	if err := f.step("Revoke"); err != nil {
 		return err
@@ -753,6 +760,27 @@ func TestWhatHappensDuringARenewal(t *testing.T) {
 			t.Errorf("%d calls, %d tokens sent again", f.count(), f.reused)
 		}
 	})
+}
+
+func TestAUsualRenewalAsksTheStoreThreeTimes(t *testing.T) {
+	f := newFleet(t, nil)
+	f.serves(t, f.Manager, "access 0")
+	f.clock.turn(6 * time.Minute)
+	var mu sync.Mutex
+	var asked []string
+	f.store.hook(func(method string) {
+		mu.Lock()
+		asked = append(asked, method)
+		mu.Unlock()
+	})
+	f.serves(t, f.Manager, "access 1")
+	f.settle(t)
+	mu.Lock()
+	defer mu.Unlock()
+	// The first is answered by memory unless the store is asked each time.
+	if got := fmt.Sprint(asked); got != "[Get Acquire CompareAndSet Release]" {
+		t.Errorf("asked %s", got)
+	}
 }
 
 func TestNoRenewalWithoutTheStore(t *testing.T) {
