@@ -18,8 +18,16 @@ type whisper struct {
 // whisperChannel is the channel's name after the prefix.
 const whisperChannel = "changes"
 
-// Up implements resp.Invalidations.
-func (w *whisper) Up() {}
+// Up implements resp.Invalidations. Messages may have been missed until now, and the
+// server may be another one.
+func (w *whisper) Up() {
+	h := w.l.h
+	h.l1.mu.Lock()
+	h.staleLocked()
+	h.l1.mu.Unlock()
+	h.announceAll()
+	h.kick()
+}
 
 // Down implements resp.Invalidations.
 func (w *whisper) Down(err error) {}
