@@ -97,7 +97,7 @@ func TestScreenshot(t *testing.T) {
 	question := url.Values{
 		"client_id": {"client"}, "response_type": {"code"}, "scope": {"openid"}, "redirect_uri": {"http://demo.localhost/oidc/callback"},
 	}
-	r := &rig{t: t}
+	r := &rig{t: t, site: &site{}}
 	var page struct{ Title string }
 	r.chromium("screenshot.mjs", map[string]any{"page": p.Endpoint(oidctest.Authorize) + "?" + question.Encode(), "picture": picture}, &page)
 	f, err := os.Open(picture)

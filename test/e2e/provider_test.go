@@ -37,23 +37,23 @@ func (r *rig) node(script string) *exec.Cmd {
 	return cmd
 }
 
-// startProvider starts the certified provider on the port, for the rig's site.
-func (r *rig) startProvider(port string) (issuer string) {
+// startProvider starts the certified provider, with what it knows of the rig's
+// site. It trusts the site's certificate.
+func (r *rig) startProvider(client map[string]any) (issuer string) {
 	r.t.Helper()
-	issuer = "http://127.0.0.1:" + port
-	parameters, err := json.Marshal(map[string]any{
-		"issuer": issuer,
-		"clients": []any{map[string]any{
-			"client_id": "client", "client_secret": secret,
-			"redirect_uris": []string{r.url + "/oidc/callback"}, "post_logout_redirect_uris": []string{r.url + "/"},
-		}},
-	})
+	issuer = "http://127.0.0.1:" + freePort(r.t)
+	known := map[string]any{"client_id": "client", "client_secret": secret, "grant_types": []string{"authorization_code", "refresh_token"}}
+	for name, value := range client {
+		known[name] = value
+	}
+	parameters, err := json.Marshal(map[string]any{"issuer": issuer, "clients": []any{known}})
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	cmd := r.node("provider.mjs")
-	cmd.Env = append(os.Environ(), "PROVIDER="+string(parameters))
+	cmd.Env = append(os.Environ(), "PROVIDER="+string(parameters), "NODE_EXTRA_CA_CERTS="+filepath.Join(r.dir, "tls", "cert.pem"))
 	said := &output{}
+	r.provider = said
 	cmd.Stdout, cmd.Stderr = said, said
 	// The provider ends with its standard input: with this process, however that ends.
 	in, err := cmd.StdinPipe()

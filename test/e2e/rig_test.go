@@ -30,17 +30,25 @@ const (
 	secret  = "a-secret-of-the-client"
 )
 
-// A rig is a provider, a Traefik with the plugin from source, and a backend.
+// A rig is a test's view of a site.
 type rig struct {
-	t        testing.TB
+	t testing.TB
+	*site
+}
+
+// A site is a Traefik with the plugin from source, and what it works with: a
+// provider, a backend, and where there are several of it, a Redis.
+type site struct {
 	issuer   string
-	url      string // of the protected site
-	api      string // Traefik's own
+	provider *output // what the provider says
+	url      string  // of the protected site
+	api      string  // Traefik's own
 	echo     *backend.Echo
 	traefik  *traefiktest.Traefik
 	network  browser.Network
 	cookie   string
-	dynamic  string // the file
+	dir      string // that Traefik runs in
+	entry    string // the port that it listens on
 	settings settings
 }
 
@@ -49,6 +57,7 @@ type settings struct {
 	backend    string
 	tls        bool
 	generation int
+	options    map[string]any // of the plugin, beside the usual ones
 }
 
 // stops are what ends the rigs of this process, newest first.
@@ -62,91 +71,98 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// rigs are started once, and shared: https as in production, http as in a demo.
-var rigs struct {
+// sites are started once, and shared.
+var sites struct {
 	once sync.Once
-	rig  *rig
+	one  *site // with TLS on Traefik's entry point
 }
 
-// theRig is the one with TLS on Traefik's entry point.
 func theRig(t testing.TB) *rig {
 	t.Helper()
-	rigs.once.Do(func() { rigs.rig = newRig(t, true) })
-	if rigs.rig == nil {
+	sites.once.Do(func() { sites.one = newRig(t, true).site })
+	if sites.one == nil {
 		t.Fatal("the rig could not be started")
 	}
-	r := *rigs.rig
-	r.t = t
-	return &r
+	return &rig{t, sites.one}
 }
 
+// newRig starts a site with a provider: https as in production, or http as in a
+// demo.
 func newRig(t testing.TB, tls bool) *rig {
+	t.Helper()
+	echo := &backend.Echo{Answer: answers}
+	server := httptest.NewServer(echo)
+	stops = append(stops, server.Close)
+	r := newSite(t, tls, echo, server.URL)
+	r.issuer = r.startProvider(map[string]any{
+		"redirect_uris": []string{r.url + "/oidc/callback"}, "post_logout_redirect_uris": []string{r.url + "/"},
+	})
+	r.start()
+	return r
+}
+
+// newSite is a site whose Traefik does not run yet.
+func newSite(t testing.TB, tls bool, echo *backend.Echo, server string) *rig {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "traefikoidc-e2e-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	stops = append(stops, func() { os.RemoveAll(dir) })
-	r := &rig{t: t, echo: &backend.Echo{}, network: browser.Network{}, cookie: "oidc", settings: settings{tls: tls}}
-	r.echo.Answer = answers
-	server := httptest.NewServer(r.echo)
-	stops = append(stops, server.Close)
-	r.settings.backend = server.URL
-
-	entry, api, provider := freePort(t), freePort(t), freePort(t)
+	for _, sub := range []string{"dynamic", "tls"} {
+		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	certificate(t, filepath.Join(dir, "tls"), appHost)
+	r := &rig{t, &site{
+		echo: echo, cookie: "oidc", dir: dir, entry: freePort(t), api: "http://127.0.0.1:" + freePort(t),
+		settings: settings{tls: tls, backend: server},
+	}}
 	scheme := "http"
 	if tls {
 		scheme, r.cookie = "https", "__Host-oidc"
 	}
-	r.url = fmt.Sprintf("%s://%s:%s", scheme, appHost, entry)
-	r.api = "http://127.0.0.1:" + api
-	r.network[appHost+":"+entry] = "127.0.0.1:" + entry
-	r.issuer = r.startProvider(provider)
-	r.startTraefik(dir, entry, api)
+	r.url = fmt.Sprintf("%s://%s:%s", scheme, appHost, r.entry)
+	r.network = browser.Network{appHost + ":" + r.entry: "127.0.0.1:" + r.entry}
 	return r
 }
 
-// startTraefik writes the configuration and waits for the site to be served.
-func (r *rig) startTraefik(dir, entry, api string) {
+// start writes the configuration, runs Traefik and waits until it serves.
+func (r *rig) start() {
 	r.t.Helper()
-	for _, sub := range []string{"dynamic", "tls"} {
-		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
-			r.t.Fatal(err)
-		}
-	}
-	certificate(r.t, filepath.Join(dir, "tls"), appHost)
 	static := fmt.Sprintf(`
 global: {checkNewVersion: false, sendAnonymousUsage: false}
 log: {level: INFO, noColor: true}
 api: {insecure: true}
 entryPoints:
   site: {address: "127.0.0.1:%s"}
-  traefik: {address: "127.0.0.1:%s"}
+  traefik: {address: %q}
 providers:
   providersThrottleDuration: 20ms
   file: {directory: %q, watch: true}
 experimental:
   localPlugins:
     oidc: {moduleName: %q}
-`, entry, api, filepath.Join(dir, "dynamic"), traefiktest.Module)
-	write(r.t, filepath.Join(dir, "traefik.yml"), static)
-	r.dynamic = filepath.Join(dir, "dynamic", "site.yml")
+`, r.entry, strings.TrimPrefix(r.api, "http://"), filepath.Join(r.dir, "dynamic"), traefiktest.Module)
+	write(r.t, filepath.Join(r.dir, "traefik.yml"), static)
 	r.configure()
 
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.traefik, err = traefiktest.Start(traefiktest.Options{
-		Binary: binary(r.t), Dir: dir, Static: "traefik.yml", Plugins: map[string]string{traefiktest.Module: root},
+	traefik, err := traefiktest.Start(traefiktest.Options{
+		Binary: binary(r.t), Dir: r.dir, Static: "traefik.yml", Plugins: map[string]string{traefiktest.Module: root},
 	})
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	stops = append(stops, r.traefik.Stop)
+	r.traefik = traefik
+	stops = append(stops, traefik.Stop)
 	r.eventually("the site is served", func() bool {
 		res, err := r.client().Get(r.url + "/open")
-		if log := r.traefik.LastLines(); strings.Contains(log, "Plugins are disabled") {
+		if log := r.traefik.LastLines(); strings.Contains(log, "Plugins are disabled") || strings.Contains(log, "invalid middleware") {
 			r.t.Fatal(log)
 		}
 		if err != nil {
@@ -194,6 +210,8 @@ func (r *rig) configure() {
 			"routers": map[string]any{
 				"site": router(host, "generation", "sign-in"),
 				"api":  router(host+" && PathPrefix(`/api`)", "sign-in"),
+				// The provider has no name for this machine.
+				"provider": router("Host(`127.0.0.1`)", "sign-in"),
 			},
 			"middlewares": map[string]any{
 				"generation": map[string]any{"headers": map[string]any{"customResponseHeaders": map[string]any{"X-Generation": fmt.Sprint(r.settings.generation)}}},
@@ -205,7 +223,7 @@ func (r *rig) configure() {
 		},
 	}
 	if r.settings.tls {
-		folder := filepath.Join(filepath.Dir(filepath.Dir(r.dynamic)), "tls")
+		folder := filepath.Join(r.dir, "tls")
 		dynamic["tls"] = map[string]any{"stores": map[string]any{"default": map[string]any{"defaultCertificate": map[string]any{
 			"certFile": filepath.Join(folder, "cert.pem"), "keyFile": filepath.Join(folder, "key.pem"),
 		}}}}
@@ -215,14 +233,15 @@ func (r *rig) configure() {
 		r.t.Fatal(err)
 	}
 	// YAML reads JSON. The file is replaced at once: a half-written one must not be read.
-	write(r.t, r.dynamic+".new", string(text))
-	if err := os.Rename(r.dynamic+".new", r.dynamic); err != nil {
+	file := filepath.Join(r.dir, "dynamic", "site.yml")
+	write(r.t, file+".new", string(text))
+	if err := os.Rename(file+".new", file); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
 func (r *rig) options() map[string]any {
-	return map[string]any{
+	o := map[string]any{
 		"providerURL": r.issuer, "clientID": "client", "clientSecret": secret, "sessionEncryptionKey": key,
 		"callbackURL": "/oidc/callback", "scopes": []string{"groups"}, "excludedURLs": []string{"/open"},
 		"forceHTTPS": r.settings.tls, "allowPrivateIPAddresses": true,
@@ -231,6 +250,10 @@ func (r *rig) options() map[string]any {
 			map[string]any{"name": "X-Subject", "value": "${claims.sub}"}, map[string]any{"name": "X-Name", "value": "name {{`{{.Claims.name}}`}}"},
 		},
 	}
+	for name, value := range r.settings.options {
+		o[name] = value
+	}
+	return o
 }
 
 // client trusts the certificate of the rig.

@@ -43,6 +43,15 @@ func answers(w http.ResponseWriter, r *http.Request) bool {
 				<-nextEvent
 			}
 		}
+	case "/ticks":
+		w.Header().Set("Content-Type", "text/event-stream")
+		for range 600 {
+			if _, err := io.WriteString(w, "data: tick\n\n"); err != nil || r.Context().Err() != nil {
+				return true
+			}
+			w.(http.Flusher).Flush()
+			time.Sleep(100 * time.Millisecond)
+		}
 	case "/file":
 		http.ServeContent(w, r, "file.txt", time.Unix(1, 0), strings.NewReader(large))
 	case "/trailers":

@@ -1,12 +1,28 @@
 // The certified provider of the end-to-end tests. It reads what it has to be
-// from the variable PROVIDER and ends with its standard input.
+// from the variable PROVIDER and ends with its standard input. Refresh tokens
+// rotate, one that comes twice ends its grant, and logouts are told by the back
+// channel. Below /test it says what it did, and is told to be slow.
 import { generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import Provider from 'oidc-provider';
 
 const { issuer, clients } = JSON.parse(process.env.PROVIDER);
 
 const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
+
+// What tests set: how long tokens last in seconds, how many milliseconds the
+// token endpoint waits before it does anything, how many it holds back what it
+// did, and the status that it gives instead of doing anything.
+const normal = {
+  lifetime: 600, delay: 0, hold: 0, status: 0,
+};
+const set = { ...normal };
+
+// What happened since the start.
+const counts = {
+  asked: 0, codes: 0, refreshes: 0, refused: 0, revoked: 0, told: 0, untold: 0,
+};
 
 const provider = new Provider(issuer, {
   clients,
@@ -26,15 +42,57 @@ const provider = new Provider(issuer, {
       sub: id, name: id, email: `${id}@example.com`, email_verified: true, groups: ['staff', `of-${id}`],
     }),
   }),
-  ttl: { AccessToken: 600, IdToken: 600, Grant: 3600, Interaction: 600, Session: 3600, AuthorizationCode: 60 },
+  issueRefreshToken: () => true,
+  rotateRefreshToken: true,
+  ttl: {
+    AccessToken: () => set.lifetime,
+    IdToken: () => set.lifetime,
+    RefreshToken: 3600, Grant: 3600, Interaction: 600, Session: 3600, AuthorizationCode: 60,
+  },
   features: {
+    backchannelLogout: { enabled: true },
     devInteractions: { enabled: true },
     revocation: { enabled: true },
     rpInitiatedLogout: { enabled: true },
   },
+  // The sites of the tests are at loopback addresses, which the provider's own
+  // dispatcher refuses.
+  fetch: (url, { dispatcher, ...options }) => fetch(url, options),
 });
 
-const server = createServer(provider.callback());
+provider.use(async (ctx, next) => {
+  if (ctx.path === '/token') {
+    counts.asked += 1;
+    const { delay, hold, status } = set;
+    await sleep(delay);
+    if (status) ctx.status = status;
+    else await next();
+    await sleep(hold);
+    return;
+  }
+  await next();
+});
+provider.on('grant.success', ({ oidc }) => { counts[oidc.params.grant_type === 'refresh_token' ? 'refreshes' : 'codes'] += 1; });
+provider.on('grant.error', (ctx, err) => { counts.refused += 1; console.log('refused:', err.error_description, err.error_detail); });
+provider.on('grant.revoked', () => { counts.revoked += 1; });
+provider.on('backchannel.success', () => { counts.told += 1; });
+provider.on('backchannel.error', (ctx, err) => { counts.untold += 1; console.log('back channel:', err.message, err.cause ?? ''); });
+provider.on('server_error', (ctx, err) => console.log(err));
+
+const serve = provider.callback();
+const server = createServer((req, res) => {
+  const { pathname, searchParams } = new URL(req.url, issuer);
+  if (!pathname.startsWith('/test/')) {
+    serve(req, res);
+    return;
+  }
+  if (pathname === '/test/set') {
+    Object.assign(set, normal);
+    for (const [name, value] of searchParams) set[name] = Number(value);
+  }
+  res.setHeader('Content-Type', 'application/json');
+  res.end(JSON.stringify(counts));
+});
 const { hostname, port } = new URL(issuer);
 server.listen(Number(port), hostname, () => console.log('listening'));
 process.stdin.on('end', () => process.exit()).resume();

@@ -1,0 +1,158 @@
+package e2e
+
+import (
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
+)
+
+// TestReplicasWithoutRedis is one site behind two Traefiks whose Redis goes away
+// and comes back.
+func TestReplicasWithoutRedis(t *testing.T) {
+	x := theReplicas(t)
+	for _, row := range []struct {
+		name       string
+		away, back func(x *replicas)
+	}{
+		{"J1 BL18 Redis is killed, and comes back with its data", (*replicas).killRedis, (*replicas).startRedis},
+		{"J1 J2 BL18 Redis is killed, and comes back without its data", (*replicas).killRedis, (*replicas).startRedisEmpty},
+		{"J1 BL18 Redis is stopped, and goes on", (*replicas).stopRedis, (*replicas).continueRedis},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			x := x.in(t)
+			t.Cleanup(func() { x.recover() })
+			x.outage(func() { row.away(x) }, func() { row.back(x) })
+		})
+	}
+	t.Run("J1 tokens expire while Redis is away: they serve on, and are renewed afterwards", func(t *testing.T) {
+		x := x.in(t)
+		t.Cleanup(func() { x.recover() })
+		x.expiryInOutage()
+	})
+}
+
+func (x *replicas) killRedis() { x.redis.Kill() }
+
+func (x *replicas) startRedisEmpty() {
+	x.loseData()
+	x.startRedis()
+}
+
+func (x *replicas) stopRedis() { x.signalRedis(syscall.SIGSTOP) }
+
+func (x *replicas) continueRedis() { x.signalRedis(syscall.SIGCONT) }
+
+func (x *replicas) signalRedis(s syscall.Signal) {
+	x.t.Helper()
+	if err := x.redis.Signal(s); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// recover leaves a Redis that serves, and replicas that know it.
+func (x *replicas) recover() {
+	_ = x.redis.Signal(syscall.SIGCONT)
+	x.startRedis()
+	p := x.signedIn("last")
+	x.becomes(p, x.b, http.StatusOK)
+}
+
+// outage is what people see from before Redis goes until after it came back.
+func (x *replicas) outage(away, back func()) {
+	everywhere, atA := x.known("gina"), x.signedIn("hugo")
+	leaving, told := x.known("ida"), x.known("olga")
+	copied, toldToo := x.copy(leaving), x.copy(told)
+	before := x.counts()
+	w := x.watch(everywhere, x.a, x.b)
+
+	away()
+	x.isIn(atA, x.a)
+	x.unknownAt(x.b, atA)
+	newcomer := x.signedIn("jack")
+	x.isIn(newcomer, x.a)
+	x.signOut(leaving, x.a)
+	if page := copied.fetch(x.a); page.Status != http.StatusUnauthorized {
+		x.t.Errorf("a copy of the cookie, where somebody signed out in the outage: status %d", page.Status)
+	}
+
+	page := everywhere.on(x.b).Do(browser.Request{Method: "POST", URL: x.b.url + "/save", From: x.b.home(), Body: "a=1", OneHop: true})
+	if seen := x.b.sees(page); seen.Method != "POST" || seen.Body != "a=1" {
+		x.t.Errorf("a form of somebody who is signed in: %+v", seen)
+	}
+	x.signOutAtProvider(told)
+	if now := x.counts(); now.Told != before.Told || now.Untold != before.Untold+1 {
+		x.t.Errorf("BL18 before %+v, after %+v, want that the logout token is not acknowledged; the provider says:\n%s", before, now, x.a.provider)
+	}
+	if page := toldToo.fetch(x.a); page.Status != http.StatusUnauthorized {
+		x.t.Errorf("BL18 where the provider told the logout: status %d", page.Status)
+	}
+
+	back()
+	began := time.Now()
+	x.becomes(copied, x.b, http.StatusUnauthorized)
+	x.becomes(toldToo, x.b, http.StatusUnauthorized)
+	for _, p := range []*person{atA, newcomer} {
+		x.becomes(p, x.b, http.StatusOK)
+	}
+	x.t.Logf("%v after Redis was back, both know what happened meanwhile", time.Since(began))
+	for range 20 { // and so it stays
+		for _, r := range []*rig{x.a, x.b} {
+			for _, p := range []*person{copied, toldToo} {
+				if page := p.fetch(r); page.Status != http.StatusUnauthorized {
+					x.t.Fatalf("a logout of the outage was forgotten: %s gets %d", p.name, page.Status)
+				}
+			}
+			x.isIn(atA, r)
+			x.isIn(newcomer, r)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	w.end(x.t, "somebody signed in at both, all the time")
+	if now := x.counts(); now.Codes != before.Codes+1 {
+		x.t.Errorf("%d sign-ins, want the newcomer's alone", now.Codes-before.Codes)
+	}
+}
+
+// unknownAt is what somebody gets whose session the replica cannot know: asked to
+// come again, whatever the request, and sent nowhere.
+func (x *replicas) unknownAt(r *rig, p *person) {
+	x.t.Helper()
+	b := p.on(r)
+	x.waits("a navigation", b.Hop(r.url+"/page"))
+	x.waits("a script", p.fetch(r))
+	for what, fetch := range map[string]bool{"a form": false, "a script's POST": true} {
+		began := time.Now()
+		page := b.Do(browser.Request{Method: "POST", URL: r.url + "/save", From: r.home(), Body: "a=1", Fetch: fetch, OneHop: true})
+		x.waits(what, page)
+		if page.Location() != nil || strings.Contains(string(page.Body), "X-Subject") {
+			x.t.Errorf("%s: to %s: %.200s", what, page.Location(), page.Body)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			x.t.Errorf("%s took %v", what, took)
+		}
+	}
+}
+
+func (x *replicas) expiryInOutage() {
+	const lifetime = 2 * time.Second
+	x.set("lifetime", lifetime.Seconds())
+	p := x.known("paul")
+	x.set()
+	before := x.counts()
+	w := x.watch(p, x.a, x.b)
+	x.killRedis()
+	time.Sleep(lifetime)
+	if now := x.counts(); now.Asked != before.Asked {
+		x.t.Errorf("before %+v, after %+v, want that no token is renewed while nobody can say who renews it", before, now)
+	}
+	x.startRedis()
+	x.a.eventually("the renewal", func() bool { return x.counts().Refreshes == before.Refreshes+1 })
+	w.end(x.t, "somebody whose tokens expired in the outage")
+	if now := x.counts(); now.Asked != before.Asked+1 || now.Revoked != before.Revoked {
+		x.t.Errorf("before %+v, after %+v, want one refresh", before, now)
+	}
+}
