@@ -1,0 +1,111 @@
+package interpreted
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidctest"
+	"github.com/traefikoidc/traefikoidc/test/interpreted/backend"
+)
+
+// served makes so many requests of a member at once, and fails the test unless each
+// gets its answer.
+func (s *site) served(m member, n int) {
+	s.t.Helper()
+	value := cookie + "=" + s.value(m.Browser)
+	s.each(n, func(int) {
+		if got := s.sees(s.withCookies(value)).Header.Get("X-Sub"); got != m.sub {
+			s.t.Errorf("%s is %q", m.sub, got)
+		}
+	})
+}
+
+// TestSlowRenewal: a provider that takes long. The cases run side by side, since
+// its time is real.
+func TestSlowRenewal(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a quarter of a minute")
+	}
+	const slow = 8 * time.Second
+	cases := []*slowCase{
+		{name: "E7 eight seconds at expiry: one call, everybody is served", fault: oidctest.Fault{Delay: slow}, run: servedAndRenewed},
+		{name: "E7 eight seconds before expiry: one call, everybody is served", early: true, fault: oidctest.Fault{Delay: slow}, run: servedAndRenewed},
+		{name: "E7 E9 eight seconds, and then the answer is lost", fault: oidctest.Fault{Delay: slow, DropDone: true}, run: func(s *site, c *slowCase) {
+			s.served(c.m, 20)
+			for range 5 {
+				s.asBefore(c.m, c.before)
+			}
+			s.refreshes(1)
+		}},
+		{name: "E9 no answer within any time", fault: oidctest.Fault{Hold: make(chan struct{})}, run: func(s *site, c *slowCase) {
+			s.served(c.m, 10)
+			eventually(s.t, "the end of the call", func() bool { s.asBefore(c.m, c.before); return s.provider.Count(oidctest.Refresh) == 1 })
+			s.refreshes(1)
+		}},
+		{name: "E7 eight seconds, and a form in the middle", fault: oidctest.Fault{Delay: slow}, run: func(s *site, c *slowCase) {
+			s.status(s.postAs(c.m, "x=1"), http.StatusOK)
+			s.renewed(c.m, c.before)
+			s.refreshes(1)
+		}},
+		{name: "E7 I7 eight seconds, and a logout in the middle", fault: oidctest.Fault{Delay: slow}, run: func(s *site, c *slowCase) {
+			value := cookie + "=" + s.value(c.m.Browser)
+			done := make(chan int)
+			go func() { done <- s.withCookies(value).Status }()
+			eventually(s.t, "the call", func() bool { return s.provider.Count(oidctest.Refresh) == 1 })
+			begun := time.Now()
+			s.taken(s.tell(s.token(c.m, nil)))
+			if took := time.Since(begun); took > slow/2 {
+				s.t.Errorf("the logout waited for the renewal: %s", took)
+			}
+			<-done
+			s.gone(c.m)
+		}},
+	}
+	for _, c := range cases {
+		if !c.early {
+			c.signIn(t)
+		}
+	}
+	movable(t).Clock.Pass(90 * time.Second)
+	for _, c := range cases {
+		if c.early {
+			c.signIn(t)
+		}
+	}
+	movable(t).Clock.Pass(4*time.Minute + 15*time.Second)
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.run(c.site.in(t), c)
+		})
+	}
+}
+
+// A slowCase is a session whose tokens, which last five minutes, are due for renewal
+// at a provider that is slow.
+type slowCase struct {
+	name  string
+	early bool // the tokens are not past yet
+	fault oidctest.Fault
+	run   func(s *site, c *slowCase)
+
+	site   *site
+	m      member
+	before backend.Seen
+}
+
+func (c *slowCase) signIn(t *testing.T) {
+	t.Helper()
+	c.site = newMovable(t, setup{})
+	c.m = c.site.member("alice")
+	c.before = c.site.me(c.m)
+	c.site.provider.Set(func(b *oidctest.Behaviour) { b.Faults[oidctest.Refresh] = c.fault })
+}
+
+func servedAndRenewed(s *site, c *slowCase) {
+	s.t.Helper()
+	s.served(c.m, 20)
+	s.renewed(c.m, c.before)
+	s.refreshes(1)
+}
