@@ -31,6 +31,9 @@ const (
 	basicPlan  = "Basic RP"
 	configPlan = "Config RP"
 	logoutPlan = "RP-Initiated RP"
+	backPlan   = "Back-Channel RP"
+	frontPlan  = "Front-Channel RP"
+	renewPlan  = "Refresh tokens" // of no certification
 )
 
 func TestCertification(t *testing.T) {
@@ -48,12 +51,9 @@ func TestCertification(t *testing.T) {
 				}
 				lines = append(lines, strings.Join([]string{m.plan, name, m.provider, came, result}, "\t"))
 			}()
-			s := newSite(t, setup{
-				options: map[string]any{"userinfo": "always", "postLogoutRedirectURI": "/bye", "excludedURLs": []any{"/bye"}},
-				provider: oidctest.Options{
-					SigningAlg:   "RS256",
-					RedirectURIs: []string{"https://" + appHost + "/oidc/callback"}, PostLogoutRedirectURIs: []string{"https://" + appHost + "/bye"},
-				},
+			s := newMovable(t, setup{
+				options:  map[string]any{"userinfo": "always", "postLogoutRedirectURI": "/bye", "excludedURLs": []any{"/bye"}},
+				provider: registered(m.plan),
 			})
 			behaviour := oidctest.Behaviour{Discovery: basicAlone}
 			if m.change != nil {
@@ -63,6 +63,21 @@ func TestCertification(t *testing.T) {
 			came = m.run(s)
 		})
 	}
+}
+
+// registered is what the plan's provider knows of the client.
+func registered(plan string) oidctest.Options {
+	const app = "https://" + appHost
+	o := oidctest.Options{
+		SigningAlg: "RS256", RedirectURIs: []string{app + "/oidc/callback"}, PostLogoutRedirectURIs: []string{app + "/bye"},
+	}
+	switch plan {
+	case backPlan:
+		o.BackchannelLogoutURI = app + backPath
+	case frontPlan:
+		o.FrontchannelLogoutURI = app + frontPath
+	}
+	return o
 }
 
 func printModules(lines []string) {

@@ -10,10 +10,13 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
-// modules are those of the certification plans for Basic RP, Config RP and
-// RP-Initiated RP.
+// modules are those of the certification plans for Basic RP, Config RP, RP-Initiated
+// RP, Back-Channel RP and Front-Channel RP, and those for refresh tokens.
 func modules() []module {
-	return append(append(basicModules(), configModules()...), logoutModules()...)
+	all := append(basicModules(), configModules()...)
+	all = append(all, logoutModules()...)
+	all = append(all, channelModules()...)
+	return append(all, renewalModules()...)
 }
 
 func basicModules() []module {
