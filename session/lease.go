@@ -109,7 +109,9 @@ func (r *renewal) hold(b []byte) {
 	unused := false
 	switch {
 	case err == nil:
-		r.write(change{from: s, to: next, header: h, came: true})
+		renewed := *next
+		renewed.Renewed = r.m.o.Now()
+		r.write(change{from: s, to: &renewed, header: h, came: true})
 	case errors.Is(err, ErrGrantSpent):
 		r.forgetGrant(s, h, err)
 	case errors.Is(err, ErrGrantEnded):

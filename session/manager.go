@@ -253,12 +253,13 @@ func (m *Manager) End(ctx context.Context, r *http.Request) (*Session, error) {
 	return ended, failed
 }
 
-// revoke writes a tombstone over the record. It lives as long as any copy of the
-// record can.
+// revoke writes a tombstone over the record, which lives as long as any copy of the
+// record can. A record that is not there gets one too: another replica may hold it
+// that has not reached the store yet.
 func (m *Manager) revoke(ctx context.Context, t ticket) (*Session, error) {
 	key := t.recordKey()
 	s, h, err := m.read(ctx, t)
-	if errors.Is(err, ErrNone) {
+	if errors.Is(err, ErrNone) && h.State != 0 {
 		return nil, nil
 	}
 	if err != nil {
@@ -266,6 +267,9 @@ func (m *Manager) revoke(ctx context.Context, t ticket) (*Session, error) {
 	}
 	err = m.bury(ctx, key, h)
 	m.drop(key)
+	if errors.Is(err, cache.ErrConflict) {
+		return nil, nil // a record of a later format is none
+	}
 	if !cache.Applied(err) {
 		return nil, fmt.Errorf("%w: revoke: %w", ErrUnavailable, err)
 	}

@@ -46,7 +46,6 @@ func (g *grantor) Renew(_ context.Context, s *Session) (*Session, error) {
 	if !g.same {
 		next.RefreshToken = fmt.Sprint("refresh ", n)
 	}
-	next.Renewed = g.time.now()
 	next.AccessExpiry = g.time.now().Add(g.lifetime)
 	return &next, nil
 }

@@ -45,7 +45,7 @@ type Session struct {
 	RefreshToken string         // empty: none was given
 	AccessExpiry time.Time      // when what the provider said expires; zero: it did not say
 	UserInfo     map[string]any // claims that the ID token did not have; nil: none
-	Renewed      time.Time      // when the tokens were renewed last; zero: never
+	Renewed      time.Time      // when the tokens were renewed last, which Manager notes; zero: never
 	Nonce        string         // of the sign-in, where IDToken does not tell it any more
 }
 

@@ -298,6 +298,42 @@ func TestAnEndedSessionIsDeadWithEveryCopyOfItsCookie(t *testing.T) {
 	}
 }
 
+func TestALogoutOfASessionThatIsNotThereYet(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t, nil)
+	a := w.create(t, "ada")
+	k, err := w.o.Keys.ticket(a, "__Host-oidc", "identity")
+	if err != nil {
+		t.Fatal(err)
+	}
+	record, _ := w.memory.Get(ctx, k.recordKey())
+	_ = w.memory.Delete(ctx, k.recordKey()) // held by a replica that cannot reach the store
+	if s, err := w.End(ctx, with("__Host-oidc="+a)); s != nil || err != nil {
+		t.Errorf("got %v, %v", s, err)
+	}
+	if err := w.memory.Add(ctx, k.recordKey(), record, time.Hour); !errors.Is(err, cache.ErrExists) {
+		t.Errorf("it can still be stored: %v", err)
+	}
+	t.Run("J15 a record of a later format is left alone", func(t *testing.T) {
+		b := w.create(t, "bob")
+		k, err := w.o.Keys.ticket(b, "__Host-oidc", "identity")
+		if err != nil {
+			t.Fatal(err)
+		}
+		later := append([]byte{0xAF}, record[1:]...)
+		_ = w.memory.Delete(ctx, k.recordKey())
+		_ = w.memory.Add(ctx, k.recordKey(), later, time.Hour)
+		if s, err := w.End(ctx, with("__Host-oidc="+b)); s != nil || err != nil {
+			t.Errorf("got %v, %v", s, err)
+		}
+		if ok, _ := w.memory.Exists(ctx, k.recordKey()); ok {
+			if b, _ := w.memory.Get(ctx, k.recordKey()); len(b) > 0 && b[0] != 0xAF {
+				t.Error("it was replaced")
+			}
+		}
+	})
+}
+
 func TestATombstoneLivesAsLongAsTheSessionCould(t *testing.T) {
 	w := newWorld(t, nil)
 	a := w.create(t, "ada")

@@ -31,13 +31,13 @@ func (n *renewer) Renew(ctx context.Context, s *session.Session) (*session.Sessi
 	if err != nil {
 		return nil, renewalError(err)
 	}
-	next := n.successor(s, t)
+	next := successor(s, t)
 	claims, err := n.claims(ctx, s, t, next)
 	if err != nil {
 		n.Discard(next)
 		return nil, fmt.Errorf("%w: %w", session.ErrGrantSpent, err)
 	}
-	next.AccessExpiry = renewedExpiry(s, t, claims, next.Renewed)
+	next.AccessExpiry = renewedExpiry(s, t, claims, n.m.o.Now())
 	next.UserInfo = n.userInfo(ctx, s, t, claims)
 	return next, nil
 }
@@ -64,9 +64,8 @@ func renewalError(err error) error {
 }
 
 // successor is s with the tokens that came. Those that did not come stay.
-func (n *renewer) successor(s *session.Session, t *oidc.Tokens) *session.Session {
+func successor(s *session.Session, t *oidc.Tokens) *session.Session {
 	next := *s
-	next.Renewed = n.m.o.Now()
 	next.AccessToken = t.AccessToken
 	if t.RefreshToken != "" {
 		next.RefreshToken = t.RefreshToken
