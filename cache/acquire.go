@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -16,11 +17,14 @@ const (
 	leaseMoved = 3
 	leaseHeld  = 4
 	leaseSpent = 5
+	leaseOther = 6 // it is another data set than that of the canary
 )
 
 // acquireScript is Lease.acquirable, and what follows from it: a verdict and the
-// record. Its keys are the lease, the record and the note of the used grant.
+// record. Its keys are the lease, the record, the note of the used grant and the
+// canary, which ARGV[7] has to be unless it is empty.
 var acquireScript = resp.NewScript(recordLua+`
+if ARGV[7] ~= '' and redis.call('GET', KEYS[4]) ~= ARGV[7] then return {6, ''} end
 local held, record, used = redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2]), redis.call('GET', KEYS[3])
 if not record or kind(record) == 'foreign' then return {2, ''} end
 if kind(record) ~= 'live' or string.sub(record, 4, 11) ~= ARGV[3] then return {3, record} end
@@ -31,18 +35,33 @@ redis.call('SET', KEYS[3], ARGV[5], 'PX', ARGV[6])
 return {1, record}
 `, true, &acquireFallback{})
 
-// holdScript prolongs the lease KEYS[1] of the owner ARGV[1] for ARGV[2] ms, or ends
-// it with a time of 0: 1 when it was the owner's. Where ARGV[3] is not empty it is
-// taken off KEYS[2].
-var holdScript = resp.NewScript(`
-if ARGV[3] ~= '' and redis.call('GET', KEYS[2]) == ARGV[3] then redis.call('DEL', KEYS[2]) end
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-if ARGV[2] == '0' then redis.call('DEL', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+// prolongScript is Lease.prolongable, and what follows from it: 1 when the lease is the
+// owner's. Its keys are the lease and the note of the used grant.
+var prolongScript = resp.NewScript(`
+local held, used = redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2])
+if held and held ~= ARGV[1] then return 0 end
+if used and string.sub(used, 1, #ARGV[3]) == ARGV[3] and used ~= ARGV[4] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('SET', KEYS[2], ARGV[4], 'PX', ARGV[5])
 return 1
-`, true, &holdFallback{})
+`, true, &prolongFallback{})
+
+// releaseScript ends the lease KEYS[1] of the owner ARGV[1], and takes ARGV[2] off
+// KEYS[2] where it is not empty.
+var releaseScript = resp.NewScript(`
+if ARGV[2] ~= '' and redis.call('GET', KEYS[2]) == ARGV[2] then redis.call('DEL', KEYS[2]) end
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 1
+`, true, &releaseFallback{})
 
 // Acquire asks the server for a lease.
 func (r *Redis) Acquire(ctx context.Context, l Lease) ([]byte, error) {
+	return r.acquire(ctx, l, "")
+}
+
+// acquire gives no lease in another data set than that of the canary: it would lack
+// those that were given before. An empty canary is any.
+func (r *Redis) acquire(ctx context.Context, l Lease, canary string) ([]byte, error) {
 	if err := l.check(); err != nil {
 		return nil, err
 	}
@@ -50,9 +69,9 @@ func (r *Redis) Acquire(ctx context.Context, l Lease) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys := []string{r.prefix + l.key(), r.prefix + l.Record, r.prefix + l.usedKey()}
+	keys := []string{r.prefix + l.key(), r.prefix + l.Record, r.prefix + l.usedKey(), r.prefix + canaryKey}
 	args := []string{
-		l.Owner, milliseconds(l.TTL), string(versionBytes(l.Version)), l.usedBy(), l.used(), milliseconds(l.Keep),
+		l.Owner, milliseconds(l.TTL), string(versionBytes(l.Version)), l.usedBy(), l.used(), milliseconds(l.Keep), canary,
 		keys[0], keys[2],
 	}
 	reply, err := r.client.Eval(ctx, acquireScript, keys, args)
@@ -76,6 +95,8 @@ func leaseVerdict(reply resp.Reply) ([]byte, error) {
 		return record, ErrExists
 	case leaseSpent:
 		return record, ErrSpent
+	case leaseOther:
+		return nil, fmt.Errorf("%w: the server may be without its data", ErrUnavailable)
 	}
 	return nil, ErrMiss
 }
@@ -89,17 +110,20 @@ type acquireFallback struct{}
 
 // Decide implements resp.Fallback.
 func (f *acquireFallback) Decide(values [][]byte, args []string) ([]resp.Command, resp.Reply, error) {
+	if args[6] != "" && string(values[3]) != args[6] {
+		return nil, leaseReply(leaseOther, nil), nil
+	}
 	l := Lease{Owner: args[0], Version: versionFrom(args[2]), Grant: args[3][:len(args[3])-1]}
 	err := l.acquirable(values[0], values[1], values[2])
 	if errors.Is(err, ErrSpent) {
 		// A command that does nothing has the server confirm that the values go
 		// together: a lease may have been taken between the reading of two.
-		return []resp.Command{{"EXISTS", args[6]}}, leaseReply(leaseSpent, values[1]), nil
+		return []resp.Command{{"EXISTS", args[7]}}, leaseReply(leaseSpent, values[1]), nil
 	}
 	if err != nil {
 		return nil, leaseReply(verdictOf(err), values[1]), nil
 	}
-	return []resp.Command{{"SET", args[6], args[0], "PX", args[1]}, {"SET", args[7], args[4], "PX", args[5]}}, leaseReply(leaseYours, values[1]), nil
+	return []resp.Command{{"SET", args[7], args[0], "PX", args[1]}, {"SET", args[8], args[4], "PX", args[5]}}, leaseReply(leaseYours, values[1]), nil
 }
 
 func verdictOf(err error) int64 {
@@ -120,7 +144,7 @@ func leaseReply(verdict int64, record []byte) resp.Reply {
 
 // Prolong lets a lease last for its TTL from now.
 func (r *Redis) Prolong(ctx context.Context, l Lease) error {
-	n, err := r.hold(ctx, l, milliseconds(l.TTL), "")
+	n, err := r.onLease(ctx, prolongScript, l, []string{l.Owner, milliseconds(l.TTL), l.usedBy(), l.used(), milliseconds(l.Keep)})
 	if err == nil && n == 0 {
 		return ErrMiss
 	}
@@ -133,11 +157,13 @@ func (r *Redis) Release(ctx context.Context, l Lease, unused bool) error {
 	if unused {
 		used = l.used()
 	}
-	_, err := r.hold(ctx, l, "0", used)
+	_, err := r.onLease(ctx, releaseScript, l, []string{l.Owner, used})
 	return err
 }
 
-func (r *Redis) hold(ctx context.Context, l Lease, px, used string) (int64, error) {
+// onLease runs a script on the keys of a lease, which follow its arguments for the
+// fallback.
+func (r *Redis) onLease(ctx context.Context, s *resp.Script, l Lease, args []string) (int64, error) {
 	if err := l.check(); err != nil {
 		return 0, err
 	}
@@ -146,7 +172,7 @@ func (r *Redis) hold(ctx context.Context, l Lease, px, used string) (int64, erro
 		return 0, err
 	}
 	keys := []string{r.prefix + l.key(), r.prefix + l.usedKey()}
-	reply, err := r.client.Eval(ctx, holdScript, keys, []string{l.Owner, px, used, keys[0], keys[1]})
+	reply, err := r.client.Eval(ctx, s, keys, append(args, keys[0], keys[1]))
 	var n int64
 	if err == nil {
 		n, err = reply.Integer()
@@ -154,20 +180,29 @@ func (r *Redis) hold(ctx context.Context, l Lease, px, used string) (int64, erro
 	return n, r.done(ctx, era, err)
 }
 
-// holdFallback does what holdScript does.
-type holdFallback struct{}
+// prolongFallback does what prolongScript does.
+type prolongFallback struct{}
 
 // Decide implements resp.Fallback.
-func (f *holdFallback) Decide(values [][]byte, args []string) ([]resp.Command, resp.Reply, error) {
+func (f *prolongFallback) Decide(values [][]byte, args []string) ([]resp.Command, resp.Reply, error) {
+	l := Lease{Owner: args[0], Grant: args[2][:len(args[2])-1]}
+	if !l.prolongable(values[0], values[1]) {
+		return nil, answer(0), nil
+	}
+	return []resp.Command{{"SET", args[5], args[0], "PX", args[1]}, {"SET", args[6], args[3], "PX", args[4]}}, answer(1), nil
+}
+
+// releaseFallback does what releaseScript does.
+type releaseFallback struct{}
+
+// Decide implements resp.Fallback.
+func (f *releaseFallback) Decide(values [][]byte, args []string) ([]resp.Command, resp.Reply, error) {
 	var commands []resp.Command
-	if args[2] != "" && string(values[1]) == args[2] {
-		commands = append(commands, resp.Command{"DEL", args[4]})
+	if args[1] != "" && string(values[1]) == args[1] {
+		commands = append(commands, resp.Command{"DEL", args[3]})
 	}
-	if string(values[0]) != args[0] {
-		return commands, answer(0), nil
+	if string(values[0]) == args[0] {
+		commands = append(commands, resp.Command{"DEL", args[2]})
 	}
-	if args[1] == "0" {
-		return append(commands, resp.Command{"DEL", args[3]}), answer(1), nil
-	}
-	return append(commands, resp.Command{"PEXPIRE", args[3], args[1]}), answer(1), nil
+	return commands, answer(1), nil
 }

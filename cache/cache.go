@@ -83,8 +83,8 @@ type Backend interface {
 	// ErrConflict: the record is not live or of another version. Both return the
 	// record all the same. ErrSpent: see there. ErrMiss: there is no record.
 	Acquire(ctx context.Context, l Lease) ([]byte, error)
-	// Prolong says that the holder of a lease is still at work. ErrMiss: the lease
-	// has run out, and somebody else may have it by now.
+	// Prolong says that the holder of a lease is still at work. A lease that ran out,
+	// or that the server lost, is taken again. ErrMiss: it is somebody else's by now.
 	Prolong(ctx context.Context, l Lease) error
 	// Release ends a lease. An unused grant may be acquired again. A lease that has
 	// run out is no error.

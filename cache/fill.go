@@ -183,6 +183,7 @@ func (h *Hybrid) settle(q inquiry, value []byte, canary string, err error) ([]by
 		return nil, err
 	}
 	if !errors.Is(err, ErrMiss) {
+		h.doubtLocked(q.key)
 		return held, nil
 	}
 	if h.staysLocked(q, held, canary) {

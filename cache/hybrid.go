@@ -64,8 +64,15 @@ type Hybrid struct {
 	// Until when L2 may lack, after a loss of data, what other replicas hold; ns
 	// since 1970.
 	incomplete int64
-	watchers   []Watcher
-	worker     worker
+	// Whether the server was looked at since the link to it came up, and until when
+	// leases may be missing there that are being prolonged; ns since 1970.
+	checked  bool
+	unproven int64
+	// Keys that were answered from L1 because L2 could not be asked, outside of the
+	// fallback: they are asked again at L1TTL.
+	doubts   map[string]bool
+	watchers []Watcher
+	worker   worker
 	// Records that others changed, to be asked for again, and whether that is being
 	// done.
 	changes   []string
@@ -82,6 +89,7 @@ func NewHybrid(o HybridOptions) *Hybrid {
 		o.L1TTL = time.Second
 	}
 	l1 := NewMemory(o.Memory)
+	l1.unlisted = true // the index is L2's; without it, few revocations search
 	if o.JournalEntries <= 0 {
 		o.JournalEntries = l1.maxEntries
 	}
@@ -95,6 +103,7 @@ func NewHybrid(o HybridOptions) *Hybrid {
 		observer: o.Observer,
 		flights:  map[string]*flight{},
 		tokens:   map[string]*token{},
+		doubts:   map[string]bool{},
 		journal:  newJournal(o.JournalEntries, o.JournalBytes),
 	}
 	o.Redis.Listener = h
@@ -264,6 +273,7 @@ type HybridStats struct {
 	Connected      bool   // Redis has answered since the start
 	Fallback       bool   // memory alone serves
 	Tracking       bool   // invalidations arrive
+	Leases         bool   // are given
 	Journal        int    // keys whose last state L2 does not have yet
 	JournalAge     time.Duration
 	JournalDropped uint64
@@ -285,6 +295,7 @@ func (h *Hybrid) Stats() HybridStats {
 	s.Connected = h.met
 	s.Fallback = h.fallback
 	s.Tracking = h.tracking
+	s.Leases = h.leasesLocked(now)
 	s.Journal = len(h.journal.notes)
 	s.JournalDropped = h.journal.dropped
 	if at := h.journal.oldest(); at != 0 {

@@ -32,7 +32,7 @@ func heal(s *resptest.Server) {
 
 func redisAt(s *resptest.Server) cache.RedisOptions {
 	return cache.RedisOptions{
-		Server: resp.Options{Address: s.Addr(), PoolSize: 16, OperationTimeout: 500 * time.Millisecond},
+		Server: resp.Options{Address: s.Addr(), PoolSize: 16, OperationTimeout: 3 * time.Second},
 		Prefix: "x",
 	}
 }
@@ -42,7 +42,7 @@ func startHybrid(t *testing.T, s *resptest.Server, direct bool) *cache.Hybrid {
 	h := cache.NewHybrid(cache.HybridOptions{Redis: redisAt(s), Direct: direct})
 	t.Cleanup(h.Close)
 	h.Start()
-	cachetest.Until(t, "connected", func() bool { return h.Stats().Connected && h.Stats().Tracking })
+	cachetest.Until(t, "connected", func() bool { return h.Stats().Connected && h.Stats().Tracking && h.Stats().Leases })
 	return h
 }
 

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"time"
 )
@@ -10,7 +11,7 @@ const listingOverhead = 112
 
 // listLocked lists an entry that is a live record under its links.
 func (m *Memory) listLocked(e *entry) {
-	if !isLinked(e.value) {
+	if m.unlisted || !isLinked(e.value) {
 		return
 	}
 	names := listedLinks(e.value)
@@ -54,9 +55,24 @@ func (m *Memory) leaveLocked(link string, place int) {
 
 // coveredLocked lists the records that r is about.
 func (m *Memory) coveredLocked(r Revocation, now int64) []*entry {
+	if m.unlisted {
+		return m.searchLocked(r, now)
+	}
 	var covered []*entry
 	for _, e := range m.links[r.Link] {
 		if e.expires > now && r.covers(e.value) {
+			covered = append(covered, e)
+		}
+	}
+	return covered
+}
+
+// searchLocked is coveredLocked without an index.
+func (m *Memory) searchLocked(r Revocation, now int64) []*entry {
+	link := []byte(r.Link)
+	var covered []*entry
+	for _, e := range m.entries {
+		if bytes.Contains(e.value, link) && e.expires > now && r.covers(e.value) {
 			covered = append(covered, e)
 		}
 	}
@@ -162,10 +178,11 @@ func (m *Memory) Prolong(ctx context.Context, l Lease) error {
 	now := m.now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if string(m.heldLocked(l.key(), now.UnixNano())) != l.Owner {
+	if !l.prolongable(m.heldLocked(l.key(), now.UnixNano()), m.heldLocked(l.usedKey(), now.UnixNano())) {
 		return ErrMiss
 	}
 	m.putLocked(l.key(), []byte(l.Owner), now, l.TTL)
+	m.putLocked(l.usedKey(), []byte(l.used()), now, l.Keep)
 	return nil
 }
 

@@ -66,3 +66,13 @@ func (l Lease) acquirable(held, record, used []byte) error {
 	}
 	return nil
 }
+
+// prolongable reports whether a lease is its owner's still, or again: one that ended
+// before its holder, or was lost by the server, is taken again unless somebody else
+// took it or used the grant.
+func (l Lease) prolongable(held, used []byte) bool {
+	if held != nil && string(held) != l.Owner {
+		return false
+	}
+	return used == nil || !strings.HasPrefix(string(used), l.usedBy()) || string(used) == l.used()
+}

@@ -20,6 +20,7 @@ func (l *link) Up() {
 	h := l.h
 	h.l1.mu.Lock()
 	h.tracking = true
+	h.checked = false
 	h.staleLocked()
 	h.l1.mu.Unlock()
 	h.observe(TrackingUp, nil)
@@ -33,6 +34,7 @@ func (l *link) Down(err error) {
 	h.l1.mu.Lock()
 	was := h.tracking
 	h.tracking = false
+	h.checked = h.checked && h.whispers
 	h.tickLocked()
 	h.l1.mu.Unlock()
 	h.whisperIfRefused(err)
@@ -123,6 +125,10 @@ const (
 // restoring is how long the other replicas may take to notice a loss of data and to
 // give back what they hold.
 const restoring = 3 * time.Second
+
+// prolonging is how long a holder of a lease may take to notice that the server was
+// restarted, which may have lost it the last it was told, and to prolong.
+const prolonging = 5 * time.Second
 
 func (h *Hybrid) kick() {
 	h.l1.mu.Lock()
@@ -280,9 +286,13 @@ func (h *Hybrid) knows() (bool, identity) {
 func (h *Hybrid) agree(now identity) {
 	h.l1.mu.Lock()
 	changed := !h.met || now.run != h.known.run || now.canary != h.known.canary
-	if h.met && now.run != h.known.run && now.canary != h.known.canary {
-		h.incomplete = h.l1.now().Add(restoring).UnixNano()
+	if h.met && now.run != h.known.run {
+		h.unproven = h.l1.now().Add(prolonging).UnixNano()
+		if now.canary != h.known.canary {
+			h.incomplete = h.l1.now().Add(restoring).UnixNano()
+		}
 	}
+	h.checked = true
 	h.met = true
 	h.known = now
 	restored := h.fallback && (h.l2.breaker == nil || h.l2.breaker.State() == circuitbreaker.Closed)

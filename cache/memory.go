@@ -25,6 +25,7 @@ type Memory struct {
 	maxEntries int
 	maxBytes   int64
 	now        func() time.Time
+	unlisted   bool // there is no index: what a revocation is about is searched for
 
 	mu       sync.Mutex // guards the fields below
 	entries  map[string]*entry

@@ -54,7 +54,11 @@ func (h *Hybrid) Acquire(ctx context.Context, l Lease) ([]byte, error) {
 		return nil, err
 	}
 	defer h.end(q)
-	record, err := h.l2.Acquire(context.Background(), l)
+	canary, err := h.provesLeases()
+	if err != nil {
+		return nil, err
+	}
+	record, err := h.l2.acquire(context.Background(), l, canary)
 	switch {
 	case record != nil:
 		h.l1.mu.Lock()
@@ -64,6 +68,23 @@ func (h *Hybrid) Acquire(ctx context.Context, l Lease) ([]byte, error) {
 		return nil, h.confirmMiss(l.Record)
 	}
 	return record, err
+}
+
+// provesLeases returns the canary of the data set that leases are in, or
+// ErrUnavailable while one that the server does not have may be somebody's all the
+// same.
+func (h *Hybrid) provesLeases() (string, error) {
+	now := h.l1.now().UnixNano()
+	h.l1.mu.Lock()
+	defer h.l1.mu.Unlock()
+	if h.leasesLocked(now) {
+		return h.known.canary, nil
+	}
+	return "", fmt.Errorf("%w: the server may have lost leases", ErrUnavailable)
+}
+
+func (h *Hybrid) leasesLocked(now int64) bool {
+	return h.checked && !h.fallback && now >= h.unproven
 }
 
 // Prolong asks L2.
@@ -117,7 +138,13 @@ func (h *Hybrid) revokeUnknown(r Revocation) error {
 	now := h.l1.now()
 	h.l1.mu.Lock()
 	h.l1.noteLocked(r, now)
-	keys, err := h.buryCoveredLocked(r, now)
+	var unknown []*entry
+	for key, n := range h.journal.notes {
+		if e := h.l1.entries[key]; e != nil && r.covers(n.value) && r.covers(e.value) {
+			unknown = append(unknown, e)
+		}
+	}
+	keys, err := h.buryEntriesLocked(unknown, now)
 	watchers := h.watchers
 	if len(keys) > 0 {
 		h.kickLocked()
@@ -129,12 +156,12 @@ func (h *Hybrid) revokeUnknown(r Revocation) error {
 	return err
 }
 
-// buryCoveredLocked revokes, here and in the journal, the records held here that r is
-// about. The error is ErrJournalled if there were any.
-func (h *Hybrid) buryCoveredLocked(r Revocation, now time.Time) ([]string, error) {
+// buryEntriesLocked revokes records that are held here, here and in the journal. The
+// error is ErrJournalled if there were any.
+func (h *Hybrid) buryEntriesLocked(covered []*entry, now time.Time) ([]string, error) {
 	var keys []string
 	var err error
-	for _, e := range h.l1.coveredLocked(r, now.UnixNano()) {
+	for _, e := range covered {
 		value, ttl := tombstoneOf(e.value, now)
 		failed := h.applyLocked(change{op: opSet, key: e.key, value: value, ttl: ttl}, now)
 		if err == nil || !Applied(failed) {
@@ -175,7 +202,7 @@ func (h *Hybrid) revokeHere(r Revocation) error {
 	if n := h.journal.notes[noteKey(r.Mark)]; n != nil && (n.revocation.Link == "" || n.revocation.Before.Before(r.Before)) {
 		n.revocation = r
 	}
-	keys, failed := h.buryCoveredLocked(r, now)
+	keys, failed := h.buryEntriesLocked(h.l1.coveredLocked(r, now.UnixNano()), now)
 	if !Applied(failed) {
 		err = failed
 	}
@@ -188,6 +215,35 @@ func (h *Hybrid) revokeHere(r Revocation) error {
 		w.Revoked(r)
 	}
 	return err
+}
+
+// A doubting has keys asked again that were answered while L2 could not be asked: who
+// was answered may take it for settled, and no word of a change comes twice.
+type doubting struct {
+	h *Hybrid
+}
+
+// Run implements background.Runner.
+func (d *doubting) Run() {
+	h := d.h
+	h.l1.mu.Lock()
+	doubts := h.doubts
+	h.doubts = map[string]bool{}
+	watchers := h.watchers
+	h.l1.mu.Unlock()
+	for key := range doubts {
+		announce(watchers, key)
+	}
+}
+
+func (h *Hybrid) doubtLocked(key string) {
+	if h.closed || len(h.doubts) >= maxChanges {
+		return
+	}
+	if len(h.doubts) == 0 {
+		background.After(time.Duration(h.l1TTL), &doubting{h: h})
+	}
+	h.doubts[key] = true
 }
 
 // refreshing asks again for records that somebody changed, so that a revocation is

@@ -23,6 +23,7 @@ const whisperChannel = "changes"
 func (w *whisper) Up() {
 	h := w.l.h
 	h.l1.mu.Lock()
+	h.checked = false
 	h.staleLocked()
 	h.l1.mu.Unlock()
 	h.announceAll()
@@ -30,7 +31,12 @@ func (w *whisper) Up() {
 }
 
 // Down implements resp.Invalidations.
-func (w *whisper) Down(err error) {}
+func (w *whisper) Down(err error) {
+	h := w.l.h
+	h.l1.mu.Lock()
+	h.checked = false
+	h.l1.mu.Unlock()
+}
 
 // Invalidate implements resp.Invalidations.
 func (w *whisper) Invalidate(keys []string) {

@@ -169,7 +169,6 @@ func leases(t *testing.T, s Subject) {
 	ctx := context.Background()
 	first := lease(1, "grant\n1", "a")
 	wantLease(t, s, first, 0, cache.ErrMiss)
-	want(t, s.Backend.Prolong(ctx, first), cache.ErrMiss)
 	want(t, s.Backend.Add(ctx, "s:{ab}k", Record(cache.Live, 1, ""), time.Hour), nil)
 	wantLease(t, s, first, 1, nil)
 	wantLease(t, s, first, 1, nil) // asked again after its reply was lost
@@ -207,8 +206,13 @@ func leaseEnds(t *testing.T, s Subject) {
 	}
 	wantLease(t, s, b, 1, cache.ErrExists)
 	s.Elapse(11 * time.Second)
-	want(t, s.Backend.Prolong(ctx, a), cache.ErrMiss)
 	wantLease(t, s, b, 1, cache.ErrSpent)
+	want(t, s.Backend.Prolong(ctx, a), nil) // it was slow, and nobody took its place
+	wantLease(t, s, b, 1, cache.ErrExists)
+	s.Elapse(11 * time.Second)
+	want(t, s.Backend.CompareAndSet(ctx, "s:{ab}k", 1, Record(cache.Live, 2, ""), 20*time.Minute), nil)
+	wantLease(t, s, lease(2, "grant 2", "b"), 2, nil)
+	want(t, s.Backend.Prolong(ctx, a), cache.ErrMiss)
 }
 
 func leaseRace(t *testing.T, s Subject) {

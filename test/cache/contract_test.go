@@ -50,7 +50,7 @@ func TestHybridWithoutTrackingKeepsTheContract(t *testing.T) {
 		r := newReplica(t, s, freshPrefix(), func(o *cache.HybridOptions) {
 			o.Redis.Server.Username, o.Redis.Server.Password = "app", "secret"
 		})
-		r.until("connected", func(x cache.HybridStats) bool { return x.Connected })
+		r.until("connected", func(x cache.HybridStats) bool { return x.Connected && x.Leases })
 		return cachetest.Subject{Backend: r}
 	})
 }

@@ -190,7 +190,7 @@ type replica struct {
 func startReplica(t *testing.T, s *server, prefix string, change func(o *cache.HybridOptions)) *replica {
 	t.Helper()
 	r := newReplica(t, s, prefix, change)
-	r.until("tracking", func(x cache.HybridStats) bool { return x.Tracking && x.Connected })
+	r.until("tracking", func(x cache.HybridStats) bool { return x.Tracking && x.Connected && x.Leases })
 	return r
 }
 
