@@ -183,7 +183,8 @@ func expiry(t *testing.T, s Subject) {
 		})
 		wantMiss(t, s.Backend, key)
 	}
-	want(t, s.Backend.Add(ctx, "j:add", []byte("w"), ttl), nil)
+	// A mark that is held in two places leaves the two in turn.
+	Until(t, "j:add can be added again", func() bool { return s.Backend.Add(ctx, "j:add", []byte("w"), ttl) == nil })
 	wantValue(t, s.Backend, "j:add", []byte("w"))
 	wantValue(t, s.Backend, "s:stays", []byte("v"))
 }
