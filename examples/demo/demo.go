@@ -81,6 +81,7 @@ func (d *demo) start(ctx context.Context) error {
 	d.provider = oidctest.New(oidctest.Options{
 		Listener: provider, Issuer: "http://" + loopback(d.providerPort),
 		ClientID: "demo", ClientSecret: secret,
+		BackchannelLogoutURI: "http://" + loopback(d.replicas[0].port) + "/team/backchannel",
 	})
 
 	addresses := []string{"http://127.0.0.1:9000", d.provider.URL(), "http://127.0.0.1:9001", "http://" + backend.Addr().String()}
@@ -168,7 +169,7 @@ func (d *demo) instructions() string {
 			sites = append(sites, r.site()+"/")
 		}
 		pairs = append(pairs, "ALLSITES", strings.Join(sites, "  "), "OTHER", d.replicas[1].site(),
-			"REDIS", d.redis.Address(), "COUNT", strconv.Itoa(len(d.replicas)))
+			"ENDSESSION", d.provider.Endpoint(oidctest.EndSession), "REDIS", d.redis.Address(), "COUNT", strconv.Itoa(len(d.replicas)))
 	}
 	return strings.NewReplacer(pairs...).Replace(text)
 }

@@ -41,6 +41,9 @@ Try
      OTHER/team goes on. Then:  start 1
   5. SITE/team/logout, then reload OTHER/team:
      signed out at both.
+  6. SITE/team     pick Alice again, then open
+     ENDSESSION : the provider ends her session itself
+     and tells one Traefik. Reload both pages: signed out at both.
 
 Ctrl-C ends all of it and removes its files.
 `

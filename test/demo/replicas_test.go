@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,6 +25,9 @@ func (v *visitor) is(person string) bool {
 	r := v.open("/team")
 	return r.Status == http.StatusOK && strings.Contains(r.Body, person+"@example.com")
 }
+
+// endSession is where the provider signs people out, as the demo names it.
+var endSession = regexp.MustCompile(`http://127\.0\.0\.1:\d+/op/\S+`)
 
 // TestReplicas does what the demo with two Traefiks says one may try.
 func TestReplicas(t *testing.T) {
@@ -82,6 +86,17 @@ func TestReplicas(t *testing.T) {
 	if alice.at(p.second).is("alice") || !everywhere(bob, "bob") {
 		t.Error("the logout was not Alice's alone")
 	}
+
+	alice.signIn("/team", "alice")
+	if !everywhere(alice, "alice") {
+		t.Fatal("Alice is not signed in again at both")
+	}
+	if r := alice.open(endSession.FindString(text)); r.Status != http.StatusOK {
+		t.Fatalf("signing out at the provider: %d %.300s", r.Status, r.Body)
+	}
+	p.until("Alice is signed out at both by the provider", func() bool {
+		return alice.at(p.port).get("/team", nil).Status == http.StatusUnauthorized && alice.at(p.second).get("/team", nil).Status == http.StatusUnauthorized
+	})
 
 	p.types("redis stopp", "What one can type here")
 	p.signal(syscall.SIGINT)
