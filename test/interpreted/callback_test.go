@@ -532,9 +532,15 @@ func flip(v string, i int) string {
 // what is below /a/, b what is below /b/.
 func newTwo(t testing.TB, a, b map[string]any) *site {
 	t.Helper()
-	s := &site{t: t, plugin: loader.Load(t), echo: &backend.Echo{}}
+	return newTwoOn(t, loader.Load(t), a, b)
+}
+
+// newTwoOn is newTwo in an interpreter whose clock the provider has too.
+func newTwoOn(t testing.TB, plugin *loader.Plugin, a, b map[string]any) *site {
+	t.Helper()
+	s := &site{t: t, plugin: plugin, echo: &backend.Echo{}}
 	s.provider = oidctest.New(oidctest.Options{
-		SigningAlg: "ES256", Clients: []oidctest.Client{{ID: "other", Secret: "secret"}},
+		SigningAlg: "ES256", Now: plugin.Clock.Now, Clients: []oidctest.Client{{ID: "other", Secret: "secret"}},
 		Deliver: browser.Transport(func(address string) string { return s.network[address] }),
 	})
 	t.Cleanup(s.provider.Close)

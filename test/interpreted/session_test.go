@@ -49,7 +49,7 @@ func newLive(t testing.TB, plugin *loader.Plugin, more map[string]any) *live {
 	t.Helper()
 	l := &live{site: &site{t: t, plugin: plugin, echo: &backend.Echo{}}, name: t.Name()}
 	l.provider = oidctest.New(oidctest.Options{
-		SigningAlg: "ES256", Deliver: browser.Transport(func(address string) string { return l.network[address] }),
+		SigningAlg: "ES256", Now: plugin.Clock.Now, Deliver: browser.Transport(func(address string) string { return l.network[address] }),
 	})
 	t.Cleanup(l.provider.Close)
 	t.Cleanup(func() { l.cancel() })
