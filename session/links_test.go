@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -141,10 +142,23 @@ func TestALogoutThatComesBeforeTheSession(t *testing.T) {
 	}
 }
 
+func TestALogoutIsRememberedForLongerThanASignInTakes(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.MaxAge = 5 * time.Second })
+	e := Ending{Issuer: "https://op", Subject: "ada", Before: w.clock.now()}
+	if err := w.EndAll(context.Background(), e); err != nil {
+		t.Fatal(err)
+	}
+	w.clock.turn(5 * time.Minute)
+	if _, err := w.signIn(t, w.Manager, Origin{Subject: "ada", Issued: e.Before}); !errors.Is(err, ErrRevoked) {
+		t.Errorf("BL17: got %v", err)
+	}
+}
+
 func TestALogoutWhileKeysRotate(t *testing.T) {
 	steps := [][]string{{keyA}, {keyA, keyB}, {keyB, keyA}, {keyB}}
-	for i := 0; i+1 < len(steps); i++ {
-		for _, pair := range [][2]int{{i, i + 1}, {i + 1, i}} {
+	// A session outlives the step that it was made in.
+	for _, pair := range [][2]int{{0, 1}, {1, 0}, {1, 2}, {2, 1}, {2, 3}, {3, 2}, {0, 2}, {1, 3}, {2, 0}, {3, 1}} {
+		t.Run(fmt.Sprint("F12 step ", pair[1], " ends what step ", pair[0], " made"), func(t *testing.T) {
 			w := newWorld(t, func(o *Options) { o.Keys = keyring(t, steps[pair[0]]...) })
 			v, err := w.signIn(t, w.Manager, Origin{Subject: "ada", SessionID: "1"})
 			if err != nil {
@@ -161,7 +175,7 @@ func TestALogoutWhileKeysRotate(t *testing.T) {
 			if _, err := w.signIn(t, w.Manager, Origin{Subject: "ada", SessionID: "1"}); !errors.Is(err, ErrRevoked) {
 				t.Errorf("F12: nor one that is stored after it: %v", err)
 			}
-		}
+		})
 	}
 }
 
@@ -236,6 +250,14 @@ func TestALogoutInAnOutage(t *testing.T) {
 	w.mustBe(t, "ada4", "__Host-oidc="+values[3])
 	w.store.fail(nil)
 	w.mustFail(t, ErrNone, "__Host-oidc="+values[0])
+	k, err := w.o.Keys.ticket(values[0], "__Host-oidc", "identity")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _ := w.memory.Get(context.Background(), k.recordKey())
+	if h, _, err := cache.ParseRecord(b); err != nil || h.State != cache.Revoked || !h.Expiry.Equal(newClock().now().Add(time.Hour)) {
+		t.Errorf("no tombstone keeps it dead: %+v, %v", h, err)
+	}
 	t.Run("one of a later sign-in stays", func(t *testing.T) {
 		e.Before = w.clock.now().Add(-cache.RevocationLeeway - time.Second)
 		e.SessionID = ""
@@ -254,6 +276,11 @@ func TestALogoutInAnOutage(t *testing.T) {
 	})
 	t.Run("BL18 the store cannot be asked: it is not done", func(t *testing.T) {
 		f := newFleet(t, nil)
+		gone, cancel := context.WithCancel(context.Background())
+		cancel()
+		if err := f.EndAll(gone, Ending{Issuer: "https://op", SessionID: "2", Before: f.clock.now()}); err != nil {
+			t.Errorf("given up because somebody went away: %v", err)
+		}
 		f.store.down.Store(true)
 		if err := f.EndAll(context.Background(), Ending{Issuer: "https://op", SessionID: "1", Before: f.clock.now()}); !errors.Is(err, ErrUnavailable) {
 			t.Errorf("got %v", err)

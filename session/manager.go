@@ -49,7 +49,7 @@ type Opened struct {
 
 	value   string // of the cookie
 	key     string // of the record
-	head    string // the record's header
+	head    string // the record's header; what changes of it is told above and below
 	size    int    // in memory, about
 	version uint64
 	epoch   uint64 // Manager.epoch when the record was read

@@ -168,7 +168,6 @@ func (m *Manager) touch(ctx context.Context, o *Opened, s *Session, h cache.Head
 		if err == nil && cache.Applied(m.o.Backend.CompareAndSet(ctx, o.key, o.version, record, end.Sub(now))) {
 			o.Expiry = end
 			o.version = touched.Version
-			o.head = string(cache.AppendHeader(nil, touched))
 		}
 	}
 	if due := o.Expiry.Add(step - m.o.IdleTimeout); o.Expiry.Before(s.Expiry) && due.Before(o.Until) {

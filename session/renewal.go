@@ -222,8 +222,8 @@ func (r *renewal) finish() {
 	case r.err != nil:
 		m.dropLocked(r.p.key)
 	case r.opened != nil:
-		// What changed since it was written nobody knows: it is asked for again.
-		m.keepLocked(r.opened.staleCopy())
+		// Its Until is over: what changed since it was written is to be asked for.
+		m.keepLocked(r.opened)
 	default:
 		r.putOffLocked(now)
 	}

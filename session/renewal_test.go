@@ -165,8 +165,8 @@ func (f *flaky) Release(ctx context.Context, l cache.Lease, unused bool) error {
 }
 
 func (f *flaky) Revoke(ctx context.Context, rs []cache.Revocation) error {
-	if err := f.step("Revoke"); err != nil {
-		return err
+	if err := f.step("Revoke"); err != nil || ctx.Err() != nil {
+		return cache.ErrUnavailable
 	}
 	return f.Memory.Revoke(ctx, rs)
 }
@@ -375,6 +375,7 @@ func TestNobodyWaitsForGoodTokens(t *testing.T) {
 	})
 	f.timing.early = 20 * time.Millisecond
 	f.serves(t, f.Manager, "access 0") // who starts it gives up after a while
+	f.timing.early = time.Hour
 	for i := 0; i < 20; i++ {
 		f.serves(t, f.Manager, "access 0")
 		if o := f.lookup(f.value); o == nil || !f.clock.now().Before(o.Until) {
@@ -575,6 +576,15 @@ func TestWhatTheProviderAnswers(t *testing.T) {
 		f.doing(nil)
 		f.serves(t, f.Manager, "access 7")
 	})
+	t.Run("E10 a fault at one replica: another one may try at once", func(t *testing.T) {
+		f := newFleet(t, nil)
+		f.serves(t, f.Manager, "access 0")
+		f.clock.turn(6 * time.Minute)
+		f.doing(func(*Session) error { return errors.New("a fault of the provider") })
+		f.serves(t, f.Manager, "access 0")
+		f.doing(nil)
+		f.serves(t, f.other, "access 2")
+	})
 	t.Run("E10 a provider that has to be left alone for longer", func(t *testing.T) {
 		f := newFleet(t, func(o *Options) { o.RetryAfter = func() time.Duration { return 30 * time.Second } })
 		f.serves(t, f.Manager, "access 0")
@@ -682,6 +692,9 @@ func TestWhatHappensDuringARenewal(t *testing.T) {
 			}
 		})
 		f.ended(t, f.Manager)
+		if f.lookup(f.value) != nil {
+			t.Error("memory would serve it in an outage")
+		}
 		f.ended(t, f.other)
 		if len(f.discarded) != 1 || f.discarded[0] != "refresh 1" {
 			t.Errorf("discarded %v", f.discarded)
@@ -706,8 +719,11 @@ func TestWhatHappensDuringARenewal(t *testing.T) {
 		f.ended(t, f.Manager)
 	})
 	t.Run("E6 a touch: the new tokens come on top of it, and its expiry stays", func(t *testing.T) {
+		touched := time.Time{}
 		f := during(t, func(o *Options) { o.IdleTimeout = 20 * time.Minute }, func(f *fleet) {
-			f.clock.turn(3 * time.Minute)
+			ahead := f.clock.now().Add(3 * time.Minute) // its clock is
+			f.other.o.Now = func() time.Time { return ahead }
+			touched = ahead.Add(20 * time.Minute)
 			if _, err := f.other.open(context.Background(), opening{value: f.value, key: f.lookup(f.value).key, ticket: f.ticket(t)}); err != nil {
 				t.Error(err)
 			}
@@ -716,9 +732,9 @@ func TestWhatHappensDuringARenewal(t *testing.T) {
 		if s := f.stored(t); s.RefreshToken != "refresh 1" {
 			t.Errorf("stored %q", s.RefreshToken)
 		}
-		f.clock.turn(19 * time.Minute)
-		if s := f.stored(t); s == nil || f.count() != 1 {
-			t.Error("the touch was undone")
+		b, _ := f.store.Memory.Get(context.Background(), f.ticket(t).recordKey())
+		if h, _, err := cache.ParseRecord(b); err != nil || !h.Expiry.Equal(touched) {
+			t.Errorf("it holds until %s, touched until %s", h.Expiry, touched)
 		}
 	})
 	t.Run("E8 another replica takes the answer for lost: it is not", func(t *testing.T) {
@@ -748,6 +764,19 @@ func TestWhatHappensDuringARenewal(t *testing.T) {
 			})
 		})
 		f.serves(t, f.Manager, "access 1")
+	})
+	t.Run("the store takes nothing for longer: the refresh token is not sent again", func(t *testing.T) {
+		f := during(t, nil, func(f *fleet) {
+			f.store.hook(func(method string) { f.store.down.Store(method == "CompareAndSet") })
+		})
+		f.serves(t, f.Manager, "access 0")
+		f.store.hook(func(string) { f.store.down.Store(false) })
+		f.clock.turn(time.Minute)
+		f.serves(t, f.Manager, "access 0")
+		f.serves(t, f.other, "access 0")
+		if f.count() != 1 || f.reused != 0 {
+			t.Errorf("%d calls, %d tokens sent again", f.count(), f.reused)
+		}
 	})
 	t.Run("the store fails for longer: the refresh token is not sent again", func(t *testing.T) {
 		f := during(t, nil, func(f *fleet) { f.store.down.Store(true) })
@@ -782,6 +811,30 @@ func TestAUsualRenewalAsksTheStoreThreeTimes(t *testing.T) {
 	}
 }
 
+func TestARecordThatGoesBeforeItsRenewal(t *testing.T) {
+	f := newFleet(t, nil)
+	f.serves(t, f.Manager, "access 0")
+	f.clock.turn(6 * time.Minute)
+	f.store.hook(func(method string) {
+		if method == "Acquire" {
+			_ = f.store.Memory.Delete(context.Background(), f.ticket(t).recordKey())
+		}
+	})
+	f.ended(t, f.Manager)
+	if f.count() != 0 {
+		t.Error("renewed")
+	}
+}
+
+func TestARenewalShortBeforeTheEnd(t *testing.T) {
+	f := newFleet(t, func(o *Options) { o.MaxAge = 5*time.Minute + 4*time.Second })
+	f.serves(t, f.Manager, "access 0")
+	f.clock.turn(5*time.Minute + time.Second)
+	f.serves(t, f.Manager, "access 1")
+	f.clock.turn(4 * time.Second)
+	f.ended(t, f.Manager)
+}
+
 func TestNoRenewalWithoutTheStore(t *testing.T) {
 	f := newFleet(t, nil)
 	f.serves(t, f.Manager, "access 0")
@@ -807,12 +860,21 @@ func TestALeaseWhoseAnswerWasLost(t *testing.T) {
 	f.serves(t, f.Manager, "access 0")
 	f.clock.turn(6 * time.Second)
 	f.serves(t, f.Manager, "access 1") // nobody used the refresh token
+	t.Run("it is given back, and another replica may try at once", func(t *testing.T) {
+		f := newFleet(t, nil)
+		f.serves(t, f.Manager, "access 0")
+		f.clock.turn(6 * time.Minute)
+		f.Manager.o.Backend = &ambiguous{flaky: f.store, takesBack: true}
+		f.serves(t, f.Manager, "access 0")
+		f.serves(t, f.other, "access 1")
+	})
 }
 
-// ambiguous gives a lease once without a word, and does not take it back.
+// ambiguous gives a lease once without a word.
 type ambiguous struct {
 	*flaky
-	done bool
+	done      bool
+	takesBack bool
 }
 
 func (a *ambiguous) Acquire(ctx context.Context, l cache.Lease) ([]byte, error) {
@@ -824,7 +886,10 @@ func (a *ambiguous) Acquire(ctx context.Context, l cache.Lease) ([]byte, error) 
 	return b, err
 }
 
-func (a *ambiguous) Release(_ context.Context, _ cache.Lease, _ bool) error {
+func (a *ambiguous) Release(ctx context.Context, l cache.Lease, unused bool) error {
+	if a.takesBack {
+		return a.flaky.Release(ctx, l, unused)
+	}
 	return cache.ErrUnavailable
 }
 
@@ -835,7 +900,9 @@ func TestAStoreThatWasPutBack(t *testing.T) {
 	old, _ := f.store.Memory.Get(context.Background(), k.recordKey())
 	f.clock.turn(6 * time.Minute)
 	f.serves(t, f.Manager, "access 1")
-	f.serves(t, f.Manager, "access 1")
+	f.clock.turn(6 * time.Minute)
+	f.serves(t, f.Manager, "access 2")
+	f.serves(t, f.Manager, "access 2")
 	f.clock.turn(6 * time.Minute)
 	f.store.hook(func(method string) {
 		if method == "Acquire" {
@@ -843,7 +910,7 @@ func TestAStoreThatWasPutBack(t *testing.T) {
 			_ = f.store.Memory.Add(context.Background(), k.recordKey(), old, time.Hour)
 		}
 	})
-	f.serves(t, f.Manager, "access 1")
+	f.serves(t, f.Manager, "access 2")
 	if f.reused != 0 {
 		t.Error("an old refresh token is sent again")
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -295,6 +296,21 @@ func TestAnEndedSessionIsDeadWithEveryCopyOfItsCookie(t *testing.T) {
 	w.mustBe(t, "bob", "__Host-oidc="+b)
 	if s, err := w.End(context.Background(), with("__Host-oidc="+a)); s != nil || err != nil {
 		t.Errorf("I4: ending it again gave %v, %v", s, err)
+	}
+}
+
+func TestASessionIsReadAsItWasWritten(t *testing.T) {
+	at := time.Unix(1772366400, 0)
+	s := &Session{
+		Created: at, Expiry: at.Add(time.Hour), IDToken: "i", AccessToken: "a", RefreshToken: "r", AccessExpiry: at.Add(time.Minute),
+		UserInfo: map[string]any{"email": "ada@example.com"}, Renewed: at.Add(1500 * time.Millisecond), Nonce: "n",
+	}
+	b, err := s.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := decode(b); err != nil || !reflect.DeepEqual(got, s) {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
 
