@@ -33,7 +33,8 @@ type replicas struct {
 	t     testing.TB
 	a, b  *rig
 	redis *redistest.Server
-	data  string // Redis's folder
+	data  string       // Redis's folder
+	down  *atomic.Bool // A was killed, and has not served since
 }
 
 var pair struct {
@@ -53,7 +54,7 @@ func theReplicas(t testing.TB) *replicas {
 
 // in are the same replicas in the test t, whose failures are then t's.
 func (x *replicas) in(t testing.TB) *replicas {
-	return &replicas{t: t, a: &rig{t, x.a.site}, b: &rig{t, x.b.site}, redis: x.redis, data: x.data}
+	return &replicas{t: t, a: &rig{t, x.a.site}, b: &rig{t, x.b.site}, redis: x.redis, data: x.data, down: x.down}
 }
 
 func newReplicas(t testing.TB) *replicas {
@@ -61,7 +62,7 @@ func newReplicas(t testing.TB) *replicas {
 	echo := &backend.Echo{Answer: answers}
 	server := httptest.NewServer(echo)
 	stops = append(stops, server.Close)
-	x := &replicas{t: t, a: newSite(t, true, echo, server.URL), b: newSite(t, true, echo, server.URL)}
+	x := &replicas{t: t, down: &atomic.Bool{}, a: newSite(t, true, echo, server.URL), b: newSite(t, true, echo, server.URL)}
 	x.openRedis()
 	var back []string
 	for _, r := range []*rig{x.a, x.b} {

@@ -1,0 +1,63 @@
+package e2e
+
+import (
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+)
+
+// TestSoak has a crowd while Redis and a replica go away at random and come back,
+// for as long as the variable SOAK says: 10m. Whoever is signed in stays signed in,
+// and no refresh token is sent twice.
+func TestSoak(t *testing.T) {
+	lasts, err := time.ParseDuration(os.Getenv("SOAK"))
+	if err != nil {
+		t.Skip("SOAK says how long")
+	}
+	x := theReplicas(t)
+	t.Cleanup(func() {
+		x.set()
+		x.recover()
+	})
+	before := x.counts()
+	c := x.gather(30, lasts, true)
+	for time.Now().Before(c.end) {
+		away := rand.N(1500 * time.Millisecond)
+		what := ""
+		switch rand.IntN(4) {
+		case 0:
+			what = "Redis killed"
+			x.killRedis()
+			time.Sleep(away)
+			x.startRedis()
+		case 1:
+			what = "Redis killed, its data lost"
+			x.killRedis()
+			time.Sleep(away)
+			x.startRedisEmpty()
+		case 2:
+			what = "Redis stopped"
+			x.stopRedis()
+			time.Sleep(away)
+			x.continueRedis()
+		case 3:
+			what = "a replica killed"
+			x.down.Store(true)
+			x.a.traefik.Kill()
+			time.Sleep(away)
+			x.a.start()
+			time.Sleep(time.Second) // for requests that met the dead one
+			x.down.Store(false)
+		}
+		t.Logf("%s for %v: %+v", what, away, x.counts())
+		// Now and then there is time for renewals between two outages.
+		time.Sleep(3*time.Second + rand.N(7*time.Second))
+	}
+	c.wait.Wait()
+	now := x.counts()
+	t.Logf("%d requests, %d renewals", c.asked.Load(), now.Refreshes-before.Refreshes)
+	if now.Refused != before.Refused || now.Revoked != before.Revoked {
+		t.Errorf("before %+v, after %+v, want no grant refused; the provider says:\n%s", before, now, x.a.provider)
+	}
+}
