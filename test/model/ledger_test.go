@@ -1,0 +1,313 @@
+package model
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/session"
+)
+
+// The bounds within which a revocation holds at a replica: while it hears of changes
+// as they happen, while it does not, and from when it can reach the server again.
+const (
+	heard    = 50 * time.Millisecond
+	unheard  = 2500 * time.Millisecond
+	recovery = 2500 * time.Millisecond
+)
+
+// A place is where something is known.
+type place struct {
+	born    time.Time         // when it was told first
+	since   time.Time         // the server has it since then; zero: it does not
+	holders map[*replica]bool // processes that know it, and would tell the server
+	wiped   time.Time         // when the server lost its data
+	stored  bool              // and had it then
+}
+
+// settle notes that a holder has told the server.
+func (p *place) settle(now time.Time) {
+	if !p.since.IsZero() {
+		return
+	}
+	for r := range p.holders {
+		told := r.well.Add(recovery)
+		if told.Before(p.born) {
+			told = p.born
+		}
+		if !r.dead() && !r.ill && !told.After(now) && (p.since.IsZero() || told.Before(p.since)) {
+			p.since = told
+		}
+	}
+}
+
+// wipe notes that the server lost it.
+func (p *place) wipe(now time.Time) {
+	p.stored = !p.since.IsZero()
+	p.since = time.Time{}
+	p.wiped = now
+}
+
+// held reports whether a process that lives knows it.
+func (p *place) held() bool {
+	for r := range p.holders {
+		if !r.dead() {
+			return true
+		}
+	}
+	return false
+}
+
+// telling reports whether a process is about to give back what the server had and
+// lost: one that has been able to reach it since.
+func (p *place) telling() bool {
+	for r := range p.holders {
+		if p.stored && !r.dead() && !r.ill && !r.well.After(p.wiped.Add(time.Second)) {
+			return true
+		}
+	}
+	return false
+}
+
+// A life is a session as the model knows it.
+type life struct {
+	place
+	name     string
+	value    string // of the cookie
+	subject  string
+	sid      string
+	issued   int64     // iat of the ID token
+	expiry   time.Time // by the clock of its replica
+	begun    time.Time // when the sign-in was
+	family   *family
+	endings  []*ending
+	swept    bool // an operator removed it from the server
+	quietly  bool // it may be gone: nobody who is left knew it
+	requests int
+}
+
+// An ending is a logout: of one life by the person, or of all that match by the
+// provider.
+type ending struct {
+	place
+	name    string
+	by      *replica
+	life    *life          // of the person's logout
+	all     session.Ending // of the provider's
+	begun   time.Time
+	done    time.Time      // when it was acknowledged; zero: it was not
+	seen    map[sight]bool // who has learnt from the server what it ended
+	forgot  bool           // data were lost, and with them all that knew it
+	flushed bool
+}
+
+// covers reports whether e is about l for certain: leeway adds what may be.
+func (e *ending) covers(l *life, leeway int64) bool {
+	if e.life != nil {
+		return e.life == l
+	}
+	return (e.all.Subject == "" || e.all.Subject == l.subject) && (e.all.SessionID == "" || e.all.SessionID == l.sid) &&
+		l.issued <= e.all.Before.Unix()+leeway
+}
+
+// leeway is by how much a logout of the provider may reach too far, in seconds: the
+// clocks of those who issue and of those who revoke may differ.
+const leeway = 60
+
+// settleLocked brings the ledger up to now.
+func (w *world) settleLocked(now time.Time) {
+	for _, l := range w.lives {
+		l.settle(now)
+		if l.since.IsZero() && !l.held() {
+			l.quietly = true
+		}
+	}
+	for _, e := range w.endings {
+		if e.done.IsZero() {
+			continue
+		}
+		e.settle(now)
+		if e.since.IsZero() && !e.held() {
+			e.forgot = true
+		}
+	}
+}
+
+// wipe notes that the server has no data any more.
+func (w *world) wipe(flushed bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	w.wiped = now
+	if flushed {
+		w.flushed = now
+		w.calm = true
+		for _, r := range w.replicas {
+			w.calm = w.calm && r.reachable(now) && !r.deaf && !r.hears.Add(recovery).After(now)
+		}
+	}
+	for _, l := range w.lives {
+		l.swept = l.swept || flushed && !l.since.IsZero()
+		l.wipe(now)
+		l.quietly = l.quietly || w.c.small || w.c.direct
+	}
+	for _, e := range w.endings {
+		e.wipe(now)
+		e.forgot = e.forgot || flushed || w.c.small || w.c.direct
+	}
+}
+
+// lostSince reports whether the server lost its data at that time or later.
+func (w *world) lostSince(at time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.wiped.Before(at)
+}
+
+// restoring reports whether r may still take the server's data for incomplete at
+// start: for a while after it noticed their loss.
+func (w *world) restoring(r *replica, start time.Time) bool {
+	if w.wiped.IsZero() {
+		return false
+	}
+	if w.flushed.Equal(w.wiped) && !w.c.tracks {
+		return true // it notices by asking
+	}
+	noticed := w.wiped
+	for _, at := range []time.Time{r.well, r.hears} {
+		if at.After(noticed) {
+			noticed = at
+		}
+	}
+	return r.deaf || noticed.Add(recovery+3*time.Second).After(start)
+}
+
+// reachable reports whether r has been able to ask the server since a time that is
+// long enough before start.
+func (r *replica) reachable(start time.Time) bool {
+	return !r.ill && !r.well.After(start.Add(-recovery))
+}
+
+// judge compares an answer with what must be so.
+func (w *world) judge(r *replica, l *life, start time.Time, a answer, subject string, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	if r.dead() {
+		return
+	}
+	w.settleLocked(now)
+	w.answers[a]++
+	switch a {
+	case served:
+		w.judgeServed(r, l, start, subject)
+	case none:
+		if why := w.whyGone(r, l, now); why == "" {
+			w.failLocked("signed out without cause: %s at %s (%v)", l.name, r, err)
+		}
+		for _, e := range w.endings {
+			if e.covers(l, 0) && !e.done.IsZero() && !e.since.IsZero() && e.since.Before(start) {
+				e.seen[sight{r, l}] = true
+				e.holders[r] = true
+			}
+		}
+	case unavailable:
+		if r.reachable(start) && !w.restoring(r, start) {
+			w.failLocked("unavailable without cause: %s at %s (%v)", l.name, r, err)
+		}
+	}
+}
+
+func (w *world) judgeServed(r *replica, l *life, start time.Time, subject string) {
+	if subject != l.name {
+		w.failLocked("%s got the session of %s", l.name, subject)
+	}
+	if start.Add(r.skew).After(l.expiry.Add(time.Second)) {
+		w.failLocked("%s served %s after its end", r, l.name)
+	}
+	if l.swept && w.calm && w.c.tracks && start.After(w.flushed.Add(unheard)) {
+		w.failLocked("%s served %s after FLUSHALL", r, l.name)
+	}
+	for _, e := range w.endings {
+		if e.covers(l, 0) && w.knows(r, l, e, start) {
+			w.failLocked("%s served %s after %s", r, l.name, e.name)
+		}
+	}
+	if !w.c.small {
+		l.holders[r] = true
+	}
+}
+
+// A sight is a process that found a session ended.
+type sight struct {
+	r *replica
+	l *life
+}
+
+// carriedOut reports whether r itself ended l, which the server had, by e: nobody
+// else may have, of which r need not have heard.
+func (w *world) carriedOut(r *replica, l *life, e *ending) bool {
+	if e.by != r || e.life == l {
+		return e.by == r
+	}
+	for _, other := range w.endings {
+		if other != e && other.covers(l, leeway) {
+			return false
+		}
+	}
+	return !l.since.IsZero() && l.since.Before(e.begun)
+}
+
+// knows reports whether r must know at start that e ended l.
+func (w *world) knows(r *replica, l *life, e *ending, start time.Time) bool {
+	if e.done.IsZero() || !start.After(e.done) || e.forgot {
+		return false
+	}
+	if l.swept && !e.seen[sight{r, l}] {
+		return false // whoever held it is not told who ended it
+	}
+	if e.seen[sight{r, l}] || w.carriedOut(r, l, e) {
+		return true
+	}
+	if e.since.IsZero() || !r.reachable(start) {
+		return false
+	}
+	bound := heard
+	if !w.c.tracks || r.deaf || r.hears.Add(recovery).After(e.since) {
+		bound = unheard
+	}
+	return start.After(e.since.Add(bound))
+}
+
+// whyGone is a cause for l not to be there at r, or nothing.
+func (w *world) whyGone(r *replica, l *life, now time.Time) string {
+	for _, e := range w.endings {
+		if e.covers(l, leeway) && !e.begun.After(now) {
+			return "logout"
+		}
+	}
+	for _, other := range w.replicas {
+		if now.Add(other.skew).After(l.expiry.Add(-time.Second)) {
+			return "its end"
+		}
+	}
+	switch {
+	case !w.flushed.Before(l.begun):
+		return "operator"
+	case w.provider.ended(l.family):
+		return "invalid_grant"
+	case l.quietly:
+		return "nobody knew it"
+	case l.since.IsZero() && !l.holders[r] && !l.telling():
+		return "not known here"
+	}
+	return ""
+}
+
+// failLocked notes what must not be. The first counts.
+func (w *world) failLocked(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	w.traceLocked("FAILURE: %s", text)
+	if w.failure == "" {
+		w.failure = text
+	}
+}

@@ -1,0 +1,195 @@
+package model
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/resp"
+	"github.com/traefikoidc/traefikoidc/session"
+)
+
+// A replica is one Traefik process: the real store and the real sessions, on a
+// path and a clock of its own.
+type replica struct {
+	w      *world
+	name   string
+	skew   time.Duration
+	path   *path
+	hybrid *cache.Hybrid
+	m      *session.Manager
+	ended  atomic.Bool
+
+	// The fields below are the driver's.
+	ill   bool      // it cannot reach the server
+	well  time.Time // since when it can
+	deaf  bool      // what the server says on the invalidation link does not arrive
+	hears time.Time // since when it does
+}
+
+func (r *replica) String() string {
+	return r.name
+}
+
+func (r *replica) now() time.Time {
+	return time.Now().Add(r.skew)
+}
+
+func (r *replica) dead() bool {
+	return r.ended.Load()
+}
+
+// start makes a replica's process.
+func (w *world) start(name string, skew time.Duration) *replica {
+	w.processes++
+	r := &replica{w: w, name: fmt.Sprintf("%s%d", name, w.processes), skew: skew, path: w.net.path(uint64(w.processes)), well: time.Now(), hears: time.Now()}
+	c := &w.c
+	r.hybrid = cache.NewHybrid(cache.HybridOptions{
+		Redis: cache.RedisOptions{Server: resp.Options{Address: "model:6379", Dial: r.path.dial, PoolSize: c.pool}},
+		Memory: cache.MemoryOptions{
+			MaxEntries: c.entries, Now: r.now,
+		},
+		Direct:   c.direct,
+		Observer: r,
+	})
+	r.m = session.NewManager(session.Options{
+		Backend: &spy{Backend: r.hybrid, r: r}, Keys: w.keys, Identity: "identity", Client: "client",
+		Cookies: session.Cookies{Name: "oidc"}, MaxAge: c.maxAge, IdleTimeout: c.idle, AlwaysAsk: c.direct,
+		Preparer: r, Renewer: r, Grace: c.grace, MaxOpened: c.entries, Now: r.now,
+	})
+	r.hybrid.Start()
+	return r
+}
+
+// close ends what the process does, as far as a process can be ended here: its
+// connections are gone, and what it still finds out reaches nobody.
+func (r *replica) close() {
+	r.ended.Store(true)
+	r.path.leave()
+	r.m.Close()
+	r.hybrid.Close()
+}
+
+// Observe implements cache.Observer.
+func (r *replica) Observe(e cache.Event, cause error) {
+	r.w.trace("%s: %s", r, e.Text())
+	r.w.saw(e)
+}
+
+// Prepare implements session.Preparer.
+func (r *replica) Prepare(s *session.Session) session.View {
+	return session.View{Allowed: true, Subject: s.IDToken}
+}
+
+// An account is what one call of a replica did to the store.
+type account struct {
+	mu      sync.Mutex // guards the fields below
+	journal bool       // something has only been applied there
+	written bool       // something is in the shared store
+}
+
+type accountKey struct{}
+
+// A spy tells which calls were journalled.
+type spy struct {
+	cache.Backend
+	r *replica
+}
+
+func (s *spy) note(what, key string, err error) error {
+	if s.r.w.verbose() {
+		s.r.w.trace("%s: %s %s: %v", s.r, what, key, err)
+	}
+	return err
+}
+
+func (s *spy) wrote(ctx context.Context, what, key string, err error) error {
+	if a, _ := ctx.Value(accountKey{}).(*account); a != nil {
+		a.mu.Lock()
+		a.journal = a.journal || errors.Is(err, cache.ErrJournalled)
+		a.written = a.written || err == nil
+		a.mu.Unlock()
+	}
+	return s.note(what, key, err)
+}
+
+func (s *spy) Get(ctx context.Context, key string) ([]byte, error) {
+	b, err := s.Backend.Get(ctx, key)
+	return b, s.note("Get", key, err)
+}
+
+func (s *spy) Fresh(ctx context.Context, key string) ([]byte, error) {
+	b, err := s.Backend.Fresh(ctx, key)
+	return b, s.note("Fresh", key, err)
+}
+
+func (s *spy) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	return s.wrote(ctx, "Set", key, s.Backend.Set(ctx, key, value, ttl))
+}
+
+func (s *spy) Add(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	return s.wrote(ctx, "Add", key, s.Backend.Add(ctx, key, value, ttl))
+}
+
+func (s *spy) CompareAndSet(ctx context.Context, key string, version uint64, value []byte, ttl time.Duration) error {
+	return s.note(fmt.Sprintf("CompareAndSet %d", version), key, s.Backend.CompareAndSet(ctx, key, version, value, ttl))
+}
+
+func (s *spy) Acquire(ctx context.Context, l cache.Lease) ([]byte, error) {
+	b, err := s.Backend.Acquire(ctx, l)
+	return b, s.note(fmt.Sprintf("Acquire %d", l.Version), l.Record, err)
+}
+
+func (s *spy) Prolong(ctx context.Context, l cache.Lease) error {
+	return s.note("Prolong", l.Record, s.Backend.Prolong(ctx, l))
+}
+
+func (s *spy) Release(ctx context.Context, l cache.Lease, unused bool) error {
+	return s.note(fmt.Sprintf("Release unused=%t", unused), l.Record, s.Backend.Release(ctx, l, unused))
+}
+
+func (s *spy) Revoke(ctx context.Context, all []cache.Revocation) error {
+	return s.wrote(ctx, "Revoke", "", s.Backend.Revoke(ctx, all))
+}
+
+// An answer is what a request got.
+type answer int
+
+const (
+	served answer = iota
+	none
+	unavailable
+)
+
+func (a answer) String() string {
+	return []string{"served", "none", "unavailable"}[a]
+}
+
+// request asks for a page with a cookie, as the middleware does: among the opened
+// sessions first.
+func (r *replica) request(value string) (answer, string, error) {
+	hot := r.m.Hot()
+	hot.Mu.Lock()
+	found := hot.Opened[value]
+	hot.Mu.Unlock()
+	if found != nil && r.now().Before(found.Until) {
+		return served, found.Subject, nil
+	}
+	o, err := r.m.Load(context.Background(), withCookie(value))
+	switch {
+	case err == nil:
+		return served, o.Subject, nil
+	case errors.Is(err, session.ErrNone):
+		return none, "", err
+	}
+	return unavailable, "", err
+}
+
+func withCookie(value string) *http.Request {
+	return &http.Request{Header: http.Header{"Cookie": {"oidc=" + value}}}
+}

@@ -1,0 +1,331 @@
+package model
+
+import (
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/session"
+)
+
+// A step is something that happens in a run, as often as its weight says.
+type step struct {
+	name   string
+	weight int
+	fault  bool
+	take   func(w *world) bool // false: not now
+}
+
+var steps = []step{
+	{"sign-in", 14, false, func(w *world) bool { w.signIn(w.anyReplica()); return true }},
+	{"request", 40, false, func(w *world) bool {
+		l := w.anyLife()
+		if l != nil {
+			w.visit(w.anyReplica(), l)
+		}
+		return l != nil
+	}},
+	{"requests", 10, false, (*world).burst},
+	{"everyone", 4, false, (*world).everyone},
+	{"logout", 5, false, func(w *world) bool {
+		l := w.anyLife()
+		if l != nil {
+			w.signOut(w.anyReplica(), l)
+		}
+		return l != nil
+	}},
+	{"back-channel logout", 4, false, (*world).providerLogout},
+	{"end at the provider", 1, false, func(w *world) bool {
+		l := w.anyLife()
+		if l != nil {
+			w.trace("the provider ends %s", l.name)
+			w.provider.end(l.family)
+		}
+		return l != nil
+	}},
+	{"cut", 2, true, func(w *world) bool {
+		r := w.anyReplica()
+		w.trace("%s: link cut", r)
+		r.path.cut()
+		return true
+	}},
+	{"reset", 1, true, func(w *world) bool {
+		r := w.anyReplica()
+		w.trace("%s: connections reset", r)
+		r.path.reset()
+		r.well, r.hears = time.Now(), time.Now()
+		w.mu.Lock()
+		w.calm = false
+		w.mu.Unlock()
+		return true
+	}},
+	{"stall", 2, true, func(w *world) bool {
+		r := w.anyReplica()
+		both := w.random.IntN(3)
+		w.trace("%s: link stalls, up %t back %t", r, both != 1, both != 2)
+		r.path.stall(both != 1, both != 2, false)
+		return true
+	}},
+	{"deaf", 3, true, func(w *world) bool {
+		r := w.anyReplica()
+		w.trace("%s: invalidation link stalls", r)
+		r.path.stall(false, false, true)
+		return true
+	}},
+	{"heal", 8, true, func(w *world) bool {
+		r := w.anyReplica()
+		if !r.ill && !r.deaf {
+			return false
+		}
+		w.heal(r)
+		return true
+	}},
+	{"crash", 2, true, func(w *world) bool {
+		w.trace("server crashes")
+		w.net.server.crash()
+		return true
+	}},
+	{"stop", 1, true, func(w *world) bool {
+		w.trace("server stops")
+		w.net.server.stop()
+		return true
+	}},
+	{"recover", 7, true, func(w *world) bool { return w.recover(w.random.IntN(3) > 0) }},
+	{"flush", 1, true, (*world).flush},
+	{"kill", 1, true, (*world).kill},
+}
+
+func (w *world) anyReplica() *replica {
+	return w.replicas[w.random.IntN(len(w.replicas))]
+}
+
+// anyLife is mostly one of the newest sessions.
+func (w *world) anyLife() *life {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := len(w.lives)
+	if n == 0 {
+		return nil
+	}
+	if w.random.IntN(2) == 0 {
+		return w.lives[max(0, n-1-w.random.IntN(3))]
+	}
+	return w.lives[w.random.IntN(n)]
+}
+
+// burst is many requests at once, of one session at all replicas.
+func (w *world) burst() bool {
+	l := w.anyLife()
+	if l == nil {
+		return false
+	}
+	for range 2 + w.random.IntN(5) {
+		w.visit(w.anyReplica(), l)
+	}
+	return true
+}
+
+// everyone is a request of every session.
+func (w *world) everyone() bool {
+	w.mu.Lock()
+	lives := append([]*life(nil), w.lives...)
+	w.mu.Unlock()
+	for _, l := range lives {
+		w.visit(w.anyReplica(), l)
+	}
+	return len(lives) > 0
+}
+
+func (w *world) providerLogout() bool {
+	l := w.anyLife()
+	if l == nil {
+		return false
+	}
+	all := session.Ending{Issuer: "issuer", Before: time.Unix(time.Now().Unix(), 0)}
+	which := w.random.IntN(3)
+	if which != 0 {
+		all.Subject = l.subject
+	}
+	if which != 1 {
+		all.SessionID = l.sid
+	}
+	w.backChannel(w.anyReplica(), all)
+	return true
+}
+
+// heal ends what is wrong with the link of r.
+func (w *world) heal(r *replica) {
+	dead := w.random.IntN(2) == 0
+	w.trace("%s: link heals, held connections are dead: %t", r, dead)
+	r.path.heal(dead)
+}
+
+// recover lets the server serve again.
+func (w *world) recover(withData bool) bool {
+	s := w.net.server
+	switch {
+	case w.net.stopped:
+		w.trace("server proceeds")
+		s.proceed()
+	case w.net.down:
+		w.trace("server starts, with its data: %t", withData)
+		if !withData {
+			w.wipe(false)
+		}
+		s.start(withData, time.Duration(w.random.IntN(3))*100*time.Millisecond)
+	default:
+		return false
+	}
+	return true
+}
+
+func (w *world) flush() bool {
+	if w.net.down || w.net.stopped || w.random.IntN(3) > 0 {
+		return false
+	}
+	w.trace("FLUSHALL")
+	w.wipe(true)
+	w.net.mu.Lock()
+	w.net.server.flush()
+	w.net.mu.Unlock()
+	return true
+}
+
+// kill ends a replica's process and starts another in its place.
+func (w *world) kill() bool {
+	i := w.random.IntN(len(w.replicas))
+	r := w.replicas[i]
+	w.trace("%s: killed", r)
+	r.close()
+	w.replicas[i] = w.start(r.name[:1], r.skew)
+	return true
+}
+
+// reckon notes which replicas can reach the server.
+func (w *world) reckon() {
+	w.net.mu.Lock()
+	defer w.net.mu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	for _, r := range w.replicas {
+		p := r.path
+		ill := p.refused || p.up || p.back || w.net.down || w.net.stopped
+		if r.ill && !ill {
+			r.well = now
+			if w.net.server.loading.After(now) {
+				r.well = w.net.server.loading
+			}
+		}
+		if r.deaf && !p.told {
+			r.hears = now
+		}
+		r.ill, r.deaf = ill, p.told
+		w.calm = w.calm && !ill && !r.deaf
+	}
+	w.settleLocked(now)
+}
+
+// drive takes the steps of a run.
+func (w *world) drive() {
+	total := 0
+	for _, s := range steps {
+		total += s.weight
+	}
+	for taken := 0; taken < w.c.steps && w.failure == ""; {
+		at := w.random.IntN(total)
+		for _, s := range steps {
+			if at -= s.weight; at >= 0 {
+				continue
+			}
+			if s.fault && !w.c.faults {
+				break
+			}
+			if s.take(w) {
+				w.taken[s.name]++
+				w.reckon()
+				w.pass()
+			}
+			taken++
+			break
+		}
+	}
+}
+
+// pass lets time pass: mostly so little that what was begun is still under way.
+func (w *world) pass() {
+	most := 1000
+	switch at := w.random.IntN(20); {
+	case at < 5:
+		most = 100_000
+	case at < 9:
+		most = 1_500_000
+	case at < 10:
+		most = 8_000_000
+	}
+	time.Sleep(time.Duration(w.random.IntN(most)) * time.Microsecond)
+	w.mu.Lock()
+	w.settleLocked(time.Now())
+	w.mu.Unlock()
+}
+
+// finish heals everything, and asks for every session everywhere.
+func (w *world) finish() {
+	w.trace("everything heals")
+	w.recover(true)
+	for _, r := range w.replicas {
+		if r.ill || r.deaf {
+			w.heal(r)
+		}
+	}
+	w.reckon()
+	w.await()
+	time.Sleep(2 * recovery)
+	w.trace("the last requests")
+	w.mu.Lock()
+	lives := append([]*life(nil), w.lives...)
+	w.mu.Unlock()
+	for _, r := range w.replicas {
+		for _, l := range lives {
+			w.visit(r, l)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	w.await()
+	w.checkGrants()
+}
+
+// await waits for the operations under way.
+func (w *world) await() {
+	for range 600 {
+		time.Sleep(100 * time.Millisecond)
+		w.mu.Lock()
+		open := w.open
+		w.mu.Unlock()
+		if open == 0 {
+			return
+		}
+	}
+	w.mu.Lock()
+	w.failLocked("%d operations do not end", w.open)
+	w.mu.Unlock()
+}
+
+// checkGrants is the property that no grant is sent twice.
+func (w *world) checkGrants() {
+	w.provider.mu.Lock()
+	reused := w.provider.reused
+	w.provider.mu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, token := range reused {
+		w.failLocked("a grant was sent twice: %s", token)
+	}
+}
+
+// close ends the run.
+func (w *world) close() {
+	for _, r := range w.replicas {
+		r.close()
+	}
+	time.Sleep(20 * time.Second)
+	w.net.server.rest()
+}
