@@ -45,7 +45,6 @@ var (
 func (m *Middleware) backchannel(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	m.ownHeaders(h, r)
-	h.Set("Cache-Control", "no-store")
 	if r.Method != http.MethodPost {
 		h.Set("Allow", http.MethodPost)
 		m.refuseDelivery(w, r, &refusal{http.StatusMethodNotAllowed, "invalid_request", "logout tokens are delivered by POST"}, nil)

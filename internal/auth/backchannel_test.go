@@ -259,6 +259,16 @@ func TestALogoutThatNotEveryoneCanBeTold(t *testing.T) {
 			s.gone(b)
 		})
 	}
+	t.Run("K2 an outage of ours is not the provider's fault", func(t *testing.T) {
+		s := newSite(t, func(o *Options) {
+			channels(o)
+			o.Rate = 10
+		})
+		s.store.failing("Revoke")
+		for i := 0; i < 40; i++ {
+			s.turnedDown(s.deliver(s.provider.LogoutToken("client", "alice", "", nil)), 400, "temporarily_unavailable")
+		}
+	})
 	t.Run("the keys cannot be fetched", func(t *testing.T) {
 		s := newSite(t, channels)
 		token := s.provider.LogoutToken("client", "alice", "", nil)
@@ -402,6 +412,21 @@ func TestFrontchannelLogout(t *testing.T) {
 	s.alive(other)
 	if n := s.provider.Count(oidctest.Revocation); n != 0 {
 		t.Errorf("BL21: %d tokens were revoked at the provider", n)
+	}
+}
+
+func TestAFloodOfFrames(t *testing.T) {
+	s := newSite(t, func(o *Options) {
+		channels(o)
+		o.Rate = 10
+	})
+	statuses := map[int]int{}
+	for i := 0; i < 100; i++ {
+		r := httptest.NewRequest("GET", "http://"+siteHost+frontchannelPath+"?sid=x", nil)
+		statuses[s.answer(s.handler, r).StatusCode]++
+	}
+	if statuses[429] < 60 || statuses[400] == 0 {
+		t.Errorf("BL20: statuses %v", statuses)
 	}
 }
 

@@ -249,7 +249,7 @@ func originOf(claims oidc.Claims) session.Origin {
 // loading, and would find itself signed out.
 func (m *Middleware) signedInMeanwhile(r *http.Request, g *session.Login, subject string) bool {
 	o, err := m.sessions.Load(r.Context(), r)
-	return err == nil && o.Allowed && o.Subject == subject && o.Created.After(g.Started)
+	return err == nil && o.Allowed && o.Subject == subject && o.Created().After(g.Started)
 }
 
 // redeem turns a code into a session that was not stored yet.

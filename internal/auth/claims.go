@@ -91,7 +91,7 @@ func (m *Middleware) headersFor(s *session.Session, claims oidc.Claims) []sessio
 	for _, name := range dropped {
 		m.o.Log.Warn("header left out: its value is too large", "header", name, "subject", digest(claims.Text("sub")))
 	}
-	var fields []session.Field
+	fields := make([]session.Field, 0, len(set))
 	for _, h := range set {
 		fields = append(fields, session.Field{Name: h.Name, Value: h.Value})
 	}

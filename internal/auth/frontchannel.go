@@ -84,7 +84,6 @@ func (m *Middleware) answerFrame(w http.ResponseWriter, r *http.Request, status 
 	m.ownHeaders(h, r)
 	h.Del("X-Frame-Options")
 	h.Set("Content-Security-Policy", m.framed)
-	h.Set("Cache-Control", "no-store")
 	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		h.Set("Retry-After", "2")
 	}

@@ -108,10 +108,12 @@ func TestTokensAreRenewed(t *testing.T) {
 					t.Fatalf("the backend is told %v", now)
 				}
 			}
+			s.turn(time.Minute)
+			b.told()
 			if n := s.provider.Count(oidctest.Refresh); n != round {
 				t.Fatalf("%d calls, want %d", n, round)
 			}
-			s.turn(6 * time.Minute)
+			s.turn(5 * time.Minute)
 		}
 	})
 	t.Run("without expires_in the ID token's exp counts", func(t *testing.T) {
@@ -241,6 +243,21 @@ func TestRenewalsThatFail(t *testing.T) {
 		s.leadsToProvider(b.open("/"), b)
 		b.jar = copied
 		s.status(b.script("/"), http.StatusUnauthorized)
+	})
+	t.Run("E11 the tokens that came with it are revoked", func(t *testing.T) {
+		s := newSite(t, tellingTokens)
+		b, _ := s.expired("alice")
+		s.provider.Set(func(p *oidctest.Behaviour) { p.RefreshClaims = func(c map[string]any) { c["sub"] = "mallory" } })
+		b.told()
+		s.eventually("the revocation", func() bool { return s.provider.Count(oidctest.Revocation) == 1 })
+	})
+	t.Run("D2 a new key that cannot be fetched at once: what came is not given up", func(t *testing.T) {
+		s := newSite(t, tellingTokens)
+		b, before := s.expired("alice")
+		s.provider.Rotate()
+		s.provider.Set(func(p *oidctest.Behaviour) { p.Faults[oidctest.JWKS] = oidctest.Fault{Status: 503, Times: 1} })
+		b.told()
+		s.eventually("the renewal", func() bool { return b.told().Get("X-Access") != before.Get("X-Access") })
 	})
 	t.Run("a nonce that is repeated later on", func(t *testing.T) {
 		s := newSite(t, tellingTokens)
