@@ -24,7 +24,15 @@ func cost(key string, value []byte) int64 {
 
 // size is what e takes, in bytes.
 func (e *entry) size() int64 {
-	return cost(e.key, e.value) + int64(len(e.listed))*listingOverhead
+	return cost(e.key, e.value) + e.listings()*listingOverhead
+}
+
+// listings is in how many indexes e is.
+func (e *entry) listings() int64 {
+	if e.listed == nil {
+		return 0
+	}
+	return int64(len(e.listed.at))
 }
 
 // liveLocked returns the entry of key, or nil. An expired one is removed.

@@ -9,26 +9,31 @@ import (
 // listingOverhead is what a record takes in an index, in bytes.
 const listingOverhead = 112
 
+// places are where a record stands in the indexes of its listed links.
+type places struct {
+	at []int
+}
+
 // listLocked lists an entry that is a live record under its links.
 func (m *Memory) listLocked(e *entry) {
 	if m.unlisted || !isLinked(e.value) {
 		return
 	}
 	names := listedLinks(e.value)
-	e.listed = make([]int, 0, len(names))
+	e.listed = &places{at: make([]int, 0, len(names))}
 	for _, link := range names {
 		index := m.links[link]
-		e.listed = append(e.listed, len(index))
+		e.listed.at = append(e.listed.at, len(index))
 		m.links[link] = append(index, e)
 	}
 }
 
 func (m *Memory) unlistLocked(e *entry) {
-	if len(e.listed) == 0 {
+	if e.listed == nil {
 		return
 	}
 	for i, link := range listedLinks(e.value) {
-		m.leaveLocked(link, e.listed[i])
+		m.leaveLocked(link, e.listed.at[i])
 	}
 	e.listed = nil
 }
@@ -47,8 +52,8 @@ func (m *Memory) leaveLocked(link string, place int) {
 	index[last] = nil
 	m.links[link] = index[:last]
 	for i, name := range listedLinks(moved.value) {
-		if name == link && moved.listed[i] == last {
-			moved.listed[i] = place
+		if name == link && moved.listed.at[i] == last {
+			moved.listed.at[i] = place
 		}
 	}
 }

@@ -44,13 +44,13 @@ type entry struct {
 	value   []byte
 	expires int64 // ns since 1970
 	pinned  bool  // in revoked, not in recent
+	stale   bool  // kept by Hybrid: changed since it was confirmed, or never to be served without asking
 	place   *list.Element
-	listed  []int // its places in links, one for each listed link
+	listed  *places // in links; nil: it is not listed
 
 	// What follows is kept by Hybrid, which holds the lock for it.
 	epoch uint64 // the era of the link in which L2 last confirmed the value
 	asked int64  // when that was, ns since 1970
-	stale bool   // changed since, or never to be served without asking
 }
 
 // entryOverhead is what an entry takes beside its key and value, in bytes.

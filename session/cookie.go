@@ -137,12 +137,12 @@ func (m *masterKey) cookieMAC(name, identity string, body []byte) []byte {
 	return m.digest([]string{"session cookie", name, identity, string(body)})[:macBytes]
 }
 
-// recordKey is the session's key in the store: a digest of the id, so that a dump
-// of the store names no session; its first characters are the hash tag that keeps
-// the keys of one session together in a cluster.
+// recordKey is the session's key in the store: 128 bits of a digest of the id, so
+// that a dump of the store names no session; its first characters are the hash tag
+// that keeps the keys of one session together in a cluster.
 func (t ticket) recordKey() string {
 	sum := sha256.Sum256(t.id)
-	h := base64.RawURLEncoding.EncodeToString(sum[:])
+	h := base64.RawURLEncoding.EncodeToString(sum[:idBytes])
 	return "s:{" + h[:4] + "}" + h
 }
 

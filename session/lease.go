@@ -19,11 +19,8 @@ const writeAttempts = 8
 // the refresh token it keeps its name towards the others.
 func (r *renewal) prepare() error {
 	known := r.p.known
-	h, _, err := cache.ParseRecord([]byte(known.head))
-	if err != nil {
-		return err
-	}
-	owner := known.renewal.owner
+	tried := known.renewal.tried()
+	owner := tried.owner
 	if owner == "" {
 		b, err := random(12)
 		if err != nil {
@@ -32,8 +29,8 @@ func (r *renewal) prepare() error {
 		owner = base64.RawURLEncoding.EncodeToString(b)
 	}
 	r.lease = cache.Lease{
-		Record: r.p.key, Version: known.version, Grant: known.renewal.grant, Owner: owner,
-		TTL: r.m.timing.lease, Keep: h.End.Sub(r.m.o.Now()),
+		Record: r.p.key, Version: known.version, Grant: tried.grant, Owner: owner,
+		TTL: r.m.timing.lease, Keep: time.Unix(0, known.end).Sub(r.m.o.Now()),
 	}
 	if r.lease.Keep < r.lease.TTL {
 		r.lease.Keep = r.lease.TTL

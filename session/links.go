@@ -107,6 +107,23 @@ func (m *Manager) revocation(k *masterKey, e Ending) cache.Revocation {
 	return r
 }
 
+// joinLinks are the names of links, one behind the other.
+func joinLinks(links []cache.Link) string {
+	names := make([]byte, 0, len(links)*cache.LinkSize)
+	for _, l := range links {
+		names = append(names, l.Name...)
+	}
+	return string(names)
+}
+
+func splitLinks(names string) []cache.Link {
+	var links []cache.Link
+	for ; len(names) >= cache.LinkSize; names = names[cache.LinkSize:] {
+		links = append(links, cache.Link{Name: names[:cache.LinkSize]})
+	}
+	return links
+}
+
 // Revoked is told by the backend, while the shared store cannot be asked, which
 // records are revoked: sessions that are opened here and whose records are not held
 // any more end too. A tombstone keeps them so.
@@ -138,11 +155,13 @@ func (m *Manager) covered(r cache.Revocation) []buried {
 func coveredIn(opened map[string]*Opened, r cache.Revocation) []buried {
 	var found []buried
 	for _, o := range opened {
-		if !strings.Contains(o.head, r.Link) {
+		if !strings.Contains(o.links, r.Link) {
 			continue
 		}
-		h, _, err := cache.ParseRecord([]byte(o.head))
-		if err == nil && r.Covers(h) {
+		h := cache.Header{
+			State: cache.Live, Version: o.version, End: time.Unix(0, o.end), Issued: time.Unix(o.issued, 0), Links: splitLinks(o.links),
+		}
+		if r.Covers(h) {
 			found = append(found, buried{key: o.key, header: h})
 		}
 	}

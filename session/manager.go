@@ -43,17 +43,24 @@ type Opened struct {
 	Subject string
 	Headers []Field
 
-	Created time.Time // when the person signed in, in milliseconds
-	Until   time.Time // served without asking the store until then
-	Expiry  time.Time // the end of the session, unless it is touched before
+	Until time.Time // served without asking the store until then
 
+	created int64  // when the person signed in, in ms since 1970
+	expiry  int64  // the end of the session, unless it is touched before, in ns since 1970
+	end     int64  // the latest that it can end, in ns since 1970
+	issued  int64  // of the record, in s since 1970
+	links   string // of the record, their names one behind the other
 	value   string // of the cookie
-	key     string // of the record
-	head    string // the record's header; what changes of it is told above and below
+	key     string // of the record; what changes of it is told above and below
 	size    int    // in memory, about
 	version uint64
 	epoch   uint64 // Manager.epoch when the record was read
 	renewal plan
+}
+
+// Created is when the person signed in, in milliseconds.
+func (o *Opened) Created() time.Time {
+	return time.UnixMilli(o.created)
 }
 
 // Options of a Manager. Backend, Keys, Identity and Preparer are required.
@@ -85,10 +92,10 @@ type Manager struct {
 	// What was opened and is not hot any more, the newest first: still what memory
 	// knows of a session when the store cannot be asked.
 	older   []*generation
-	indexed map[string][]string // of the hot generation: record key to cookie values
-	bytes   int                 // of the hot generation
-	flights map[string]*flight  // by cookie value: sessions being opened
-	epoch   uint64              // counts ChangedAll: what was read in an earlier epoch is stale
+	indexed map[string]string  // of the hot generation: record key to cookie value
+	bytes   int                // of the hot generation
+	flights map[string]*flight // by cookie value: sessions being opened
+	epoch   uint64             // counts ChangedAll: what was read in an earlier epoch is stale
 	// By record key: sessions being renewed.
 	renewals map[string]*renewal
 
@@ -105,8 +112,8 @@ type Hot struct {
 
 // A generation is a set of opened sessions that were in use at one time.
 type generation struct {
-	opened  map[string]*Opened  // by cookie value
-	indexed map[string][]string // record key to cookie values
+	opened  map[string]*Opened // by cookie value
+	indexed map[string]string  // record key to cookie value
 	bytes   int
 }
 
@@ -134,7 +141,7 @@ func NewManager(o Options) *Manager {
 		o.Now = time.Now
 	}
 	m := &Manager{
-		o: o, hot: &Hot{Opened: map[string]*Opened{}}, indexed: map[string][]string{}, flights: map[string]*flight{},
+		o: o, hot: &Hot{Opened: map[string]*Opened{}}, indexed: map[string]string{}, flights: map[string]*flight{},
 		renewals: map[string]*renewal{}, timing: usualTiming(),
 	}
 	o.Backend.Watch(m)

@@ -76,7 +76,7 @@ func (m *Manager) open(ctx context.Context, p opening) (*Opened, error) {
 	now := m.o.Now()
 	s, h, err := m.read(ctx, p.ticket)
 	if err != nil {
-		if errors.Is(err, ErrUnavailable) && p.known != nil && now.Before(p.known.Expiry) {
+		if errors.Is(err, ErrUnavailable) && p.known != nil && now.UnixNano() < p.known.expiry {
 			return p.known, nil
 		}
 		return nil, err
@@ -96,8 +96,8 @@ func (m *Manager) open(ctx context.Context, p opening) (*Opened, error) {
 // present is what memory keeps of s, whose record has the header h.
 func (m *Manager) present(p opening, s *Session, h cache.Header) *Opened {
 	o := &Opened{
-		Created: p.ticket.created, Expiry: h.Expiry, value: p.value, key: p.key, head: string(cache.AppendHeader(nil, h)),
-		version: h.Version, epoch: p.epoch,
+		created: p.ticket.created.UnixMilli(), expiry: h.Expiry.UnixNano(), end: h.End.UnixNano(), issued: h.Issued.Unix(),
+		links: joinLinks(h.Links), value: p.value, key: p.key, version: h.Version, epoch: p.epoch,
 	}
 	if p.known != nil && p.known.version == h.Version {
 		o.show(View{Allowed: p.known.Allowed, Reason: p.known.Reason, Subject: p.known.Subject, Headers: p.known.Headers})
@@ -112,14 +112,14 @@ func (o *Opened) show(v View) {
 	o.Reason = v.Reason
 	o.Subject = v.Subject
 	o.Headers = v.Headers
-	o.size = openedOverhead + len(o.value) + len(o.key) + len(o.head)
+	o.size = openedOverhead + len(o.value) + len(o.key) + len(o.links)
 	for _, f := range v.Headers {
 		o.size += len(f.Name) + len(f.Value)
 	}
 }
 
 // openedOverhead is what an opened session takes beside its texts, in bytes.
-const openedOverhead = 720
+const openedOverhead = 512
 
 // read returns the live session of t and its record's header.
 func (m *Manager) read(ctx context.Context, t ticket) (*Session, cache.Header, error) {
@@ -153,7 +153,7 @@ func (m *Manager) parse(t ticket, record []byte) (*Session, cache.Header, error)
 // than its idle timeout after the last touch.
 func (m *Manager) touch(ctx context.Context, o *Opened, s *Session, h cache.Header, t ticket) {
 	now := m.o.Now()
-	o.Until = o.Expiry
+	o.Until = time.Unix(0, o.expiry)
 	if now.Add(askAgain).Before(o.Until) {
 		o.Until = now.Add(askAgain)
 	}
@@ -162,15 +162,16 @@ func (m *Manager) touch(ctx context.Context, o *Opened, s *Session, h cache.Head
 	}
 	step := m.o.IdleTimeout / touches
 	end := m.end(s, now)
-	if end.Sub(o.Expiry) >= step {
+	if end.Sub(time.Unix(0, o.expiry)) >= step {
 		touched := successor(h, end)
 		record, err := t.sealRecord(s, touched, m.o.Identity)
 		if err == nil && cache.Applied(m.o.Backend.CompareAndSet(ctx, o.key, o.version, record, end.Sub(now))) {
-			o.Expiry = end
+			o.expiry = end.UnixNano()
 			o.version = touched.Version
 		}
 	}
-	if due := o.Expiry.Add(step - m.o.IdleTimeout); o.Expiry.Before(s.Expiry) && due.Before(o.Until) {
+	expiry := time.Unix(0, o.expiry)
+	if due := expiry.Add(step - m.o.IdleTimeout); expiry.Before(s.Expiry) && due.Before(o.Until) {
 		o.Until = due
 	}
 	if !now.Before(o.Until) {
@@ -228,7 +229,7 @@ func (m *Manager) keepLocked(o *Opened) {
 		if len(m.hot.Opened) >= (m.o.MaxOpened+1)/2 || m.bytes+o.size > m.o.MaxBytes/2 {
 			m.coolLocked()
 		}
-		m.indexed[o.key] = append(m.indexed[o.key], o.value)
+		m.indexed[o.key] = o.value
 	} else {
 		m.bytes -= before.size
 	}
@@ -256,7 +257,7 @@ func (m *Manager) coolLocked() {
 	m.older = kept
 	m.bytes = 0
 	m.hot.Opened = map[string]*Opened{}
-	m.indexed = map[string][]string{}
+	m.indexed = map[string]string{}
 }
 
 func (m *Manager) drop(key string) {
@@ -266,17 +267,14 @@ func (m *Manager) drop(key string) {
 }
 
 func (m *Manager) dropLocked(key string) {
-	for _, v := range m.indexed[key] {
-		if o := m.hot.Opened[v]; o != nil {
-			m.bytes -= o.size
-		}
-		delete(m.hot.Opened, v)
+	v := m.indexed[key]
+	if o := m.hot.Opened[v]; o != nil {
+		m.bytes -= o.size
 	}
+	delete(m.hot.Opened, v)
 	delete(m.indexed, key)
 	for _, g := range m.older {
-		for _, v := range g.indexed[key] {
-			delete(g.opened, v)
-		}
+		delete(g.opened, g.indexed[key])
 		delete(g.indexed, key)
 	}
 }
@@ -286,16 +284,12 @@ func (m *Manager) dropLocked(key string) {
 // not wait for what is being read.
 func (m *Manager) Changed(key string) {
 	m.hot.Mu.Lock()
-	for _, v := range m.indexed[key] {
-		if o := m.hot.Opened[v]; o != nil {
-			m.hot.Opened[v] = o.staleCopy()
-		}
+	if o := m.hot.Opened[m.indexed[key]]; o != nil {
+		m.hot.Opened[o.value] = o.staleCopy()
 	}
 	for _, g := range m.older {
-		for _, v := range g.indexed[key] {
-			if o := g.opened[v]; o != nil {
-				g.opened[v] = o.staleCopy()
-			}
+		if o := g.opened[g.indexed[key]]; o != nil {
+			g.opened[o.value] = o.staleCopy()
 		}
 	}
 	for v, f := range m.flights {

@@ -19,64 +19,90 @@ const (
 	grantBytes = 16
 )
 
-// A plan is when a session is to be renewed.
+// A plan is when a session is to be renewed. Its times are in ns since 1970: there is
+// one for each session in memory.
 type plan struct {
-	due     time.Time     // zero: never
-	expires time.Time     // from then on what there is serves only if there is no better
-	retry   time.Time     // not before, after a renewal that failed; zero: none did
-	pause   time.Duration // that it was put off by
+	due     int64    // zero: never
+	expires int64    // from then on what there is serves only if there is no better
+	attempt *attempt // nil: it was not due yet. It is never changed
+}
 
-	// What names the use of the refresh token, once it is due; and who this replica is towards
-	// those that may be renewing it too, while it has not used it.
-	grant string
-	owner string
+// An attempt is what is known of a renewal that is due.
+type attempt struct {
+	retry time.Time     // not before, after a renewal that failed; zero: none did
+	pause time.Duration // that it was put off by
+	grant string        // names the use of the refresh token
+	owner string        // who this replica is towards those that may be renewing it too, while it has not used it
+}
+
+// tried is what was tried so far.
+func (p plan) tried() attempt {
+	if p.attempt == nil {
+		return attempt{}
+	}
+	return *p.attempt
 }
 
 // next is when a renewal is tried; zero: never.
 func (p plan) next() time.Time {
-	if p.retry.After(p.due) {
-		return p.retry
+	if p.due == 0 {
+		return time.Time{}
 	}
-	return p.due
+	due := time.Unix(0, p.due)
+	if retry := p.tried().retry; retry.After(due) {
+		return retry
+	}
+	return due
 }
 
 // dueAt reports whether a renewal is to be tried now.
 func (p plan) dueAt(now time.Time) bool {
-	return p.grant != "" && !now.Before(p.next())
+	return p.tried().grant != "" && !now.Before(p.next())
 }
 
-// putOff is p after a renewal that failed, for at least the time given.
-func (p plan) putOff(now time.Time, atLeast time.Duration) plan {
-	p.pause *= 2
-	if p.pause < firstPause {
-		p.pause = firstPause
+// putOff is p after a renewal that failed, for at least the time given; owner is who
+// this replica stays towards the others.
+func (p plan) putOff(now time.Time, atLeast time.Duration, owner string) plan {
+	next := p.tried()
+	next.pause *= 2
+	if next.pause < firstPause {
+		next.pause = firstPause
 	}
-	if p.pause > lastPause {
-		p.pause = lastPause
+	if next.pause > lastPause {
+		next.pause = lastPause
 	}
-	wait := p.pause
+	wait := next.pause
 	if wait < atLeast {
 		wait = atLeast
 	}
-	p.retry = now.Add(wait)
+	next.retry = now.Add(wait)
+	next.owner = owner
+	p.attempt = &next
 	return p
 }
 
 // plan returns when s is to be renewed. Of what memory knew, that it was put off
 // stays.
 func (m *Manager) plan(s *Session, t ticket, known *Opened) plan {
-	p := plan{due: m.due(s), expires: s.AccessExpiry}
-	if p.due.IsZero() {
+	due := m.due(s)
+	if due.IsZero() {
+		return plan{}
+	}
+	p := plan{due: due.UnixNano(), expires: s.AccessExpiry.UnixNano()}
+	next := attempt{}
+	if known != nil && known.renewal.due == p.due {
+		next = known.renewal.tried()
+		next.grant = ""
+		p.attempt = known.renewal.attempt
+	}
+	if m.o.Now().Before(p.next()) {
+		if next.retry.IsZero() {
+			p.attempt = nil
+		}
 		return p
 	}
-	if known != nil && known.renewal.due.Equal(p.due) {
-		p.retry = known.renewal.retry
-		p.pause = known.renewal.pause
-		p.owner = known.renewal.owner
-	}
-	if !m.o.Now().Before(p.next()) {
-		p.grant = t.grant(s)
-	}
+	next.grant = t.grant(s)
+	p.attempt = &next
 	return p
 }
 

@@ -133,7 +133,7 @@ func (m *Manager) current(ctx context.Context, f *flight, t ticket) (*Opened, er
 // a waiter for it with its patience; no waiter for who need not wait.
 func (m *Manager) board(o *Opened, t ticket) (*renewal, *waiter, time.Duration) {
 	now := m.o.Now()
-	expired := !now.Before(o.renewal.expires)
+	expired := now.UnixNano() >= o.renewal.expires
 	m.hot.Mu.Lock()
 	m.passLocked(o, now)
 	r := m.renewals[o.key]
@@ -166,11 +166,11 @@ func (m *Manager) passLocked(o *Opened, now time.Time) {
 	}
 	passing := *o
 	passing.Until = now.Add(m.timing.passing)
-	if passing.Until.After(o.renewal.expires) {
-		passing.Until = o.renewal.expires
+	if expires := time.Unix(0, o.renewal.expires); passing.Until.After(expires) {
+		passing.Until = expires
 	}
-	if passing.Until.After(o.Expiry) {
-		passing.Until = o.Expiry
+	if expiry := time.Unix(0, o.expiry); passing.Until.After(expiry) {
+		passing.Until = expiry
 	}
 	m.hot.Opened[o.value] = &passing
 }
@@ -238,15 +238,15 @@ func (r *renewal) finish() {
 // putOffLocked notes with what memory holds of the session when it is tried again.
 func (r *renewal) putOffLocked(now time.Time) {
 	known := r.m.knownLocked(r.p.value)
-	if known == nil || !known.renewal.due.Equal(r.p.known.renewal.due) {
+	if known == nil || known.renewal.due != r.p.known.renewal.due {
 		return
 	}
-	later := *known
-	later.renewal = later.renewal.putOff(now, r.wait)
-	later.renewal.owner = r.lease.Owner
+	owner := r.lease.Owner
 	if r.unsure {
-		later.renewal.owner = ""
+		owner = ""
 	}
+	later := *known
+	later.renewal = known.renewal.putOff(now, r.wait, owner)
 	r.m.replaceLocked(&later)
 }
 
