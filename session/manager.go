@@ -267,6 +267,7 @@ func (m *Manager) revoke(ctx context.Context, t ticket) (*Session, error) {
 	key := t.recordKey()
 	s, h, err := m.read(ctx, t)
 	if errors.Is(err, ErrNone) && h.State != 0 {
+		m.drop(key)
 		return nil, nil
 	}
 	if err != nil {

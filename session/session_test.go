@@ -299,6 +299,26 @@ func TestAnEndedSessionIsDeadWithEveryCopyOfItsCookie(t *testing.T) {
 	}
 }
 
+func TestALogoutOfASessionThatWasEndedElsewhere(t *testing.T) {
+	w := newWorld(t, nil)
+	a := w.create(t, "ada")
+	w.mustBe(t, "ada", "__Host-oidc="+a)
+	k, err := w.o.Keys.ticket(a, "__Host-oidc", "identity")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := newWorld(t, func(o *Options) { o.Backend = w.memory })
+	w.memory.Unwatch(w.Manager) // nobody tells this replica
+	if err := other.bury(context.Background(), k.recordKey(), cache.Header{Version: 1, End: w.clock.now().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.End(context.Background(), with("__Host-oidc="+a)); err != nil {
+		t.Fatal(err)
+	}
+	w.store.fail(cache.ErrUnavailable)
+	w.mustFail(t, ErrUnavailable, "__Host-oidc="+a)
+}
+
 func TestASessionIsReadAsItWasWritten(t *testing.T) {
 	at := time.Unix(1772366400, 0)
 	s := &Session{
