@@ -255,7 +255,8 @@ func TestOptionsAreRefusedByName(t *testing.T) {
 		also   string
 	}{
 		{"providerUrll", "x", "providerURL"}, {"calbackURL", "/x", "callbackURL"}, {"allowedUser", "x", "allowedUsers"},
-		{"enableBackchannelLogout", true, "not supported in this version"},
+		{"enableBearerAuth", true, "not supported in this version"},
+		{"enableBackchannelLogout", true, "backchannelLogoutURL"}, {"enableFrontchannelLogout", true, "frontchannelLogoutURL"}, {"refreshGracePeriodSeconds", -1, ""},
 		{"providerURL", "", ""}, {"providerURL", "not a url", ""}, {"providerURL", "https://u:p@op.test", ""}, {"clientID", "", ""},
 		{"callbackURL", "", ""}, {"callbackURL", "no-slash", ""}, {"logoutURL", "//evil.test", ""}, {"excludedURLs", []any{"public"}, ""},
 		{"sessionMaxAge", -1, ""}, {"idleTimeout", "soon", ""}, {"logLevel", "loud", ""}, {"rateLimit", 1, ""}, {"userinfo", "perhaps", ""}, {"emailVerified", "no", ""},
