@@ -34,7 +34,7 @@ type Server struct {
 	mu      sync.Mutex // guards the fields below
 	process *exec.Cmd  // nil: it does not run
 	ended   chan struct{}
-	output  *output
+	output  *output // nil: it never ran
 }
 
 // New is a server that does not run yet.
@@ -60,9 +60,21 @@ func (s *Server) Address() string {
 }
 
 // Start runs the process, with args after those of the options, and returns when
-// it answers. On Linux it is killed if this process dies without doing so. A
-// server that runs is left alone.
+// it answers. A server that runs is left alone.
 func (s *Server) Start(ctx context.Context, args ...string) error {
+	if err := s.Launch(args...); err != nil {
+		return err
+	}
+	if err := s.Await(ctx); err != nil {
+		s.Kill()
+		return err
+	}
+	return nil
+}
+
+// Launch is Start without the wait. On Linux the process is killed if this one
+// dies without doing so.
+func (s *Server) Launch(args ...string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.runsLocked() {
@@ -82,21 +94,15 @@ func (s *Server) Start(ctx context.Context, args ...string) error {
 		return fmt.Errorf("redistest: start: %w", err)
 	}
 	s.process, s.ended, s.output = cmd, ended, said
-	if err := s.await(ctx); err != nil {
-		s.killLocked()
-		return err
-	}
 	return nil
 }
 
-// await returns when the server answers a command, be it that it wants a password.
-func (s *Server) await(ctx context.Context) error {
+// Await returns when the server answers a command, be it that it wants a password.
+func (s *Server) Await(ctx context.Context) error {
 	var last error
 	for ctx.Err() == nil {
-		select {
-		case <-s.ended:
-			return fmt.Errorf("redistest: redis-server has ended: %s", s.output.text())
-		default:
+		if !s.Running() {
+			return fmt.Errorf("redistest: redis-server has ended: %s", s.said())
 		}
 		var reply string
 		if reply, last = s.ping(); last == nil {
@@ -108,6 +114,15 @@ func (s *Server) await(ctx context.Context) error {
 		time.Sleep(5 * time.Millisecond)
 	}
 	return fmt.Errorf("redistest: redis-server does not serve: %w: %v", ctx.Err(), last)
+}
+
+func (s *Server) said() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.output == nil {
+		return "it was not started"
+	}
+	return s.output.text()
 }
 
 func (s *Server) ping() (string, error) {
@@ -159,10 +174,6 @@ func (s *Server) Signal(sig syscall.Signal) error {
 func (s *Server) Kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.killLocked()
-}
-
-func (s *Server) killLocked() {
 	if s.process == nil {
 		return
 	}

@@ -140,11 +140,12 @@ func TestJ1AServerThatLoads(t *testing.T) {
 	do(t, admin, "DEBUG", "POPULATE", "3000", "k", "100")
 	do(t, admin, "SAVE")
 	s.kill()
-	s.args = []string{"--key-load-delay", "200", "--loading-process-events-interval-bytes", "1024"}
-	s.start()
+	if err := s.Launch("--key-load-delay", "200", "--loading-process-events-interval-bytes", "1024"); err != nil {
+		t.Fatal(err)
+	}
 	c := s.client(func(o *resp.Options) { o.OperationTimeout = time.Second })
-	err := get(c)
-	if !errors.Is(err, resp.ErrLoading) {
+	eventually(t, "it listens", func() bool { return !errors.Is(get(c), resp.ErrNotSent) })
+	if err := get(c); !errors.Is(err, resp.ErrLoading) {
 		t.Errorf("J1 %v", err)
 	}
 	if err := c.Ping(bg); !errors.Is(err, resp.ErrLoading) {

@@ -6,24 +6,23 @@ import (
 	"context"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/resp"
+	"github.com/traefikoidc/traefikoidc/test/redistest"
 )
 
 var bg = context.Background()
 
 // A server is a redis-server process.
 type server struct {
+	*redistest.Server
 	t    testing.TB
 	dir  string
 	port string
-	args []string
-	cmd  *exec.Cmd
 }
 
 // startServer starts a redis-server on a free loopback port, in a directory of
@@ -37,59 +36,40 @@ func startServer(t testing.TB, args ...string) *server {
 
 func prepareServer(t testing.TB, args ...string) *server {
 	t.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		t.Fatal("redis-server is needed: apt-get install redis-server")
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	_ = ln.Close()
 	dir, err := os.MkdirTemp("", "redis")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{t: t, dir: dir, port: port, args: args}
+	args = append([]string{"--unixsocket", filepath.Join(dir, "redis.sock"), "--enable-debug-command", "yes"}, args...)
+	r, err := redistest.New(redistest.Options{Dir: dir, Args: args})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{Server: r, t: t, dir: dir}
+	_, s.port, _ = net.SplitHostPort(r.Address())
 	t.Cleanup(func() {
-		s.kill()
+		r.Kill()
 		_ = os.RemoveAll(dir)
 	})
 	return s
 }
 
-// start starts the process and waits until it accepts connections.
+// start starts the process and waits until it serves.
 func (s *server) start() {
 	s.t.Helper()
-	args := append([]string{"--port", s.port, "--bind", "127.0.0.1", "--dir", s.dir, "--save", "", "--appendonly", "no",
-		"--unixsocket", filepath.Join(s.dir, "redis.sock"), "--enable-debug-command", "yes", "--loglevel", "warning"}, s.args...)
-	s.cmd = exec.Command("redis-server", args...)
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := s.cmd.Start(); err != nil {
+	ctx, cancel := context.WithTimeout(bg, 20*time.Second)
+	defer cancel()
+	if err := s.Start(ctx); err != nil {
 		s.t.Fatal(err)
 	}
-	eventually(s.t, "redis-server accepts connections", func() bool {
-		nc, err := net.Dial("tcp", s.addr())
-		if err != nil {
-			return false
-		}
-		_ = nc.Close()
-		return true
-	})
 }
 
-func (s *server) addr() string { return "127.0.0.1:" + s.port }
+func (s *server) addr() string { return s.Address() }
 
-func (s *server) kill() {
-	if s.cmd != nil {
-		_ = s.cmd.Process.Kill()
-		_, _ = s.cmd.Process.Wait()
-		s.cmd = nil
-	}
-}
+func (s *server) kill() { s.Kill() }
 
 func (s *server) signal(sig syscall.Signal) {
-	if err := s.cmd.Process.Signal(sig); err != nil {
+	if err := s.Signal(sig); err != nil {
 		s.t.Fatal(err)
 	}
 }
