@@ -22,6 +22,9 @@ type link struct {
 	alive int
 	tries int             // to carry commands, while deaf
 	lives []time.Duration // of connections that got no answer
+	froze int             // what listened when it was less than this gets nothing any more
+	ears  int             // connections that listen for changes, ever
+	asked []string        // the first command of each piece that was sent to carry commands
 }
 
 type passage int
@@ -95,12 +98,82 @@ func (k *link) carry(c net.Conn) {
 	k.open[s] = true
 	k.mu.Unlock()
 	defer k.forget(s)
+	x := &carried{k: k}
 	go func() {
-		_, _ = io.Copy(s, c)
+		x.pass(s, c, true)
 		s.Close()
 	}()
-	_, _ = io.Copy(c, s)
+	x.pass(c, s, false)
 	s.Close()
+}
+
+// A carried connection passes until it is frozen.
+type carried struct {
+	k *link
+
+	ear int // guarded by k.mu: which of those that listen; zero: it carries commands
+}
+
+// pass copies piece by piece. A client sends a pipeline in one piece, so that the
+// pieces are its round trips.
+func (x *carried) pass(to, from net.Conn, asking bool) {
+	b := make([]byte, 256<<10)
+	for {
+		n, err := from.Read(b)
+		if n > 0 && x.passes(b[:n], asking) {
+			if _, err := to.Write(b[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (x *carried) passes(piece []byte, asking bool) bool {
+	k := x.k
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if asking && x.ear == 0 && strings.Contains(string(piece), "HELLO\r\n$1\r\n3") {
+		k.ears++
+		x.ear = k.ears
+	}
+	if asking && x.ear == 0 {
+		k.asked = append(k.asked, commandOf(piece))
+	}
+	return x.ear == 0 || x.ear > k.froze
+}
+
+// commandOf is the first command of a piece.
+func commandOf(piece []byte) string {
+	parts := strings.SplitN(string(piece), "\r\n", 4)
+	if len(parts) < 4 {
+		return ""
+	}
+	return strings.ToUpper(parts[2])
+}
+
+// freeze lets nothing more through to or from those who listen for changes, and
+// tells nobody. Connections that come later are whole.
+func (k *link) freeze() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.froze = k.ears
+}
+
+// trips are the round trips so far, by their first command, without those that only
+// keep connections.
+func (k *link) trips() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var real []string
+	for _, command := range k.asked {
+		if command != "HELLO" && command != "PING" {
+			real = append(real, command)
+		}
+	}
+	return real
 }
 
 // leave is forget for a connection to this end.

@@ -284,7 +284,7 @@ func TestRedisOptions(t *testing.T) {
 			s.start()
 			r.says("Redis invalidation link up", 2)
 			r.says("lost its data", 1)
-			x.want("memory has nothing to restore", until(x, "out", 2*time.Second, func() bool { return p.sees(r) == "provider" }) >= 0)
+			x.want("memory has nothing to restore", until(x, "out", 5*time.Second, func() bool { return p.sees(r) == "provider" }) >= 0)
 		}},
 		{option: "maxRetries", value: "0", variable: "REDIS_MAX_RETRIES", check: func(x *trial) {
 			s := startServer(x)

@@ -30,22 +30,41 @@ const (
 	sessionKey = "Xk3vN8qLr5TzB1wYc7HdJm0PfSgUa2Ei" // 32 bytes, for tests alone
 )
 
-// The interpreters of the process: one for each Traefik that the tests play.
+// The interpreters of the process: one for each Traefik that the tests play. They
+// are loaded before any runs: the loader is not safe beside running code.
 var plugins = struct {
-	once sync.Once
-	a, b *loader.Plugin
+	once     sync.Once
+	a, b     *loader.Plugin
+	ahead    *loader.Plugin // its clock is a minute ahead
+	pass1    *loader.Plugin // time passes here as a test says, and in the next
+	pass2    *loader.Plugin
+	complete bool
 }{}
+
+func loadAll(t testing.TB) {
+	t.Helper()
+	plugins.once.Do(func() {
+		plugins.a, plugins.b = loader.LoadAlone(t), loader.LoadAlone(t)
+		plugins.ahead = loader.LoadAlone(t)
+		plugins.ahead.Clock.Pass(time.Minute)
+		plugins.pass1, plugins.pass2 = loader.LoadAlone(t), loader.LoadAlone(t)
+		plugins.complete = true
+	})
+	if !plugins.complete {
+		t.Fatal("the plugin does not load")
+	}
+}
 
 func load(t testing.TB) (a, b *loader.Plugin) {
 	t.Helper()
-	plugins.once.Do(func() {
-		plugins.a = loader.LoadAlone(t)
-		plugins.b = loader.LoadAlone(t)
-	})
-	if plugins.b == nil {
-		t.Fatal("the plugin does not load")
-	}
+	loadAll(t)
 	return plugins.a, plugins.b
+}
+
+func ahead(t testing.TB) *loader.Plugin {
+	t.Helper()
+	loadAll(t)
+	return plugins.ahead
 }
 
 var middlewares atomic.Int64
@@ -113,6 +132,9 @@ type replica struct {
 	echo    *backend.Echo
 	since   int // length of the log before
 	network browser.Network
+
+	dial     sync.Once
+	programs http.RoundTripper // of those that are no browsers
 
 	mu      sync.Mutex // guards the fields below
 	handler http.Handler
@@ -339,9 +361,12 @@ func (p *person) value() string {
 	return v
 }
 
+// ofACopy ends the name of somebody with a copy.
+const ofACopy = "'s cookie"
+
 // copy is somebody with a copy of the session cookie.
 func (p *person) copy() *person {
-	c := newPerson(p.t, p.name+"'s cookie")
+	c := newPerson(p.t, p.name+ofACopy)
 	c.jar.Set(home, cookie, p.value())
 	return c
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/backend"
@@ -130,7 +131,7 @@ func TestJ8NothingIsTold(t *testing.T) {
 }
 
 // leastPrivileges is what docs/redis.md gives the plugin's user.
-const leastPrivileges = "resetchannels -@all +hello +auth +select +ping +echo +info +get +set +del +unlink +exists +pttl +scan +eval +evalsha +client|setname +client|tracking"
+const leastPrivileges = "resetchannels -@all +hello +auth +select +ping +echo +info +get +set +del +unlink +exists +pttl +pexpire +scan +zadd +zremrangebyscore +zscan +eval +evalsha +client|setname +client|tracking"
 
 func TestLeastPrivileges(t *testing.T) {
 	t.Parallel()
@@ -141,15 +142,26 @@ func TestLeastPrivileges(t *testing.T) {
 	s := startServer(t, durable...)
 	s.do(append([]string{"ACL", "SETUSER", "plugin", "on", ">pw", "~traefikoidc:*"}, strings.Fields(leastPrivileges)...)...)
 	m := newMiddleware(t, oidctest.Options{})
-	a, b := m.pair(m.options(hybrid(s.address, "username", "plugin", "password", "pw")))
+	a, b := m.pair(m.options(hybrid(s.address, "username", "plugin", "password", "pw"), channels))
 	a.ready()
 	b.ready()
+	m.provider.Set(func(b *oidctest.Behaviour) {
+		b.TokenResponse = func(r map[string]any) { r["expires_in"] = 1 }
+		b.RefreshResponse = func(r map[string]any) { r["expires_in"] = 300 }
+	})
+	renewing := newPerson(t, "carol").signIn(a)
 	p, q := newPerson(t, "alice").signIn(a), newPerson(t, "bob").signIn(b)
 	p.is(b, "in")
 	left := q.copy()
 	q.signOut(b)
 	left.becomes(a, "provider")
-	a.reload(m.options(hybrid(s.address, "username", "plugin", "password", "pw", "poolSize", "7")))
+	eventually(t, "renewals", func() bool {
+		renewing.lives(a)
+		return m.provider.Count(oidctest.Refresh) > 0
+	})
+	a.taken(m.provider.LogoutToken("client", "carol", "", nil))
+	renewing.ends(b, 5*time.Second)
+	a.reload(m.options(hybrid(s.address, "username", "plugin", "password", "pw", "poolSize", "7"), channels))
 	a.says(inUse, 1)
 	p.is(a, "in")
 	if refused := s.do("ACL", "LOG"); len(refused.Elems) != 0 {

@@ -1,0 +1,271 @@
+package replicas
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidctest"
+	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
+)
+
+// newClockedScene is a scene whose clocks a test may let pass: one scene at a time.
+func newClockedScene(t *testing.T, s *server, more ...any) *scene {
+	t.Helper()
+	loadAll(t)
+	return newSceneIn(t, s, plugins.pass1, plugins.pass2, plugins.pass1.Clock.Now, more...)
+}
+
+// expire lets more time pass than the tokens of the provider last.
+func (x *scene) expire() { x.pass(6 * time.Minute) }
+
+func (x *scene) pass(d time.Duration) {
+	x.a.plugin.Clock.Pass(d)
+	x.b.plugin.Clock.Pass(d)
+}
+
+// TestRenewal has one server for all that leaves it alone.
+func TestRenewal(t *testing.T) {
+	t.Parallel()
+	common := startServer(t)
+
+	t.Run("E6 fifty requests over two replicas at expiry: one call, fifty answers", func(t *testing.T) {
+		x := newClockedScene(t, common)
+		p := x.member("alice")
+		for round := 1; round <= 3; round++ {
+			before := p.lives(x.a).access()
+			if round == 3 {
+			}
+			x.expire()
+			answers := crowd(50, p, x.a, x.b)
+			served(t, answers)
+			for _, n := range answers {
+				if n.access() == before || n.access() != answers[0].access() {
+					t.Error("a request was served another access token than the one that came")
+					break
+				}
+			}
+			x.refreshes(round)
+		}
+	})
+
+	t.Run("E7 a provider that takes eight seconds: one call, everybody waits", func(t *testing.T) {
+		const slow = 8 * time.Second
+		x := newClockedScene(t, common)
+		p := x.member("alice")
+		x.disturb(oidctest.Fault{Delay: slow})
+		x.expire()
+		answers := crowd(20, p, x.a, x.b)
+		served(t, answers)
+		for _, n := range answers {
+			if n.access() != answers[0].access() || n.took < slow-time.Second {
+				t.Errorf("a request was served after %s", n.took)
+				break
+			}
+		}
+		x.refreshes(1)
+	})
+
+	t.Run("E7 a slow provider, asked before tokens expire, keeps nobody waiting", func(t *testing.T) {
+		x := newClockedScene(t, common)
+		early := section{"refreshGracePeriodSeconds": 60}
+		x.a.reload(x.options(hybrid(x.linkA.address), channels, early))
+		x.b.reload(x.options(hybrid(x.linkB.address), channels, early))
+		p := x.member("alice")
+		x.pass(4*time.Minute + 30*time.Second)
+		hold := make(chan struct{})
+		x.disturb(oidctest.Fault{Hold: hold, Times: 1})
+		answers := crowd(30, p, x.a, x.b)
+		served(t, answers)
+		waited := 0
+		for _, n := range answers {
+			if n.took > 1500*time.Millisecond {
+				waited++
+			}
+			if n.took > 6*time.Second {
+				t.Errorf("a request waited %s", n.took)
+			}
+		}
+		if waited > 2 {
+			t.Errorf("%d requests waited for the provider, want at most one at each replica", waited)
+		}
+		before := answers[0].access()
+		close(hold)
+		for _, r := range x.both() {
+			eventually(t, "the new tokens", func() bool { return p.lives(r).access() != before })
+		}
+		x.refreshes(1)
+	})
+
+	t.Run("E8 a holder that is cut off for good: nobody sends that refresh token again", func(t *testing.T) {
+		x := newClockedScene(t, common)
+		p := x.member("alice")
+		before := p.lives(x.b).access()
+		answers := make(chan struct{})
+		x.disturb(oidctest.Fault{HoldDone: answers, Times: 1})
+		x.expire()
+		ofA := make(chan answer, 1)
+		go func() { ofA <- p.uses(x.a) }()
+		eventually(t, "A asks the provider", func() bool { return x.provider.Count(oidctest.Refresh) == 1 })
+		x.linkA.set(cut)
+		served(t, crowd(10, p, x.b))
+		if got := p.lives(x.b).access(); got != before {
+			t.Error("the other replica renewed")
+		}
+		x.b.says("the answer to a renewal was lost", 1)
+		x.refreshes(1)
+		if p.sees(x.b) != "in" {
+			t.Error("signed out")
+		}
+
+		// It comes back after all, and the answer after it.
+		x.linkA.set(whole)
+		x.a.says("Redis invalidation link up", 2)
+		close(answers)
+		if n := <-ofA; n.status != http.StatusOK {
+			t.Errorf("who waited at A: status %d", n.status)
+		}
+		for _, r := range x.both() {
+			eventually(t, "the tokens that came late", func() bool { return p.lives(r).access() != before })
+		}
+		x.refreshes(1)
+	})
+
+	t.Run("E9 a lost answer: served to the end, the refresh token never sent again", func(t *testing.T) {
+		x := newClockedScene(t, common)
+		p := x.member("alice")
+		x.disturb(oidctest.Fault{DropDone: true, Times: 1})
+		x.expire()
+		for range 3 {
+			served(t, crowd(10, p, x.a, x.b))
+			time.Sleep(500 * time.Millisecond)
+		}
+		x.refreshes(1)
+		if n := strings.Count(x.a.log()+x.b.log(), `msg="the answer to a renewal was lost`); n != 1 {
+			t.Errorf("said %d times", n)
+		}
+	})
+
+	t.Run("E10 a provider that fails: what is known serves, and is renewed later", func(t *testing.T) {
+		x := newClockedScene(t, common)
+		p := x.member("alice")
+		before := p.lives(x.a).access()
+		x.disturb(oidctest.Fault{Status: http.StatusServiceUnavailable, Body: "out of order"})
+		x.expire()
+		for range 4 {
+			served(t, crowd(6, p, x.a, x.b))
+		}
+		if n := x.provider.Count(oidctest.Refresh); n == 0 || n > 2 {
+			t.Errorf("%d calls to a provider that is out of order", n)
+		}
+		x.calm()
+		x.pass(time.Minute)
+		for _, r := range x.both() {
+			eventually(t, "a renewal", func() bool { return p.lives(r).access() != before })
+		}
+		if n := x.provider.Count("refresh_reuse"); n != 0 {
+			t.Errorf("%d refresh tokens were used twice", n)
+		}
+	})
+
+	t.Run("E10 invalid_grant signs out at both", func(t *testing.T) {
+		x := newClockedScene(t, common)
+		p, q := x.member("alice"), x.member("bob")
+		x.provider.Set(func(b *oidctest.Behaviour) { b.RefreshError = "invalid_grant" })
+		x.expire()
+		for _, n := range crowd(10, p, x.a, x.b) {
+			if n.status != http.StatusUnauthorized {
+				t.Errorf("status %d", n.status)
+			}
+		}
+		p.ended(x.a)
+		p.ended(x.b)
+		x.refreshes(1)
+		x.provider.Set(func(b *oidctest.Behaviour) { b.RefreshError = "" })
+		q.lives(x.a)
+		p.signIn(x.b).lives(x.a)
+	})
+
+	t.Run("I7 a slow renewal and a logout elsewhere: it stays ended, and the tokens are revoked", func(t *testing.T) {
+		x := newClockedScene(t, common)
+		for _, row := range []struct {
+			name string
+			end  func(p *person, sid string)
+		}{
+			{"the person's", func(p *person, sid string) { p.signOut(x.b) }},
+			{"the provider's", func(p *person, sid string) { x.b.taken(x.provider.LogoutToken("client", p.name, sid, nil)) }},
+		} {
+			p := x.member("alice")
+			stolen, sid := p.copy(), p.sid(x.a)
+			held := make(chan struct{})
+			asked, revoked := x.provider.Count(oidctest.Refresh), x.provider.Count(oidctest.Revocation)
+			x.disturb(oidctest.Fault{HoldDone: held, Times: 1})
+			x.expire()
+			waiting := make(chan answer, 1)
+			go func() { waiting <- stolen.uses(x.a) }()
+			eventually(t, "A asks the provider", func() bool { return x.provider.Count(oidctest.Refresh) == asked+1 })
+			row.end(p, sid)
+			stolen.ended(x.b)
+			close(held)
+			if n := <-waiting; n.status != http.StatusUnauthorized {
+				t.Errorf("%s: who waited for the renewal: status %d", row.name, n.status)
+			}
+			never(t, row.name+": it lives again", 300*time.Millisecond, func() bool {
+				return stolen.uses(x.a).status != http.StatusUnauthorized || stolen.uses(x.b).status != http.StatusUnauthorized
+			})
+			eventually(t, "the tokens are revoked", func() bool { return x.provider.Count(oidctest.Revocation) > revoked })
+		}
+		x.refreshes(2)
+	})
+
+	t.Run("E6 J1 a replica without Redis renews nothing", func(t *testing.T) {
+		x := newClockedScene(t, common)
+		p := x.member("alice")
+		before := p.lives(x.a).access()
+		x.linkA.set(cut)
+		x.expire()
+		for range 10 {
+			if p.lives(x.a).access() != before {
+				t.Error("renewed by a replica that could not ask the others")
+			}
+		}
+		x.refreshes(0)
+		if p.lives(x.b).access() == before {
+			t.Error("not renewed by the other")
+		}
+		x.linkA.set(whole)
+		eventually(t, "the other's tokens", func() bool { return p.lives(x.a).access() != before })
+		x.refreshes(1)
+	})
+}
+
+// TestRenewalWithClocksThatDiffer has tokens that expire in real time.
+func TestRenewalWithClocksThatDiffer(t *testing.T) {
+	t.Parallel()
+	const soon, later = 2 * time.Second, 5 * time.Minute
+	common := startServer(t)
+	for _, row := range []struct {
+		name  string
+		ahead bool // where they sign in
+	}{
+		{"J11 E6 signed in at the one that is a minute ahead", true},
+		{"J11 E6 signed in at the one that is a minute behind", false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			first, _ := load(t)
+			plugins := []*loader.Plugin{first, ahead(t)}
+			if row.ahead {
+				plugins = []*loader.Plugin{ahead(t), first}
+			}
+			x := newSceneIn(t, common, plugins[0], plugins[1], time.Now)
+			x.tokensLast(soon, later)
+			p := newPerson(t, "alice").signIn(x.a)
+			time.Sleep(soon)
+			for range 3 {
+				served(t, crowd(10, p, x.a, x.b))
+			}
+			x.refreshes(1)
+		})
+	}
+}

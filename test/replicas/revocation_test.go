@@ -1,0 +1,374 @@
+package replicas
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
+)
+
+// TestALogoutIsKnownWithin50Milliseconds is not parallel: it measures. It prints
+// what it saw with MEASURE=1.
+func TestALogoutIsKnownWithin50Milliseconds(t *testing.T) {
+	x := newScene(t, startServer(t))
+	const logouts = 50
+	people := make([]*person, logouts)
+	for i := range people {
+		people[i] = x.member("alice")
+	}
+	for _, row := range []struct {
+		name string
+		end  func(p *person, sid string)
+	}{
+		{"I6 J12 the person's", func(p *person, sid string) { p.signOut(x.a) }},
+		{"I6 J12 BL15 the provider's", func(p *person, sid string) { x.a.taken(x.provider.LogoutToken("client", "alice", sid, nil)) }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var took []time.Duration
+			for range logouts / 2 {
+				p := people[0]
+				people = people[1:]
+				stolen, sid := p.copy(), p.sid(x.a)
+				stolen.lives(x.b)
+				row.end(p, sid)
+				took = append(took, stolen.ends(x.b, 5*time.Second))
+				stolen.ended(x.a)
+			}
+			sort.Slice(took, func(i, j int) bool { return took[i] < took[j] })
+			median, longest := took[len(took)/2], took[len(took)-1]
+			if os.Getenv("MEASURE") != "" {
+				fmt.Printf("%s: refused at the other replica after %s (median), %s (the longest) of %d\n", row.name, median, longest, len(took))
+			}
+			if median > 50*time.Millisecond {
+				t.Errorf("the others learn of it after %v", took)
+			}
+		})
+	}
+}
+
+// TestALogoutWhenTheLinkIsCutSilently is not parallel: it measures.
+func TestALogoutWhenTheLinkIsCutSilently(t *testing.T) {
+	const bound = 2500 * time.Millisecond
+	x := newScene(t, startServer(t))
+	for _, row := range []struct {
+		name string
+		end  func(p *person, sid string)
+	}{
+		{"I6 J12 the person's", func(p *person, sid string) { p.signOut(x.a) }},
+		{"I6 J12 the provider's", func(p *person, sid string) { x.a.taken(x.provider.LogoutToken("client", "alice", sid, nil)) }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			p := x.member("alice")
+			stolen, sid := p.copy(), p.sid(x.a)
+			stolen.lives(x.b)
+			x.linkB.freeze()
+			row.end(p, sid)
+			took := stolen.ends(x.b, 10*time.Second)
+			if os.Getenv("MEASURE") != "" {
+				fmt.Printf("%s, with a silent link: refused at the other replica after %s\n", row.name, took)
+			}
+			if took > bound {
+				t.Errorf("the other replica learns of it after %s", took)
+			}
+		})
+	}
+}
+
+// TestBackchannel has one server for all that leaves it alone.
+func TestBackchannel(t *testing.T) {
+	common := startServer(t)
+
+	t.Run("sid, sub and both", func(t *testing.T) {
+		t.Parallel()
+		x := newScene(t, common)
+		const soon = 5 * time.Second
+		for _, row := range []struct {
+			name     string
+			sub, sid int // of whom the token tells; -1: of nobody
+			ends     []int
+		}{
+			{"BL15 the sid ends one", -1, 0, []int{0}},
+			{"BL15 BL16 sid and sub end one", 1, 1, []int{1}},
+			{"BL16 the sid of one and the sub of another end none", 3, 2, nil},
+			{"BL15 the sub ends all of the person", 2, -1, []int{0, 1, 2}},
+		} {
+			t.Run(row.name, func(t *testing.T) {
+				people := []*person{
+					newPerson(t, "alice").signIn(x.a), newPerson(t, "alice").signIn(x.b), newPerson(t, "alice").signIn(x.a), newPerson(t, "bob").signIn(x.b),
+				}
+				sub, sid := "", ""
+				for i, p := range people {
+					own := p.sid(x.a)
+					p.lives(x.b)
+					if i == row.sid {
+						sid = own
+					}
+					if i == row.sub {
+						sub = p.name
+					}
+				}
+				x.b.taken(x.provider.LogoutToken("client", sub, sid, nil))
+				over := map[int]bool{}
+				for _, i := range row.ends {
+					over[i] = true
+				}
+				for i, p := range people {
+					for _, r := range x.both() {
+						if over[i] {
+							p.ends(r, soon)
+						} else {
+							p.lives(r)
+						}
+					}
+				}
+			})
+		}
+		t.Run("BL17 who signs in anew is signed in", func(t *testing.T) {
+			p := newPerson(t, "bob").signIn(x.a)
+			x.a.taken(x.provider.LogoutToken("client", "bob", "", nil))
+			p.ends(x.b, soon)
+			time.Sleep(1100 * time.Millisecond) // what was issued in the second of the logout counts as before it
+			p.signIn(x.b).lives(x.a)
+		})
+	})
+
+	t.Run("BL9 J14 a hundred deliveries at both: one is taken", func(t *testing.T) {
+		t.Parallel()
+		x := newScene(t, common, "operationTimeout", "10s", "readTimeout", "10s", "writeTimeout", "10s", "poolTimeout", "10s")
+		p := x.member("alice")
+		token := x.provider.LogoutToken("client", "alice", p.sid(x.a), nil)
+		counts := map[int]int{}
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		for i := range 100 {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				n := x.both()[i%2].delivers(token)
+				mu.Lock()
+				counts[n.status]++
+				mu.Unlock()
+			}()
+		}
+		wg.Wait()
+		if counts[http.StatusOK] != 1 || counts[http.StatusBadRequest] != 99 {
+			t.Errorf("answers: %v", counts)
+		}
+		p.ended(x.a)
+		p.ended(x.b)
+		x.a.refused(token, "invalid_request")
+		x.b.refused(token, "invalid_request")
+	})
+
+	t.Run("J11 BL5 clocks that differ by a minute", func(t *testing.T) {
+		t.Parallel()
+		first, _ := load(t)
+		for _, plugins := range [][]*loader.Plugin{{first, ahead(t)}, {ahead(t), first}} {
+			x := newSceneIn(t, common, plugins[0], plugins[1], time.Now)
+			bySub, bySid := newPerson(t, "bob").signIn(x.a), newPerson(t, "alice").signIn(x.b)
+			for _, r := range x.both() {
+				bySub.lives(r)
+				bySid.lives(r)
+			}
+			x.b.taken(x.provider.LogoutToken("client", "bob", "", nil))
+			x.a.taken(x.provider.LogoutToken("client", "", bySid.sid(x.a), nil))
+			for _, r := range x.both() {
+				bySub.ends(r, 5*time.Second)
+				bySid.ends(r, 5*time.Second)
+			}
+		}
+	})
+}
+
+func TestBackchannelInAnOutage(t *testing.T) {
+	t.Run("BL18 Redis is down: 400, here at once, elsewhere after, and the retry is taken", func(t *testing.T) {
+		t.Parallel()
+		x := newScene(t, startServer(t, durable...))
+		p, q, bystander := x.member("alice"), x.member("bob"), x.member("carol")
+		sid := p.sid(x.a)
+		x.server.kill()
+		tokens := []string{x.provider.LogoutToken("client", "alice", sid, nil), x.provider.LogoutToken("client", "bob", "", nil)}
+		for _, token := range tokens {
+			x.a.refused(token, "temporarily_unavailable")
+		}
+		p.ended(x.a)
+		q.ended(x.a)
+		bystander.lives(x.a)
+		p.lives(x.b) // it cannot know yet
+		x.a.refused(tokens[0], "temporarily_unavailable")
+
+		x.server.start()
+		p.ends(x.b, 10*time.Second)
+		q.ends(x.b, 10*time.Second)
+		x.a.says(restored, 1)
+		x.a.taken(tokens[0])
+		x.b.taken(tokens[1])
+		x.b.refused(tokens[0], "invalid_request")
+		for _, r := range x.both() {
+			p.ended(r)
+			q.ended(r)
+			bystander.lives(r)
+		}
+	})
+
+	t.Run("BL18 one replica is cut off", func(t *testing.T) {
+		t.Parallel()
+		x := newScene(t, startServer(t))
+		p := x.member("alice")
+		unseen := newPerson(t, "alice").signIn(x.b) // A has no copy of it
+		token := x.provider.LogoutToken("client", "alice", "", nil)
+		x.linkA.set(cut)
+		x.a.refused(token, "temporarily_unavailable")
+		p.ended(x.a)
+		p.lives(x.b)
+		unseen.lives(x.b)
+		x.linkA.set(whole)
+		p.ends(x.b, 10*time.Second)
+		unseen.ends(x.b, 10*time.Second)
+		eventually(t, "the retry is taken", func() bool { return x.a.delivers(token).status == http.StatusOK })
+		unseen.ended(x.a)
+	})
+}
+
+func TestALogoutInAnOutage(t *testing.T) {
+	t.Run("I6 J3 it holds at the other within a second of the recovery", func(t *testing.T) {
+		t.Parallel()
+		x := newScene(t, startServer(t))
+		p := x.member("alice")
+		stolen := p.copy()
+		x.linkA.set(cut)
+		stranger := newPerson(t, "bob").signIn(x.b)
+		eventually(t, "fallen back", func() bool {
+			stranger.uses(x.a)
+			return strings.Contains(x.a.log(), fellBack)
+		})
+		p.signOut(x.a)
+		stolen.ended(x.a)
+		stolen.lives(x.b)
+		x.linkA.set(whole)
+		x.a.says(restored, 1)
+		if took := stolen.ends(x.b, 10*time.Second); took > time.Second {
+			t.Errorf("%s after the recovery", took)
+		}
+	})
+
+	t.Run("I6 Redis restarts with its data", func(t *testing.T) {
+		t.Parallel()
+		x := newScene(t, startServer(t, durable...))
+		p := x.member("alice")
+		stolen := p.copy()
+		x.server.kill()
+		p.signOut(x.a)
+		stolen.ended(x.a)
+		x.server.start()
+		x.a.says("Redis restarted with its data", 1)
+		if took := stolen.ends(x.b, 10*time.Second); took > time.Second {
+			t.Errorf("%s after the recovery", took)
+		}
+		stolen.ended(x.a)
+	})
+}
+
+// TestLostDataAfterALogout: neither replica brings the session back, whoever had it.
+func TestLostDataAfterALogout(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		end  func(x *scene, p *person, sid string)
+		open bool // at B, which is not asked between the logout and the loss
+		deaf bool // B hears nothing of the logout
+	}{
+		{"I6 J2 BL15 nobody had it at the other", signsOut, false, false},
+		{"I6 J2 the other had it open", signsOut, true, false},
+		{"I6 J2 BL15 the other had it open, and the provider ended it", isEnded, true, false},
+		{"I6 J2 the other had it open, and heard nothing", signsOut, true, true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			x := newScene(t, startServer(t))
+			p, bystander := newPerson(t, "alice").signIn(x.a), x.member("bob")
+			stolen := p.copy()
+			sid := stolen.sid(x.a)
+			if row.open {
+				stolen.lives(x.b)
+			}
+			if row.deaf {
+				x.linkB.freeze()
+			}
+			row.end(x, p, sid)
+			if !row.deaf {
+				time.Sleep(50 * time.Millisecond)
+			}
+			x.server.kill()
+			x.server.start()
+			x.a.says("lost its data", 1)
+			x.b.says("lost its data", 1)
+			for _, r := range x.both() {
+				stolen.ends(r, 10*time.Second)
+			}
+			never(t, "it lives again", time.Second, func() bool {
+				return stolen.uses(x.a).status == http.StatusOK || stolen.uses(x.b).status == http.StatusOK
+			})
+			bystander.lives(x.a)
+			bystander.lives(x.b)
+		})
+	}
+}
+
+func signsOut(x *scene, p *person, sid string) { p.signOut(x.a) }
+
+func isEnded(x *scene, p *person, sid string) {
+	x.a.taken(x.provider.LogoutToken("client", p.name, sid, nil))
+}
+
+// TestJ10EvictedSessionsAreSignedOut has a server that is full and makes room by what was used least.
+func TestJ10EvictedSessionsAreSignedOut(t *testing.T) {
+	t.Parallel()
+	x := newScene(t, startServer(t, "--maxmemory-policy", "allkeys-lru"))
+	p := x.member("alice")
+	x.server.do("CONFIG", "SET", "maxmemory", strconv.Itoa(x.server.info("memory", "used_memory:")+256<<10))
+	filler := make([]byte, 4<<10)
+	eventually(t, "the session is evicted", func() bool {
+		for range 50 {
+			x.server.do("SET", "other:"+strconv.FormatInt(time.Now().UnixNano(), 36), string(filler))
+		}
+		return len(x.server.keys(0, "traefikoidc:s:*")) == 0
+	})
+	for _, r := range x.both() {
+		p.ends(r, 10*time.Second)
+		p.is(r, "provider")
+	}
+	x.server.do("CONFIG", "SET", "maxmemory", "0")
+	p.signIn(x.a).lives(x.b)
+}
+
+func TestAPostInAnOutageIsNotLost(t *testing.T) {
+	t.Parallel()
+	x := newScene(t, startServer(t))
+	known, stranger := x.member("alice"), newPerson(t, "bob").signIn(x.a)
+	x.linkB.set(cut)
+	form := url.Values{"text": {"written for an hour"}}.Encode()
+	for range 8 {
+		if n := x.b.ask(http.MethodPost, "/save", known.value(), form); n.status != http.StatusOK || n.seen.Body != form {
+			t.Errorf("J1 a known session: status %d, body %q", n.status, n.seen.Body)
+		}
+		if n := x.b.ask(http.MethodPost, "/save", stranger.value(), form); n.status != http.StatusServiceUnavailable || n.header.Get("Retry-After") == "" ||
+			n.header.Get("Location") != "" || len(n.header.Values("Set-Cookie")) != 0 {
+			t.Errorf("J1 a session of the other replica: status %d, %v", n.status, n.header)
+		}
+		if n := x.b.ask(http.MethodPost, "/save", "", form); n.status != http.StatusUnauthorized || n.header.Get("Location") != "" {
+			t.Errorf("J1 no session: status %d, %v", n.status, n.header)
+		}
+	}
+	x.linkB.set(whole)
+	eventually(t, "the other's session", func() bool {
+		return x.b.ask(http.MethodPost, "/save", stranger.value(), form).seen.Body == form
+	})
+}
