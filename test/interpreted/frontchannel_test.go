@@ -1,6 +1,7 @@
 package interpreted
 
 import (
+	"fmt"
 	"html"
 	"net/http"
 	"net/url"
@@ -108,6 +109,18 @@ func TestFrontchannelLogout(t *testing.T) {
 		if n := s.provider.Count(oidctest.Revocation) - before; n != 0 {
 			t.Errorf("%d revocations", n)
 		}
+	})
+
+	t.Run("K1 BL21 made-up sids drive out no session, nor what is known of ended ones", func(t *testing.T) {
+		s := newMovable(t, setup{options: map[string]any{"redis": map[string]any{"hybridL1Size": "20"}}})
+		alice, bob := s.member("alice"), s.member("bob")
+		s.taken(s.tell(s.token(bob, nil)))
+		stranger := s.browser()
+		for i := range 200 {
+			s.status(s.frame(stranger, url.Values{"iss": {s.provider.URL()}, "sid": {fmt.Sprint("made-up-", i)}}), http.StatusOK)
+		}
+		s.alive(alice)
+		s.gone(bob)
 	})
 
 	t.Run("BL21 methods", func(t *testing.T) {
