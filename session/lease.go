@@ -189,10 +189,15 @@ func (r *renewal) fresh() (*Session, cache.Header, error) {
 	if errors.Is(err, cache.ErrMiss) {
 		return nil, cache.Header{}, ErrNone
 	}
-	if err != nil {
-		return nil, cache.Header{}, err
+	if err == nil {
+		return r.m.parse(r.p.ticket, b)
 	}
-	return r.m.parse(r.p.ticket, b)
+	// That it ended may be known here alone.
+	b, known := r.m.o.Backend.Get(ctx, r.p.key)
+	if known == nil && !r.m.live(b) {
+		return nil, cache.Header{}, ErrNone
+	}
+	return nil, cache.Header{}, err
 }
 
 // A change is what takes the place of a stored session.

@@ -119,14 +119,34 @@ func (m *Manager) current(ctx context.Context, f *flight, t ticket) (*Opened, er
 	if w == nil {
 		return o, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	background.Done(ctx, w)
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	background.Done(waiting, w)
 	over := <-w.told
 	cancel()
-	if !over {
-		return o, nil
+	switch {
+	case over && r.err != nil:
+		return nil, r.err
+	case over && r.opened != nil:
+		return r.opened, nil
 	}
-	return r.result()
+	return m.still(ctx, o)
+}
+
+// still returns o, which somebody waited for something better than, unless it ended
+// meanwhile.
+func (m *Manager) still(ctx context.Context, o *Opened) (*Opened, error) {
+	b, err := m.o.Backend.Get(ctx, o.key)
+	if errors.Is(err, cache.ErrMiss) || err == nil && !m.live(b) {
+		m.drop(o.key)
+		return nil, errEnded
+	}
+	return o, nil
+}
+
+// live reports whether a record is that of a session that has not ended.
+func (m *Manager) live(record []byte) bool {
+	h, _, err := cache.ParseRecord(record)
+	return err == nil && h.State == cache.Live && m.o.Now().Before(h.Expiry)
 }
 
 // board returns the renewal of o's record, which it starts unless there is one, and
@@ -250,17 +270,6 @@ func (r *renewal) putOffLocked(now time.Time) {
 	r.m.replaceLocked(&later)
 }
 
-// result is what a request is served after the renewal.
-func (r *renewal) result() (*Opened, error) {
-	switch {
-	case r.err != nil:
-		return nil, r.err
-	case r.opened != nil:
-		return r.opened, nil
-	}
-	return r.p.known, nil
-}
-
 // putOff ends the attempt without an outcome.
 func (r *renewal) putOff(cause error) {
 	if r.m.o.RetryAfter != nil {
@@ -279,9 +288,12 @@ func (r *renewal) adopt(s *Session, h cache.Header) {
 	r.opened = o
 }
 
+// errEnded is an ErrNone.
+var errEnded = fmt.Errorf("%w: it ended while it was being renewed", ErrNone)
+
 // gone ends the attempt where there is no session any more.
 func (r *renewal) gone() {
-	r.err = fmt.Errorf("%w: it ended while it was being renewed", ErrNone)
+	r.err = errEnded
 }
 
 func (r *renewal) observe(e Event, cause error) {

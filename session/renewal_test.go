@@ -444,6 +444,23 @@ func TestWhoWaitsIsLetGo(t *testing.T) {
 			t.Errorf("%d calls: whether the token was sent nobody knows", f.count())
 		}
 	})
+	t.Run("I6 one whose session ended meanwhile is not served what there was", func(t *testing.T) {
+		f := newFleet(t, nil)
+		f.serves(t, f.Manager, "access 0")
+		f.clock.turn(6 * time.Minute)
+		release := make(chan bool)
+		f.doing(func(*Session) error {
+			if _, err := f.other.End(context.Background(), with("__Host-oidc="+f.value)); err != nil {
+				t.Error(err)
+			}
+			<-release
+			return nil
+		})
+		f.timing.late = 50 * time.Millisecond
+		f.ended(t, f.Manager)
+		close(release)
+		f.settle(t)
+	})
 	t.Run("more than may wait", func(t *testing.T) {
 		f := newFleet(t, nil)
 		f.serves(t, f.Manager, "access 0")
@@ -701,6 +718,18 @@ func TestWhatHappensDuringARenewal(t *testing.T) {
 		}
 		if list := f.seen.all(); list[len(list)-1] != RenewalTooLate {
 			t.Errorf("observed %v", list)
+		}
+	})
+	t.Run("I7 a logout that is known here alone", func(t *testing.T) {
+		f := during(t, nil, func(f *fleet) {
+			if _, err := f.other.End(context.Background(), with("__Host-oidc="+f.value)); err != nil {
+				t.Error(err)
+			}
+			f.store.hook(func(method string) { f.store.down.Store(method == "Fresh") })
+		})
+		f.ended(t, f.Manager)
+		if len(f.discarded) != 1 {
+			t.Errorf("discarded %v", f.discarded)
 		}
 	})
 	t.Run("I7 a logout told by the provider", func(t *testing.T) {
