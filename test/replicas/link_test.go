@@ -162,6 +162,13 @@ func (k *link) freeze() {
 	k.froze = k.ears
 }
 
+// listeners is how many connections that listen for changes there were.
+func (k *link) listeners() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.ears
+}
+
 // trips are the round trips so far, by their first command, without those that only
 // keep connections.
 func (k *link) trips() []string {
