@@ -113,7 +113,13 @@ func (e *ending) covers(l *life, leeway int64) bool {
 // clocks of those who issue and of those who revoke may differ.
 const leeway = 60
 
-// settleLocked brings the ledger up to now.
+// settle brings the ledger up to now.
+func (w *world) settle() {
+	w.mu.Lock()
+	w.settleLocked(time.Now())
+	w.mu.Unlock()
+}
+
 func (w *world) settleLocked(now time.Time) {
 	for _, l := range w.lives {
 		l.settle(now)

@@ -25,6 +25,7 @@ var steps = []step{
 	}},
 	{"requests", 10, false, (*world).burst},
 	{"everyone", 4, false, (*world).everyone},
+	{"renewal", 8, false, (*world).renewal},
 	{"logout", 5, false, func(w *world) bool {
 		l := w.anyLife()
 		if l != nil {
@@ -41,29 +42,18 @@ var steps = []step{
 		}
 		return l != nil
 	}},
-	{"cut", 2, true, func(w *world) bool {
-		r := w.anyReplica()
-		w.trace("%s: link cut", r)
-		r.path.cut()
-		return true
-	}},
+	{"cut", 2, true, (*world).cut},
 	{"reset", 1, true, func(w *world) bool {
 		r := w.anyReplica()
 		w.trace("%s: connections reset", r)
 		r.path.reset()
-		r.well, r.hears = time.Now(), time.Now()
 		w.mu.Lock()
+		r.well, r.hears = time.Now(), time.Now()
 		w.calm = false
 		w.mu.Unlock()
 		return true
 	}},
-	{"stall", 2, true, func(w *world) bool {
-		r := w.anyReplica()
-		both := w.random.IntN(3)
-		w.trace("%s: link stalls, up %t back %t", r, both != 1, both != 2)
-		r.path.stall(both != 1, both != 2, false)
-		return true
-	}},
+	{"stall", 2, true, (*world).stall},
 	{"deaf", 3, true, func(w *world) bool {
 		r := w.anyReplica()
 		w.trace("%s: invalidation link stalls", r)
@@ -78,16 +68,8 @@ var steps = []step{
 		w.heal(r)
 		return true
 	}},
-	{"crash", 2, true, func(w *world) bool {
-		w.trace("server crashes")
-		w.net.server.crash()
-		return true
-	}},
-	{"stop", 1, true, func(w *world) bool {
-		w.trace("server stops")
-		w.net.server.stop()
-		return true
-	}},
+	{"crash", 2, true, (*world).crash},
+	{"stop", 1, true, (*world).stop},
 	{"recover", 7, true, func(w *world) bool { return w.recover(w.random.IntN(3) > 0) }},
 	{"flush", 1, true, (*world).flush},
 	{"kill", 1, true, (*world).kill},
@@ -120,6 +102,68 @@ func (w *world) burst() bool {
 	for range 2 + w.random.IntN(5) {
 		w.visit(w.anyReplica(), l)
 	}
+	return true
+}
+
+// renewal is many requests of one session when its tokens are due, and now and then
+// something that happens meanwhile.
+func (w *world) renewal() bool {
+	l := w.anyLife()
+	if l == nil || w.provider.lifetime > 15*time.Second {
+		return false
+	}
+	time.Sleep(w.provider.lifetime/2 + time.Duration(w.random.Int64N(int64(w.provider.lifetime))))
+	w.settle()
+	for range 1 + w.random.IntN(2) {
+		for _, r := range w.replicas {
+			w.visit(r, l)
+		}
+		time.Sleep(time.Duration(w.random.IntN(3000)) * time.Microsecond)
+	}
+	if w.random.IntN(3) > 0 {
+		return true
+	}
+	time.Sleep(time.Duration(w.random.IntN(60)) * time.Millisecond)
+	switch w.random.IntN(4) {
+	case 0:
+		w.signOut(w.anyReplica(), l)
+	case 1:
+		w.providerLogout()
+	default:
+		if w.c.faults {
+			mishaps[w.random.IntN(len(mishaps))](w)
+		}
+	}
+	return true
+}
+
+// mishaps are what befalls renewals under way.
+var mishaps = []func(w *world) bool{(*world).cut, (*world).stall, (*world).crash, (*world).stop, (*world).kill, (*world).kill}
+
+func (w *world) cut() bool {
+	r := w.anyReplica()
+	w.trace("%s: link cut", r)
+	r.path.cut()
+	return true
+}
+
+func (w *world) stall() bool {
+	r := w.anyReplica()
+	both := w.random.IntN(3)
+	w.trace("%s: link stalls, up %t back %t", r, both != 1, both != 2)
+	r.path.stall(both != 1, both != 2, false)
+	return true
+}
+
+func (w *world) crash() bool {
+	w.trace("server crashes")
+	w.net.server.crash()
+	return true
+}
+
+func (w *world) stop() bool {
+	w.trace("server stops")
+	w.net.server.stop()
 	return true
 }
 
@@ -262,9 +306,7 @@ func (w *world) pass() {
 		most = 8_000_000
 	}
 	time.Sleep(time.Duration(w.random.IntN(most)) * time.Microsecond)
-	w.mu.Lock()
-	w.settleLocked(time.Now())
-	w.mu.Unlock()
+	w.settle()
 }
 
 // finish heals everything, and asks for every session everywhere.

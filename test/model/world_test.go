@@ -34,7 +34,7 @@ type conditions struct {
 func draw(random *rand.Rand) conditions {
 	chance := func(percent int) bool { return random.IntN(100) < percent }
 	c := conditions{
-		replicas: 2 + random.IntN(2), steps: 15 + random.IntN(15), scripts: chance(85), tracks: chance(85), direct: chance(10),
+		replicas: 2 + random.IntN(2), steps: 12 + random.IntN(14), scripts: chance(85), tracks: chance(85), direct: chance(10),
 		entries: 1000, pool: 1 + random.IntN(6), skewed: chance(50), maxAge: time.Hour, grace: time.Duration(1+random.IntN(10)) * time.Second,
 		faults: chance(85),
 	}
@@ -91,7 +91,7 @@ func newWorld(seed uint64, loud bool) *world {
 	w.net.server.tracks = w.c.tracks
 	w.provider = newProvider(rand.New(rand.NewPCG(random.Uint64(), 0)))
 	w.provider.rotates = random.IntN(10) > 0
-	w.provider.lifetime = time.Duration([]int{5, 15, 60, 300}[random.IntN(4)]) * time.Second
+	w.provider.lifetime = time.Duration([]int{4, 4, 4, 8, 15, 60, 300}[random.IntN(7)]) * time.Second
 	if random.IntN(2) == 0 {
 		w.provider.trouble = 30
 	}
