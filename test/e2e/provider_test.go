@@ -41,12 +41,11 @@ func (r *rig) node(script string) *exec.Cmd {
 // site. It trusts the site's certificate.
 func (r *rig) startProvider(client map[string]any) (issuer string) {
 	r.t.Helper()
-	issuer = "http://127.0.0.1:" + freePort(r.t)
 	known := map[string]any{"client_id": "client", "client_secret": secret, "grant_types": []string{"authorization_code", "refresh_token"}}
 	for name, value := range client {
 		known[name] = value
 	}
-	parameters, err := json.Marshal(map[string]any{"issuer": issuer, "clients": []any{known}})
+	parameters, err := json.Marshal(map[string]any{"clients": []any{known}})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -63,26 +62,25 @@ func (r *rig) startProvider(client map[string]any) (issuer string) {
 	if err := cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
 	stops = append(stops, func() {
 		in.Close()
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
 	})
-	r.eventuallySaid(issuer+"/.well-known/openid-configuration", said)
-	return issuer
-}
-
-func (r *rig) eventuallySaid(address string, said *output) {
-	r.t.Helper()
-	for range 1500 {
-		res, err := http.Get(address)
-		if err == nil {
-			res.Body.Close()
-			return
+	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if _, after, ok := strings.Cut(said.String(), "listening at "); ok && strings.Contains(after, "\n") {
+			issuer, _, _ = strings.Cut(after, "\n")
+			return issuer
 		}
-		time.Sleep(20 * time.Millisecond)
+		select {
+		case err := <-ended:
+			r.t.Fatalf("the provider has ended: %v: %s", err, said)
+		default:
+		}
 	}
-	r.t.Fatalf("the provider does not answer: %s", said)
+	r.t.Fatalf("not within a minute: the provider says where it listens: %s", said)
+	return ""
 }
 
 // output collects what a process says.

@@ -119,7 +119,7 @@ func (x *replicas) redisDiesWhileRenewing() {
 	x.isIn(p, x.a, x.b)
 	x.set()
 	x.startRedis()
-	x.a.eventually("the next renewal, with the token that came then", func() bool {
+	x.a.within(time.Minute, "the next renewal, with the token that came then", func() bool {
 		x.isIn(p, x.a, x.b)
 		return x.counts().Refreshes >= before.Refreshes+2
 	})

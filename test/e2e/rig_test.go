@@ -263,12 +263,17 @@ func (r *rig) client() *http.Client {
 
 func (r *rig) eventually(what string, f func() bool) {
 	r.t.Helper()
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	r.within(30*time.Second, what, f)
+}
+
+func (r *rig) within(limit time.Duration, what string, f func() bool) {
+	r.t.Helper()
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if f() {
 			return
 		}
 	}
-	r.t.Fatalf("not within 30 s: %s\n%s", what, r.traefik.LastLines())
+	r.t.Fatalf("not within %v: %s\n%s", limit, what, r.traefik.LastLines())
 }
 
 func (r *rig) browser() *browser.Browser { return browser.New(r.t, r.network) }

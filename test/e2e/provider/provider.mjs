@@ -1,5 +1,6 @@
 // The certified provider of the end-to-end tests. It reads what it has to be
-// from the variable PROVIDER and ends with its standard input. Refresh tokens
+// from the variable PROVIDER, listens on a free port, says at which address, and
+// ends with its standard input. Refresh tokens
 // rotate, one that comes twice ends its grant, and logouts are told by the back
 // channel. Below /test it says what it did, and is told to be slow.
 import { generateKeyPairSync } from 'node:crypto';
@@ -7,7 +8,11 @@ import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Provider from 'oidc-provider';
 
-const { issuer, clients } = JSON.parse(process.env.PROVIDER);
+const { clients } = JSON.parse(process.env.PROVIDER);
+
+const server = createServer();
+await new Promise((done) => { server.listen(0, '127.0.0.1', done); });
+const issuer = `http://127.0.0.1:${server.address().port}`;
 
 const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
 
@@ -80,7 +85,7 @@ provider.on('backchannel.error', (ctx, err) => { counts.untold += 1; console.log
 provider.on('server_error', (ctx, err) => console.log(err));
 
 const serve = provider.callback();
-const server = createServer((req, res) => {
+server.on('request', (req, res) => {
   const { pathname, searchParams } = new URL(req.url, issuer);
   if (!pathname.startsWith('/test/')) {
     serve(req, res);
@@ -93,6 +98,5 @@ const server = createServer((req, res) => {
   res.setHeader('Content-Type', 'application/json');
   res.end(JSON.stringify(counts));
 });
-const { hostname, port } = new URL(issuer);
-server.listen(Number(port), hostname, () => console.log('listening'));
+console.log(`listening at ${issuer}`);
 process.stdin.on('end', () => process.exit()).resume();
