@@ -51,7 +51,7 @@ type Link struct {
 const (
 	HeaderSize = 36 // of a header without links, in bytes
 	LinkSize   = 16 // of a link's name
-	MaxLinks   = 24
+	MaxLinks   = 48
 )
 
 const (

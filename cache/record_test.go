@@ -53,7 +53,7 @@ func TestParseRecordTellsWhatItIsNot(t *testing.T) {
 		{"an unknown state", badState, cache.ErrRecord},
 		{"more links than bytes", append(append([]byte{}, good[:len(good)-1]...), 1), cache.ErrRecord},
 		{"a link of an unknown kind", append(append(append([]byte{}, good[:len(good)-1]...), 1, 2), "0123456789abcdef"...), cache.ErrRecord},
-		{"too many links", append(append([]byte{}, good[:len(good)-1]...), bytes.Repeat([]byte{25}, 1000)...), cache.ErrRecord},
+		{"too many links", append(append([]byte{}, good[:len(good)-1]...), bytes.Repeat([]byte{49}, 1000)...), cache.ErrRecord},
 		{"J15 a later format", later, cache.ErrMiss},
 		{"J15 a later format that is shorter", later[:1], cache.ErrMiss},
 		{"J15 the last format", []byte{0xAF}, cache.ErrMiss},

@@ -27,6 +27,9 @@ type Ending struct {
 	Subject   string // empty: of anybody
 	SessionID string // empty: any
 	Before    time.Time
+	// Unproven says that anybody could have made it up: it is remembered for no
+	// longer than a sign-in may take that is under way.
+	Unproven bool
 }
 
 // errNobody is returned for an Ending that says nothing.
@@ -42,6 +45,7 @@ const (
 	linkSession = "sid"
 	linkSubject = "sub"
 	linkPair    = "pair"
+	linkUnnamed = "sub without sid"
 )
 
 // links are what a record of that origin is found by, under every key of the ring,
@@ -55,6 +59,9 @@ func (m *Manager) links(o Origin) []cache.Link {
 		}
 		if o.Subject != "" {
 			links = append(links, cache.Link{Name: m.link(k, o.Issuer, linkSubject, o.Subject), Listed: true})
+		}
+		if o.SessionID == "" && o.Subject != "" {
+			links = append(links, cache.Link{Name: m.link(k, o.Issuer, linkUnnamed, o.Subject), Listed: true})
 		}
 		if o.SessionID != "" && o.Subject != "" {
 			links = append(links, cache.Link{Name: m.link(k, o.Issuer, linkPair, o.SessionID, o.Subject)})
@@ -80,6 +87,9 @@ func (m *Manager) EndAll(ctx context.Context, e Ending) error {
 	var all []cache.Revocation
 	for _, k := range m.o.Keys.keys {
 		all = append(all, m.revocation(k, e))
+		if e.SessionID != "" && e.Subject != "" {
+			all = append(all, m.unnamed(k, e))
+		}
 	}
 	if err := m.o.Backend.Revoke(context.WithoutCancel(ctx), all); err != nil {
 		return fmt.Errorf("%w: end all: %w", ErrUnavailable, err)
@@ -88,10 +98,7 @@ func (m *Manager) EndAll(ctx context.Context, e Ending) error {
 }
 
 func (m *Manager) revocation(k *masterKey, e Ending) cache.Revocation {
-	r := cache.Revocation{Before: e.Before.Truncate(time.Second), TTL: m.o.MaxAge}
-	if r.TTL < marksLast {
-		r.TTL = marksLast
-	}
+	r := cache.Revocation{Before: e.Before.Truncate(time.Second), TTL: m.remembered(e)}
 	switch {
 	case e.Subject == "":
 		r.Link = m.link(k, e.Issuer, linkSession, e.SessionID)
@@ -105,6 +112,21 @@ func (m *Manager) revocation(k *masterKey, e Ending) cache.Revocation {
 		r.Mark = m.link(k, e.Issuer, linkPair, e.SessionID, e.Subject)
 	}
 	return r
+}
+
+// unnamed is about the sessions of e's person of which the provider did not say by
+// what it calls them: e may be about any.
+func (m *Manager) unnamed(k *masterKey, e Ending) cache.Revocation {
+	link := m.link(k, e.Issuer, linkUnnamed, e.Subject)
+	return cache.Revocation{Link: link, Mark: link, Before: e.Before.Truncate(time.Second), TTL: m.remembered(e)}
+}
+
+// remembered is how long e counts for sessions that are still to be stored.
+func (m *Manager) remembered(e Ending) time.Duration {
+	if e.Unproven || m.o.MaxAge < marksLast {
+		return marksLast
+	}
+	return m.o.MaxAge
 }
 
 // joinLinks are the names of links, one behind the other.

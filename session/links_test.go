@@ -40,7 +40,7 @@ func TestEndAllEndsWhatItIsAbout(t *testing.T) {
 	}{
 		{"BL15 a sub ends all of that person's, and only those", Ending{Subject: "ada", Before: now}, "yyy--"},
 		{"BL14 a sid ends that of this issuer alone", Ending{SessionID: "1", Before: now}, "y----"},
-		{"BL16 sid and sub that agree", Ending{Subject: "ada", SessionID: "2", Before: now}, "-y---"},
+		{"BL16 sid and sub that agree, and what the provider gave no sid for", Ending{Subject: "ada", SessionID: "2", Before: now}, "-yy--"},
 		{"BL16 sid and sub that do not", Ending{Subject: "bob", SessionID: "2", Before: now}, "-----"},
 		{"BL21 a foreign sid", Ending{SessionID: "9", Before: now}, "-----"},
 		{"J4 names with odd characters", Ending{Subject: "a\r\nFLUSHALL", Before: now}, "-----"},
@@ -343,3 +343,43 @@ func TestAReplayIsFoundBeforeAnythingIsDone(t *testing.T) {
 type blind struct{ *cache.Memory }
 
 func (blind) Exists(context.Context, string) (bool, error) { return false, cache.ErrUnavailable }
+
+// ttls is a backend that tells how long revocations are remembered.
+type ttls struct {
+	cache.Backend
+	seen []time.Duration
+}
+
+func (b *ttls) Revoke(ctx context.Context, revocations []cache.Revocation) error {
+	for _, r := range revocations {
+		b.seen = append(b.seen, r.TTL)
+	}
+	return b.Backend.Revoke(ctx, revocations)
+}
+
+func TestWhatAnybodyCanSayIsForgottenSoon(t *testing.T) {
+	b := &ttls{Backend: cache.NewMemory(cache.MemoryOptions{})}
+	w := newWorld(t, func(o *Options) { o.Backend = b })
+	for _, unproven := range []bool{false, true} {
+		if err := w.EndAll(context.Background(), Ending{Issuer: "https://op", SessionID: "made up", Before: time.Now(), Unproven: unproven}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(b.seen) != 2 || b.seen[0] != w.o.MaxAge || b.seen[1] != marksLast {
+		t.Errorf("K1: remembered for %v", b.seen)
+	}
+}
+
+func TestTheStoreIsAskedAgainSoonForARenewal(t *testing.T) {
+	now := newClock().now()
+	p := plan{due: now.UnixNano()}
+	for _, row := range []struct {
+		store bool
+		wait  time.Duration
+	}{{false, 5 * time.Second}, {false, 10 * time.Second}, {true, 5 * time.Second}, {true, 5 * time.Second}, {false, 10 * time.Second}} {
+		p = p.putOff(now, 0, "", row.store)
+		if wait := p.tried().retry.Sub(now); wait != row.wait {
+			t.Errorf("put off by %s, want %s", wait, row.wait)
+		}
+	}
+}

@@ -61,10 +61,14 @@ func (p plan) dueAt(now time.Time) bool {
 }
 
 // putOff is p after a renewal that failed, for at least the time given; owner is who
-// this replica stays towards the others.
-func (p plan) putOff(now time.Time, atLeast time.Duration, owner string) plan {
+// this replica stays towards the others. The provider is spared longer each time it
+// fails; the store alone is no reason for that.
+func (p plan) putOff(now time.Time, atLeast time.Duration, owner string, store bool) plan {
 	next := p.tried()
 	next.pause *= 2
+	if store {
+		next.pause = 0
+	}
 	if next.pause < firstPause {
 		next.pause = firstPause
 	}

@@ -92,6 +92,7 @@ type renewal struct {
 	opened *Opened // nil: what was known stays
 	err    error   // ErrNone: there is no session any more
 	wait   time.Duration
+	store  bool // it was the store that could not be asked
 	unsure bool // the refresh token may be used up: who tries again must not count as the same
 
 	waiting []*waiter // guarded by Hot.Mu
@@ -266,13 +267,14 @@ func (r *renewal) putOffLocked(now time.Time) {
 		owner = ""
 	}
 	later := *known
-	later.renewal = known.renewal.putOff(now, r.wait, owner)
+	later.renewal = known.renewal.putOff(now, r.wait, owner, r.store)
 	r.m.replaceLocked(&later)
 }
 
 // putOff ends the attempt without an outcome.
 func (r *renewal) putOff(cause error) {
-	if r.m.o.RetryAfter != nil {
+	r.store = errors.Is(cause, cache.ErrUnavailable) || errors.Is(cause, ErrUnavailable)
+	if r.m.o.RetryAfter != nil && !r.store {
 		r.wait = r.m.o.RetryAfter()
 	}
 	if r.wait > lastPause {

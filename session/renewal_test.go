@@ -375,6 +375,7 @@ func TestNobodyWaitsForGoodTokens(t *testing.T) {
 	})
 	f.timing.early = 20 * time.Millisecond
 	f.serves(t, f.Manager, "access 0") // who starts it gives up after a while
+	f.until(t, "the provider is asked", func() bool { return f.count() == 1 })
 	f.timing.early = time.Hour
 	for i := 0; i < 20; i++ {
 		f.serves(t, f.Manager, "access 0")

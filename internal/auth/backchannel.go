@@ -50,14 +50,15 @@ func (m *Middleware) backchannel(w http.ResponseWriter, r *http.Request) {
 		m.refuseDelivery(w, r, &refusal{http.StatusMethodNotAllowed, "invalid_request", "logout tokens are delivered by POST"}, nil)
 		return
 	}
-	if !m.limits.has(r) {
+	if !m.limits.allow(r) {
 		m.refuseDelivery(w, r, deliveredTooOften, nil)
 		return
 	}
-	if problem, err := m.deliver(r); problem != nil {
-		if problem != storeUnavailable {
-			m.limits.allow(r)
-		}
+	problem, err := m.deliver(r)
+	if problem == nil || problem == storeUnavailable {
+		m.limits.forgive(r)
+	}
+	if problem != nil {
 		m.refuseDelivery(w, r, problem, err)
 		return
 	}
@@ -151,7 +152,15 @@ func (m *Middleware) refuseDelivery(w http.ResponseWriter, r *http.Request, f *r
 	if err != nil {
 		args = append(args, "error", err.Error())
 	}
-	m.log(r, slogWarn, "logout by the provider refused", args...)
+	// Anybody can send these, as often as they like: who lost a logout of theirs is
+	// told at the level that an operator has on.
+	level := slogInfo
+	if f == storeUnavailable || f == keysUnavailable {
+		level = slogWarn
+	} else if f == deliveredTooOften {
+		level = slogDebug
+	}
+	m.log(r, level, "logout by the provider refused", args...)
 	h := w.Header()
 	if f.code == "temporarily_unavailable" {
 		h.Set("Retry-After", "2")

@@ -45,7 +45,7 @@ func (m *Middleware) frontchannel(w http.ResponseWriter, r *http.Request) {
 		m.answerFrame(w, r, http.StatusBadRequest, "The iss is not that of the provider.")
 		return
 	}
-	if err := m.sessions.EndAll(r.Context(), session.Ending{Issuer: iss, SessionID: sid, Before: m.o.Now()}); err != nil {
+	if err := m.sessions.EndAll(r.Context(), session.Ending{Issuer: iss, SessionID: sid, Before: m.o.Now(), Unproven: true}); err != nil {
 		m.log(r, slogWarn, "front-channel logout not told to every replica", "error", err.Error())
 		m.answerFrame(w, r, http.StatusServiceUnavailable, "Not signed out everywhere. Try again.")
 		return

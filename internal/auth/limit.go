@@ -39,15 +39,6 @@ func newLimiter(rate int, trusted []netip.Prefix, now func() time.Time) *limiter
 
 // allow takes one from what the client of r has left.
 func (l *limiter) allow(r *http.Request) bool {
-	return l.take(r, 1)
-}
-
-// has reports whether allow would, and takes nothing.
-func (l *limiter) has(r *http.Request) bool {
-	return l.take(r, 0)
-}
-
-func (l *limiter) take(r *http.Request, n float64) bool {
 	if l.rate <= 0 {
 		return true
 	}
@@ -66,8 +57,20 @@ func (l *limiter) take(r *http.Request, n float64) bool {
 	if b.tokens < 1 {
 		return false
 	}
-	b.tokens -= n
+	b.tokens--
 	return true
+}
+
+// forgive gives back what allow took.
+func (l *limiter) forgive(r *http.Request) {
+	if l.rate <= 0 {
+		return
+	}
+	who := l.client(r)
+	now := l.now()
+	l.mu.Lock()
+	l.bucketLocked(who, now).tokens++
+	l.mu.Unlock()
 }
 
 func (l *limiter) bucketLocked(who string, now time.Time) *bucket {
