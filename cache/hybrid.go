@@ -77,7 +77,8 @@ type Hybrid struct {
 	// done.
 	changes   []string
 	refreshes bool
-	ticker    *time.Timer // while tracking is down
+	echoes    map[string]int // of changes made here, which the server will tell of
+	ticker    *time.Timer    // while tracking is down
 	closed    bool
 	requests  uint64
 	hits      uint64
@@ -104,6 +105,7 @@ func NewHybrid(o HybridOptions) *Hybrid {
 		flights:  map[string]*flight{},
 		tokens:   map[string]*token{},
 		doubts:   map[string]bool{},
+		echoes:   map[string]int{},
 		journal:  newJournal(o.JournalEntries, o.JournalBytes),
 	}
 	o.Redis.Listener = h

@@ -35,6 +35,7 @@ func (l *link) Down(err error) {
 	was := h.tracking
 	h.tracking = false
 	h.checked = h.checked && h.whispers
+	h.echoes = map[string]int{}
 	h.tickLocked()
 	h.l1.mu.Unlock()
 	h.whisperIfRefused(err)
@@ -60,7 +61,9 @@ func (l *link) Invalidate(keys []string) {
 	for _, full := range keys {
 		key := strings.TrimPrefix(full, h.l2.prefix)
 		h.changedLocked(key)
-		h.refreshLocked(key)
+		if !h.heardLocked(key) {
+			h.refreshLocked(key)
+		}
 	}
 	h.l1.mu.Unlock()
 	for _, full := range keys {

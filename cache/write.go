@@ -42,12 +42,18 @@ func (h *Hybrid) write(c change) error {
 		return ErrConflict
 	}
 	q := h.beginLocked(c.key, held != nil)
+	if c.op != opDelete { // of what was not there
+		h.expectLocked(c.key)
+	}
 	h.l1.mu.Unlock()
 
 	outcome, err := h.send(context.Background(), c)
 
 	now = h.l1.now()
 	h.l1.mu.Lock()
+	if err != nil || outcome == remains {
+		h.heardLocked(c.key) // nothing was written
+	}
 	switch {
 	case err == nil:
 		h.wroteLocked(c, q, outcome, now)
@@ -67,6 +73,29 @@ func (h *Hybrid) write(c change) error {
 		return h.confirmMiss(c.key)
 	}
 	return err
+}
+
+// expectLocked notes that the server will tell of a change that is made here: what
+// was written need not be read again for that.
+func (h *Hybrid) expectLocked(key string) {
+	if !h.tracking || !h.kept(key) {
+		return
+	}
+	if len(h.echoes) >= maxChanges {
+		h.echoes = map[string]int{}
+	}
+	h.echoes[key]++
+}
+
+// heardLocked reports whether word of a change is expected, and counts it as heard.
+func (h *Hybrid) heardLocked(key string) bool {
+	n := h.echoes[key]
+	if n > 1 {
+		h.echoes[key] = n - 1
+	} else {
+		delete(h.echoes, key)
+	}
+	return n > 0
 }
 
 // send carries a change to L2.
