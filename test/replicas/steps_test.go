@@ -1,0 +1,285 @@
+package replicas
+
+import (
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidctest"
+)
+
+// commands are the redis-cli commands of a section of docs/redis.md, in their order:
+// the tests below run them, so that the page says what works.
+func commands(t *testing.T, heading string) [][]string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/redis.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, ok := strings.Cut(string(text), "\n"+heading+"\n")
+	if !ok {
+		t.Fatalf("docs/redis.md has no %q", heading)
+	}
+	if level, _, _ := strings.Cut(heading, " "); level != "" {
+		section, _, _ = strings.Cut(section, "\n"+level+" ")
+	}
+	var found [][]string
+	for _, line := range strings.Split(section, "\n") {
+		if command, ok := strings.CutPrefix(strings.TrimLeft(line, " $"), "redis-cli "); ok {
+			command, _, _ = strings.Cut(command, " #")
+			found = append(found, words(command))
+		}
+	}
+	return found
+}
+
+// words splits a line as a shell does, as far as single quotes go.
+func words(line string) []string {
+	var all []string
+	for i, part := range strings.Split(line, "'") {
+		if i%2 == 1 {
+			all = append(all, part)
+			continue
+		}
+		all = append(all, strings.Fields(part)...)
+	}
+	return all
+}
+
+// runs does what the page says.
+func (s *server) runs(command []string) {
+	s.t.Helper()
+	if r := s.do(command...); r.Err() != nil {
+		s.t.Fatalf("%v: %v", command, r.Err())
+	}
+}
+
+// areOne fails the test unless the two replicas are one: who signs in at one is
+// signed in at the other, and signed out at both.
+func areOne(t *testing.T, a, b *replica) {
+	t.Helper()
+	for _, pair := range [][]*replica{{a, b}, {b, a}} {
+		p := newPerson(t, "carol").signIn(pair[0])
+		p.lives(pair[1])
+		stolen := p.copy()
+		p.signOut(pair[1])
+		stolen.ends(pair[0], 5*time.Second)
+	}
+}
+
+func TestStepsOfAChangedPassword(t *testing.T) {
+	t.Parallel()
+	const heading, old, next = "### Changing the password", "the old password", "the new password"
+	steps := commands(t, heading)
+	if len(steps) != 3 {
+		t.Fatalf("%d commands: %v", len(steps), steps)
+	}
+	s := startServer(t)
+	s.do(append([]string{"ACL", "SETUSER", "traefikoidc", "on", ">" + old, "~traefikoidc:*"}, strings.Fields(leastPrivileges)...)...)
+	m := newMiddleware(t, oidctest.Options{})
+	with := func(password string) section {
+		return m.options(hybrid(s.address, "username", "traefikoidc", "password", password), channels)
+	}
+	a, b := m.pair(with(old))
+	a.ready()
+	b.ready()
+	p, q := newPerson(t, "alice").signIn(a), newPerson(t, "bob").signIn(b)
+	everybody := func() {
+		t.Helper()
+		for _, r := range []*replica{a, b} {
+			p.lives(r)
+			q.lives(r)
+		}
+		areOne(t, a, b)
+	}
+
+	s.runs(steps[0])
+	a.reload(with(next))
+	everybody() // while A changes
+	a.says(inUse, 1)
+	everybody() // A with the new one, B with the old one
+	b.reload(with(next))
+	b.says(inUse, 1)
+	s.runs(steps[1])
+	s.runs(steps[2])
+	everybody()
+	for _, r := range []*replica{a, b} {
+		if strings.Contains(r.log(), fellBack) || strings.Contains(r.log(), "WRONGPASS") {
+			t.Errorf("an outage:\n%s", r.log())
+		}
+	}
+}
+
+func TestStepsFromMemoryToRedisAndBack(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	m := newMiddleware(t, oidctest.Options{})
+	first, second := load(t)
+	memory := m.options(nil, channels)
+	redis := m.options(hybrid(s.address), channels)
+	off := m.options(hybrid(s.address, "cacheMode", "memory"), channels)
+	a, b := m.start(first, memory), m.start(second, memory)
+
+	ofMemory := newPerson(t, "alice").signIn(a)
+	ofMemory.lives(a)
+	for _, r := range []*replica{a, b} {
+		r.reload(redis)
+		r.says(inUse, 1)
+	}
+	ofMemory.is(a, "provider") // sessions do not move with the store
+	ofRedis, ended, left := newPerson(t, "alice").signIn(a), newPerson(t, "bob").signIn(a), newPerson(t, "carol").signIn(b)
+	ofRedis.lives(b)
+	stolen := left.copy()
+	left.signOut(b)
+	areOne(t, a, b)
+
+	for _, r := range []*replica{a, b} {
+		r.reload(off)
+		r.says(inUse, 2)
+	}
+	ofRedis.is(a, "provider")
+	between := newPerson(t, "carol").signIn(a)
+	between.lives(a)
+	between.ended(b) // each replica by itself
+	// The provider's logout does not reach a session in Redis while that is off.
+	a.taken(m.provider.LogoutToken("client", "bob", "", nil))
+
+	for _, r := range []*replica{a, b} {
+		r.reload(redis)
+		r.says(inUse, 3)
+	}
+	ofRedis.lives(a) // what is still in Redis counts again
+	ofRedis.lives(b)
+	ended.lives(a)
+	stolen.ended(a)
+	stolen.ended(b)
+	between.is(a, "provider")
+	areOne(t, a, b)
+}
+
+func TestStepsOfANewSessionKey(t *testing.T) {
+	t.Parallel()
+	const old, next = sessionKey, "q7WfZ2hRk9LxC4vTb8NsYd3GmJ6pAe5U"
+	s := startServer(t)
+	m := newMiddleware(t, oidctest.Options{})
+	with := func(keys ...any) section {
+		return m.options(hybrid(s.address), channels, section{"sessionEncryptionKey": keys})
+	}
+	a, b := m.pair(with(old))
+	a.ready()
+	b.ready()
+	var kept []*person // of each step, one of each replica
+	for _, step := range []struct {
+		name string
+		a, b section
+	}{
+		{"one key", with(old), with(old)},
+		{"A knows the new one", with(old, next), with(old)},
+		{"both know it", with(old, next), with(old, next)},
+		{"A seals with it", with(next, old), with(old, next)},
+		{"both seal with it", with(next, old), with(next, old)},
+	} {
+		a.reload(step.a)
+		b.reload(step.b)
+		for _, p := range kept {
+			p.lives(a)
+			p.lives(b)
+		}
+		areOne(t, a, b)
+		for _, pair := range [][]*replica{{a, b}, {b, a}} {
+			kept = append(kept, newPerson(t, "alice").signIn(pair[0]))
+
+			// What one used the other refuses.
+			p := newPerson(t, "bob")
+			to := p.callback(pair[0])
+			twin := p.twin()
+			p.comesBack(pair[0], to)
+			redeemed := m.provider.Count(oidctest.Token)
+			if twin.comesBack(pair[1], to); twin.value() != "" || m.provider.Count(oidctest.Token) != redeemed {
+				t.Errorf("%s: a callback was used twice", step.name)
+			}
+			// What the provider ends at one ends at the other.
+			pair[1].taken(m.provider.LogoutToken("client", "", p.sid(pair[1]), nil))
+			p.ends(pair[0], 5*time.Second)
+			p.ended(pair[1])
+		}
+	}
+
+	// When the sessions of the old key have ended, or to end them.
+	a.reload(with(next))
+	last := newPerson(t, "carol").signIn(b)
+	last.lives(a)
+	areOne(t, a, b)
+	b.reload(with(next))
+	for i, p := range kept {
+		want := "provider"
+		if i == 6 || i >= 8 { // A's of the step before the last, and both of the last
+			want = "in"
+		}
+		p.is(a, want)
+	}
+	last.lives(b)
+	areOne(t, a, b)
+}
+
+// TestStepsToKeepTheServerFromEvicting runs what the page says against a server that
+// the log warns of.
+func TestStepsToKeepTheServerFromEvicting(t *testing.T) {
+	t.Parallel()
+	steps := commands(t, "### No eviction")
+	if len(steps) != 2 {
+		t.Fatalf("%d commands: %v", len(steps), steps)
+	}
+	s := startServer(t, "--maxmemory", "60mb", "--maxmemory-policy", "allkeys-lru")
+	a := alone(t, hybrid(s.address))
+	a.says("Redis may evict", 1)
+	for _, command := range steps {
+		s.runs(command)
+	}
+	// Full: who is signed in goes on, and who signs in is kept until there is room.
+	p := newPerson(t, "alice").signIn(a)
+	s.do("CONFIG", "SET", "maxmemory", "1")
+	q := newPerson(t, "bob").signIn(a)
+	p.is(a, "in")
+	q.is(a, "in")
+	if n := len(s.keys(0, "traefikoidc:s:*")); n != 1 {
+		t.Errorf("%d sessions on a full server", n)
+	}
+	s.do("CONFIG", "SET", "maxmemory", "0")
+	eventually(t, "the other session is on the server", func() bool {
+		q.is(a, "in")
+		return len(s.keys(0, "traefikoidc:s:*")) == 2
+	})
+}
+
+// TestStepsToEndSessions runs what the page says about one session, and about all.
+func TestStepsToEndSessions(t *testing.T) {
+	t.Parallel()
+	x := newScene(t, startServer(t))
+	p := x.member("alice")
+	keys := x.server.keys(0, "traefikoidc:s:*")
+	if len(keys) != 1 {
+		t.Fatalf("%d sessions", len(keys))
+	}
+	ended := 0
+	for _, command := range commands(t, "## Looking into the server") {
+		if command[0] == "UNLINK" {
+			x.server.runs([]string{command[0], keys[0]})
+			ended++
+		}
+	}
+	if ended != 1 {
+		t.Fatalf("the page ends %d sessions", ended)
+	}
+	p.ends(x.a, 5*time.Second)
+	p.ends(x.b, 5*time.Second)
+	q := x.member("bob")
+	x.server.runs([]string{"FLUSHALL"})
+	q.ends(x.a, 5*time.Second)
+	q.ends(x.b, 5*time.Second)
+	if page := q.get(x.a, "/page"); page.Status != http.StatusFound {
+		t.Errorf("status %d", page.Status)
+	}
+}
