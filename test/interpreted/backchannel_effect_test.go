@@ -210,19 +210,19 @@ func TestTheWayToTheBackChannel(t *testing.T) {
 		keys := s.provider.Count(oidctest.JWKS)
 		var refused atomic.Int64
 		begun := time.Now()
-		s.each(4, func(int) {
-			for n := range 50 {
+		s.each(20, func(int) {
+			for n := range 10 {
 				if from("192.0.2.1", bad).Status == http.StatusTooManyRequests {
 					refused.Add(1)
 				}
-				if n%20 == 0 {
+				if n == 0 {
 					s.alive(m)
 				}
 			}
 		})
 		seconds := int(time.Since(begun)/time.Second) + 1
-		if refused.Load() == 0 {
-			t.Errorf("all of 200 logout tokens were read in %d s", seconds)
+		if read, most := 200-int(refused.Load()), 20+10*seconds; read > most {
+			t.Errorf("%d of 200 logout tokens were read in %d s, at most %d may be", read, seconds, most)
 		}
 		if n, most := s.provider.Count(oidctest.JWKS)-keys, 3+seconds/10+1; n > most {
 			t.Errorf("the keys were fetched %d times in %d s", n, seconds)
