@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -275,6 +276,25 @@ func TestALogoutInAnOutage(t *testing.T) {
 		}
 		stolen.ended(x.a)
 	})
+}
+
+// TestALogoutWhileRedisIsStopped is about a server that is there and does not answer.
+func TestALogoutWhileRedisIsStopped(t *testing.T) {
+	t.Parallel()
+	x := newScene(t, startServer(t))
+	p, q := x.member("alice"), x.member("bob")
+	stolen := p.copy()
+	token := x.provider.LogoutToken("client", "", q.sid(x.a), nil)
+	x.server.signal(syscall.SIGSTOP)
+	p.signOut(x.a)
+	stolen.ended(x.a)
+	x.a.refused(token, "temporarily_unavailable")
+	q.ended(x.a)
+	x.server.signal(syscall.SIGCONT)
+	stolen.ends(x.b, 10*time.Second)
+	q.ends(x.b, 10*time.Second)
+	eventually(t, "the retry is taken", func() bool { return x.a.delivers(token).status == http.StatusOK })
+	stolen.ended(x.a)
 }
 
 // TestLostDataAfterALogout: neither replica brings the session back, whoever had it.

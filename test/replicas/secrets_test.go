@@ -173,3 +173,42 @@ func TestLeastPrivileges(t *testing.T) {
 		t.Errorf("the server refused %d commands", len(refused.Elems))
 	}
 }
+
+// TestWithoutScripts has a user that may not run any, with what docs/redis.md says
+// that takes their place.
+func TestWithoutScripts(t *testing.T) {
+	t.Parallel()
+	const instead = "+watch +unwatch +multi +exec"
+	text, err := os.ReadFile("../../docs/redis.md")
+	if err != nil || !strings.Contains(string(text), "`"+instead+"`") {
+		t.Errorf("docs/redis.md gives other privileges (%v)", err)
+	}
+	privileges := strings.Fields(strings.Replace(leastPrivileges, "+eval +evalsha", instead, 1))
+	s := startServer(t)
+	s.do(append([]string{"ACL", "SETUSER", "plugin", "on", ">pw", "~traefikoidc:*"}, privileges...)...)
+	x := newScene(t, s, "username", "plugin", "password", "pw")
+	x.tokensLast(2*time.Second, 5*time.Minute)
+	p := newPerson(t, "alice").signIn(x.a)
+	eventually(t, "a renewal", func() bool {
+		served(t, crowd(10, p, x.a, x.b))
+		return x.provider.Count(oidctest.Refresh) > 0
+	})
+	served(t, crowd(10, p, x.a, x.b))
+	x.refreshes(1)
+	x.b.taken(x.provider.LogoutToken("client", "alice", "", nil))
+	for _, r := range x.both() {
+		p.ends(r, 5*time.Second)
+	}
+	q := newPerson(t, "bob").signIn(x.b)
+	stolen := q.copy()
+	stolen.lives(x.a)
+	q.signOut(x.a)
+	stolen.ends(x.b, 5*time.Second)
+	for _, e := range s.do("ACL", "LOG").Elems {
+		for i := 0; i+1 < len(e.Elems); i += 2 {
+			if object := string(e.Elems[i+1].Str); string(e.Elems[i].Str) == "object" && object != "eval" && object != "evalsha" {
+				t.Errorf("the server refused %s", object)
+			}
+		}
+	}
+}
