@@ -22,9 +22,6 @@ if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[4]) then redis.call('PEXPIRE', KE
 return 1
 `
 
-// clockSkew is how far the clocks of two replicas may be apart.
-const clockSkew = time.Minute
-
 // enlisting are the commands that come before a record is written: it is listed
 // under its links, then the notes of revocations are read. Who revokes does the same
 // in the other order, so that one of the two finds the other.
@@ -55,8 +52,8 @@ func (r *Redis) enlistArgs(key string, record []byte, link string, now time.Time
 	end := endOf(record)
 	return []string{
 		r.prefix + indexKey(link), strconv.FormatInt(end, 10), strings.TrimPrefix(key, "s:"),
-		strconv.FormatInt(now.Add(-clockSkew).UnixMilli(), 10),
-		strconv.FormatInt(end-now.UnixMilli()+clockSkew.Milliseconds(), 10),
+		strconv.FormatInt(now.Add(-ClockSkew).UnixMilli(), 10),
+		strconv.FormatInt(end-now.UnixMilli()+ClockSkew.Milliseconds(), 10),
 	}
 }
 

@@ -27,6 +27,10 @@ func (r Revocation) check() error {
 	return nil
 }
 
+// ClockSkew is how far the clocks of two replicas may be apart. A tombstone lasts so
+// much longer than the record by the clock of whoever writes it.
+const ClockSkew = time.Minute
+
 // RevocationLeeway is how much later than Before a stored record may have been
 // issued and be revoked all the same: the clocks of those who issue and of those
 // who revoke may differ.
@@ -70,7 +74,7 @@ func forbids(note, record []byte) bool {
 // tombstoneOf is what takes the place of a record, and how long it has to last: as
 // long as any copy of the record may.
 func tombstoneOf(record []byte, now time.Time) ([]byte, time.Duration) {
-	end := time.UnixMilli(endOf(record))
+	end := time.UnixMilli(endOf(record)).Add(ClockSkew)
 	return tombstone(versionOf(record)+1, end), end.Sub(now)
 }
 

@@ -188,7 +188,7 @@ func (r *Redis) revokeBatch(ctx context.Context, v Revocation, members []member,
 	var commands []resp.Command
 	var asked []member
 	for _, x := range members {
-		if x.end <= now.UnixMilli() {
+		if x.left(now) <= 0 {
 			continue
 		}
 		asked = append(asked, x)
@@ -210,7 +210,7 @@ func (r *Redis) revokeBatch(ctx context.Context, v Revocation, members []member,
 func (r *Redis) revokeSingly(ctx context.Context, v Revocation, members []member, now time.Time) ([]holding, error) {
 	var written []holding
 	for _, x := range members {
-		if x.end <= now.UnixMilli() {
+		if x.left(now) <= 0 {
 			continue
 		}
 		era, err := r.allow()
@@ -233,14 +233,19 @@ func (r *Redis) revokeSingly(ctx context.Context, v Revocation, members []member
 	return written, nil
 }
 
+// left is how long a tombstone over x has to last, in ms.
+func (x member) left(now time.Time) int64 {
+	return x.end - now.UnixMilli() + ClockSkew.Milliseconds()
+}
+
 func (x member) tombstone() holding {
-	end := time.UnixMilli(x.end)
+	end := time.UnixMilli(x.end).Add(ClockSkew)
 	return holding{key: x.key, value: tombstone(1, end), expires: end.UnixNano()}
 }
 
 // revokeArgs end with what only the fallback needs: the whole key.
 func (r *Redis) revokeArgs(v Revocation, x member, now time.Time) []string {
-	px := strconv.FormatInt(x.end-now.UnixMilli(), 10)
+	px := strconv.FormatInt(x.left(now), 10)
 	latest := string(versionBytes(uint64(v.latest())))
 	return []string{string(x.tombstone().value), px, latest, v.Link, v.Also, r.prefix + x.key}
 }

@@ -107,29 +107,34 @@ func (h *Hybrid) Revoke(ctx context.Context, revocations []Revocation) error {
 		}
 	}
 	var failed error
+	var written []holding
 	for _, r := range revocations {
-		if err := h.revoke(r); err != nil {
+		some, err := h.revoke(r)
+		written = append(written, some...)
+		if err != nil {
 			failed = err
 		}
 	}
+	// Where there is little room, the tombstones stay rather than the notes.
+	h.revoked(written)
 	return failed
 }
 
-func (h *Hybrid) revoke(r Revocation) error {
+// revoke returns the tombstones that L2 has got.
+func (h *Hybrid) revoke(r Revocation) ([]holding, error) {
 	h.l1.mu.Lock()
 	fallback := h.fallback
 	h.l1.mu.Unlock()
 	if fallback {
-		return h.revokeHere(r)
+		return nil, h.revokeHere(r)
 	}
 	written, err := h.l2.revoke(context.Background(), []Revocation{r})
-	h.revoked(written)
 	if err != nil {
 		applied := h.revokeHere(r)
 		h.kick()
-		return applied
+		return written, applied
 	}
-	return h.revokeUnknown(r)
+	return written, h.revokeUnknown(r)
 }
 
 // revokeUnknown notes r, which L2 has, and applies it to what is held here and L2

@@ -266,11 +266,11 @@ func (m *Manager) End(ctx context.Context, r *http.Request) (*Session, error) {
 func (m *Manager) revoke(ctx context.Context, t ticket) (*Session, error) {
 	key := t.recordKey()
 	s, h, err := m.read(ctx, t)
-	if errors.Is(err, ErrNone) && h.State != 0 {
+	if errors.Is(err, ErrNone) && h.State == cache.Revoked {
 		m.drop(key)
 		return nil, nil
 	}
-	if err != nil {
+	if err != nil && h.State != cache.Live {
 		h = cache.Header{KeyID: t.key.id, End: m.o.Now().Add(m.o.MaxAge)}
 	}
 	err = m.bury(ctx, key, h)
@@ -284,8 +284,14 @@ func (m *Manager) revoke(ctx context.Context, t ticket) (*Session, error) {
 	return s, nil
 }
 
-// bury writes a tombstone over the record that has the header h.
+// bury writes a tombstone over the record that has the header h. It outlasts the
+// session by the clock of every replica.
 func (m *Manager) bury(ctx context.Context, key string, h cache.Header) error {
-	tombstone := cache.AppendHeader(nil, cache.Header{KeyID: h.KeyID, State: cache.Revoked, Version: h.Version + 1, Expiry: h.End})
-	return m.o.Backend.Set(ctx, key, tombstone, h.End.Sub(m.o.Now()))
+	end := h.End.Add(cache.ClockSkew)
+	ttl := end.Sub(m.o.Now())
+	if ttl < time.Millisecond {
+		return nil
+	}
+	tombstone := cache.AppendHeader(nil, cache.Header{KeyID: h.KeyID, State: cache.Revoked, Version: h.Version + 1, Expiry: end})
+	return m.o.Backend.Set(ctx, key, tombstone, ttl)
 }

@@ -267,6 +267,9 @@ func (m *Manager) drop(key string) {
 }
 
 func (m *Manager) dropLocked(key string) {
+	if r := m.renewals[key]; r != nil {
+		r.dropped = true
+	}
 	v := m.indexed[key]
 	if o := m.hot.Opened[v]; o != nil {
 		m.bytes -= o.size

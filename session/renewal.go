@@ -96,6 +96,7 @@ type renewal struct {
 	unsure bool // the refresh token may be used up: who tries again must not count as the same
 
 	waiting []*waiter // guarded by Hot.Mu
+	dropped bool      // guarded by Hot.Mu: the session was ended here meanwhile
 }
 
 // A waiter waits for the end of a renewal, or of its own patience. Its channel has
@@ -240,7 +241,7 @@ func (r *renewal) finish() {
 	m.hot.Mu.Lock()
 	delete(m.renewals, r.p.key)
 	switch {
-	case r.err != nil:
+	case r.err != nil || r.dropped:
 		m.dropLocked(r.p.key)
 	case r.opened != nil:
 		// Its Until is over: what changed since it was written is to be asked for.

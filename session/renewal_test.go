@@ -945,3 +945,43 @@ func TestAStoreThatWasPutBack(t *testing.T) {
 		t.Error("an old refresh token is sent again")
 	}
 }
+
+func TestALogoutDuringARenewalIsNotForgotten(t *testing.T) {
+	f := newFleet(t, nil)
+	f.serves(t, f.Manager, "access 0")
+	f.clock.turn(4*time.Minute + time.Second)
+	asked, release := make(chan bool, 1), make(chan bool)
+	f.doing(func(*Session) error {
+		asked <- true
+		<-release
+		return nil
+	})
+	f.timing.early = time.Millisecond
+	f.serves(t, f.Manager, "access 0")
+	<-asked
+	o := f.lookup(f.value)
+	f.drop(o.key)
+	close(release)
+	f.until(t, "the renewal is over", func() bool {
+		f.hot.Mu.Lock()
+		defer f.hot.Mu.Unlock()
+		return len(f.renewals) == 0
+	})
+	if f.lookup(f.value) != nil {
+		t.Error("I7: what was forgotten at the logout came back with the renewal")
+	}
+}
+
+func TestATombstoneOutlastsTheSessionByEveryClock(t *testing.T) {
+	f := newFleet(t, nil)
+	f.serves(t, f.Manager, "access 0")
+	o := f.lookup(f.value)
+	f.clock.turn(time.Hour + 30*time.Second) // by this replica's clock it has ended
+	if _, err := f.End(context.Background(), with("__Host-oidc="+f.value)); err != nil {
+		t.Fatal(err)
+	}
+	f.clock.turn(-time.Minute)
+	if _, err := f.Load(context.Background(), with("__Host-oidc="+f.value)); !errors.Is(err, ErrNone) {
+		t.Errorf("J11: another replica, whose clock is behind, serves %s: %v", o.key, err)
+	}
+}
