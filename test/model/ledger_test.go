@@ -94,9 +94,10 @@ type ending struct {
 	life    *life          // of the person's logout
 	all     session.Ending // of the provider's
 	begun   time.Time
-	done    time.Time      // when it was acknowledged; zero: it was not
-	seen    map[sight]bool // who has learnt from the server what it ended
-	forgot  bool           // data were lost, and with them all that knew it
+	done    time.Time         // when it was acknowledged; zero: it was not
+	seen    map[sight]bool    // who has learnt from the server what it ended
+	told    map[*replica]bool // who has heard of it, and could ask what it was about
+	forgot  bool              // data were lost, and with them all that knew it
 	flushed bool
 }
 
@@ -135,7 +136,20 @@ func (w *world) settleLocked(now time.Time) {
 		if e.since.IsZero() && !e.held() {
 			e.forgot = true
 		}
+		for _, r := range w.replicas {
+			if w.hasHeard(r, e, now) {
+				e.told[r] = true
+			}
+		}
 	}
+}
+
+// hasHeard reports whether r was well connected when the server got e, and until it
+// can have asked what e is about. From then on it knows, also when it is cut off.
+func (w *world) hasHeard(r *replica, e *ending, now time.Time) bool {
+	calm := e.since.Add(-recovery)
+	return !e.since.IsZero() && now.After(e.since.Add(2*heard)) && w.c.tracks && !w.c.direct && !w.c.small &&
+		!r.ill && !r.deaf && !r.well.After(calm) && !r.hears.After(calm)
 }
 
 // wipe notes that the server has no data any more.
@@ -162,11 +176,12 @@ func (w *world) wipe(flushed bool) {
 	}
 }
 
-// lostSince reports whether the server lost its data at that time or later.
-func (w *world) lostSince(at time.Time) bool {
+// forgotten reports whether nobody can tell that r used a token at that time: the
+// server lost its data since, and r is dead, or was cut off from it.
+func (w *world) forgotten(r *replica, at time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return !w.wiped.Before(at)
+	return !w.wiped.Before(at) && (r.dead() || r.ill || r.well.After(w.wiped.Add(time.Second)))
 }
 
 // restoring reports whether r may still take the server's data for incomplete at
@@ -252,8 +267,11 @@ type sight struct {
 // carriedOut reports whether r itself ended l, which the server had, by e: nobody
 // else may have, of which r need not have heard.
 func (w *world) carriedOut(r *replica, l *life, e *ending) bool {
-	if e.by != r || e.life == l {
-		return e.by == r
+	if e.by == r && e.life == l {
+		return !w.c.direct || r.reachable(e.done)
+	}
+	if e.by != r {
+		return false
 	}
 	for _, other := range w.endings {
 		if other != e && other.covers(l, leeway) {
@@ -268,10 +286,13 @@ func (w *world) knows(r *replica, l *life, e *ending, start time.Time) bool {
 	if e.done.IsZero() || !start.After(e.done) || e.forgot {
 		return false
 	}
+	if w.endsSoon(l, start) {
+		return false
+	}
 	if l.swept && !e.seen[sight{r, l}] {
 		return false // whoever held it is not told who ended it
 	}
-	if e.seen[sight{r, l}] || w.carriedOut(r, l, e) {
+	if e.seen[sight{r, l}] || w.carriedOut(r, l, e) || e.told[r] && l.born.Before(e.begun) && start.After(e.since.Add(2*heard)) {
 		return true
 	}
 	if e.since.IsZero() || !r.reachable(start) {
@@ -284,6 +305,17 @@ func (w *world) knows(r *replica, l *life, e *ending, start time.Time) bool {
 	return start.After(e.since.Add(bound))
 }
 
+// endsSoon reports whether l has ended by the clock of any replica: what that one
+// writes about it is short-lived by the clocks of the others.
+func (w *world) endsSoon(l *life, now time.Time) bool {
+	for _, r := range w.replicas {
+		if now.Add(r.skew).After(l.expiry.Add(-time.Second)) {
+			return true
+		}
+	}
+	return false
+}
+
 // whyGone is a cause for l not to be there at r, or nothing.
 func (w *world) whyGone(r *replica, l *life, now time.Time) string {
 	for _, e := range w.endings {
@@ -291,12 +323,9 @@ func (w *world) whyGone(r *replica, l *life, now time.Time) string {
 			return "logout"
 		}
 	}
-	for _, other := range w.replicas {
-		if now.Add(other.skew).After(l.expiry.Add(-time.Second)) {
-			return "its end"
-		}
-	}
 	switch {
+	case w.endsSoon(l, now):
+		return "its end"
 	case !w.flushed.Before(l.begun):
 		return "operator"
 	case w.provider.ended(l.family):

@@ -92,7 +92,7 @@ const (
 var errGrant = errors.New("model: invalid_grant")
 
 // redeem is what happens at the provider.
-func (p *provider) redeem(r *replica, token string) (string, error) {
+func (p *provider) redeem(r *replica, token string, sent time.Time) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f := p.tokens[token]
@@ -108,14 +108,17 @@ func (p *provider) redeem(r *replica, token string) (string, error) {
 	}
 	if first, again := p.used[token]; again {
 		f.ended = true
-		if first.by.dead() && r.w.lostSince(first.at) {
-			p.unknown++ // who used it is gone, and so is the note of it
+		p.mu.Unlock()
+		forgotten := r.w.forgotten(first.by, first.at)
+		p.mu.Lock()
+		if forgotten {
+			p.unknown++
 		} else {
 			p.reused = append(p.reused, fmt.Sprintf("%s by %s and %s", token, first.by, r))
 		}
 		return "", errGrant
 	}
-	p.used[token] = use{by: r, at: time.Now()}
+	p.used[token] = use{by: r, at: sent}
 	return p.issueLocked(f), nil
 }
 
@@ -139,11 +142,12 @@ func (r *replica) Renew(ctx context.Context, s *session.Session) (*session.Sessi
 	p := r.w.provider
 	how, took := p.draw()
 	r.w.trace("%s: sends %s, %s in %s", r, s.RefreshToken, []string{"answered", "not sent", "refused", "answer lost"}[how], took)
+	sent := time.Now()
 	time.Sleep(took / 2)
 	if how == neverSent || how == refusedFor || r.dead() {
 		return nil, errors.New("model: not now")
 	}
-	next, err := p.redeem(r, s.RefreshToken)
+	next, err := p.redeem(r, s.RefreshToken, sent)
 	time.Sleep(took - took/2)
 	if how == lostAnswer || r.dead() {
 		p.mu.Lock()

@@ -54,6 +54,7 @@ var steps = []step{
 		return true
 	}},
 	{"stall", 2, true, (*world).stall},
+	{"hiccup", 3, true, (*world).hiccup},
 	{"deaf", 3, true, func(w *world) bool {
 		r := w.anyReplica()
 		w.trace("%s: invalidation link stalls", r)
@@ -152,6 +153,25 @@ func (w *world) stall() bool {
 	both := w.random.IntN(3)
 	w.trace("%s: link stalls, up %t back %t", r, both != 1, both != 2)
 	r.path.stall(both != 1, both != 2, false)
+	return true
+}
+
+// hiccup is a stall that is over before anybody but those who ask meanwhile notices.
+func (w *world) hiccup() bool {
+	r := w.anyReplica()
+	if r.ill || r.deaf {
+		return false
+	}
+	w.trace("%s: link hiccups", r)
+	r.path.stall(true, true, false)
+	w.reckon()
+	for range 1 + w.random.IntN(3) {
+		if l := w.anyLife(); l != nil {
+			w.visit(r, l)
+		}
+	}
+	time.Sleep(time.Duration(100+w.random.IntN(1000)) * time.Millisecond)
+	w.heal(r)
 	return true
 }
 

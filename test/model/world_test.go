@@ -227,7 +227,7 @@ func (w *world) backChannel(r *replica, all session.Ending) {
 func (w *world) beginEnding(r *replica, name string) *ending {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	e := &ending{name: name, by: r, begun: time.Now(), place: place{holders: map[*replica]bool{}}, seen: map[sight]bool{}}
+	e := &ending{name: name, by: r, begun: time.Now(), place: place{holders: map[*replica]bool{}}, seen: map[sight]bool{}, told: map[*replica]bool{}}
 	w.endings = append(w.endings, e)
 	w.traceLocked("%s begins", name)
 	return e
