@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 
-.PHONY: help demo check test certify bench bench-reload fuzz traefik clean
+.PHONY: help demo check test certify bench bench-reload sizes soak fuzz traefik clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -38,6 +38,13 @@ bench: ## requests per second and start-up beside no plugin and a no-op plugin
 bench-reload: ## forty reloads under traffic: failed requests, goroutines, memory
 	@scripts/setup.sh wrk
 	@TRAEFIK=$$(scripts/traefik.sh) && export TRAEFIK && cd test/bench && go run . reload
+
+sizes: ## what 10,000 and 100,000 sessions take in memory and in Redis, beyond their tokens
+	@scripts/setup.sh redis-server
+	@cd test/cache && go test -count=1 -timeout 30m -run '^TestSizes$$' -v . -sizes | grep sessions
+
+soak: ## random interleavings of several replicas on a simulated clock, until one fails; SOAK=10m ends it
+	@cd test/model && go test -count=1 -timeout 0 -run '^TestSoak$$' -v . -soak -for $(or $(SOAK),0)
 
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	@scripts/fuzz.sh
