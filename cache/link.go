@@ -42,6 +42,7 @@ func (l *link) Down(err error) {
 	if was {
 		h.observe(TrackingDown, err)
 		h.announceAll()
+		h.kick() // whether the server is another one shows by the other connections too
 	}
 }
 

@@ -36,6 +36,7 @@ func (w *whisper) Down(err error) {
 	h.l1.mu.Lock()
 	h.checked = false
 	h.l1.mu.Unlock()
+	h.kick()
 }
 
 // Invalidate implements resp.Invalidations.
