@@ -148,6 +148,10 @@ func TestRenewal(t *testing.T) {
 		// It comes back after all, and the answer after it.
 		x.linkA.set(whole)
 		x.a.says("Redis invalidation link up", 2)
+		eventually(t, "A is out of the outage", func() bool {
+			log := x.a.log()
+			return strings.Count(log, fellBack) == strings.Count(log, restored)
+		})
 		close(answers)
 		if n := <-ofA; n.status != http.StatusOK {
 			t.Errorf("who waited at A: status %d", n.status)
