@@ -15,6 +15,9 @@ type Revocation struct {
 	Mark   string
 	Before time.Time     // in whole seconds
 	TTL    time.Duration // of the note: as long as a record may live
+	// Unproven says that anybody may have asked for it: without the shared store it
+	// ends what is held here, and is not remembered.
+	Unproven bool
 }
 
 func (r Revocation) check() error {

@@ -142,7 +142,9 @@ func (h *Hybrid) revoke(r Revocation) ([]holding, error) {
 func (h *Hybrid) revokeUnknown(r Revocation) error {
 	now := h.l1.now()
 	h.l1.mu.Lock()
-	h.l1.noteLocked(r, now)
+	if !r.Unproven {
+		h.l1.noteLocked(r, now)
+	}
 	var unknown []*entry
 	for key, n := range h.journal.notes {
 		if e := h.l1.entries[key]; e != nil && r.covers(n.value) && r.covers(e.value) {
@@ -199,14 +201,25 @@ func (h *Hybrid) revoked(written []holding) {
 	}
 }
 
+// noteHereLocked notes r here and in the journal. What anybody may have asked for is
+// not noted: it must not take the room of what has to be carried over.
+func (h *Hybrid) noteHereLocked(r Revocation, now time.Time) error {
+	if r.Unproven {
+		return fmt.Errorf("%w: applied here alone", ErrUnavailable)
+	}
+	key := noteKey(r.Mark)
+	err := h.applyLocked(change{op: opSet, key: key, value: r.note(now), ttl: r.TTL}, now)
+	if n := h.journal.notes[key]; n != nil && (n.revocation.Link == "" || n.revocation.Before.Before(r.Before)) {
+		n.revocation = r
+	}
+	return err
+}
+
 // revokeHere applies r to what this process holds, and journals it.
 func (h *Hybrid) revokeHere(r Revocation) error {
 	now := h.l1.now()
 	h.l1.mu.Lock()
-	err := h.applyLocked(change{op: opSet, key: noteKey(r.Mark), value: r.note(now), ttl: r.TTL}, now)
-	if n := h.journal.notes[noteKey(r.Mark)]; n != nil && (n.revocation.Link == "" || n.revocation.Before.Before(r.Before)) {
-		n.revocation = r
-	}
+	err := h.noteHereLocked(r, now)
 	keys, failed := h.buryEntriesLocked(h.l1.coveredLocked(r, now.UnixNano()), now)
 	if !Applied(failed) {
 		err = failed

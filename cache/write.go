@@ -183,8 +183,9 @@ func (h *Hybrid) applyLocked(c change, now time.Time) error {
 		h.worker.overflow = true
 		h.kickLocked()
 	}
-	if !ok {
-		return fmt.Errorf("%w: journal full", ErrUnavailable)
+	full := fmt.Errorf("%w: journal full", ErrUnavailable)
+	if !ok && kindOf(c.value) != revokedRecord {
+		return full
 	}
 	e := h.l1.entries[c.key]
 	if c.op == opDelete {
@@ -195,6 +196,9 @@ func (h *Hybrid) applyLocked(c change, now time.Time) error {
 	}
 	e = h.l1.putLocked(c.key, c.value, now, c.ttl)
 	h.confirmedLocked(e, now, false)
+	if !ok {
+		return full // and yet revoked here
+	}
 	return ErrJournalled
 }
 

@@ -98,7 +98,7 @@ func (m *Manager) EndAll(ctx context.Context, e Ending) error {
 }
 
 func (m *Manager) revocation(k *masterKey, e Ending) cache.Revocation {
-	r := cache.Revocation{Before: e.Before.Truncate(time.Second), TTL: m.remembered(e)}
+	r := cache.Revocation{Before: e.Before.Truncate(time.Second), TTL: m.remembered(e), Unproven: e.Unproven}
 	switch {
 	case e.Subject == "":
 		r.Link = m.link(k, e.Issuer, linkSession, e.SessionID)

@@ -181,3 +181,41 @@ func TestALeaseAmongReplicas(t *testing.T) {
 		t.Errorf("a lease in an outage: %v", err)
 	}
 }
+
+func TestWhatAnybodyMayAskForTakesNoRoom(t *testing.T) {
+	s, app := startApp(t)
+	a := startReplica(t, s, "x", func(o *cache.HybridOptions) {
+		app(o)
+		o.JournalEntries = 10
+	})
+	ok(t, a.add("s:ann", 0, "sid ann"))
+	ok(t, a.add("s:bob", 0, "sid bob"))
+	s.kill()
+	a.untilFallback()
+	journalled(t, a.add("s:made meanwhile", 0, "sid new"))
+	ask := func(sid string) error {
+		r := cachetest.Revoking(10, sid)
+		r[0].Unproven = true
+		return a.Revoke(context.Background(), r)
+	}
+	for i := 0; i < 100; i++ {
+		if err := ask("made up " + strconv.Itoa(i)); !errors.Is(err, cache.ErrUnavailable) {
+			t.Fatalf("K1: %v", err)
+		}
+	}
+	if x := a.Stats(); x.Journal != 1 || x.JournalDropped != 0 {
+		t.Errorf("K1: %d keys in the journal, %d dropped", x.Journal, x.JournalDropped)
+	}
+	if err := ask("sid ann"); err == nil {
+		t.Error("nobody else has it")
+	}
+	a.is("s:ann", "revoked")
+	for i := 0; i < 20; i++ { // more than the journal holds
+		_ = a.put("s:"+strconv.Itoa(i), revoked())
+	}
+	if err := a.revoke("sid bob"); !errors.Is(err, cache.ErrUnavailable) {
+		t.Errorf("a full journal promises: %v", err)
+	}
+	a.is("s:bob", "revoked")
+	a.is("s:19", "revoked")
+}
