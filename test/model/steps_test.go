@@ -139,7 +139,7 @@ func (w *world) renewal() bool {
 }
 
 // mishaps are what befalls renewals under way.
-var mishaps = []func(w *world) bool{(*world).cut, (*world).stall, (*world).crash, (*world).stop, (*world).kill, (*world).kill}
+var mishaps = []func(w *world) bool{(*world).cut, (*world).stall, (*world).crash, (*world).stop, (*world).kill, (*world).kill, (*world).lose}
 
 func (w *world) cut() bool {
 	r := w.anyReplica()
@@ -179,6 +179,17 @@ func (w *world) crash() bool {
 	w.trace("server crashes")
 	w.net.server.crash()
 	return true
+}
+
+// lose is a server that is soon back, without its data.
+func (w *world) lose() bool {
+	w.crash()
+	w.reckon()
+	time.Sleep(time.Duration(w.random.IntN(1000)) * time.Millisecond)
+	w.recover(false)
+	w.reckon()
+	time.Sleep(time.Duration(w.random.IntN(3000)) * time.Millisecond)
+	return w.everyone()
 }
 
 func (w *world) stop() bool {

@@ -34,7 +34,7 @@ type conditions struct {
 func draw(random *rand.Rand) conditions {
 	chance := func(percent int) bool { return random.IntN(100) < percent }
 	c := conditions{
-		replicas: 2 + random.IntN(2), steps: 12 + random.IntN(14), scripts: chance(85), tracks: chance(85), direct: chance(10),
+		replicas: 2 + random.IntN(2), steps: 10 + random.IntN(12), scripts: chance(85), tracks: chance(85), direct: chance(10),
 		entries: 1000, pool: 1 + random.IntN(6), skewed: chance(50), maxAge: time.Hour, grace: time.Duration(1+random.IntN(10)) * time.Second,
 		faults: chance(85),
 	}
