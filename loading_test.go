@@ -13,7 +13,7 @@ import (
 
 // TestMethodsAreKnownAtLoad: in every package of the plugin whose types have
 // methods, yaegi.go is the last file that the interpreter reads, and converts each
-// of those types to an interface.
+// of those types to an interface, and each type of a deferred method's arguments.
 func TestMethodsAreKnownAtLoad(t *testing.T) {
 	for _, dir := range []string{
 		".", "resp", "circuitbreaker", "cache", "session", "internal/auth", "internal/background", "internal/config",
@@ -40,6 +40,11 @@ func TestAMethodUnknownAtLoadIsFound(t *testing.T) {
 	if got := unknownAtLoad(t, dir); len(got) != 0 {
 		t.Errorf("with a list: %q", got)
 	}
+	write("b.go", "type C struct{}\nfunc (a *A) end(c *C, n int) {}\nfunc (a *A) N() { defer a.end(nil, 1) }\n")
+	if got := unknownAtLoad(t, dir); len(got) != 1 {
+		t.Errorf("with a deferred argument: %q", got)
+	}
+	write("b.go", "")
 	write("z.go", "type Z struct{}\nfunc (z *Z) M() {}\n")
 	if got := unknownAtLoad(t, dir); len(got) != 2 {
 		t.Errorf("with a file behind the list: %q", got)
@@ -69,15 +74,57 @@ func unknownAtLoad(t *testing.T, dir string) []string {
 				if !ok || f.Recv == nil {
 					continue
 				}
-				want := conversion(f.Recv.List[0].Type)
-				if !seen[want] && !strings.Contains(string(list), want) {
-					problems = append(problems, "yaegi.go does not say"+want)
+				wanted := []string{conversion(f.Recv.List[0].Type)}
+				if deferred(p)[f.Name.Name] {
+					wanted = append(wanted, conversions(p, f.Type.Params)...)
 				}
-				seen[want] = true
+				for _, want := range wanted {
+					if !seen[want] && !strings.Contains(string(list), want) {
+						problems = append(problems, "yaegi.go does not say"+want)
+					}
+					seen[want] = true
+				}
 			}
 		}
 	}
 	return problems
+}
+
+// deferred are the names of the methods that are deferred with arguments, whose types
+// the interpreter computes at the first call.
+func deferred(p *ast.Package) map[string]bool {
+	names := map[string]bool{}
+	ast.Inspect(p, func(n ast.Node) bool {
+		if d, ok := n.(*ast.DeferStmt); ok && len(d.Call.Args) > 0 {
+			if s, ok := d.Call.Fun.(*ast.SelectorExpr); ok {
+				names[s.Sel.Name] = true
+			}
+		}
+		return true
+	})
+	return names
+}
+
+// conversions are those of the parameters whose types p declares.
+func conversions(p *ast.Package, params *ast.FieldList) []string {
+	own := map[string]bool{}
+	ast.Inspect(p, func(n ast.Node) bool {
+		if t, ok := n.(*ast.TypeSpec); ok {
+			own[t.Name.Name] = true
+		}
+		return true
+	})
+	var all []string
+	for _, field := range params.List {
+		name := field.Type
+		if star, ok := name.(*ast.StarExpr); ok {
+			name = star.X
+		}
+		if id, ok := name.(*ast.Ident); ok && own[id.Name] {
+			all = append(all, conversion(field.Type))
+		}
+	}
+	return all
 }
 
 // conversion is how the list names a receiver's type.

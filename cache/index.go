@@ -123,7 +123,9 @@ func (m *Memory) Revoke(ctx context.Context, revocations []Revocation) error {
 
 func (m *Memory) revoke(r Revocation, now time.Time) {
 	m.mu.Lock()
-	m.noteLocked(r, now)
+	if !r.Unproven {
+		m.noteLocked(r, now)
+	}
 	var keys []string
 	for _, e := range m.coveredLocked(r, now.UnixNano()) {
 		value, ttl := tombstoneOf(e.value, now)

@@ -8,8 +8,7 @@ import (
 
 // A Lease is the right to use the grant of a record: the refresh token of a
 // session. It ends by itself when its holder dies; that the grant was used is
-// remembered longer. Both keys are made of the record's, with the same hash tag,
-// so that in a cluster they are in one place.
+// remembered longer. Both keys are made of the record's, with the same hash tag.
 type Lease struct {
 	Record  string        // key of the record, s: and more
 	Version uint64        // of the record that was read

@@ -15,8 +15,9 @@ type Revocation struct {
 	Mark   string
 	Before time.Time     // in whole seconds
 	TTL    time.Duration // of the note: as long as a record may live
-	// Unproven says that anybody may have asked for it: without the shared store it
-	// ends what is held here, and is not remembered.
+	// Unproven says that anybody may have asked for it: it ends what is stored, and
+	// nothing is noted, so that it takes no room. Without the shared store it is
+	// refused, because what is held here would have to be searched.
 	Unproven bool
 }
 
@@ -35,9 +36,9 @@ func (r Revocation) check() error {
 const ClockSkew = time.Minute
 
 // RevocationLeeway is how much later than Before a stored record may have been
-// issued and be revoked all the same: the clocks of those who issue and of those
-// who revoke may differ.
-const RevocationLeeway = time.Minute
+// issued and be revoked all the same: the clocks of one provider's machines may
+// differ. Whoever takes Before from another clock allows for that.
+const RevocationLeeway = 5 * time.Second
 
 // Covers reports whether r is about a live record with the header h.
 func (r Revocation) Covers(h Header) bool {

@@ -85,6 +85,9 @@ func (r *Redis) revokeOne(ctx context.Context, v Revocation) ([]holding, error) 
 // noteAndList notes a revocation and reads the first page of its index, in that
 // order and in one round trip.
 func (r *Redis) noteAndList(ctx context.Context, v Revocation) (string, []member, error) {
+	if v.Unproven {
+		return r.members(ctx, v.Link, "0")
+	}
 	era, err := r.allow()
 	if err != nil {
 		return "", nil, err

@@ -134,8 +134,8 @@ func evictionPolicy(r resp.Reply) string {
 	return policy
 }
 
-// confirm reads key together with the canary, which it returns second, for a reader that already holds
-// a value: only of a data set that has its canary is an absent key gone.
+// confirm reads key together with the canary, which it returns second: only from a
+// data set that has its canary is an absent key gone.
 func (r *Redis) confirm(ctx context.Context, key string) ([]byte, string, error) {
 	era, err := r.allow()
 	if err != nil {

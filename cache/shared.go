@@ -201,12 +201,8 @@ func (h *Hybrid) revoked(written []holding) {
 	}
 }
 
-// noteHereLocked notes r here and in the journal. What anybody may have asked for is
-// not noted: it must not take the room of what has to be carried over.
+// noteHereLocked notes r here and in the journal.
 func (h *Hybrid) noteHereLocked(r Revocation, now time.Time) error {
-	if r.Unproven {
-		return fmt.Errorf("%w: applied here alone", ErrUnavailable)
-	}
 	key := noteKey(r.Mark)
 	err := h.applyLocked(change{op: opSet, key: key, value: r.note(now), ttl: r.TTL}, now)
 	if n := h.journal.notes[key]; n != nil && (n.revocation.Link == "" || n.revocation.Before.Before(r.Before)) {
@@ -217,6 +213,9 @@ func (h *Hybrid) noteHereLocked(r Revocation, now time.Time) error {
 
 // revokeHere applies r to what this process holds, and journals it.
 func (h *Hybrid) revokeHere(r Revocation) error {
+	if r.Unproven {
+		return fmt.Errorf("%w: not revoked", ErrUnavailable)
+	}
 	now := h.l1.now()
 	h.l1.mu.Lock()
 	err := h.noteHereLocked(r, now)
@@ -249,19 +248,25 @@ func (d *doubting) Run() {
 	h.doubts = map[string]bool{}
 	watchers := h.watchers
 	h.l1.mu.Unlock()
+	if len(doubts) >= maxChanges {
+		announceAll(watchers)
+		return
+	}
 	for key := range doubts {
 		announce(watchers, key)
 	}
 }
 
 func (h *Hybrid) doubtLocked(key string) {
-	if h.closed || len(h.doubts) >= maxChanges {
+	if h.closed {
 		return
 	}
 	if len(h.doubts) == 0 {
 		background.After(time.Duration(h.l1TTL), &doubting{h: h})
 	}
-	h.doubts[key] = true
+	if len(h.doubts) < maxChanges {
+		h.doubts[key] = true
+	}
 }
 
 // refreshing asks again for records that somebody changed, so that a revocation is

@@ -29,6 +29,8 @@ var (
 	_ background.Runner       = (*doubting)(nil)
 	_ any                     = (*journal)(nil)
 	_ any                     = (*entry)(nil)
+	_ any                     = (*flight)(nil)
+	_ any                     = inquiry{}
 	_ any                     = Revocation{}
 	_ any                     = Lease{}
 	_ any                     = member{}

@@ -4,6 +4,7 @@ package circuitbreaker
 // in docs/ARCHITECTURE.md. This file is the last by name.
 var (
 	_ any = (*Breaker)(nil)
+	_ any = (*Outcome)(nil)
 	_ any = (*probe)(nil)
 	_ any = (*window)(nil)
 )

@@ -97,8 +97,14 @@ func (r *renewal) hold(b []byte) {
 		r.gone()
 		return
 	}
+	if h.Version != r.lease.Version {
+		// What is held here is ahead of the store, and has another refresh token.
+		r.release(true)
+		r.putOff(cache.ErrUnavailable)
+		return
+	}
 	beat := &heartbeat{m: r.m, lease: r.lease}
-	beat.again()
+	beat.start()
 	defer beat.stop()
 	ctx, cancel := context.WithTimeout(context.Background(), r.m.timing.provider)
 	defer cancel()
@@ -118,7 +124,8 @@ func (r *renewal) hold(b []byte) {
 		r.putOff(err)
 	}
 	r.unsure = !unused
-	r.release(unused)
+	r.held = true
+	r.unused = unused
 }
 
 // release gives the right back. A lease that is not given back ends by itself.
@@ -278,29 +285,34 @@ type heartbeat struct {
 	m     *Manager
 	lease cache.Lease
 
-	mu      sync.Mutex // guards the fields below
+	mu      sync.Mutex // guards the fields below, and is held while the lease is being prolonged
 	stopped bool
 	timer   *time.Timer
 }
 
 // Run prolongs the lease, and comes back.
 func (b *heartbeat) Run() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stopped {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), b.m.timing.prolong)
 	err := b.m.o.Backend.Prolong(ctx, b.lease)
 	cancel()
-	if !errors.Is(err, cache.ErrMiss) && !errors.Is(err, cache.ErrConflict) {
-		b.again()
+	if !errors.Is(err, cache.ErrMiss) {
+		b.timer = background.After(b.m.timing.prolong, b)
 	}
 }
 
-func (b *heartbeat) again() {
+func (b *heartbeat) start() {
 	b.mu.Lock()
-	if !b.stopped {
-		b.timer = background.After(b.m.timing.prolong, b)
-	}
+	b.timer = background.After(b.m.timing.prolong, b)
 	b.mu.Unlock()
 }
 
+// stop returns when the lease is not prolonged any more, which would take again what
+// was given back.
 func (b *heartbeat) stop() {
 	b.mu.Lock()
 	b.stopped = true

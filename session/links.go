@@ -27,8 +27,8 @@ type Ending struct {
 	Subject   string // empty: of anybody
 	SessionID string // empty: any
 	Before    time.Time
-	// Unproven says that anybody could have made it up: it is remembered for no
-	// longer than a sign-in may take that is under way.
+	// Unproven says that anybody could have made it up: it ends the sessions that are
+	// stored, and nothing is remembered for those on their way to be.
 	Unproven bool
 }
 
@@ -98,7 +98,7 @@ func (m *Manager) EndAll(ctx context.Context, e Ending) error {
 }
 
 func (m *Manager) revocation(k *masterKey, e Ending) cache.Revocation {
-	r := cache.Revocation{Before: e.Before.Truncate(time.Second), TTL: m.remembered(e), Unproven: e.Unproven}
+	r := cache.Revocation{Before: e.Before.Truncate(time.Second), TTL: m.remembered(), Unproven: e.Unproven}
 	switch {
 	case e.Subject == "":
 		r.Link = m.link(k, e.Issuer, linkSession, e.SessionID)
@@ -118,12 +118,12 @@ func (m *Manager) revocation(k *masterKey, e Ending) cache.Revocation {
 // what it calls them: e may be about any.
 func (m *Manager) unnamed(k *masterKey, e Ending) cache.Revocation {
 	link := m.link(k, e.Issuer, linkUnnamed, e.Subject)
-	return cache.Revocation{Link: link, Mark: link, Before: e.Before.Truncate(time.Second), TTL: m.remembered(e)}
+	return cache.Revocation{Link: link, Mark: link, Before: e.Before.Truncate(time.Second), TTL: m.remembered(), Unproven: e.Unproven}
 }
 
-// remembered is how long e counts for sessions that are still to be stored.
-func (m *Manager) remembered(e Ending) time.Duration {
-	if e.Unproven || m.o.MaxAge < marksLast {
+// remembered is how long an ending counts for sessions that are still to be stored.
+func (m *Manager) remembered() time.Duration {
+	if m.o.MaxAge < marksLast {
 		return marksLast
 	}
 	return m.o.MaxAge

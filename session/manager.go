@@ -201,8 +201,8 @@ func (m *Manager) Create(ctx context.Context, s *Session, attempt int, origin Or
 		return "", err
 	}
 	err = m.o.Backend.Add(ctx, t.recordKey(), record, end.Sub(m.o.Now()))
-	if errors.Is(err, cache.ErrConflict) {
-		return "", ErrRevoked
+	if errors.Is(err, cache.ErrConflict) || errors.Is(err, cache.ErrExists) {
+		return "", ErrRevoked // what has this id already is its tombstone
 	}
 	if !cache.Applied(err) {
 		return "", fmt.Errorf("%w: create: %w", ErrUnavailable, err)

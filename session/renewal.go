@@ -95,6 +95,9 @@ type renewal struct {
 	store  bool // it was the store that could not be asked
 	unsure bool // the refresh token may be used up: who tries again must not count as the same
 
+	held   bool // the lease is to be given back
+	unused bool // and the refresh token with it
+
 	waiting []*waiter // guarded by Hot.Mu
 	dropped bool      // guarded by Hot.Mu: the session was ended here meanwhile
 }
@@ -128,7 +131,7 @@ func (m *Manager) current(ctx context.Context, f *flight, t ticket) (*Opened, er
 	switch {
 	case over && r.err != nil:
 		return nil, r.err
-	case over && r.opened != nil:
+	case over && r.opened != nil && !r.dropped:
 		return r.opened, nil
 	}
 	return m.still(ctx, o)
@@ -254,6 +257,9 @@ func (r *renewal) finish() {
 	m.hot.Mu.Unlock()
 	for _, w := range waiting {
 		w.told <- true
+	}
+	if r.held {
+		r.release(r.unused)
 	}
 }
 

@@ -152,6 +152,9 @@ func (f *flaky) Acquire(ctx context.Context, l cache.Lease) ([]byte, error) {
 }
 
 func (f *flaky) Prolong(ctx context.Context, l cache.Lease) error {
+	if do, ok := f.before.Load().(func(string)); ok && do != nil {
+		do("Prolong")
+	}
 	err := f.Memory.Prolong(ctx, l)
 	f.prolonged.Add(1)
 	return err
@@ -984,4 +987,40 @@ func TestATombstoneOutlastsTheSessionByEveryClock(t *testing.T) {
 	if _, err := f.Load(context.Background(), with("__Host-oidc="+f.value)); !errors.Is(err, ErrNone) {
 		t.Errorf("J11: another replica, whose clock is behind, serves %s: %v", o.key, err)
 	}
+}
+
+func TestWhatWasGivenBackIsNotTakenAgain(t *testing.T) {
+	f := newFleet(t, nil)
+	f.serves(t, f.Manager, "access 0")
+	f.clock.turn(4*time.Minute + time.Second)
+	beats := make(chan bool, 100)
+	f.store.before.Store(func(method string) {
+		if method == "Prolong" {
+			beats <- true
+			time.Sleep(20 * time.Millisecond) // it is on its way while the answer comes
+		}
+	})
+	f.doing(func(*Session) error {
+		<-beats
+		return errors.New("503")
+	})
+	f.timing.prolong = time.Millisecond
+	f.serves(t, f.Manager, "access 0")
+	f.until(t, "the renewal is over", func() bool {
+		f.hot.Mu.Lock()
+		defer f.hot.Mu.Unlock()
+		return len(f.renewals) == 0
+	})
+	f.store.before.Store(func(string) {})
+	o := f.lookup(f.value)
+	lease := cache.Lease{
+		Record: o.key, Version: o.version, Grant: o.renewal.tried().grant, Owner: "another replica", TTL: time.Second, Keep: time.Minute,
+	}
+	f.until(t, "another replica may use the grant", func() bool {
+		_, err := f.store.Acquire(context.Background(), lease)
+		if errors.Is(err, cache.ErrSpent) {
+			t.Fatal("E12: the grant counts as used, and was not")
+		}
+		return err == nil
+	})
 }

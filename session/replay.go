@@ -40,8 +40,8 @@ func (g *ReplayGuard) Used(ctx context.Context, kind, value string) error {
 
 // Use marks value, of a kind such as "state", as used for lifetime. It returns
 // ErrReplayed when it was marked before, and ErrUnavailable when the store could
-// not be asked, or, with Strict, has not got the mark yet. The mark is written under every key of the keyring, so that
-// replicas in the middle of a key rotation agree.
+// not be asked, or, with Strict, has not got the mark yet. The mark is written under
+// every key of the keyring, so that replicas in the middle of a key rotation agree.
 func (g *ReplayGuard) Use(ctx context.Context, kind, value string, lifetime time.Duration) error {
 	owner, err := random(12)
 	if err != nil {

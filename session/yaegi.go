@@ -11,8 +11,10 @@ var (
 	_ any = (*Opened)(nil)
 	_ any = (*ReplayGuard)(nil)
 	_ any = (*Session)(nil)
+	_ any = (*flight)(nil)
 	_ any = (*heartbeat)(nil)
 	_ any = (*masterKey)(nil)
+	_ any = opening{}
 	_ any = plan{}
 	_ any = (*renewal)(nil)
 	_ any = ticket{}

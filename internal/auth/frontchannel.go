@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
 	"github.com/traefikoidc/traefikoidc/session"
 )
@@ -17,9 +18,9 @@ import (
 // must both be there: who knows a sid has the provider's word for it. The provider
 // ends its tokens itself.
 //
-// The answer to a sid that nobody has is the same 200 as to one that was ended: the
-// sid is not looked up, but noted as ended, and whether it exists cannot be told from
-// outside.
+// The answer to a sid that nobody has is the same 200 as to one that was ended, so
+// that whether it exists cannot be told from outside. Nothing is noted of it: anybody
+// can make up any number of them.
 func (m *Middleware) frontchannel(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet {
 		w.Header().Set("Allow", http.MethodGet)
@@ -45,7 +46,8 @@ func (m *Middleware) frontchannel(w http.ResponseWriter, r *http.Request) {
 		m.answerFrame(w, r, http.StatusBadRequest, "The iss is not that of the provider.")
 		return
 	}
-	if err := m.sessions.EndAll(r.Context(), session.Ending{Issuer: iss, SessionID: sid, Before: m.o.Now(), Unproven: true}); err != nil {
+	before := m.o.Now().Add(cache.ClockSkew) // sessions are of the provider's clock
+	if err := m.sessions.EndAll(r.Context(), session.Ending{Issuer: iss, SessionID: sid, Before: before, Unproven: true}); err != nil {
 		m.log(r, slogWarn, "front-channel logout not told to every replica", "error", err.Error())
 		m.answerFrame(w, r, http.StatusServiceUnavailable, "Not signed out everywhere. Try again.")
 		return

@@ -132,6 +132,9 @@ func (p *Provider) logoutToken(c Claims) LogoutToken {
 	if !ok {
 		expiry = l.Issued.Add(p.options.LogoutMaxAge)
 	}
+	if latest := l.Issued.Add(maxLogoutAge); expiry.After(latest) {
+		expiry = latest // older ones are refused, whatever they say
+	}
 	l.Expiry = expiry.Add(p.options.Skew)
 	return l
 }

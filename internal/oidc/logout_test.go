@@ -94,6 +94,15 @@ func TestWhatALogoutTokenTells(t *testing.T) {
 	}
 }
 
+func TestALogoutTokenIsRememberedForAsLongAsItIsTaken(t *testing.T) {
+	b := newBed(t, oidctest.Options{}, Options{})
+	raw := b.op.LogoutToken("client", "alice", "sid", func(_, c map[string]any) { c["exp"] = b.clock.Now().Add(20 * 365 * 24 * time.Hour).Unix() })
+	l, err := b.rp.VerifyLogoutToken(context.Background(), raw)
+	if err != nil || l.Expiry.Sub(l.Issued) != maxLogoutAge+time.Minute {
+		t.Fatalf("K1: until %s after its issue, %v", l.Expiry.Sub(l.Issued), err)
+	}
+}
+
 func TestOtherThingsAreNoLogoutTokens(t *testing.T) {
 	b := newBed(t, oidctest.Options{}, Options{})
 	for name, c := range map[string]struct{ raw, fails string }{
