@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/cache"
@@ -103,8 +102,7 @@ func (r *renewal) hold(b []byte) {
 		r.putOff(cache.ErrUnavailable)
 		return
 	}
-	beat := &heartbeat{m: r.m, lease: r.lease}
-	beat.start()
+	beat := startHeartbeat(r.m, r.lease)
 	defer beat.stop()
 	ctx, cancel := context.WithTimeout(context.Background(), r.m.timing.provider)
 	defer cancel()
@@ -285,15 +283,22 @@ type heartbeat struct {
 	m     *Manager
 	lease cache.Lease
 
-	mu      sync.Mutex // guards the fields below, and is held while the lease is being prolonged
+	turn    chan bool // holds one value, which is taken by whoever uses the fields below
 	stopped bool
 	timer   *time.Timer
 }
 
+func startHeartbeat(m *Manager, l cache.Lease) *heartbeat {
+	b := &heartbeat{m: m, lease: l, turn: make(chan bool, 1)}
+	b.timer = background.After(m.timing.prolong, b)
+	b.turn <- true
+	return b
+}
+
 // Run prolongs the lease, and comes back.
 func (b *heartbeat) Run() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	<-b.turn
+	defer b.pass()
 	if b.stopped {
 		return
 	}
@@ -305,17 +310,15 @@ func (b *heartbeat) Run() {
 	}
 }
 
-func (b *heartbeat) start() {
-	b.mu.Lock()
-	b.timer = background.After(b.m.timing.prolong, b)
-	b.mu.Unlock()
+func (b *heartbeat) pass() {
+	b.turn <- true
 }
 
 // stop returns when the lease is not prolonged any more, which would take again what
 // was given back.
 func (b *heartbeat) stop() {
-	b.mu.Lock()
+	<-b.turn
 	b.stopped = true
 	b.timer.Stop()
-	b.mu.Unlock()
+	b.pass()
 }
