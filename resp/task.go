@@ -94,10 +94,16 @@ func (t *task) resume(x *conn, n int, err error) (Reply, error) {
 	return t.rest(r, t.done(x, r))
 }
 
-// rest makes the attempts after the first.
+// rest makes the attempts after the first. That the last one was not sent says
+// nothing of one before it whose reply was lost.
 func (t *task) rest(r Reply, err error) (Reply, error) {
+	unsure := errors.Is(err, ErrAmbiguous)
 	for err != nil && t.again(err) {
 		r, err = t.attempt()
+		unsure = unsure || errors.Is(err, ErrAmbiguous)
+	}
+	if unsure && errors.Is(err, ErrNotSent) {
+		err = fmt.Errorf("%w: %w", ErrAmbiguous, err)
 	}
 	t.p.count(t, err)
 	return r, err
