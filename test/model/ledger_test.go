@@ -286,9 +286,6 @@ func (w *world) knows(r *replica, l *life, e *ending, start time.Time) bool {
 	if e.done.IsZero() || !start.After(e.done) || e.forgot {
 		return false
 	}
-	if w.endsSoon(l, start) {
-		return false
-	}
 	if l.swept && !e.seen[sight{r, l}] {
 		return false // whoever held it is not told who ended it
 	}
@@ -305,8 +302,7 @@ func (w *world) knows(r *replica, l *life, e *ending, start time.Time) bool {
 	return start.After(e.since.Add(bound))
 }
 
-// endsSoon reports whether l has ended by the clock of any replica: what that one
-// writes about it is short-lived by the clocks of the others.
+// endsSoon reports whether l has ended by the clock of any replica.
 func (w *world) endsSoon(l *life, now time.Time) bool {
 	for _, r := range w.replicas {
 		if now.Add(r.skew).After(l.expiry.Add(-time.Second)) {
