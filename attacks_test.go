@@ -87,6 +87,7 @@ var attackGroups = []struct {
 	{"BL", "Logout by the provider", 22},
 	{"J", "Redis and replicas", 15},
 	{"K", "Availability, leakage, bearer tokens", 19},
+	{"L", "Found by trying", 22},
 }
 
 // Why rows have no test.
@@ -109,8 +110,8 @@ var untested = map[string]string{
 }
 
 var (
-	attackName = regexp.MustCompile(`^((?:(?:BL|[A-K])[0-9]+ )+)(.*)$`)
-	attackFunc = regexp.MustCompile(`^Test((?:BL|[A-K])[0-9]+)[A-Z]`)
+	attackName = regexp.MustCompile(`^((?:(?:BL|[A-L])[0-9]+ )+)(.*)$`)
+	attackFunc = regexp.MustCompile(`^Test((?:BL|[A-L])[0-9]+)[A-Z]`)
 	verb       = regexp.MustCompile(`%[-+#0-9.]*[a-zA-Z]`)
 )
 

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Prints the path of a Traefik 3: $TRAEFIK, or the one on PATH, or the version
-# that test/traefik pins, which is built once and kept in the user's cache.
-# Everything but the path goes to standard error.
+# Prints the path of a Traefik 3: $TRAEFIK, or with TRAEFIK_VERSION that version,
+# or the one on PATH, or the newest version that test/traefik has. A version is
+# built once and kept in the user's cache. Everything but the path goes to standard
+# error.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 package=github.com/traefik/traefik/v3/cmd/traefik
+newest=3.7.9
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -24,7 +26,7 @@ if [ -n "${TRAEFIK:-}" ]; then
   exit
 fi
 
-if found=$(command -v traefik); then
+if [ -z "${TRAEFIK_VERSION:-}" ] && found=$(command -v traefik); then
   if usable "$found"; then
     say "Traefik: $found (on PATH)"
     echo "$found"
@@ -33,7 +35,13 @@ if found=$(command -v traefik); then
   say "Traefik: $found is not version 3 and is left aside"
 fi
 
-version=$(awk '$1 == "github.com/traefik/traefik/v3" { print $2 }' "$root/test/traefik/go.mod")
+version=${TRAEFIK_VERSION:-$newest}
+version=v${version#v}
+module=$root/test/traefik/${version#v}
+if [ ! -f "$module/go.mod" ]; then
+  say "TRAEFIK_VERSION=${version#v} is not one of: $(cd "$root/test/traefik" && echo *)"
+  exit 1
+fi
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/traefikoidc
 binary=$cache/traefik-$version
 
@@ -95,8 +103,8 @@ compile() {
   go build -v -o "$work" "$package" 2>&1 | progress "packages compiled" " of at most $packages"
 }
 
-say "Traefik: none on PATH; building $version, once, into $cache (about 12 CPU minutes)"
-cd "$root/test/traefik"
+say "Traefik: building $version, once, into $cache (about 12 CPU minutes)"
+cd "$module"
 if ! packages=$(attempt download) || ! attempt compile; then
   say "Traefik: the build failed:"
   tail -n 20 "$log" >&2
