@@ -70,6 +70,19 @@ func TestDiscovery(t *testing.T) {
 		})
 	}
 
+	for _, host := range []string{"168.63.129.16", "192.88.99.1", "[::127.0.0.2]", "[3fff::1]", "[5f00::1]", "[64:ff9b::7f00:2]", "[2002:7f00:2::1]"} {
+		t.Run("L20 D6 a token endpoint at "+host, func(t *testing.T) {
+			s := newSite(t, setup{options: map[string]any{"allowPrivateIPAddresses": false}})
+			s.provider.Set(func(b *oidctest.Behaviour) {
+				b.Discovery = func(doc map[string]any) { doc["token_endpoint"] = "http://" + host + "/token" }
+			})
+			before := s.plugin.Log.Len()
+			s.status(s.signIn(s.browser(), "/", "alice"), http.StatusServiceUnavailable)
+			eventually(t, "a line that names the reason", func() bool {
+				return strings.Contains(s.plugin.Log.Since(before), "token endpoint is at an address that is not allowed")
+			})
+		})
+	}
 	t.Run("D6 the provider itself may be at an internal address", func(t *testing.T) {
 		s := newSite(t, setup{options: map[string]any{"allowPrivateIPAddresses": false}})
 		s.sees(s.signIn(s.browser(), "/", "alice"))
