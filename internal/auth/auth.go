@@ -163,6 +163,7 @@ func (m *Middleware) Handler(next http.Handler) http.Handler {
 	h := &handler{
 		m: m, next: next, hot: m.sessions.Hot(), now: m.o.Now, harmless: m.o.Cleaner.Harmless(), special: m.special,
 		mark: m.o.Cookies.Name + "=", strips: m.o.StripCookies, keeps: !m.o.StripAuthorization, tells: !m.o.Minimal,
+		plain: policy.PlainTarget,
 	}
 	if m.o.CORS != nil {
 		return &crossing{h: h, cors: m.o.CORS}

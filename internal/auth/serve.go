@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/headers"
+	"github.com/traefikoidc/traefikoidc/internal/policy"
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
@@ -27,6 +28,7 @@ type handler struct {
 	strips   bool           // our cookies do not pass
 	keeps    bool           // the client's Authorization header passes
 	tells    bool           // the backend is told the request's own URI
+	plain    *regexp.Regexp // URIs that are return targets as they are
 }
 
 // keepAlive is the only Connection header that a plain request has.
@@ -70,7 +72,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		head[f.Name] = []string{f.Value}
 	}
 	if h.tells {
-		head[headers.RequestRedirect] = []string{r.URL.RequestURI()}
+		if len(r.RequestURI) <= policy.MaxTarget && h.plain.MatchString(r.RequestURI) {
+			head[headers.RequestRedirect] = []string{r.RequestURI}
+		} else {
+			tellTarget(r)
+		}
 	}
 	h.next.ServeHTTP(w, r)
 }
@@ -105,9 +111,17 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 		r.Header[f.Name] = []string{f.Value}
 	}
 	if !m.o.Minimal {
-		r.Header[headers.RequestRedirect] = []string{r.URL.RequestURI()}
+		tellTarget(r)
 	}
 	next.ServeHTTP(w, r)
+}
+
+// tellTarget gives the backend the request's own URI as a return target, which a
+// backend may redirect to; nothing if it is none.
+func tellTarget(r *http.Request) {
+	if target, ok := policy.ReturnTarget(r.URL.RequestURI()); ok {
+		r.Header[headers.RequestRedirect] = []string{target}
+	}
 }
 
 // forget removes our cookies from what the backend sees.

@@ -72,7 +72,7 @@ func (l *Redirects) Allows(raw string) bool {
 // without spaces, control characters and backslashes, with a host and without
 // userinfo.
 func parseAbsolute(raw string) (*url.URL, bool) {
-	if len(raw) > maxTarget || !isASCII(raw) || strings.ContainsAny(raw, unprintable+`\`) {
+	if len(raw) > MaxTarget || !isASCII(raw) || strings.ContainsAny(raw, unprintable+`\`) {
 		return nil, false
 	}
 	u, err := url.Parse(raw)

@@ -1,21 +1,28 @@
 package policy
 
 import (
+	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
-// maxTarget bounds a return target, in bytes.
-const maxTarget = 1000
+// MaxTarget bounds a return target, in bytes.
+const MaxTarget = 1000
 
-// ReturnTarget turns the URI of a request into where the person goes after the
-// sign-in: a path of this site with its query, in ASCII, of at most 1000 bytes.
+// PlainTarget matches the most common return targets: whatever it matches, and is not
+// longer than MaxTarget, ReturnTarget gives back as it is. It is for callers that ask
+// at each request and want to know in one call.
+var PlainTarget = regexp.MustCompile(`^/(?:[0-9A-Za-z_~!$&'()*+,:=@-]\.*/?)*(?:\?[0-9A-Za-z_~!$&'()*+,:;=@%./?\[\]-]*)?$`)
+
+// ReturnTarget turns the URI of a request into where the user goes after the
+// sign-in: a path of this site with its query, in ASCII, of at most MaxTarget bytes.
 // Anything that some browser could take for another site, or that is not a plain
 // reference to a path, is no target; it is never repaired but for slashes at the
 // beginning, which become one, and for characters of the query that have to be
 // escaped.
 func ReturnTarget(raw string) (string, bool) {
-	if !strings.HasPrefix(raw, "/") || len(raw) > maxTarget {
+	if !strings.HasPrefix(raw, "/") || len(raw) > MaxTarget {
 		return "", false
 	}
 	path, query, asked := strings.Cut("/"+strings.TrimLeft(raw, "/"), "?")
@@ -28,48 +35,35 @@ func ReturnTarget(raw string) (string, bool) {
 	}
 	target := u.EscapedPath()
 	if asked {
-		target += "?" + escapeQuery(query)
+		target += "?" + queryEscaper.Replace(query)
 	}
-	return target, len(target) <= maxTarget
+	return target, len(target) <= MaxTarget
 }
+
+// leaves matches decoded paths in which some browser finds a host: something like a
+// second slash at the beginning, or a dot segment before one.
+var leaves = regexp.MustCompile(`^/[/\\ ]|[/\\]\.\.?(?:[/\\]|$)`)
 
 // staysHere reports whether a decoded path is one in which no browser finds a
-// host: nothing like a second slash at its beginning, no dot segment before one,
-// no control character.
+// host. A control character could end the header that the path is put into.
 func staysHere(path string) bool {
-	if strings.ContainsAny(path, control) {
-		return false
-	}
-	if strings.IndexAny(path[1:], `/\ `) == 0 {
-		return false
-	}
-	for _, segment := range strings.Split(strings.ReplaceAll(path, `\`, "/"), "/") {
-		if segment == "." || segment == ".." {
-			return false
-		}
-	}
-	return true
+	return !strings.ContainsAny(path, control) && !leaves.MatchString(path)
 }
 
-// escapeQuery escapes what may stand in a request's query but not in a header, or
+// queryEscaper escapes what may stand in a request's query but not in a header, or
 // not in every browser's idea of a query.
-func escapeQuery(query string) string {
-	if isASCII(query) && !strings.ContainsAny(query, `"<>\^`+"`{|}") {
-		return query
-	}
-	var b strings.Builder
-	for i := 0; i < len(query); i++ {
-		c := query[i]
-		if c >= 0x80 || strings.IndexByte(`"<>\^`+"`{|}", c) >= 0 {
-			b.WriteString("%" + string(hexDigits[c>>4]) + string(hexDigits[c&15]))
-			continue
-		}
-		b.WriteByte(c)
-	}
-	return b.String()
-}
+var queryEscaper = newQueryEscaper()
 
-const hexDigits = "0123456789ABCDEF"
+func newQueryEscaper() *strings.Replacer {
+	var pairs []string
+	for c := 0; c < 256; c++ {
+		b := string([]byte{byte(c)})
+		if c >= 0x80 || strings.Contains(`"<>\^`+"`{|}", b) {
+			pairs = append(pairs, b, fmt.Sprintf("%%%02X", c))
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}
 
 // LeadsTo reports whether a target that ReturnTarget accepted is one of paths,
 // however it is spelled: nobody returns to the callback or to the logout.

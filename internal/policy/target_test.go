@@ -72,6 +72,20 @@ func TestReturnTarget(t *testing.T) {
 	}
 }
 
+func TestPlainTargetsAreTakenAsTheyAre(t *testing.T) {
+	for _, raw := range []string{"/", "/a", "/a/b.c/", "/app.js?v=1.2", "/d/x1/board?orgId=1&from=now-6h&to=now&var-host=%2F[a]", "/a:b@c/d~e_f-g", "/a...b"} {
+		if !PlainTarget.MatchString(raw) {
+			t.Errorf("%q is not plain, and so costs each request more", raw)
+		}
+	}
+	for _, raw := range []string{"", "a", "//evil.com", "/a//b", `/\evil.com`, `/a\b`, "/.", "/..", "/a/../b", "/a/./b", "/.a", "/a b", "/a?b c", "/a\tb", "/a\nb", "/a\n",
+		"/a%2f", "/a#b", "/a?b#c", "/\u00fc", "/a?\u00fc", `/a?"`, `/a?\`, "/a?<", "/a?{", "/a?^", "/a?|", "/a?`", "/a\x00", "/a?\x7f", "http://a/b", "*", "/a;b"} {
+		if PlainTarget.MatchString(raw) {
+			t.Errorf("L14 %q is plain", raw)
+		}
+	}
+}
+
 // TestReturnTargetsOfManySpellings is A3: separators that browsers drop or change,
 // between and around slashes.
 func TestReturnTargetsOfManySpellings(t *testing.T) {
@@ -82,8 +96,12 @@ func TestReturnTargetsOfManySpellings(t *testing.T) {
 		for _, b := range marks {
 			for _, form := range []string{"/" + a + "/" + b + "/evil.com", "/" + a + `\` + b + "evil.com", a + "/" + b + "/evil.com"} {
 				n++
-				if target, ok := ReturnTarget(form); ok {
+				target, ok := ReturnTarget(form)
+				if ok {
 					checkTarget(t, form, target)
+				}
+				if PlainTarget.MatchString(form) && (!ok || target != form) {
+					t.Errorf("%q is plain, and became %q, %v", form, target, ok)
 				}
 			}
 		}
@@ -93,11 +111,15 @@ func TestReturnTargetsOfManySpellings(t *testing.T) {
 
 func FuzzReturnTarget(f *testing.F) {
 	for _, s := range []string{"/a?b=c", "//evil.com", `/\evil.com`, "/%5Cevil.com", "/%09/evil.com", "/./\\evil.com", "/\u00fc", "/.//evil.com",
-		"/a/..%2f%2fevil.com", "https://evil.com", "/a?b=\\"} {
+		"/a/..%2f%2fevil.com", "https://evil.com", "/a?b=\\", "/a.b/c?d=%2F[e]"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		if target, ok := ReturnTarget(raw); ok {
+		target, ok := ReturnTarget(raw)
+		if len(raw) <= MaxTarget && PlainTarget.MatchString(raw) && (!ok || target != raw) {
+			t.Errorf("%q is plain, and became %q, %v", raw, target, ok)
+		}
+		if ok {
 			checkTarget(t, raw, target)
 			if again, ok := ReturnTarget(target); !ok || again != target {
 				t.Errorf("%q became %q, which became %q", raw, target, again)
