@@ -103,6 +103,7 @@ type Middleware struct {
 	pages        *pages
 	framed       string // the policy of the answer that the provider shows in a frame
 	revokedPause time.Duration
+	keysPause    time.Duration
 }
 
 // New returns a middleware. It asks nothing of the network.
@@ -132,7 +133,7 @@ func New(o Options) (*Middleware, error) {
 		limits:  newLimiter(o.Rate, o.TrustedProxies, o.Now),
 		replays: &session.ReplayGuard{Backend: o.Marks, Keys: o.Keys, Identity: o.Identity, Strict: o.DenyReplays},
 		tokens:  &session.ReplayGuard{Backend: o.Marks, Keys: o.Keys, Identity: o.Provider.Issuer() + "\n" + o.ClientID, Strict: true},
-		framed:  framePolicy(o.Provider.Issuer()), revokedPause: time.Second,
+		framed:  framePolicy(o.Provider.Issuer()), revokedPause: time.Second, keysPause: keysPause,
 	}
 	m.needed = m.neededClaims()
 	m.paths = m.ownPaths()

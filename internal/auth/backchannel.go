@@ -34,6 +34,7 @@ func badDelivery(description string) *refusal {
 var (
 	deliveredTooOften = &refusal{http.StatusTooManyRequests, "temporarily_unavailable", "too many deliveries that were not taken"}
 	keysUnavailable   = &refusal{http.StatusBadRequest, "temporarily_unavailable", "the keys to check the logout token with could not be fetched"}
+	keysThrottled     = &refusal{http.StatusBadRequest, "temporarily_unavailable", "the key of the logout token is not known, and the provider's keys were fetched only just now"}
 	storeUnavailable  = &refusal{http.StatusBadRequest, "temporarily_unavailable", "the logout could not be told to every replica; deliver it again"}
 )
 
@@ -75,6 +76,9 @@ func (m *Middleware) deliver(r *http.Request) (*refusal, error) {
 		return problem, nil
 	}
 	t, err := m.o.Provider.VerifyLogoutToken(r.Context(), raw)
+	if errors.Is(err, oidc.ErrKeysThrottled) {
+		return keysThrottled, err
+	}
 	if errors.Is(err, oidc.ErrUnavailable) {
 		return keysUnavailable, err
 	}

@@ -12,10 +12,13 @@ import (
 )
 
 const (
-	// keyAttempts is how often the keys that a renewed ID token is checked with are
-	// asked for, keyPause apart, before what came is given up.
+	// keyAttempts is how often the keys that a refreshed ID token is checked with are
+	// requested, keysPause apart, before the tokens that came are discarded.
 	keyAttempts = 3
-	keyPause    = time.Second
+	keysPause   = time.Second
+	// throttledAttempts is keyAttempts where they were only fetched too often: within
+	// refetchInterval of package oidc they may be fetched again.
+	throttledAttempts = 15
 )
 
 // A renewer gets new tokens for sessions (OpenID Connect Core 1.0, section 12).
@@ -102,14 +105,19 @@ func (n *renewer) claims(ctx context.Context, s *session.Session, t *oidc.Tokens
 	return claims, nil
 }
 
-// verify is patient with keys that cannot be fetched: the refresh token is used up.
+// verify is patient with keys that cannot be fetched, or not yet: the refresh token is
+// used up, and nothing is wrong with what came for it.
 func (n *renewer) verify(ctx context.Context, raw string, e oidc.Expect) (oidc.Claims, error) {
 	for i := 1; ; i++ {
 		claims, err := n.m.o.Provider.VerifyIDToken(ctx, raw, e)
-		if err == nil || !errors.Is(err, oidc.ErrUnavailable) || i == keyAttempts {
+		attempts := keyAttempts
+		if errors.Is(err, oidc.ErrKeysThrottled) {
+			attempts = throttledAttempts
+		}
+		if err == nil || !errors.Is(err, oidc.ErrUnavailable) || i >= attempts {
 			return claims, err
 		}
-		pause, cancel := context.WithTimeout(ctx, keyPause)
+		pause, cancel := context.WithTimeout(ctx, n.m.keysPause)
 		<-pause.Done()
 		cancel()
 	}

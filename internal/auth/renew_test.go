@@ -2,13 +2,16 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/headers"
+	"github.com/traefikoidc/traefikoidc/internal/oidc"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/internal/policy"
 	"github.com/traefikoidc/traefikoidc/session"
@@ -258,6 +261,54 @@ func TestRenewalsThatFail(t *testing.T) {
 		s.provider.Set(func(p *oidctest.Behaviour) { p.Faults[oidctest.JWKS] = oidctest.Fault{Status: 503, Times: 1} })
 		b.told()
 		s.eventually("the renewal", func() bool { return b.told().Get("X-Access") != before.Get("X-Access") })
+	})
+	t.Run("L13 logout tokens of invented key ids before a rotation: what came is not given up", func(t *testing.T) {
+		s := newSite(t, func(o *Options) {
+			tellingTokens(o)
+			channels(o)
+		})
+		b, before := s.expired("alice")
+		forged := oidctest.NewKey("RS256")
+		throttled := 0
+		for i := 0; i < 6; i++ {
+			forged.ID = "invented-" + string(rune('a'+i))
+			resp := s.deliver(forged.SignClaims(map[string]any{"iss": s.provider.URL(), "aud": "client"}, nil))
+			if strings.Contains(s.status(resp, http.StatusBadRequest), "temporarily_unavailable") {
+				throttled++
+			}
+		}
+		if throttled == 0 {
+			t.Error("no delivery is throttled")
+		}
+		s.provider.Rotate()
+		s.provider.Retire()
+		now := b.told()
+		if now.Get("X-Access") == before.Get("X-Access") || now.Get("X-Refresh") == "" || s.provider.Count(oidctest.Revocation) != 0 {
+			t.Errorf("the backend is told %v", now)
+		}
+	})
+	t.Run("L13 keys that were fetched too often lately: the refresh waits", func(t *testing.T) {
+		s := newSite(t, tellingTokens)
+		s.keysPause = time.Millisecond
+		// Once it is throttled, time passes with each look of the provider's at the clock.
+		var pace, ahead atomic.Int64
+		s.o.Provider = s.relyingParty(func() time.Time { return s.now().Add(time.Duration(ahead.Add(pace.Load()))) })
+		b, before := s.expired("alice")
+		ctx := context.Background()
+		forged := oidctest.NewKey("RS256")
+		for i := 0; ; i++ {
+			forged.ID = "invented-" + string(rune('a'+i))
+			_, err := s.o.Provider.VerifyIDToken(ctx, forged.SignClaims(map[string]any{"iss": s.provider.URL(), "aud": "client"}, nil), oidc.Expect{})
+			if errors.Is(err, oidc.ErrKeysThrottled) {
+				break
+			}
+		}
+		s.provider.Rotate()
+		s.provider.Retire()
+		pace.Store(int64(200 * time.Millisecond))
+		if now := b.told(); now.Get("X-Access") == before.Get("X-Access") || now.Get("X-Refresh") == "" {
+			t.Errorf("the backend is told %v", now)
+		}
 	})
 	t.Run("a nonce that is repeated later on", func(t *testing.T) {
 		s := newSite(t, tellingTokens)

@@ -81,6 +81,8 @@ func badCallback(problem string) failure {
 // otherwise is for those that say the request itself was wrong.
 func verdict(err error, otherwise failure) failure {
 	switch {
+	case errors.Is(err, oidc.ErrKeysThrottled):
+		return otherwise
 	case errors.Is(err, oidc.ErrUnavailable):
 		return providerDown
 	case errors.Is(err, oidc.ErrLost):

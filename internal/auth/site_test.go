@@ -68,10 +68,7 @@ func (s *site) another(change func(o *Options)) *Middleware {
 		s.Fatal(err)
 	}
 	o := Options{
-		Provider: oidc.NewProvider(oidc.Options{
-			Issuer: s.provider.URL(), ClientID: "client", ClientSecret: "secret",
-			HTTPClient: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, AllowInsecureHTTP: true, Now: s.now,
-		}),
+		Provider: s.relyingParty(s.now),
 		ClientID: "client", Backend: s.store, Keys: keys, Identity: "identity", CallbackURL: callbackPath, LogoutPath: logoutPath,
 		ForceHTTPS: true, Cookies: session.Cookies{Name: cookieName, Secure: true}, MaxAge: time.Hour, StripCookies: true,
 		Scopes: []string{"openid", "email"}, CheckReplays: true, Rules: rules, Cleaner: headers.NewCleaner(nil),
@@ -86,6 +83,14 @@ func (s *site) another(change func(o *Options)) *Middleware {
 	}
 	s.Cleanup(m.Close)
 	return m
+}
+
+// relyingParty is the client at the provider.
+func (s *site) relyingParty(now func() time.Time) *oidc.Provider {
+	return oidc.NewProvider(oidc.Options{
+		Issuer: s.provider.URL(), ClientID: "client", ClientSecret: "secret",
+		HTTPClient: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, AllowInsecureHTTP: true, Now: now,
+	})
 }
 
 func (s *site) now() time.Time {

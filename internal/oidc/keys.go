@@ -20,7 +20,9 @@ const (
 	refetchInterval = 10 * time.Second
 )
 
-var errThrottled = fmt.Errorf("oidc: keys were fetched only just now: %w", ErrInvalidToken)
+// ErrKeysThrottled is returned, as an ErrUnavailable, when a token names a key that
+// is not known, and the keys were fetched too often lately to look for it now.
+var ErrKeysThrottled = fmt.Errorf("oidc: the keys were fetched only just now: %w", ErrUnavailable)
 
 // A keySet holds a provider's keys. What was got is kept until something better
 // is: an answer that is no key set changes nothing.
@@ -36,12 +38,24 @@ type keySet struct {
 	got     time.Time
 	fresh   time.Time // until then keys are not fetched again
 	pause   time.Time // after a failure: nothing is fetched before
-	credit  int       // how many refetches are allowed at once
-	earned  time.Time // when credit last grew
+
+	// Anybody can send logout tokens: their invented key ids must not hold up the
+	// tokens that the provider gave to us. So each has a credit, guarded by mu.
+	tokens, logouts *credit
+}
+
+// A credit is how many times keys may be fetched before they are due. It grows by
+// one each refetchInterval, up to refetchBurst.
+type credit struct {
+	left   int
+	earned time.Time // when left last grew
 }
 
 func newKeySet(e *endpoint) *keySet {
-	return &keySet{now: e.breaker.now, call: e, flight: &flight{}, credit: refetchBurst}
+	return &keySet{
+		now: e.breaker.now, call: e, flight: &flight{},
+		tokens: &credit{left: refetchBurst}, logouts: &credit{left: refetchBurst},
+	}
 }
 
 // A keyring is a version of the keys.
@@ -77,15 +91,15 @@ func (s *keySet) isDueLocked(url string) bool {
 }
 
 // newer is the keys after those that did not do. They are fetched anew, but not
-// often: who sends tokens with invented key ids must not make us flood the
-// provider. ErrInvalidToken: not again so soon.
-func (s *keySet) newer(ctx context.Context, seen keyring) (keyring, error) {
+// often, so that tokens with invented key ids do not make us flood the provider.
+// ErrKeysThrottled: not again so soon. ErrUnavailable: the fetch failed.
+func (s *keySet) newer(ctx context.Context, seen keyring, c *credit) (keyring, error) {
 	s.mu.Lock()
 	known := s.version != seen.version
-	allowed := known || s.flight.inProgress() || s.spendLocked()
+	allowed := known || s.flight.inProgress() || c.spend(s.now())
 	s.mu.Unlock()
 	if !allowed {
-		return keyring{}, errThrottled
+		return keyring{}, ErrKeysThrottled
 	}
 	if !known {
 		fetch := &keyFetch{set: s, url: seen.url, instead: seen.version}
@@ -101,19 +115,18 @@ func (s *keySet) newer(ctx context.Context, seen keyring) (keyring, error) {
 	return keyring{s.keys, s.version, seen.url}, nil
 }
 
-func (s *keySet) spendLocked() bool {
-	now := s.now()
-	if grown := int(now.Sub(s.earned) / refetchInterval); grown > 0 {
-		s.earned = now
-		s.credit += grown
-		if s.credit > refetchBurst || s.credit < 0 {
-			s.credit = refetchBurst
+func (c *credit) spend(now time.Time) bool {
+	if grown := int(now.Sub(c.earned) / refetchInterval); grown > 0 {
+		c.earned = now
+		c.left += grown
+		if c.left > refetchBurst || c.left < 0 {
+			c.left = refetchBurst
 		}
 	}
-	if s.credit == 0 {
+	if c.left == 0 {
 		return false
 	}
-	s.credit--
+	c.left--
 	return true
 }
 

@@ -47,7 +47,7 @@ func TestInventedKeyIDsCauseFewFetches(t *testing.T) {
 			wg.Add(1)
 			go func() {
 				defer wg.Done()
-				if err := b.verify(raw); !errors.Is(err, ErrInvalidToken) {
+				if err := b.verify(raw); !errors.Is(err, ErrInvalidToken) && !errors.Is(err, ErrKeysThrottled) {
 					t.Errorf("D3: %v", err)
 				}
 			}()
@@ -74,6 +74,53 @@ func TestInventedKeyIDsCauseFewFetches(t *testing.T) {
 	if err := b.verifyGood(); err != nil {
 		t.Fatalf("D3 a rotation during the flood: %v", err)
 	}
+}
+
+func TestInventedKeyIDsHoldUpNoTokenOfTheProvider(t *testing.T) {
+	b := newBed(t, oidctest.Options{}, Options{})
+	if err := b.verifyGood(); err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	forged := oidctest.NewKey("ES256")
+	logout := map[string]any{"iss": b.op.URL(), "aud": "client"}
+	invented := func(n int) error {
+		_, err := b.rp.VerifyLogoutToken(ctx, forged.SignClaims(logout, set("kid", fmt.Sprint("invented-", n))))
+		return err
+	}
+	for i := 0; i < refetchBurst; i++ {
+		if err := invented(i); !errors.Is(err, ErrInvalidToken) {
+			t.Fatalf("after a fetch: %v", err)
+		}
+	}
+	t.Run("L13 logout tokens of invented key ids: throttled is not invalid", func(t *testing.T) {
+		for i := 0; i < 2*refetchBurst; i++ {
+			if err := invented(100 + i); !errors.Is(err, ErrKeysThrottled) || !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrInvalidToken) {
+				t.Errorf("%v", err)
+			}
+		}
+	})
+	t.Run("L13 the ID tokens of a refresh have credits of their own", func(t *testing.T) {
+		for i := 0; i < refetchBurst; i++ {
+			b.op.Rotate()
+			b.op.Retire()
+			raw := b.op.SigningKey().SignClaims(b.claims(), nil)
+			if _, err := b.rp.VerifyIDToken(ctx, raw, Expect{Refreshed: true, Subject: "alice", Nonce: testNonce}); err != nil {
+				t.Fatalf("rotation %d: %v", i, err)
+			}
+		}
+	})
+	t.Run("L13 an ID token that is throttled is not invalid, and verifies later", func(t *testing.T) {
+		b.op.Rotate()
+		b.op.Retire()
+		if err := b.verifyGood(); !errors.Is(err, ErrKeysThrottled) || errors.Is(err, ErrInvalidToken) {
+			t.Fatalf("%v", err)
+		}
+		b.clock.add(refetchInterval)
+		if err := b.verifyGood(); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 func TestBadKeyAnswersChangeNothing(t *testing.T) {

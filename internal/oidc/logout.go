@@ -55,7 +55,7 @@ func (p *Provider) checkLogoutToken(ctx context.Context, m *Metadata, t *jwt) er
 	case !algAllowed:
 		return invalid("alg is not allowed")
 	}
-	if err := p.verifySignature(ctx, m, t, a); err != nil { // 2
+	if err := p.verifySignature(ctx, m, t, a, p.keys.logouts); err != nil { // 2
 		return err
 	}
 	switch {

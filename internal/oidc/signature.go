@@ -1,9 +1,6 @@
 package oidc
 
-import (
-	"context"
-	"errors"
-)
+import "context"
 
 // algorithmOf is the token's algorithm, if it may sign here: one that was named,
 // or that the provider offers and needs no shared secret (OpenID Connect Core
@@ -22,8 +19,8 @@ func (p *Provider) algorithmOf(t *jwt, offered []string) (algorithm, bool) {
 
 // verifySignature tries the keys that may have signed. Keys that the provider
 // has published since count too: they are fetched anew, throttled, when none
-// has.
-func (p *Provider) verifySignature(ctx context.Context, m *Metadata, t *jwt, a algorithm) error {
+// has. A token whose key could not be looked for is not invalid: ErrUnavailable.
+func (p *Provider) verifySignature(ctx context.Context, m *Metadata, t *jwt, a algorithm, c *credit) error {
 	if a.family == "HS" {
 		if !a.verifiesMAC(p.options.ClientSecret, t.signed, t.signature) {
 			return invalid("the signature does not verify")
@@ -37,11 +34,11 @@ func (p *Provider) verifySignature(ctx context.Context, m *Metadata, t *jwt, a a
 	if t.verifiedBy(ring.keys, a) {
 		return nil
 	}
-	ring, err = p.keys.newer(ctx, ring)
-	if errors.Is(err, ErrUnavailable) {
+	ring, err = p.keys.newer(ctx, ring, c)
+	if err != nil {
 		return err
 	}
-	if err != nil || !t.verifiedBy(ring.keys, a) {
+	if !t.verifiedBy(ring.keys, a) {
 		return invalid("no key of the provider verifies the signature")
 	}
 	return nil

@@ -69,7 +69,7 @@ func (p *Provider) readSignedUserInfo(ctx context.Context, m *Metadata, raw stri
 	case !algAllowed:
 		return nil, inToken("userinfo", invalid("alg is not allowed"))
 	}
-	if err := p.verifySignature(ctx, m, t, a); err != nil {
+	if err := p.verifySignature(ctx, m, t, a, p.keys.tokens); err != nil {
 		return nil, inToken("userinfo", err)
 	}
 	return c, nil

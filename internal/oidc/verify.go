@@ -60,7 +60,7 @@ func (p *Provider) checkIDToken(ctx context.Context, m *Metadata, t *jwt, e Expe
 	case !algAllowed: // 7
 		return invalid("alg is not allowed")
 	}
-	if err := p.verifySignature(ctx, m, t, a); err != nil { // 6, 8
+	if err := p.verifySignature(ctx, m, t, a, p.keys.tokens); err != nil { // 6, 8
 		return err
 	}
 	switch {

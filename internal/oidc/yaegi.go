@@ -12,6 +12,7 @@ var (
 	_ any = (*Metadata)(nil)
 	_ any = algorithm{}
 	_ any = (*breaker)(nil)
+	_ any = (*credit)(nil)
 	_ any = (*discovery)(nil)
 	_ any = (*endpoint)(nil)
 	_ any = (*flight)(nil)
