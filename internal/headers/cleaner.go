@@ -32,9 +32,11 @@ func NewCleaner(names []string) *Cleaner {
 	for _, n := range names {
 		c.ours[spelling(n)] = true
 	}
+	c.ours[settingsOfHTTP2] = true
 	known := knownNames()
 	known["Authorization"] = true
 	delete(known, "Connection")
+	delete(known, "Upgrade")
 	for n := range known {
 		if c.ours[spelling(n)] {
 			delete(known, n)
@@ -49,7 +51,8 @@ func NewCleaner(names []string) *Cleaner {
 // Clean removes our headers from r in every spelling: any case, and underscores
 // or other separators for dashes, as servers that speak CGI to their programs
 // take them for the same. It removes them from the trailer too, and from the
-// Connection header, which would make the proxy drop what we set later.
+// Connection header, which would make the proxy drop what we set later. An offer
+// to change the protocol is removed too, unless it is that of a WebSocket.
 //
 // The trailer of a chunked body is read, and put into r, with the end of the body:
 // it is cleaned then.
@@ -66,14 +69,16 @@ func (c *Cleaner) Clean(r *http.Request) {
 	if len(r.TransferEncoding) > 0 && r.Body != nil {
 		c.guardTrailer(r)
 	}
-	if v := h["Connection"]; len(v) > 0 && (len(v) > 1 || v[0] != "keep-alive" && v[0] != "Upgrade") {
+	cleanUpgrade(r)
+	if v := h["Connection"]; len(v) > 0 && (len(v) > 1 || v[0] != "keep-alive") {
 		c.cleanConnection(h, v)
 	}
 }
 
 // Harmless holds the names of headers that need no cleaning, in a map[string]bool
 // that is replaced and never changed. A request whose header has no others and no
-// trailer is clean. Connection is never among them: what it names may be ours.
+// trailer is clean. Connection and Upgrade are never among them: it depends on
+// their values.
 func (c *Cleaner) Harmless() *atomic.Value {
 	return &c.known
 }
@@ -90,7 +95,7 @@ func (c *Cleaner) clean(h http.Header) {
 			delete(h, name)
 			continue
 		}
-		if name != "Connection" {
+		if name != "Connection" && name != "Upgrade" {
 			others = append(others, name)
 		}
 	}
@@ -120,13 +125,15 @@ func (c *Cleaner) learn(names []string) {
 }
 
 // cleanConnection drops our names from the list of headers that end at this
-// connection (RFC 9110, section 7.6.1).
+// connection (RFC 9110, section 7.6.1), and Upgrade where that header is not there.
 func (c *Cleaner) cleanConnection(h http.Header, values []string) {
 	var kept []string
 	found := false
+	upgrades := len(h["Upgrade"]) > 0
 	for _, option := range strings.Split(strings.Join(values, ","), ",") {
 		option = strings.TrimSpace(option)
-		if c.ours[spelling(option)] {
+		name := spelling(option)
+		if c.ours[name] || name == "upgrade" && !upgrades {
 			found = true
 			continue
 		}

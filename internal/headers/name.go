@@ -26,7 +26,7 @@ const foreignNames = `Accept Accept-Charset Accept-Encoding Accept-Language Acce
 	Access-Control-Request-Method Access-Control-Request-Private-Network Baggage Cache-Control Cdn-Loop
 	Cf-Connecting-Ip Cf-Ipcountry Cf-Ray Cf-Visitor Connection Content-Encoding Content-Language Content-Length
 	Content-Type Cookie Date Device-Memory Dnt Downlink Dpr Expect Forwarded From Grpc-Timeout
-	Host Http2-Settings If-Match If-Modified-Since If-None-Match If-Range If-Unmodified-Since Keep-Alive
+	Host If-Match If-Modified-Since If-None-Match If-Range If-Unmodified-Since Keep-Alive
 	Last-Event-Id Max-Forwards Next-Action Next-Router-State-Tree Next-Url Origin Pragma Priority
 	Proxy-Authenticate Proxy-Authorization Proxy-Connection Purpose Range Referer Rsc Rtt Save-Data
 	Sec-Ch-Ua Sec-Ch-Ua-Arch Sec-Ch-Ua-Bitness Sec-Ch-Ua-Full-Version-List Sec-Ch-Ua-Mobile Sec-Ch-Ua-Model
@@ -60,7 +60,7 @@ func checkName(name string) error {
 			return fmt.Errorf("cannot be set: headers that begin with %s are not ours", p)
 		}
 	}
-	if s == "set-cookie" || knownNames()[http.CanonicalHeaderKey(s)] {
+	if s == "set-cookie" || s == settingsOfHTTP2 || knownNames()[http.CanonicalHeaderKey(s)] {
 		return errors.New("cannot be set: it belongs to the client, the connection or Traefik")
 	}
 	return nil
