@@ -18,13 +18,14 @@ const (
 
 // A key verifies signatures. One of rsa, ec, ed is set, as kty says.
 type key struct {
-	id    string // empty: it has none
-	alg   string // empty: any that fits
-	kty   string
-	curve string
-	rsa   *rsa.PublicKey
-	ec    *ecdsa.PublicKey
-	ed    ed25519.PublicKey
+	id     string // empty: it has none
+	alg    string // empty: any that fits
+	issuer string // whose tokens it signs, where keys of many tenants are published together
+	kty    string
+	curve  string
+	rsa    *rsa.PublicKey
+	ec     *ecdsa.PublicKey
+	ed     ed25519.PublicKey
 }
 
 // fits tells whether type, curve and alg of a key agree with an algorithm
@@ -69,6 +70,7 @@ func parseKey(jwk Claims) (*key, bool) {
 		return nil, false
 	}
 	k := &key{id: id, alg: alg, kty: kty}
+	k.issuer, _ = jwk.text("issuer")
 	switch kty {
 	case "RSA":
 		k.rsa = parseRSA(jwk)

@@ -127,6 +127,20 @@ func (m *Metadata) isIssuer(c Claims) bool {
 	return m.allowsTenant(tenant) && iss == tenantIssuer(m.Issuer, tenant)
 }
 
+// isKeyIssuer reports whether a key that is published with this issuer may sign
+// the token with the claims c. It matters only where one set has the keys of many
+// tenants: then the key's issuer, with the token's tid in its place, must be the
+// token's iss
+// (https://learn.microsoft.com/entra/identity-platform/access-tokens#validate-the-signing-key-issuer).
+func (m *Metadata) isKeyIssuer(issuer string, c Claims) bool {
+	if !m.issuerHasTenant {
+		return true
+	}
+	iss, _ := c.text("iss")
+	tenant, _ := c.text("tid")
+	return iss != "" && tenantIssuer(issuer, tenant) == iss
+}
+
 func (m *Metadata) allowsTenant(tenant string) bool {
 	if !isTenant(tenant) {
 		return false

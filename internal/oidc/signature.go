@@ -31,29 +31,39 @@ func (p *Provider) verifySignature(ctx context.Context, m *Metadata, t *jwt, a a
 	if err != nil {
 		return err
 	}
-	if t.verifiedBy(ring.keys, a) {
+	verified, foreign := t.verifiedBy(ring.keys, a, m)
+	if !verified && !foreign {
+		ring, err = p.keys.newer(ctx, ring, c)
+		if err != nil {
+			return err
+		}
+		verified, foreign = t.verifiedBy(ring.keys, a, m)
+	}
+	switch {
+	case verified:
 		return nil
+	case foreign:
+		return invalid("the key that verifies the signature is not published for the token's tenant")
 	}
-	ring, err = p.keys.newer(ctx, ring, c)
-	if err != nil {
-		return err
-	}
-	if !t.verifiedBy(ring.keys, a) {
-		return invalid("no key of the provider verifies the signature")
-	}
-	return nil
+	return invalid("no key of the provider verifies the signature")
 }
 
 // verifiedBy tries each key that fits: those of the token's kid and those that
-// have none; without a kid, all.
-func (t *jwt) verifiedBy(keys []*key, a algorithm) bool {
+// have none; without a kid, all. The second result reports that a key verifies
+// the signature, and none of those that do may sign for the token's issuer.
+func (t *jwt) verifiedBy(keys []*key, a algorithm, m *Metadata) (bool, bool) {
+	foreign := false
 	for _, k := range keys {
 		if t.hasKid && k.id != "" && k.id != t.kid {
 			continue
 		}
-		if k.fits(a) && a.verifies(k, t.signed, t.signature) {
-			return true
+		if !k.fits(a) || !a.verifies(k, t.signed, t.signature) {
+			continue
 		}
+		if m.isKeyIssuer(k.issuer, t.claims) {
+			return true, false
+		}
+		foreign = true
 	}
-	return false
+	return false, foreign
 }

@@ -279,10 +279,7 @@ func TestTokensOfOtherKinds(t *testing.T) {
 }
 
 func TestTenants(t *testing.T) {
-	const tenant, other = "11111111-2222-3333-4444-555555555555", "99999999-2222-3333-4444-555555555555"
-	template := func(b *bed) string {
-		return b.op.Endpoint("")[:strings.LastIndex(b.op.URL(), "/common")] + "/{tenantid}/v2.0"
-	}
+	const tenant, other = ourTenant, otherTenant
 	for _, c := range []struct {
 		name    string
 		allowed []string
@@ -301,11 +298,9 @@ func TestTenants(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newTenantBed(t, c.allowed)
-			b.op.Set(func(be *oidctest.Behaviour) {
-				be.Discovery = func(doc map[string]any) { doc["issuer"] = template(b) }
-			})
+			base := manyTenants(b, "{base}/{tenantid}/v2.0")
 			raw := b.op.IDToken("client", "alice", testNonce, func(claims map[string]any) {
-				claims["iss"] = strings.Replace(template(b), "{tenantid}", c.iss, 1)
+				claims["iss"] = base + "/" + c.iss + "/v2.0"
 				claims["tid"] = c.tid
 			})
 			checkRefusal(t, b.verify(raw), c.fails)

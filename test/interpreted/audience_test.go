@@ -49,12 +49,17 @@ func TestTenants(t *testing.T) {
 		name    string
 		allowed []any
 		tenant  string
+		key     string // the tenant that the key is published for
 		want    int
 	}{
-		{"C18 a listed tenant", []any{ours}, ours, http.StatusOK},
-		{"C18 another tenant", []any{ours}, other, http.StatusBadGateway},
-		{"C18 any tenant", []any{"*"}, other, http.StatusOK},
-		{"C18 no tenant is listed", nil, ours, http.StatusServiceUnavailable},
+		{"C18 a listed tenant", []any{ours}, ours, "{tenantid}", http.StatusOK},
+		{"C18 another tenant", []any{ours}, other, "{tenantid}", http.StatusBadGateway},
+		{"C18 any tenant", []any{"*"}, other, "{tenantid}", http.StatusOK},
+		{"C18 no tenant is listed", nil, ours, "{tenantid}", http.StatusServiceUnavailable},
+		{"L6 C18 a key of the token's tenant", []any{ours}, ours, ours, http.StatusOK},
+		{"L6 C18 a key of another tenant", []any{ours}, ours, other, http.StatusBadGateway},
+		{"L6 C18 a key of the consumers' tenant, any tenant", []any{"*"}, ours, "9188040d-6c67-4c5b-b112-36a304b66dad", http.StatusBadGateway},
+		{"L6 C18 a key of no tenant", []any{ours}, ours, "", http.StatusBadGateway},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -71,6 +76,14 @@ func TestTenants(t *testing.T) {
 				b.Discovery = func(doc map[string]any) {
 					doc["issuer"] = origin + "/{tenantid}/v2.0"
 					delete(doc, "authorization_response_iss_parameter_supported")
+				}
+				b.JWKS = func(keys []map[string]any) []map[string]any {
+					for _, k := range keys {
+						if row.key != "" {
+							k["issuer"] = origin + "/" + row.key + "/v2.0"
+						}
+					}
+					return keys
 				}
 				b.AuthorizeResponse = func(answer url.Values) { answer.Del("iss") }
 				b.IDTokenClaims = func(claims map[string]any) {
