@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+	"github.com/traefikoidc/traefikoidc/test/interpreted/backend"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 )
 
@@ -34,6 +35,8 @@ func answers(w http.ResponseWriter, r *http.Request) bool {
 				return true
 			}
 		}
+	case "/switch", "/open/switch":
+		return backend.Switch(w, r)
 	case "/events":
 		w.Header().Set("Content-Type", "text/event-stream")
 		for i := range 3 {
@@ -96,6 +99,37 @@ func TestWebSocket(t *testing.T) {
 		if err != nil || string(got) != want {
 			t.Fatalf("K17 message %d: %.40q, %v", i, got, err)
 		}
+	}
+}
+
+// TestUpgrade has a backend that accepts whatever protocol it is offered.
+func TestUpgrade(t *testing.T) {
+	r := theRig(t)
+	value, _ := r.signedIn("alice").Jar.Get(r.home(), r.cookie)
+	session := "Cookie: " + r.cookie + "=" + value
+	settings := []string{"Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABkAAQAAP__"}
+	for _, row := range []struct {
+		name, target, upgrade string
+		lines                 []string
+		want                  int
+	}{
+		{"L1 H15 h2c on a public path", "/open/switch", "h2c", settings, 200},
+		{"L1 H15 h2c, signed in", "/switch", "h2c", append([]string{session}, settings...), 200},
+		{"L1 H15 h2c, not signed in", "/switch", "h2c", settings, 401},
+		{"L1 H15 h2c in a list", "/open/switch", "websocket, h2c", settings, 200},
+		{"L1 H15 h2c before another header", "/open/switch", "h2c", append([]string{"Upgrade: websocket"}, settings...), 200},
+		{"L1 another protocol", "/open/switch", "anything", []string{"Connection: upgrade"}, 200},
+		{"H14 a WebSocket on a public path", "/open/switch", "websocket", []string{"Connection: Upgrade"}, 101},
+		{"H14 a WebSocket, signed in", "/switch", "websocket", append([]string{session}, settings...), 101},
+		{"H14 a WebSocket, not signed in", "/switch", "websocket", settings, 401},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			lines := append([]string{"GET " + row.target + " HTTP/1.1", "Host: " + r.home().Host, "Upgrade: " + row.upgrade}, row.lines...)
+			res := browser.Raw(t, r.address(), true, lines...)
+			if res.StatusCode != row.want {
+				t.Errorf("status %d, want %d", res.StatusCode, row.want)
+			}
+		})
 	}
 }
 
