@@ -15,7 +15,7 @@ func (b *middlewareBuilder) options() (auth.Options, error) {
 	s := b.s
 	rules, err := policy.NewRules(policy.Rules{
 		Users: s.Access.Users, Domains: s.Access.Domains, RolesAndGroups: s.Access.RolesAndGroups,
-		UserClaim: s.Access.UserClaim, GroupClaim: s.Access.GroupClaim, RoleClaim: s.Access.RoleClaim,
+		UserClaim: s.Access.UserClaim, DomainClaim: s.Access.DomainClaim, GroupClaim: s.Access.GroupClaim, RoleClaim: s.Access.RoleClaim,
 		EmailVerified: s.Access.EmailVerified,
 	})
 	if err != nil {

@@ -49,7 +49,10 @@ func (m *Middleware) neededClaims() []string {
 	rules := m.o.Rules
 	needed := []string{rules.UserClaim}
 	if len(rules.Domains) > 0 {
-		needed = append(needed, "email")
+		needed = append(needed, rules.DomainClaim)
+	}
+	if rules.NeedsEmail() && rules.EmailVerified == "require" {
+		needed = append(needed, "email_verified")
 	}
 	if m.o.Templates != nil {
 		needed = append(needed, m.o.Templates.Claims()...)

@@ -13,11 +13,15 @@ func (r *reader) access(c *Config) Access {
 		Domains:        r.domains(c.AllowedUserDomains),
 		RolesAndGroups: r.allowList("allowedRolesAndGroups", c.AllowedRolesAndGroups),
 		UserClaim:      r.textOr("userIdentifierClaim", c.UserIdentifierClaim, "email"),
+		DomainClaim:    r.textOr("userDomainClaim", c.UserDomainClaim, "email"),
 		GroupClaim:     r.textOr("groupClaimName", c.GroupClaimName, "groups"),
 		RoleClaim:      r.textOr("roleClaimName", c.RoleClaimName, "roles"),
 		Excluded:       r.excluded(c.ExcludedURLs),
 	}
 	a.EmailVerified = r.choice("emailVerified", c.EmailVerified, "deny", []string{"ignore", "deny", "require"})
+	if a.DomainClaim != "email" && a.Domains == nil {
+		r.warn("userDomainClaim", "has no effect without allowedUserDomains")
+	}
 	return a
 }
 

@@ -68,6 +68,7 @@ type Config struct {
 	AllowedUserDomains    []string
 	AllowedRolesAndGroups []string
 	UserIdentifierClaim   string
+	UserDomainClaim       string
 	GroupClaimName        string
 	RoleClaimName         string
 	EmailVerified         string
@@ -225,6 +226,7 @@ func New() *Config {
 		StripAuthCookies:            true,
 		ForceHTTPS:                  true,
 		UserIdentifierClaim:         "email",
+		UserDomainClaim:             "email",
 		GroupClaimName:              "groups",
 		RoleClaimName:               "roles",
 		EmailVerified:               "deny",

@@ -66,6 +66,7 @@ func TestEveryOptionCounts(t *testing.T) {
 		"allowedUserDomains":                            {"example.com"},
 		"allowedRolesAndGroups":                         {"admins"},
 		"userIdentifierClaim":                           {"sub"},
+		"userDomainClaim":                               {"upn", "allowedUserDomains", "example.com"},
 		"groupClaimName":                                {"realm_access.groups"},
 		"roleClaimName":                                 {"realm_access.roles"},
 		"emailVerified":                                 {"require"},

@@ -192,7 +192,7 @@ func TestAccess(t *testing.T) {
 	}
 	want := Access{
 		Users: []string{"a@example.com", "b@example.com"}, Domains: []string{"example.com"},
-		RolesAndGroups: []string{"CN=Admins,OU=x"}, UserClaim: "email", GroupClaim: "groups", RoleClaim: "roles",
+		RolesAndGroups: []string{"CN=Admins,OU=x"}, UserClaim: "email", DomainClaim: "email", GroupClaim: "groups", RoleClaim: "roles",
 		EmailVerified: "deny", Excluded: []string{"/public"},
 	}
 	if !reflect.DeepEqual(s.Access, want) {

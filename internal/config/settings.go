@@ -125,6 +125,7 @@ type Access struct {
 	Domains        []string
 	RolesAndGroups []string
 	UserClaim      string
+	DomainClaim    string // whose domain is compared with Domains
 	GroupClaim     string
 	RoleClaim      string
 	// EmailVerified is ignore, deny or require.

@@ -19,17 +19,19 @@ import (
 // are compared exactly, because folding them makes different people equal.
 type Rules struct {
 	Users          []string // values of UserClaim
-	Domains        []string // of e-mail addresses, without subdomains
+	Domains        []string // of the address in DomainClaim, without subdomains
 	RolesAndGroups []string
 
 	// Claims are found by their name or by a path (oidc.Claims.Lookup).
-	UserClaim  string // empty: email
-	GroupClaim string // empty: groups
-	RoleClaim  string // empty: roles
+	UserClaim   string // empty: email
+	DomainClaim string // empty: email
+	GroupClaim  string // empty: groups
+	RoleClaim   string // empty: roles
 
-	// EmailVerified is ignore, deny or require; empty means deny. With deny, an
-	// e-mail address whose email_verified is there and not true counts for
-	// nothing; with require, so does one whose email_verified is absent.
+	// EmailVerified is ignore, deny or require; empty means deny. With deny, the
+	// claim email whose email_verified is there and not true counts for nothing;
+	// with require, so does one whose email_verified is absent. Other claims count
+	// as they are.
 	EmailVerified string
 
 	users, domains, named map[string]bool
@@ -48,6 +50,7 @@ type Decision struct {
 func NewRules(o Rules) (*Rules, error) {
 	r := &o
 	r.UserClaim = either(o.UserClaim, "email")
+	r.DomainClaim = either(o.DomainClaim, "email")
 	r.GroupClaim = either(o.GroupClaim, "groups")
 	r.RoleClaim = either(o.RoleClaim, "roles")
 	r.EmailVerified = either(o.EmailVerified, "deny")
@@ -76,10 +79,7 @@ func NewRules(o Rules) (*Rules, error) {
 // missing or has another type than it should fails the rule that needs it.
 func (r *Rules) Allow(c oidc.Claims) Decision {
 	if len(r.users)+len(r.domains) > 0 && !r.knows(c) {
-		if !r.verified(c) {
-			return Decision{Reason: "neither the user nor the domain is allowed, and the e-mail address is not verified"}
-		}
-		return Decision{Reason: "neither the user nor the domain is allowed"}
+		return Decision{Reason: r.unknown(c)}
 	}
 	if len(r.named) > 0 && !r.holdsOne(c) {
 		return Decision{Reason: "none of the user's roles and groups is allowed"}
@@ -87,11 +87,29 @@ func (r *Rules) Allow(c oidc.Claims) Decision {
 	return Decision{Allowed: true, Reason: "allowed"}
 }
 
+// unknown is the reason for a user whom neither Users nor Domains name.
+func (r *Rules) unknown(c oidc.Claims) string {
+	const reason = "neither the user nor the domain is allowed"
+	switch {
+	case r.NeedsEmail() && !r.verified(c):
+		return reason + ", and the e-mail address is not verified"
+	case len(r.domains) > 0 && domainOf(c.Text(r.DomainClaim)) == "":
+		return reason + ", and the claim that userDomainClaim names (by default email) has no e-mail address"
+	}
+	return reason
+}
+
+// NeedsEmail reports whether a rule looks at the claim email, which counts only
+// as EmailVerified says.
+func (r *Rules) NeedsEmail() bool {
+	return r.UserClaim == "email" || len(r.domains) > 0 && r.DomainClaim == "email"
+}
+
 // User is what the person is called here, or empty: also when it is an e-mail
 // address that EmailVerified does not let count, because the backend would take
 // it for proven.
 func (r *Rules) User(c oidc.Claims) string {
-	if r.UserClaim == "email" && !r.verified(c) {
+	if !r.counts(c, r.UserClaim) {
 		return ""
 	}
 	return c.Text(r.UserClaim)
@@ -99,28 +117,37 @@ func (r *Rules) User(c oidc.Claims) string {
 
 // Groups are the values of the group claim.
 func (r *Rules) Groups(c oidc.Claims) []string {
+	if !r.counts(c, r.GroupClaim) {
+		return nil
+	}
 	return c.List(r.GroupClaim)
 }
 
 // Roles are the values of the role claim.
 func (r *Rules) Roles(c oidc.Claims) []string {
+	if !r.counts(c, r.RoleClaim) {
+		return nil
+	}
 	return c.List(r.RoleClaim)
 }
 
-// knows reports whether Users or Domains name the person.
+// counts reports whether a claim may count for a rule.
+func (r *Rules) counts(c oidc.Claims, claim string) bool {
+	return claim != "email" || r.verified(c)
+}
+
+// knows reports whether Users or Domains name the user. The domain is that of
+// DomainClaim only: users choose their own preferred_username at many providers,
+// and it may look like an address of any domain.
 func (r *Rules) knows(c oidc.Claims) bool {
 	user := r.User(c)
 	if user != "" && r.users[lower(user)] {
 		return true
 	}
-	if len(r.domains) == 0 {
+	if len(r.domains) == 0 || !r.counts(c, r.DomainClaim) {
 		return false
 	}
-	domain := domainOf(user)
-	if domain == "" && r.verified(c) {
-		email, _ := c["email"].(string)
-		domain = domainOf(email)
-	}
+	domain := domainOf(c.Text(r.DomainClaim))
 	return domain != "" && r.domains[domain]
 }
 

@@ -161,6 +161,9 @@ func TestRules(t *testing.T) {
 		{Sub: "suffix", Email: "s@example.com.evil.test", EmailVerified: true},
 		{Sub: "sub", Email: "t@sub.example.com", EmailVerified: true},
 		{Sub: "arraymail", Extra: map[string]any{"email": []any{"alice@example.com"}, "email_verified": true}},
+		{Sub: "mallory", Email: "mallory@evil.test", EmailVerified: true, Extra: map[string]any{"preferred_username": "mallory@example.com", "upn": "mallory@example.com"}},
+		{Sub: "upn", Extra: map[string]any{"upn": "upn@example.com"}},
+		{Sub: "silent", Email: "silent@example.com", Extra: map[string]any{"preferred_username": "silent", "email_verified": nil}},
 		{Sub: "nested", Email: "u@example.com", EmailVerified: true, Roles: []string{"auditor"}, Extra: map[string]any{"https://example.com/roles": []any{"literal"}}},
 	}
 	for _, row := range []struct {
@@ -176,6 +179,9 @@ func TestRules(t *testing.T) {
 		{"H18 nested roles", map[string]any{"allowedRolesAndGroups": []any{"auditor"}, "roleClaimName": "realm_access.roles"}, []string{"nested"}, []string{"bob", "alice"}},
 		{"H18 a claim named by a URL", map[string]any{"allowedRolesAndGroups": []any{"literal"}, "roleClaimName": "https://example.com/roles"}, []string{"nested"}, []string{"bob"}},
 		{"H18 another identifier", map[string]any{"allowedUsers": []any{"bob"}, "userIdentifierClaim": "sub"}, []string{"bob"}, []string{"alice"}},
+		{"L9 a domain is that of email", map[string]any{"allowedUserDomains": []any{"example.com"}, "userIdentifierClaim": "preferred_username"}, []string{"alice", "silent"}, []string{"mallory", "upn", "unverified"}},
+		{"L9 a domain of another claim, by name", map[string]any{"allowedUserDomains": []any{"example.com"}, "userDomainClaim": "upn"}, []string{"upn", "mallory"}, []string{"alice"}},
+		{"L9 C34 a domain where a verified address is required", map[string]any{"allowedUserDomains": []any{"example.com"}, "userIdentifierClaim": "sub", "emailVerified": "require"}, []string{"alice"}, []string{"silent", "unverified"}},
 		{"C34 unverified e-mail, ignored", map[string]any{"allowedUserDomains": []any{"example.com"}, "emailVerified": "ignore"}, []string{"unverified", "textual"}, []string{"carol"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
