@@ -44,7 +44,8 @@ type Session struct {
 	AccessToken  string         // empty: none was given
 	RefreshToken string         // empty: none was given
 	AccessExpiry time.Time      // when what the provider said expires; zero: it did not say
-	UserInfo     map[string]any // claims that the ID token did not have; nil: none
+	UserInfo     map[string]any // what the userinfo endpoint told; nil: nothing
+	UserInfoNew  bool           // UserInfo was fetched later than IDToken
 	Renewed      time.Time      // when the tokens were renewed last, which Manager notes; zero: never
 	Nonce        string         // of the sign-in, where IDToken does not tell it any more
 }
@@ -58,6 +59,7 @@ type stored struct {
 	RefreshToken string         `json:"r,omitempty"`
 	AccessExpiry int64          `json:"e,omitempty"`
 	UserInfo     map[string]any `json:"u,omitempty"`
+	UserInfoNew  bool           `json:"l,omitempty"`
 	Renewed      int64          `json:"w,omitempty"` // in milliseconds
 	Nonce        string         `json:"n,omitempty"`
 }
@@ -65,7 +67,7 @@ type stored struct {
 func (s *Session) encode() ([]byte, error) {
 	v := stored{
 		Created: s.Created.Unix(), Expiry: s.Expiry.Unix(), IDToken: s.IDToken,
-		AccessToken: s.AccessToken, RefreshToken: s.RefreshToken, UserInfo: s.UserInfo, Nonce: s.Nonce,
+		AccessToken: s.AccessToken, RefreshToken: s.RefreshToken, UserInfo: s.UserInfo, UserInfoNew: s.UserInfoNew, Nonce: s.Nonce,
 	}
 	if !s.Renewed.IsZero() {
 		v.Renewed = s.Renewed.UnixMilli()
@@ -89,7 +91,7 @@ func decode(b []byte) (*Session, error) {
 	}
 	s := &Session{
 		Created: time.Unix(v.Created, 0), Expiry: time.Unix(v.Expiry, 0), IDToken: v.IDToken,
-		AccessToken: v.AccessToken, RefreshToken: v.RefreshToken, UserInfo: v.UserInfo, Nonce: v.Nonce,
+		AccessToken: v.AccessToken, RefreshToken: v.RefreshToken, UserInfo: v.UserInfo, UserInfoNew: v.UserInfoNew, Nonce: v.Nonce,
 	}
 	if v.Renewed != 0 {
 		s.Renewed = time.UnixMilli(v.Renewed)

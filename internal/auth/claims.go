@@ -13,8 +13,12 @@ import (
 )
 
 // claimsOf returns the claims of a session: those of its ID token, which was
-// verified when it came, and what userinfo added.
+// verified when it came, and those of userinfo, which replace them only where they
+// are newer.
 func claimsOf(s *session.Session) oidc.Claims {
+	if s.UserInfoNew {
+		return oidc.Update(tokenClaims(s.IDToken), s.UserInfo)
+	}
 	return oidc.Merge(tokenClaims(s.IDToken), s.UserInfo)
 }
 

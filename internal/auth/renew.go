@@ -41,7 +41,7 @@ func (n *renewer) Renew(ctx context.Context, s *session.Session) (*session.Sessi
 		return nil, fmt.Errorf("%w: %w", session.ErrGrantSpent, err)
 	}
 	next.AccessExpiry = renewedExpiry(s, t, claims, n.m.o.Now())
-	next.UserInfo = n.userInfo(ctx, s, t, claims)
+	n.askUserInfo(ctx, t, claims, next)
 	return next, nil
 }
 
@@ -123,19 +123,26 @@ func (n *renewer) verify(ctx context.Context, raw string, e oidc.Expect) (oidc.C
 	}
 }
 
-// userInfo is asked for again by the same rule as at the sign-in. What it told before
-// stays when it does not answer.
-func (n *renewer) userInfo(ctx context.Context, s *session.Session, t *oidc.Tokens, claims oidc.Claims) map[string]any {
+// askUserInfo asks for userinfo again, by the same rule as at the sign-in. What it
+// told before stays when it does not answer; an ID token that came now is newer
+// than that.
+func (n *renewer) askUserInfo(ctx context.Context, t *oidc.Tokens, claims oidc.Claims, next *session.Session) {
+	if t.IDToken != "" {
+		next.UserInfoNew = false
+	}
 	if !n.m.asksUserInfo(claims) || !n.m.offersUserInfo(ctx) {
-		return nil
+		next.UserInfo = nil
+		next.UserInfoNew = false
+		return
 	}
 	info, err := n.m.o.Provider.UserInfo(ctx, t.AccessToken, claims.Text("sub"))
 	if err != nil {
-		n.m.o.Log.Warn("userinfo could not be asked at a renewal; what it told before stays",
+		n.m.o.Log.Warn("userinfo could not be fetched at a token refresh; what it told before stays",
 			"subject", digest(claims.Text("sub")), "error", err.Error())
-		return s.UserInfo
+		return
 	}
-	return info
+	next.UserInfo = info
+	next.UserInfoNew = t.IDToken == ""
 }
 
 // expiryOf is when what the provider said expires: with the access token, or, where it

@@ -166,6 +166,56 @@ func TestTokensAreRenewed(t *testing.T) {
 	})
 }
 
+// Of the ID token and of userinfo the newer one says which groups a user has, and
+// the ID token where they came together.
+func TestWhichClaimsCount(t *testing.T) {
+	s := newSite(t, func(o *Options) {
+		tellingTokens(o)
+		o.UserInfo = UserInfoAlways
+	})
+	says := func(idToken, userinfo string, faults bool) {
+		s.provider.Set(func(p *oidctest.Behaviour) {
+			p.UserInfo = func(c map[string]any) { c["groups"], c["sid"] = []string{userinfo}, "evil" }
+			p.IDTokenClaims = func(c map[string]any) { c["groups"] = []string{idToken} }
+			p.RefreshResponse = nil
+			if idToken == "" {
+				p.RefreshResponse = func(r map[string]any) { delete(r, "id_token") }
+			}
+			delete(p.Faults, oidctest.UserInfo)
+			if faults {
+				p.Faults[oidctest.UserInfo] = oidctest.Fault{Status: 500}
+			}
+		})
+	}
+	says("token 1", "info 1", false)
+	b := s.signedIn("alice")
+	first := b.told()
+	for _, row := range []struct {
+		name, idToken, userinfo string
+		faults                  bool
+		want                    string
+	}{
+		{"E4 both at the sign-in", "token 1", "info 1", false, "token 1"},
+		{"E4 no ID token, and userinfo", "", "info 2", false, "info 2"},
+		{"E4 no ID token, and no userinfo: the newer one stays", "", "info 3", true, "info 2"},
+		{"E4 an ID token, and no userinfo", "token 4", "info 4", true, "token 4"},
+		{"E4 no ID token, and still no userinfo", "", "info 5", true, "token 4"},
+		{"E4 no ID token, and userinfo again", "", "info 6", false, "info 6"},
+		{"E4 both at a token refresh", "token 7", "info 7", false, "token 7"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			says(row.idToken, row.userinfo, row.faults)
+			if row.want != "token 1" {
+				s.turn(6 * time.Minute)
+			}
+			now := b.told()
+			if now.Get("X-Groups") != row.want || now.Get("X-Sid") != first.Get("X-Sid") {
+				t.Errorf("the backend is told %v", now)
+			}
+		})
+	}
+}
+
 func TestRenewalsThatFail(t *testing.T) {
 	for _, row := range []struct {
 		name   string

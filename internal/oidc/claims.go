@@ -119,24 +119,73 @@ func (c Claims) instant(name string) (time.Time, bool) {
 	return time.Unix(int64(whole), int64((f-whole)*1e9)), true
 }
 
-// Merge adds what userinfo says to an ID token's claims. The token's own claims
-// about itself, the person's identity and the sign-in are never replaced or
-// added to.
+// Merge returns the claims of an ID token with those that userinfo adds, where
+// both came together. A claim of the ID token wins, because the provider signed it.
+// Userinfo has no say about the token, the user's identity and the sign-in: such
+// claims are neither replaced nor added.
 func Merge(idToken, userinfo Claims) Claims {
+	return overlay(idToken, withoutProtected(userinfo))
+}
+
+// Update is Merge for userinfo that was fetched after the ID token was issued: its
+// claims win, because they are newer.
+func Update(idToken, userinfo Claims) Claims {
+	return overlay(withoutProtected(userinfo), idToken)
+}
+
+// overlay returns the claims of first, and those of second that first lacks, also
+// as a path into an object: a claim of second must not hide one of first from
+// [Claims.Lookup]. A null counts as absent.
+func overlay(first, second Claims) Claims {
 	merged := Claims{}
-	for name, v := range idToken {
+	for name, v := range first {
 		merged[name] = v
 	}
-	for name, v := range userinfo {
-		if !isProtected(name) {
+	for name, v := range second {
+		if has, _ := first.Lookup(name); has == nil {
 			merged[name] = v
 		}
 	}
+	mergeVerified(merged, first, second)
 	return merged
 }
 
+// mergeVerified keeps email_verified with the address that it is about: that of
+// the source of email, or of the other one if it names no other address.
+func mergeVerified(merged, first, second Claims) {
+	const address, verified = "email", "email_verified"
+	from, other := first, second
+	if first[address] == nil {
+		from, other = second, first
+	}
+	if from[address] == nil {
+		return
+	}
+	flag := from[verified]
+	if flag == nil && (other[address] == nil || sameText(other[address], from[address])) {
+		flag = other[verified]
+	}
+	if flag == nil {
+		delete(merged, verified)
+		return
+	}
+	merged[verified] = flag
+}
+
+func sameText(a, b any) bool {
+	x, ok := a.(string)
+	y, both := b.(string)
+	return ok && both && x == y
+}
+
 func withoutProtected(c Claims) Claims {
-	return Merge(nil, c)
+	kept := Claims{}
+	for name, v := range c {
+		if !isProtected(name) {
+			kept[name] = v
+		}
+	}
+	return kept
 }
 
 func isProtected(name string) bool {

@@ -100,20 +100,70 @@ func TestUserInfoHasNoSayInTheSignIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	merged := Merge(Claims{"sub": "alice", "acr": "high", "email": "old"}, Merge(info, Claims{"acr": "evil", "sub": "evil"}))
 	for _, name := range append(protected, "sub") {
 		if v, ok := info[name]; ok {
 			t.Errorf("E4 %s: %v", name, v)
 		}
 	}
-	if merged.Text("acr") != "high" || merged.Text("sub") != "alice" || merged.Text("department") != "ops" || merged.Text("email") != "alice@example.com" {
-		t.Errorf("E4 %v", merged)
+	for name, merge := range map[string]func(idToken, userinfo Claims) Claims{"Merge": Merge, "Update": Update} {
+		told := Claims{"department": "ops", "sub": "evil"}
+		for _, p := range protected {
+			told[p] = "evil"
+		}
+		merged := merge(Claims{"sub": "alice", "acr": "high"}, told)
+		if !reflect.DeepEqual(merged, Claims{"sub": "alice", "acr": "high", "department": "ops"}) {
+			t.Errorf("E4 %s: %v", name, merged)
+		}
+		if len(told) != len(protected)+2 {
+			t.Errorf("%s changed what it was given", name)
+		}
 	}
-	first, second := Claims{"a": "1"}, Claims{"b": "2"}
-	Merge(first, second)
-	if !reflect.DeepEqual(first, Claims{"a": "1"}) || !reflect.DeepEqual(second, Claims{"b": "2"}) {
-		t.Error("merging changed what it was given")
+}
+
+// What an ID token and userinfo say of one claim.
+func TestClaimsOfTwoSources(t *testing.T) {
+	for _, c := range []struct {
+		name, idToken, userinfo string
+		together, later         string // what is merged
+	}{
+		{"E4 both have a claim", `{"email":"t","groups":["t"]}`, `{"email":"u","groups":["u"]}`, `{"email":"t","groups":["t"]}`, `{"email":"u","groups":["u"]}`},
+		{"E4 one has a claim", `{"a":"t"}`, `{"b":"u"}`, `{"a":"t","b":"u"}`, `{"a":"t","b":"u"}`},
+		{"E4 null is absent", `{"a":null,"b":"t"}`, `{"a":"u","b":null}`, `{"a":"u","b":"t"}`, `{"a":"u","b":"t"}`},
+		{"E4 empty is there", `{"a":[],"b":"t"}`, `{"a":["u"],"b":""}`, `{"a":[],"b":"t"}`, `{"a":["u"],"b":""}`},
+		{"E4 an object is one claim", `{"a":{"x":1}}`, `{"a":{"x":2,"y":2}}`, `{"a":{"x":1}}`, `{"a":{"x":2,"y":2}}`},
+		{"E4 a literal name does not hide a path", `{"a":{"roles":["t"]}}`, `{"a.roles":["u"]}`, `{"a":{"roles":["t"]}}`, `{"a":{"roles":["t"]},"a.roles":["u"]}`},
+		{"E4 nor does an older one", `{"a.roles":["t"]}`, `{"a":{"roles":["u"]}}`, `{"a.roles":["t"],"a":{"roles":["u"]}}`, `{"a":{"roles":["u"]}}`},
+
+		{"E4 C34 email_verified of the other address", `{"email":"t"}`, `{"email":"u","email_verified":true}`, `{"email":"t"}`, `{"email":"u","email_verified":true}`},
+		{"E4 C34 and the other way round", `{"email":"t","email_verified":true}`, `{"email":"u"}`, `{"email":"t","email_verified":true}`, `{"email":"u"}`},
+		{"E4 C34 email_verified of the same address", `{"email":"t"}`, `{"email":"t","email_verified":true}`, `{"email":"t","email_verified":true}`, `{"email":"t","email_verified":true}`},
+		{"E4 C34 email_verified without an address", `{"email_verified":false}`, `{"email":"u"}`, `{"email":"u","email_verified":false}`, `{"email":"u","email_verified":false}`},
+		{"E4 C34 the address has its own", `{"email_verified":true}`, `{"email":"u","email_verified":false}`, `{"email":"u","email_verified":false}`, `{"email":"u","email_verified":false}`},
+		{"E4 C34 an address that is none", `{"email":["t"]}`, `{"email":"u","email_verified":true}`, `{"email":["t"]}`, `{"email":"u","email_verified":true}`},
+		{"E4 C34 no address", `{"email_verified":true}`, `{"email_verified":false}`, `{"email_verified":true}`, `{"email_verified":false}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			idToken, userinfo := mustClaims(t, c.idToken), mustClaims(t, c.userinfo)
+			if got := Merge(idToken, userinfo); !reflect.DeepEqual(got, mustClaims(t, c.together)) {
+				t.Errorf("together: %v", got)
+			}
+			if got := Update(idToken, userinfo); !reflect.DeepEqual(got, mustClaims(t, c.later)) {
+				t.Errorf("later: %v", got)
+			}
+			if !reflect.DeepEqual(idToken, mustClaims(t, c.idToken)) || !reflect.DeepEqual(userinfo, mustClaims(t, c.userinfo)) {
+				t.Error("merging changed what it was given")
+			}
+		})
 	}
+}
+
+func mustClaims(t *testing.T, text string) Claims {
+	t.Helper()
+	c, err := decodeObject([]byte(text), maxBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 func TestProvidersWithoutUserInfo(t *testing.T) {

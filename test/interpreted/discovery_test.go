@@ -244,6 +244,25 @@ func TestUserInfo(t *testing.T) {
 			b.ClaimsOnlyInUserInfo, b.UserInfoType = true, "application/jwt"
 			b.UserInfoBody = []byte("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSIsImdyb3VwcyI6WyJzdGFmZiJdfQ.")
 		}, false, 1},
+		{"E4 claims of the ID token win", map[string]any{"userinfo": "always", "allowedRolesAndGroups": []any{"staff"}, "headers": []any{map[string]any{"name": "X-Claims", "value": "${claims.email} ${claims.name}"}}},
+			func(_ *oidctest.Provider, b *oidctest.Behaviour) {
+				b.UserInfo = func(c map[string]any) {
+					c["email"], c["name"], c["groups"] = "evil@example.com", "evil", []string{"evil"}
+				}
+			}, true, 1},
+		{"E4 nor do those of userinfo let anybody in", map[string]any{"userinfo": "always", "allowedRolesAndGroups": []any{"board"}},
+			func(_ *oidctest.Provider, b *oidctest.Behaviour) {
+				b.UserInfo = func(c map[string]any) { c["groups"] = []string{"board"} }
+			}, false, 1},
+		{"L9 a verified address is required, and userinfo says so", map[string]any{"allowedUserDomains": []any{"example.com"}, "emailVerified": "require"},
+			func(_ *oidctest.Provider, b *oidctest.Behaviour) {
+				b.IDTokenClaims = func(c map[string]any) { delete(c, "email_verified") }
+			}, true, 1},
+		{"E4 L9 userinfo says so of another address", map[string]any{"allowedUserDomains": []any{"example.com"}, "emailVerified": "require"},
+			func(_ *oidctest.Provider, b *oidctest.Behaviour) {
+				b.IDTokenClaims = func(c map[string]any) { delete(c, "email_verified") }
+				b.UserInfo = func(c map[string]any) { c["email"] = "alice@evil.example" }
+			}, false, 1},
 		{"E4 protected claims", map[string]any{"userinfo": "always", "headers": []any{map[string]any{"name": "X-Claims", "value": "${claims.iss} ${claims.aud} ${claims.sid} ${claims.nonce}"}}},
 			userInfo(func(c map[string]any) {
 				for _, name := range []string{"iss", "aud", "exp", "nonce", "acr", "amr", "auth_time", "sid", "azp"} {

@@ -115,6 +115,21 @@ func TestRenewal(t *testing.T) {
 		}
 	})
 
+	t.Run("E4 userinfo that comes without an ID token is newer than the one before", func(t *testing.T) {
+		s := newMovable(t, setup{options: map[string]any{"userinfo": "always"}})
+		m := s.member("alice")
+		before := s.me(m)
+		s.provider.Set(func(b *oidctest.Behaviour) {
+			b.RefreshResponse = func(r map[string]any) { delete(r, "id_token") }
+			b.UserInfo = func(c map[string]any) { c["groups"], c["sid"] = []string{"others"}, "evil" }
+		})
+		s.expire()
+		now := s.renewed(m, before)
+		if now.Header.Get("X-User-Groups") != "others" || now.Header.Get("X-Sid") != m.sid {
+			t.Errorf("groups %q, sid %q", now.Header.Get("X-User-Groups"), now.Header.Get("X-Sid"))
+		}
+	})
+
 	t.Run("claims of userinfo are asked for again", func(t *testing.T) {
 		s := newMovable(t, setup{options: map[string]any{"userinfo": "always"}})
 		s.provider.Set(func(b *oidctest.Behaviour) { b.ClaimsOnlyInUserInfo = true })
