@@ -28,7 +28,7 @@ const module = "github.com/traefikoidc/traefikoidc"
 var arrows = map[string]string{
 	".": "internal/config internal/registry internal/auth internal/admin internal/oidc internal/policy internal/headers " +
 		"session cache resp circuitbreaker",
-	"internal/auth":       "session internal/policy internal/headers internal/oidc cache",
+	"internal/auth":       "session internal/policy internal/headers internal/oidc internal/places cache",
 	"internal/admin":      "",
 	"session":             "cache",
 	"cache":               "resp circuitbreaker",
@@ -38,7 +38,8 @@ var arrows = map[string]string{
 	"internal/config":     "internal/headers",
 	"resp":                "",
 	"circuitbreaker":      "",
-	"internal/oidc":       "",
+	"internal/oidc":       "internal/places",
+	"internal/places":     "",
 	"internal/background": "",
 }
 
@@ -47,7 +48,7 @@ var arrows = map[string]string{
 var support = []string{"internal/oidctest", "internal/resptest", "internal/traefiktest", "cache/cachetest", "examples", "test", "scripts"}
 
 // quiet packages return or count; one place logs, the handler.
-var quiet = strings.Fields("resp circuitbreaker cache session internal/oidc internal/policy internal/headers internal/background")
+var quiet = strings.Fields("resp circuitbreaker cache session internal/oidc internal/policy internal/headers internal/places internal/background")
 
 // theVariable is the one package variable that changes, because Traefik calls New
 // again and again.

@@ -18,6 +18,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/internal/headers"
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
+	"github.com/traefikoidc/traefikoidc/internal/places"
 	"github.com/traefikoidc/traefikoidc/internal/policy"
 	"github.com/traefikoidc/traefikoidc/session"
 )
@@ -66,7 +67,7 @@ type Options struct {
 	Security     *headers.Security // nil: the strict headers of our own answers alone
 	CORS         *headers.CORS     // nil: no scripts of other origins
 
-	Rate           int            // sign-ins, callbacks and logouts a second for each client address; zero: any
+	Rate           int            // sign-ins, callbacks and logouts a second for each client; zero: any
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For names the client
 
 	Log *slog.Logger
@@ -100,6 +101,7 @@ type Middleware struct {
 	replays      *session.ReplayGuard
 	tokens       *session.ReplayGuard // of logout tokens, which are the client's, whatever the group
 	limits       *limiter
+	visits       *places.Places // of requests without a session, by network
 	pages        *pages
 	framed       string // the policy of the answer that the provider shows in a frame
 	revokedPause time.Duration
@@ -131,6 +133,7 @@ func New(o Options) (*Middleware, error) {
 		o: o, callbackPath: callback.Path, callbackHost: strings.ToLower(callback.Host), pages: p,
 		logins:  &session.Logins{Keys: o.Keys, Identity: o.Identity, Cookies: o.Cookies, Now: o.Now},
 		limits:  newLimiter(o.Rate, o.TrustedProxies, o.Now),
+		visits:  newVisits(),
 		replays: &session.ReplayGuard{Backend: o.Marks, Keys: o.Keys, Identity: o.Identity, Strict: o.DenyReplays},
 		tokens:  &session.ReplayGuard{Backend: o.Marks, Keys: o.Keys, Identity: o.Provider.Issuer() + "\n" + o.ClientID, Strict: true},
 		framed:  framePolicy(o.Provider.Issuer()), revokedPause: time.Second, keysPause: keysPause,

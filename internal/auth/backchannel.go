@@ -32,7 +32,7 @@ func badDelivery(description string) *refusal {
 
 // Refusals that a provider may deliver again after.
 var (
-	deliveredTooOften = &refusal{http.StatusTooManyRequests, "temporarily_unavailable", "too many deliveries that were not taken"}
+	deliveredTooOften = &refusal{http.StatusTooManyRequests, "temporarily_unavailable", "too many deliveries at once, or that were not taken"}
 	keysUnavailable   = &refusal{http.StatusBadRequest, "temporarily_unavailable", "the keys to check the logout token with could not be fetched"}
 	keysThrottled     = &refusal{http.StatusBadRequest, "temporarily_unavailable", "the key of the logout token is not known, and the provider's keys were fetched only just now"}
 	storeUnavailable  = &refusal{http.StatusBadRequest, "temporarily_unavailable", "the logout could not be told to every replica; deliver it again"}
@@ -51,13 +51,15 @@ func (m *Middleware) backchannel(w http.ResponseWriter, r *http.Request) {
 		m.refuseDelivery(w, r, &refusal{http.StatusMethodNotAllowed, "invalid_request", "logout tokens are delivered by POST"}, nil)
 		return
 	}
-	if !m.limits.allow(r) {
+	v := m.admit(r)
+	if v == nil {
 		m.refuseDelivery(w, r, deliveredTooOften, nil)
 		return
 	}
+	defer v.leave()
 	problem, err := m.deliver(r)
 	if problem == nil || problem == storeUnavailable {
-		m.limits.forgive(r)
+		v.forgive()
 	}
 	if problem != nil {
 		m.refuseDelivery(w, r, problem, err)

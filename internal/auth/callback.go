@@ -31,10 +31,12 @@ func (m *Middleware) callback(w http.ResponseWriter, r *http.Request) {
 		m.fail(w, r, wrongMethod, nil)
 		return
 	}
-	if !m.limits.allow(r) {
+	v := m.admit(r)
+	if v == nil {
 		m.fail(w, r, tooMany, nil)
 		return
 	}
+	defer v.leave()
 	a, problem := parseAnswer(r.URL.RawQuery)
 	if problem != "" {
 		m.fail(w, r, badCallback(problem), nil)

@@ -27,10 +27,12 @@ func (m *Middleware) frontchannel(w http.ResponseWriter, r *http.Request) {
 		m.answerFrame(w, r, http.StatusMethodNotAllowed, "This address is for GET.")
 		return
 	}
-	if !m.limits.allow(r) {
+	v := m.admit(r)
+	if v == nil {
 		m.answerFrame(w, r, http.StatusTooManyRequests, "Too many requests.")
 		return
 	}
+	defer v.leave()
 	iss, sid, ok := frontchannelQuery(r.URL.RawQuery)
 	if !ok {
 		m.answerFrame(w, r, http.StatusBadRequest, "One iss and one sid are required.")

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"hash/maphash"
 	"net"
 	"net/http"
 	"net/netip"
@@ -9,124 +10,204 @@ import (
 	"time"
 )
 
-// clientsKept bounds the addresses that a limiter remembers. Beyond it the ones
-// not seen lately are forgotten, which forgives them.
-const clientsKept = 20000
+const (
+	// limitWindow is the time whose share of its rate a client may use at once.
+	limitWindow = int64(2 * time.Second)
+	// limitCounters is how many counters each row of a level has: a power of two.
+	limitCounters = 1 << 12
 
-// forwardedHops bounds how much of X-Forwarded-For is read.
-const forwardedHops = 32
+	// forwardedHops and forwardedBytes bound how much of X-Forwarded-For is read.
+	forwardedHops  = 32
+	forwardedBytes = 4096
+)
 
-// A limiter gives each client address so many requests a second, and twice as many
-// at once. It counts only what costs something: sign-ins, callbacks, logouts.
+// prefixLengths are the IPv6 networks that requests are counted by. One customer of a
+// network operator has between the first and the last. Each may have twice what the
+// one before may.
+var prefixLengths = []int{64, 56, 48}
+
+// nat64 is where a gateway puts the IPv4 clients of an IPv6 server (RFC 6052): in the
+// last four bytes.
+var nat64 = netip.MustParsePrefix("64:ff9b::/96")
+
+// A limiter gives each client so many requests a second, and twice as many at once.
+// It counts only what costs something: sign-ins, callbacks, logouts.
+//
+// Its memory is bounded whatever number of addresses there is. A client is counted in
+// two counters, which a keyed hash chooses, and is refused when both are used up. So
+// no flood of addresses makes it forget what a client used, and to shut out another
+// client both of the counters of that have to be used up.
 type limiter struct {
-	rate    float64 // a second
+	period  int64 // between two requests, in ns; negative: any number may come
 	trusted []netip.Prefix
 	now     func() time.Time
+	start   time.Time
+	seed    maphash.Seed
 
-	mu         sync.Mutex // guards the fields below
-	young, old map[string]*bucket
+	mu     sync.Mutex // guards levels
+	levels []*level   // by place in client; nil: not needed yet
 }
 
-// A bucket is what an address has left, as of a moment.
-type bucket struct {
-	tokens float64
-	at     time.Time
+// A level counts the clients of one size of network. A counter is the time, in ns
+// since the limiter's start, at which nothing is used any more (the generic cell rate
+// algorithm).
+type level struct {
+	period        int64
+	first, second []int64
 }
 
+// newLimiter allows so many requests a second; zero: any number.
 func newLimiter(rate int, trusted []netip.Prefix, now func() time.Time) *limiter {
-	return &limiter{rate: float64(rate), trusted: trusted, now: now, young: map[string]*bucket{}, old: map[string]*bucket{}}
+	l := &limiter{period: -1, trusted: trusted, now: now, start: now(), seed: maphash.MakeSeed(), levels: make([]*level, len(prefixLengths))}
+	if rate > 0 {
+		l.period = int64(time.Second) / int64(rate)
+	}
+	return l
 }
 
-// allow takes one from what the client of r has left.
-func (l *limiter) allow(r *http.Request) bool {
-	if l.rate <= 0 {
+// allow takes one request from what each network of c has left.
+func (l *limiter) allow(c client) bool {
+	if l.period < 0 {
 		return true
 	}
-	who := l.client(r)
-	now := l.now()
+	now := int64(l.now().Sub(l.start))
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	b := l.bucketLocked(who, now)
-	if since := now.Sub(b.at); since > 0 {
-		b.tokens += since.Seconds() * l.rate
-		b.at = now
+	ok := true
+	for i := range c {
+		if l.levelLocked(i).isUsedUp(maphash.String(l.seed, c[i]), now) {
+			ok = false
+		}
 	}
-	if b.tokens > 2*l.rate {
-		b.tokens = 2 * l.rate
+	for i := range c {
+		if ok {
+			l.levels[i].use(maphash.String(l.seed, c[i]), now)
+		}
 	}
-	if b.tokens < 1 {
-		return false
-	}
-	b.tokens--
-	return true
+	l.mu.Unlock()
+	return ok
 }
 
 // forgive gives back what allow took.
-func (l *limiter) forgive(r *http.Request) {
-	if l.rate <= 0 {
+func (l *limiter) forgive(c client) {
+	if l.period < 0 {
 		return
 	}
-	who := l.client(r)
-	now := l.now()
 	l.mu.Lock()
-	l.bucketLocked(who, now).tokens++
+	for i := range c {
+		l.levelLocked(i).giveBack(maphash.String(l.seed, c[i]))
+	}
 	l.mu.Unlock()
 }
 
-func (l *limiter) bucketLocked(who string, now time.Time) *bucket {
-	b := l.young[who]
-	if b != nil {
-		return b
+func (l *limiter) levelLocked(i int) *level {
+	if l.levels[i] == nil {
+		l.levels[i] = &level{period: l.period >> uint(i), first: make([]int64, limitCounters), second: make([]int64, limitCounters)}
 	}
-	b = l.old[who]
-	if b == nil {
-		b = &bucket{tokens: 2 * l.rate, at: now}
-	}
-	if len(l.young) >= clientsKept/2 {
-		l.old = l.young
-		l.young = map[string]*bucket{}
-	}
-	l.young[who] = b
-	return b
+	return l.levels[i]
 }
 
-// client is the address that r came from: of the connection, or, behind proxies
-// that the operator trusts, the last in X-Forwarded-For that is none of them. An
-// IPv6 client is its /64, since it has all of it.
-func (l *limiter) client(r *http.Request) string {
+// places are where a hash is counted.
+func (v *level) places(hash uint64) (int, int) {
+	return int(hash % limitCounters), int((hash >> 32) % limitCounters)
+}
+
+func (v *level) isUsedUp(hash uint64, now int64) bool {
+	latest := now + limitWindow - v.period
+	i, j := v.places(hash)
+	return v.first[i] > latest && v.second[j] > latest
+}
+
+func (v *level) use(hash uint64, now int64) {
+	i, j := v.places(hash)
+	v.first[i] = v.used(v.first[i], now)
+	v.second[j] = v.used(v.second[j], now)
+}
+
+// used is counter after one more request. What one client of a shared counter uses
+// beyond its end is not held against the other.
+func (v *level) used(counter, now int64) int64 {
+	if counter < now {
+		counter = now
+	}
+	counter += v.period
+	if counter > now+limitWindow {
+		return now + limitWindow
+	}
+	return counter
+}
+
+func (v *level) giveBack(hash uint64) {
+	i, j := v.places(hash)
+	v.first[i] -= v.period
+	v.second[j] -= v.period
+}
+
+// A client is where a request comes from: the IPv4 address, or the IPv6 networks of
+// prefixLengths.
+type client []string
+
+// network is the largest that is one client's.
+func (c client) network() string {
+	return c[len(c)-1]
+}
+
+// client returns where r came from: the address of the connection, or, behind proxies
+// that the operator trusts, the last in X-Forwarded-For that is none of them.
+func (l *limiter) client(r *http.Request) client {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		host = r.RemoteAddr
 	}
 	addr, err := netip.ParseAddr(host)
 	if err != nil {
-		return host
+		return client{host}
 	}
 	addr = addr.Unmap()
 	if l.isTrusted(addr) {
 		addr = l.forwarded(addr, r.Header["X-Forwarded-For"])
 	}
-	if addr.Is6() {
-		p, err := addr.WithZone("").Prefix(64)
-		if err == nil {
-			return p.String()
-		}
-	}
-	return addr.String()
+	return clientAt(addr)
 }
 
-// forwarded reads X-Forwarded-For from its end, where the trusted proxies wrote.
+func clientAt(addr netip.Addr) client {
+	if nat64.Contains(addr) {
+		b := addr.As16()
+		if v4, ok := netip.AddrFromSlice(b[12:]); ok {
+			addr = v4
+		}
+	}
+	if !addr.Is6() {
+		return client{addr.String()}
+	}
+	c := make(client, 0, len(prefixLengths))
+	for _, bits := range prefixLengths {
+		p, _ := addr.Prefix(bits) // fails for no length of these
+		c = append(c, p.String())
+	}
+	return c
+}
+
+// forwarded reads X-Forwarded-For from its end, where the trusted proxies wrote. What
+// a client may have put in front of that is neither split nor looked at.
 func (l *limiter) forwarded(from netip.Addr, headers []string) netip.Addr {
-	all := strings.Split(strings.Join(headers, ","), ",")
-	for i := 0; i < len(all) && i < forwardedHops; i++ {
-		a, err := forwardedAddr(strings.TrimSpace(all[len(all)-1-i]))
+	if n := len(headers) - forwardedHops; n > 0 {
+		headers = headers[n:]
+	}
+	rest := strings.Join(headers, ",")
+	if n := len(rest) - forwardedBytes; n > 0 {
+		_, rest, _ = strings.Cut(rest[n:], ",") // not the half of an address
+	}
+	for hop := 0; hop < forwardedHops; hop++ {
+		comma := strings.LastIndexByte(rest, ',')
+		a, err := forwardedAddr(strings.TrimSpace(rest[comma+1:]))
 		if err != nil {
 			return from
 		}
 		from = a.Unmap()
-		if !l.isTrusted(from) {
+		if comma < 0 || !l.isTrusted(from) {
 			return from
 		}
+		rest = rest[:comma]
 	}
 	return from
 }

@@ -19,10 +19,12 @@ func (m *Middleware) logout(w http.ResponseWriter, r *http.Request) {
 		m.fail(w, r, wrongMethod, nil)
 		return
 	}
-	if !m.limits.allow(r) {
+	v := m.admit(r)
+	if v == nil {
 		m.fail(w, r, tooMany, nil)
 		return
 	}
+	defer v.leave()
 	if fromElsewhere(r) {
 		m.confirmLogout(w, r)
 		return

@@ -63,7 +63,7 @@ var (
 	storeDown = failure{http.StatusServiceUnavailable, "sessions_unreachable", "Your session cannot be looked up right now",
 		"You are not signed out. Try again in a moment.", true}
 	tooMany = failure{http.StatusTooManyRequests, "too_many_requests", "That was too often",
-		"So many sign-ins came from your network that this one has to wait. Try again in a moment.", true}
+		"So many sign-ins are under way or came from your network that this one has to wait. Try again in a moment.", true}
 	wrongMethod = failure{http.StatusMethodNotAllowed, "wrong_method", "This address does not take such requests",
 		"Go back to the page you wanted.", false}
 	internalFault = failure{http.StatusInternalServerError, "internal", "Something went wrong here",

@@ -74,10 +74,12 @@ type journey struct {
 
 // signIn sends the browser to the provider (OpenID Connect Core section 3.1.2.1).
 func (m *Middleware) signIn(w http.ResponseWriter, r *http.Request, j journey) {
-	if !m.limits.allow(r) {
+	v := m.admit(r)
+	if v == nil {
 		m.fail(w, r, tooMany, nil)
 		return
 	}
+	defer v.leave()
 	g, err := m.logins.Start(j.target, j.attempt)
 	if err != nil {
 		m.fail(w, r, internalFault, err)

@@ -6,10 +6,13 @@ var (
 	_ any = (*Middleware)(nil)
 	_ any = (*crossing)(nil)
 	_ any = (*dressed)(nil)
+	_ any = client(nil)
 	_ any = (*handler)(nil)
+	_ any = (*level)(nil)
 	_ any = (*limiter)(nil)
 	_ any = page{}
 	_ any = (*pages)(nil)
 	_ any = (*renewer)(nil)
 	_ any = (*revocation)(nil)
+	_ any = (*visit)(nil)
 )
