@@ -3,6 +3,7 @@ package cache
 import (
 	"container/list"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -60,14 +61,19 @@ func (m *Memory) putLocked(key string, value []byte, now time.Time, ttl time.Dur
 		m.removeLocked(old)
 	}
 	e := &entry{key: key, value: value, expires: expires, pinned: revoked}
+	e.apart = !revoked && m.markBytes > 0 && strings.HasPrefix(key, "j:")
 	m.entries[key] = e
 	m.listLocked(e)
 	size := e.size()
 	m.bytes += size
-	if revoked {
+	switch {
+	case e.pinned:
 		m.pinned += size
 		e.place = m.revoked.PushFront(e)
-	} else {
+	case e.apart:
+		m.marked += size
+		e.place = m.marks.PushFront(e)
+	default:
 		e.place = m.recent.PushFront(e)
 	}
 	m.makeRoomLocked(now.UnixNano())
@@ -78,10 +84,14 @@ func (m *Memory) removeLocked(e *entry) {
 	size := e.size()
 	m.bytes -= size
 	m.unlistLocked(e)
-	if e.pinned {
+	switch {
+	case e.pinned:
 		m.pinned -= size
 		m.revoked.Remove(e.place)
-	} else {
+	case e.apart:
+		m.marked -= size
+		m.marks.Remove(e.place)
+	default:
 		m.recent.Remove(e.place)
 	}
 	delete(m.entries, e.key)
@@ -92,16 +102,25 @@ func (m *Memory) removeLocked(e *entry) {
 func (m *Memory) makeRoomLocked(now int64) {
 	m.dropExpiredLocked(m.revoked, now)
 	m.dropExpiredLocked(m.recent, now)
+	m.dropExpiredLocked(m.marks, now)
+	for m.marks.Len() > 1 && (m.marks.Len() > m.maxEntries || m.marked > m.markBytes) {
+		m.evictLocked(m.marks)
+	}
 	for m.revoked.Len() > 1 && (m.revoked.Len() > m.maxEntries/2 || m.pinned > m.maxBytes/2) {
 		m.evictLocked(m.revoked)
 	}
-	for len(m.entries) > 1 && (len(m.entries) > m.maxEntries || m.bytes > m.maxBytes) {
+	for m.othersLocked() > 1 && (m.othersLocked() > m.maxEntries || m.bytes-m.marked > m.maxBytes) {
 		if m.recent.Len() > 0 {
 			m.evictLocked(m.recent)
 		} else {
 			m.evictLocked(m.revoked)
 		}
 	}
+}
+
+// othersLocked is how many entries there are beside the markers that are apart.
+func (m *Memory) othersLocked() int {
+	return len(m.entries) - m.marks.Len()
 }
 
 // dropExpiredLocked looks at no more than the two entries at the far end, so

@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -49,6 +50,8 @@ type Hybrid struct {
 	l1TTL      int64 // ns
 	direct     bool
 	observer   Observer
+	place      string    // of the server: its address, database and prefix
+	followers  followers // the stores that take the place of this one
 
 	// l1.mu guards the fields below, so that a decision and the change of L1 that
 	// follows from it are one.
@@ -108,6 +111,7 @@ func NewHybrid(o HybridOptions) *Hybrid {
 		echoes:   map[string]int{},
 		journal:  newJournal(o.JournalEntries, o.JournalBytes),
 	}
+	h.place = fmt.Sprintf("%s %s %d %s", o.Redis.Server.Network, o.Redis.Server.Address, o.Redis.Server.DB, keyPrefix(o.Redis.Prefix))
 	o.Redis.Listener = h
 	o.Redis.Now = l1.now
 	h.l2 = NewRedis(o.Redis)
@@ -137,6 +141,7 @@ func (h *Hybrid) Close() {
 		h.worker.timer.Stop()
 	}
 	h.l1.mu.Unlock()
+	h.followers.clear()
 	h.tracker.Close()
 	h.subscriber.Close()
 	h.l2.Close()

@@ -118,7 +118,7 @@ func (m *Memory) Revoke(ctx context.Context, revocations []Revocation) error {
 		}
 		m.revoke(r, now)
 	}
-	return nil
+	return m.followers.passAll(revocations, nil)
 }
 
 func (m *Memory) revoke(r Revocation, now time.Time) {
@@ -144,7 +144,7 @@ func (m *Memory) noteLocked(r Revocation, now time.Time) {
 	key, note := noteKey(r.Mark), r.note(now)
 	e := m.liveLocked(key, now.UnixNano())
 	if e == nil || merge(e.value, note) == replaces {
-		m.putLocked(key, note, now, r.TTL)
+		m.putLocked(key, note, now, r.TTL).about = r.copied()
 	}
 }
 

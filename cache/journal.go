@@ -32,6 +32,7 @@ type note struct {
 	intent  intent
 	// revocation is what a note of one stands for, whose index is read in L2.
 	revocation Revocation
+	known      bool // L2 has what the revocation was about, and only gets the note
 
 	class class
 	since int64 // when the key was first noted, ns since 1970

@@ -9,10 +9,19 @@ import (
 
 // MemoryOptions configure a Memory.
 type MemoryOptions struct {
-	MaxEntries int              // entries kept; zero means 100,000
-	MaxBytes   int64            // bytes of keys, values and bookkeeping; zero means 64 MiB
-	Now        func() time.Time // zero means time.Now
+	MaxEntries int   // entries kept; zero means DefaultEntries
+	MaxBytes   int64 // bytes of keys, values and bookkeeping; zero means DefaultBytes
+	// MarkBytes bounds what replay markers, j:, take beside the rest, so that a flood
+	// of them drives no session out; zero: they count like everything else.
+	MarkBytes int64
+	Now       func() time.Time // zero means time.Now
 }
+
+// Bounds of a Memory that is given none.
+const (
+	DefaultEntries = 100000
+	DefaultBytes   = 64 << 20
+)
 
 // Memory is a Backend in this process.
 //
@@ -24,16 +33,20 @@ type MemoryOptions struct {
 type Memory struct {
 	maxEntries int
 	maxBytes   int64
+	markBytes  int64 // zero: markers are in recent
 	now        func() time.Time
-	unlisted   bool // there is no index: what a revocation is about is searched for
+	unlisted   bool      // there is no index: what a revocation is about is searched for
+	followers  followers // the stores that take the place of this one
 
 	mu       sync.Mutex // guards the fields below
 	entries  map[string]*entry
 	links    map[string][]*entry // by link
 	recent   *list.List          // of *entry, most recently used first
 	revoked  *list.List          // of *entry, newest first
+	marks    *list.List          // of *entry, newest first: replay markers, if apart
 	bytes    int64
 	pinned   int64 // bytes of what is in revoked
+	marked   int64 // bytes of what is in marks
 	watchers []Watcher
 	evicted  []string // keys that left for the bounds, not yet announced
 	evicts   uint64   // entries that left for the bounds, ever
@@ -42,9 +55,11 @@ type Memory struct {
 type entry struct {
 	key     string
 	value   []byte
-	expires int64 // ns since 1970
-	pinned  bool  // in revoked, not in recent
-	stale   bool  // kept by Hybrid: changed since it was confirmed, or never to be served without asking
+	expires int64       // ns since 1970
+	pinned  bool        // in revoked, not in recent
+	apart   bool        // in marks, not in recent
+	about   *Revocation // what a note of a revocation stands for; nil: it is not known here, or it is no note
+	stale   bool        // kept by Hybrid: changed since it was confirmed, or never to be served without asking
 	place   *list.Element
 	listed  *places // in links; nil: it is not listed
 
@@ -59,10 +74,10 @@ const entryOverhead = 256
 // NewMemory returns an empty Memory.
 func NewMemory(o MemoryOptions) *Memory {
 	if o.MaxEntries <= 0 {
-		o.MaxEntries = 100000
+		o.MaxEntries = DefaultEntries
 	}
 	if o.MaxBytes <= 0 {
-		o.MaxBytes = 64 << 20
+		o.MaxBytes = DefaultBytes
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -70,11 +85,13 @@ func NewMemory(o MemoryOptions) *Memory {
 	return &Memory{
 		maxEntries: o.MaxEntries,
 		maxBytes:   o.MaxBytes,
+		markBytes:  o.MarkBytes,
 		now:        o.Now,
 		entries:    map[string]*entry{},
 		links:      map[string][]*entry{},
 		recent:     list.New(),
 		revoked:    list.New(),
+		marks:      list.New(),
 	}
 }
 
@@ -87,7 +104,7 @@ func (m *Memory) Get(ctx context.Context, key string) ([]byte, error) {
 		m.mu.Unlock()
 		return nil, ErrMiss
 	}
-	if !e.pinned {
+	if !e.pinned && !e.apart {
 		m.recent.MoveToFront(e.place)
 	}
 	value := e.value
@@ -97,6 +114,11 @@ func (m *Memory) Get(ctx context.Context, key string) ([]byte, error) {
 
 // Set stores value under the rule of records.
 func (m *Memory) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	err := m.set(key, value, ttl)
+	return m.followers.pass(change{op: opSet, key: key, value: value, ttl: ttl}, err)
+}
+
+func (m *Memory) set(key string, value []byte, ttl time.Duration) error {
 	if err := m.check(key, value, ttl); err != nil {
 		return err
 	}
@@ -120,6 +142,11 @@ func (m *Memory) Set(ctx context.Context, key string, value []byte, ttl time.Dur
 
 // Add stores value if the key is absent.
 func (m *Memory) Add(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	err := m.add(key, value, ttl)
+	return m.followers.pass(change{op: opAdd, key: key, value: value, ttl: ttl}, err)
+}
+
+func (m *Memory) add(key string, value []byte, ttl time.Duration) error {
 	if err := m.check(key, value, ttl); err != nil {
 		return err
 	}
@@ -137,6 +164,11 @@ func (m *Memory) Add(ctx context.Context, key string, value []byte, ttl time.Dur
 
 // CompareAndSet replaces a live record of that version.
 func (m *Memory) CompareAndSet(ctx context.Context, key string, version uint64, value []byte, ttl time.Duration) error {
+	err := m.compareAndSet(key, version, value, ttl)
+	return m.followers.pass(change{op: opCompare, key: key, value: value, ttl: ttl}, err)
+}
+
+func (m *Memory) compareAndSet(key string, version uint64, value []byte, ttl time.Duration) error {
 	if err := m.check(key, value, ttl); err != nil {
 		return err
 	}
@@ -191,8 +223,10 @@ func (m *Memory) Clear(ctx context.Context) error {
 	m.links = map[string][]*entry{}
 	m.recent.Init()
 	m.revoked.Init()
+	m.marks.Init()
 	m.bytes = 0
 	m.pinned = 0
+	m.marked = 0
 	m.evicted = nil
 	watchers := m.watchers
 	m.mu.Unlock()

@@ -203,3 +203,40 @@ func TestJ12RevokedWinsInEveryInterleaving(t *testing.T) {
 		}
 	}
 }
+
+// Markers that are apart drive nothing else out, and are bounded themselves.
+func TestAFloodOfMarkersDrivesNoSessionOut(t *testing.T) {
+	ctx := context.Background()
+	m := cache.NewMemory(cache.MemoryOptions{MaxEntries: 50, MaxBytes: 64 << 10, MarkBytes: 8 << 10})
+	for i := 0; i < 10; i++ {
+		if err := m.Add(ctx, "s:"+strconv.Itoa(i), record(1), time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := 0; i < 1000; i++ {
+		if err := m.Add(ctx, "j:"+strconv.Itoa(i), []byte("owner"), time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := 0; i < 10; i++ {
+		if found, _ := m.Exists(ctx, "s:"+strconv.Itoa(i)); !found {
+			t.Errorf("session %d was driven out", i)
+		}
+	}
+	if s := m.Stats(); s.Entries <= 10 || s.Entries > 60 {
+		t.Errorf("%d entries with 10 sessions", s.Entries)
+	}
+	if err := m.Add(ctx, "j:999", []byte("somebody else"), time.Minute); !errors.Is(err, cache.ErrExists) {
+		t.Errorf("the newest marker can be used again: %v", err)
+	}
+	if err := m.Delete(ctx, "j:999"); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Add(ctx, "j:999", []byte("owner"), time.Minute); err != nil {
+		t.Errorf("a marker that was removed: %v", err)
+	}
+	_ = m.Clear(ctx)
+	if s := m.Stats(); s.Entries != 0 || s.Bytes != 0 {
+		t.Errorf("%d entries, %d bytes after Clear", s.Entries, s.Bytes)
+	}
+}

@@ -127,7 +127,7 @@ func (h *Hybrid) carry(ctx context.Context, notes []*note) ([]string, error) {
 	var refused []string
 	var merged []holding
 	for _, n := range notes {
-		if n.intent == toMerge && n.revocation.Link == "" {
+		if n.intent == toMerge && (n.known || n.revocation.Link == "") {
 			merged = append(merged, holding{key: n.key, value: n.value, expires: n.expires})
 			continue
 		}

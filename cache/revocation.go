@@ -64,6 +64,12 @@ func (r Revocation) latest() int64 {
 	return r.Before.Add(RevocationLeeway).Unix()
 }
 
+// copied is a copy of r that stays as it is.
+func (r Revocation) copied() *Revocation {
+	kept := r
+	return &kept
+}
+
 // note is the record that stands for r where a record is created: it carries its
 // time as version, so that it only moves forward.
 func (r Revocation) note(now time.Time) []byte {

@@ -106,6 +106,11 @@ func (h *Hybrid) Revoke(ctx context.Context, revocations []Revocation) error {
 			return err
 		}
 	}
+	return h.followers.passAll(revocations, h.revokeAll(revocations))
+}
+
+// revokeAll is Revoke in this store alone.
+func (h *Hybrid) revokeAll(revocations []Revocation) error {
 	var failed error
 	var written []holding
 	for _, r := range revocations {
@@ -207,6 +212,9 @@ func (h *Hybrid) noteHereLocked(r Revocation, now time.Time) error {
 	err := h.applyLocked(change{op: opSet, key: key, value: r.note(now), ttl: r.TTL}, now)
 	if n := h.journal.notes[key]; n != nil && (n.revocation.Link == "" || n.revocation.Before.Before(r.Before)) {
 		n.revocation = r
+	}
+	if e := h.l1.entries[key]; e != nil && (e.about == nil || e.about.Before.Before(r.Before)) {
+		e.about = r.copied()
 	}
 	return err
 }

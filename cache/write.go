@@ -26,8 +26,13 @@ type change struct {
 	version uint64 // of opCompare
 }
 
-// write carries a change to L2 and then to L1; without L2, to L1 and the journal.
+// write applies a change, also to the stores that take the place of this one.
 func (h *Hybrid) write(c change) error {
+	return h.followers.pass(c, h.apply(c))
+}
+
+// apply carries a change to L2 and then to L1; without L2, to L1 and the journal.
+func (h *Hybrid) apply(c change) error {
 	if err := h.l1.check(c.key, c.value, c.ttl); err != nil {
 		return err
 	}
@@ -143,7 +148,8 @@ func (h *Hybrid) wroteLocked(c change, q inquiry, v verdict, now time.Time) {
 		return
 	}
 	mark := c.op == opAdd && strings.HasPrefix(c.key, "j:")
-	if !mark && !h.kept(c.key) || h.direct {
+	final := kindOf(c.value) == revokedRecord
+	if !mark && !h.kept(c.key) || h.direct && !mark && !final {
 		if e != nil && !e.pinned {
 			h.l1.removeLocked(e)
 		}

@@ -27,6 +27,13 @@ var (
 	_ background.Runner       = (*reconciliation)(nil)
 	_ background.Runner       = (*refreshing)(nil)
 	_ background.Runner       = (*doubting)(nil)
+	_ Store                   = (*Memory)(nil)
+	_ Store                   = (*Hybrid)(nil)
+	_ any                     = (*Handover)(nil)
+	_ any                     = (*followers)(nil)
+	_ any                     = message{}
+	_ any                     = (*owed)(nil)
+	_ any                     = (*note)(nil)
 	_ any                     = (*journal)(nil)
 	_ any                     = (*entry)(nil)
 	_ any                     = (*flight)(nil)

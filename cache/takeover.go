@@ -1,0 +1,317 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+)
+
+// A Store is a Backend in whose place another one can step: see TakeOver. Its
+// implementations are Memory and Hybrid.
+type Store interface {
+	Backend
+	// dataSet tells where the store keeps its records; fresh has the server asked.
+	dataSet(ctx context.Context, fresh bool) (dataSet, error)
+	// owed lists what the store knows.
+	owed() *owed
+	// take takes over what another store knows. It is nil when the shared store has
+	// all of it.
+	take(ctx context.Context, o *owed, s scope) error
+	// inherit applies a change that was made in another store, and inheritAll
+	// revocations.
+	inherit(c change) error
+	inheritAll(revocations []Revocation) error
+	// following returns the stores that take the place of this one.
+	following() *followers
+}
+
+// A dataSet is where a store keeps its records.
+type dataSet struct {
+	memory bool   // in this process alone
+	met    bool   // the server has answered once
+	place  string // of the server: address, database and prefix
+	id     identity
+}
+
+// A scope is how much of what a store knows the next one takes over. Revocations and
+// replay markers always go over.
+type scope int
+
+const (
+	// ofAnother data set: nothing else, because sessions stay where they are.
+	ofAnother scope = iota
+	// ofSame data set: what the shared store does not have yet too.
+	ofSame
+	// ofLost: the server lost its data, and gets whatever is held.
+	ofLost
+)
+
+// scopeOf compares the data set of a store with that of the next one. A store that
+// never reached its server has made no other data set than the one that is to be.
+func scopeOf(before, next dataSet) scope {
+	switch {
+	case before.memory:
+		return ofAnother
+	case !before.met:
+		return ofSame
+	case next.memory:
+		return ofAnother
+	case before.id.canary == next.id.canary:
+		return ofSame
+	case before.place == next.place && before.id.run != next.id.run:
+		return ofLost
+	}
+	return ofAnother
+}
+
+// A Handover is what is between a store and the one that took its place: whatever the
+// former is still told, by whoever began before, it tells the latter.
+type Handover struct {
+	of *followers
+	to *follower
+}
+
+// TakeOver lets next take over what before knows and next may not: its revocations
+// and replay markers, and within one data set also the sessions that the shared store
+// has not got yet. It is nil when the shared store of next has all of it, so that next
+// may serve. From the beginning, and until the Handover ends, next is told too of
+// what before is told, so that nothing falls between; a change that before has
+// acknowledged next has as well.
+//
+// Any number of calls for the same two stores may run: one does the work. After an
+// error nothing is handed over any more, and the call can be repeated.
+func TakeOver(ctx context.Context, before, next Store) (*Handover, error) {
+	to, err := next.dataSet(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	from, err := before.dataSet(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	of := before.following()
+	h := &Handover{of: of, to: of.join(next, scopeOf(from, to))}
+	if err := h.complete(ctx, before); err != nil {
+		h.End()
+		return nil, fmt.Errorf("cache: taking over what the store before knows: %w", err)
+	}
+	return h, nil
+}
+
+// complete has the next store take what the one before knows, unless it did.
+func (h *Handover) complete(ctx context.Context, before Store) error {
+	h.to.mu.Lock()
+	defer h.to.mu.Unlock()
+	s, done := h.of.begin(h.to)
+	if done {
+		return nil
+	}
+	if err := h.to.next.take(ctx, before.owed(), s); err != nil {
+		return err
+	}
+	return h.of.finish(h.to)
+}
+
+// End ends the handover: next is told of nothing more.
+func (h *Handover) End() {
+	h.of.leave(h.to)
+}
+
+// A follower is a store that takes the place of another one.
+type follower struct {
+	next Store
+	mu   sync.Mutex // held while it takes over what the other one knows
+
+	// The lock of followers guards the fields below.
+	scope  scope
+	uses   int
+	done   bool // it has taken over what the other one knew
+	missed bool // something that it was told it did not take
+}
+
+// followers are the stores that take the place of one.
+type followers struct {
+	mu   sync.Mutex // guards list
+	list []*follower
+}
+
+// join adds a use of next.
+func (f *followers) join(next Store, s scope) *follower {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, x := range f.list {
+		if x.next.following() == next.following() {
+			x.uses++
+			if !x.done {
+				x.scope = s
+			}
+			return x
+		}
+	}
+	x := &follower{next: next, scope: s, uses: 1}
+	list := make([]*follower, 0, len(f.list)+1)
+	list = append(list, f.list...)
+	f.list = append(list, x)
+	return x
+}
+
+// leave ends a use of x.
+func (f *followers) leave(x *follower) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	x.uses--
+	if x.uses > 0 {
+		return
+	}
+	var kept []*follower
+	for _, other := range f.list {
+		if other != x {
+			kept = append(kept, other)
+		}
+	}
+	f.list = kept
+}
+
+// clear ends all uses.
+func (f *followers) clear() {
+	f.mu.Lock()
+	f.list = nil
+	f.mu.Unlock()
+}
+
+// begin returns how much x has to take over, and whether it has.
+func (f *followers) begin(x *follower) (scope, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	x.missed = false
+	return x.scope, x.done
+}
+
+// finish notes that x has taken over what there was, unless it missed what came
+// meanwhile.
+func (f *followers) finish(x *follower) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	x.done = !x.missed
+	if x.missed {
+		return fmt.Errorf("%w: what came meanwhile was not taken", ErrUnavailable)
+	}
+	return nil
+}
+
+// A reached store is one that follows, or that follows one that does.
+type reached struct {
+	x    *follower
+	of   *followers
+	same bool // all the way within one data set
+}
+
+// direct lists those who follow directly.
+func (f *followers) direct(same bool) []reached {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var found []reached
+	for _, x := range f.list {
+		found = append(found, reached{x: x, of: f, same: same && x.scope != ofAnother})
+	}
+	return found
+}
+
+// pass tells those who follow of a change that ended so. It returns how it ended: a
+// revocation is as little applied as it is where it was least.
+func (f *followers) pass(c change, err error) error {
+	return f.spread(message{c: c, final: kindOf(c.value) == revokedRecord}, err)
+}
+
+// passAll is pass for revocations.
+func (f *followers) passAll(revocations []Revocation, err error) error {
+	if len(revocations) == 0 {
+		return err
+	}
+	return f.spread(message{revocations: revocations, final: true}, err)
+}
+
+// A message is a change, or revocations, of which those who follow are told.
+type message struct {
+	c           change
+	revocations []Revocation
+	final       bool // it revokes
+}
+
+// concerns reports whether a follower has to know of m, which ended so: of what
+// another data set has only what revokes, and what was used.
+func (m message) concerns(same bool, err error) bool {
+	mark := m.c.op == opAdd && strings.HasPrefix(m.c.key, "j:")
+	return m.final || mark || same && errors.Is(err, ErrJournalled)
+}
+
+func (m message) tell(next Store) error {
+	if m.revocations != nil {
+		return next.inheritAll(m.revocations)
+	}
+	return next.inherit(m.c)
+}
+
+// spread tells everyone who follows, each once: a store may follow one that follows
+// it. Who follows a store is asked after that was told, so that one that begins to
+// meanwhile either is told or finds it there.
+func (f *followers) spread(m message, err error) error {
+	if !Applied(err) {
+		return err
+	}
+	seen := []*followers{f}
+	waiting := f.direct(true)
+	ended := err
+	for at := 0; at < len(waiting); at++ {
+		to := waiting[at]
+		beyond := to.x.next.following()
+		if within(seen, beyond) {
+			continue
+		}
+		seen = append(seen, beyond)
+		if m.concerns(to.same, err) {
+			failed := to.of.heard(to.x, m.tell(to.x.next))
+			if m.final {
+				ended = worse(ended, failed)
+			}
+		}
+		waiting = append(waiting, beyond.direct(to.same)...)
+	}
+	return ended
+}
+
+func within(list []*followers, one *followers) bool {
+	for _, f := range list {
+		if f == one {
+			return true
+		}
+	}
+	return false
+}
+
+// heard notes how x took what it was told, and returns that once it has taken over
+// everything else: before, it is asked to take that over again.
+func (f *followers) heard(x *follower, failed error) error {
+	if failed == nil {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !Applied(failed) {
+		x.missed = true
+	}
+	if !x.done {
+		return nil
+	}
+	return failed
+}
+
+// worse is the one of two results that promises less.
+func worse(err, other error) error {
+	if other == nil || err != nil && Applied(other) {
+		return err
+	}
+	return other
+}

@@ -1,0 +1,389 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/cache/cachetest"
+	"github.com/traefikoidc/traefikoidc/internal/resptest"
+)
+
+// A house is a store that has seen an outage, and what was done in it meanwhile.
+type house struct {
+	*testing.T
+	s      *resptest.Server
+	before *cache.Hybrid
+}
+
+const (
+	oldPassword = "the old one"
+	newPassword = "the new one"
+)
+
+// opening is a store of a server with a password, as an operator's options describe it.
+func opening(t *testing.T, s *resptest.Server, password string, direct bool) *cache.Hybrid {
+	t.Helper()
+	o := redisAt(s)
+	o.Server.Password = password
+	h := cache.NewHybrid(cache.HybridOptions{Redis: o, Direct: direct})
+	t.Cleanup(h.Close)
+	h.Start()
+	return h
+}
+
+func connected(t *testing.T, h *cache.Hybrid) *cache.Hybrid {
+	t.Helper()
+	cachetest.Until(t, "connected", func() bool { return h.Stats().Connected && h.Stats().Tracking && h.Stats().Leases })
+	return h
+}
+
+var dead = cachetest.Record(cache.Revoked, 9, "")
+
+// change is what the next store has to know of: sessions by the names of what became
+// of them.
+func (x *house) change() {
+	x.Helper()
+	ctx := context.Background()
+	must := func(what string, err error) {
+		x.Helper()
+		if !cache.Applied(err) {
+			x.Fatalf("%s: %v", what, err)
+		}
+	}
+	for _, name := range []string{"ended", "of ann", "live"} {
+		must(name, x.before.Add(ctx, "s:"+name, cachetest.Linked(1, 11, name), time.Minute))
+	}
+	must("a mark before", x.before.Add(ctx, "j:before", []byte("owner"), time.Minute))
+	x.s.Require("default", newPassword)
+	x.s.Cut()
+	cachetest.Until(x.T, "an outage", func() bool {
+		_ = x.before.Health(ctx)
+		return x.before.Stats().Fallback
+	})
+	must("ending", x.before.Set(ctx, "s:ended", dead, time.Minute))
+	must("ending what is not known", x.before.Set(ctx, "s:unknown", dead, time.Minute))
+	must("revoking", x.before.Revoke(ctx, cachetest.Revoking(10, "of ann")))
+	must("revoking at the provider", x.before.Revoke(ctx, cachetest.Revoking(10, "of bob")))
+	must("a mark meanwhile", x.before.Add(ctx, "j:meanwhile", []byte("owner"), time.Minute))
+	must("a sign-in meanwhile", x.before.Add(ctx, "s:new", cachetest.Linked(1, 11, "new"), time.Minute))
+}
+
+func takeOver(t *testing.T, before, next cache.Store) *cache.Handover {
+	t.Helper()
+	h, err := cache.TakeOver(context.Background(), before, next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// is is what a store, asked for the session of a name, has: live, revoked or nothing.
+func is(t *testing.T, b cache.Backend, name string) string {
+	t.Helper()
+	v, err := b.Get(context.Background(), "s:"+name)
+	return state(v, err)
+}
+
+func state(v []byte, err error) string {
+	if errors.Is(err, cache.ErrMiss) {
+		return "nothing"
+	}
+	h, _, failed := cache.ParseRecord(v)
+	switch {
+	case err != nil || failed != nil:
+		return "an error"
+	case h.State == cache.Revoked:
+		return "revoked"
+	}
+	return "live"
+}
+
+func (x *house) wants(b cache.Backend, want map[string]string) {
+	x.Helper()
+	for name, state := range want {
+		if got := is(x.T, b, name); got != state {
+			x.Errorf("%s is %s, want %s", name, got, state)
+		}
+	}
+	for _, mark := range []string{"j:before", "j:meanwhile"} {
+		if err := b.Add(context.Background(), mark, []byte("somebody else"), time.Minute); !errors.Is(err, cache.ErrExists) {
+			x.Errorf("%s can be used again: %v", mark, err)
+		}
+	}
+}
+
+func (x *house) onServer(s *resptest.Server, want map[string]string) {
+	x.Helper()
+	for name, wanted := range want {
+		v, found := s.Value("x:s:" + name)
+		got := "nothing"
+		if found {
+			got = state([]byte(v), nil)
+		}
+		if got != wanted {
+			x.Errorf("%s is %s on the server, want %s", name, got, wanted)
+		}
+	}
+}
+
+func TestL2TheNextStoreTakesOver(t *testing.T) {
+	same := map[string]string{"ended": "revoked", "unknown": "revoked", "of ann": "revoked", "live": "live", "new": "live"}
+	other := map[string]string{"ended": "revoked", "unknown": "revoked", "of ann": "revoked", "live": "nothing", "new": "nothing"}
+	unheld := map[string]string{"ended": "revoked", "unknown": "revoked", "of ann": "nothing", "live": "nothing", "new": "nothing"}
+	for _, row := range []struct {
+		name   string
+		direct bool // before
+		next   func(x *house) (cache.Store, *resptest.Server)
+		want   map[string]string
+	}{
+		{"another password", false, func(x *house) (cache.Store, *resptest.Server) {
+			return opening(x.T, x.s, newPassword, false), x.s
+		}, same},
+		{"another password, without memory", true, func(x *house) (cache.Store, *resptest.Server) {
+			return opening(x.T, x.s, newPassword, true), x.s
+		}, same},
+		{"another server", false, func(x *house) (cache.Store, *resptest.Server) {
+			s := startServer(x.T)
+			return opening(x.T, s, "", false), s
+		}, other},
+		{"another server, without memory", true, func(x *house) (cache.Store, *resptest.Server) {
+			s := startServer(x.T)
+			return opening(x.T, s, "", true), s
+		}, unheld},
+		{"the server without its data", false, func(x *house) (cache.Store, *resptest.Server) {
+			x.s.Restart(x.T, false)
+			return opening(x.T, x.s, newPassword, false), x.s
+		}, same},
+		{"memory", false, func(x *house) (cache.Store, *resptest.Server) {
+			return cache.NewMemory(cache.MemoryOptions{}), nil
+		}, other},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := startServer(t)
+			s.Require("default", oldPassword)
+			x := &house{T: t, s: s, before: connected(t, opening(t, s, oldPassword, row.direct))}
+			x.change()
+			next, server := row.next(x)
+			if h, ok := next.(*cache.Hybrid); ok {
+				connected(t, h)
+			}
+			// Another replica is there already, and somebody signed in at it.
+			elsewhere := next.Add(context.Background(), "s:elsewhere", cachetest.Linked(1, 10, "of ann"), time.Minute)
+			if elsewhere != nil {
+				t.Fatal(elsewhere)
+			}
+			takeOver(t, x.before, next)
+			x.wants(next, map[string]string{"elsewhere": "revoked"})
+			if server != nil {
+				x.onServer(server, row.want)
+			}
+			x.wants(next, row.want)
+			// What comes to be stored after its revocation.
+			if err := next.Add(context.Background(), "s:of bob", cachetest.Linked(1, 10, "of bob"), time.Minute); !errors.Is(err, cache.ErrConflict) {
+				t.Errorf("a session that was revoked before it was stored: %v", err)
+			}
+			if server == nil {
+				return
+			}
+			// What is known here counts in the next outage too.
+			server.Stop()
+			for name, want := range row.want {
+				if want == "revoked" && is(t, next, name) != want {
+					t.Errorf("%s is %s in an outage", name, is(t, next, name))
+				}
+			}
+		})
+	}
+}
+
+// What a store is told while and after another one takes its place, by whoever began
+// before, the other one is told too.
+func TestL2NothingFallsBetween(t *testing.T) {
+	ctx := context.Background()
+	s := startServer(t)
+	s.Require("default", oldPassword)
+	x := &house{T: t, s: s, before: connected(t, opening(t, s, oldPassword, false))}
+	x.change()
+	second := connected(t, opening(t, s, newPassword, false))
+	other := startServer(t)
+	third := connected(t, opening(t, other, "", false))
+
+	var keys []string
+	told := make(chan bool)
+	go func() {
+		defer close(told)
+		for i := 0; i < 200; i++ {
+			key := "meanwhile " + string(rune('a'+i/26)) + string(rune('a'+i%26))
+			if err := x.before.Set(ctx, "s:"+key, dead, time.Minute); !cache.Applied(err) {
+				t.Error(err)
+			}
+			keys = append(keys, key)
+		}
+	}()
+	first := takeOver(t, x.before, second)
+	takeOver(t, x.before, second) // another middleware of both
+	takeOver(t, second, third)
+	takeOver(t, third, second) // the options from before again, while the others are in use
+	<-told
+	for _, key := range keys {
+		if is(t, second, key) != "revoked" || is(t, third, key) != "revoked" {
+			t.Fatalf("%s is %s in the second store, %s in the third", key, is(t, second, key), is(t, third, key))
+		}
+	}
+
+	// A request that ends at the first store when the others serve.
+	later := x.before.Add(ctx, "s:later", cachetest.Linked(1, 11, "later"), time.Minute)
+	if !errors.Is(later, cache.ErrJournalled) {
+		t.Fatal(later)
+	}
+	x.wants(second, map[string]string{"later": "live"})
+	x.wants(third, map[string]string{"later": "nothing"})
+	_ = x.before.Revoke(ctx, cachetest.Revoking(11, "later"))
+	_ = x.before.Add(ctx, "j:later", []byte("owner"), time.Minute)
+	x.wants(second, map[string]string{"later": "revoked"})
+	for _, b := range []cache.Backend{second, third} {
+		if err := b.Add(ctx, "j:later", []byte("somebody else"), time.Minute); !errors.Is(err, cache.ErrExists) {
+			t.Errorf("a mark of the first store can be used again: %v", err)
+		}
+		if err := b.Add(ctx, "s:last", cachetest.Linked(1, 11, "later"), time.Minute); !errors.Is(err, cache.ErrConflict) {
+			t.Errorf("a session that was revoked at the first store before it was stored: %v", err)
+		}
+	}
+
+	// Each of those who began it ends it.
+	first.End()
+	_ = x.before.Set(ctx, "s:after one", dead, time.Minute)
+	x.wants(second, map[string]string{"after one": "revoked"})
+}
+
+func TestL2AHandoverEnds(t *testing.T) {
+	ctx := context.Background()
+	before, next := cache.NewMemory(cache.MemoryOptions{}), cache.NewMemory(cache.MemoryOptions{})
+	a, b := takeOver(t, before, next), takeOver(t, before, next)
+	set := func(key, want string) {
+		t.Helper()
+		if err := before.Set(ctx, "s:"+key, dead, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if got := is(t, next, key); got != want {
+			t.Errorf("%s is %s, want %s", key, got, want)
+		}
+	}
+	set("both", "revoked")
+	a.End()
+	set("one", "revoked")
+	b.End()
+	set("none", "nothing")
+	takeOver(t, before, next)
+	if got := is(t, next, "none"); got != "revoked" {
+		t.Errorf("the second handover left it %s", got)
+	}
+}
+
+// A store that never reached its server has made sessions that are nowhere else.
+func TestL2AStoreThatNeverConnectedIsMended(t *testing.T) {
+	ctx := context.Background()
+	s := startServer(t)
+	s.Require("default", newPassword)
+	before := opening(t, s, oldPassword, false)
+	cachetest.Until(t, "an outage", func() bool { return before.Stats().Fallback })
+	for _, name := range []string{"new", "ended"} {
+		if err := before.Add(ctx, "s:"+name, cachetest.Linked(1, 11, name), time.Minute); !errors.Is(err, cache.ErrJournalled) {
+			t.Fatal(err)
+		}
+	}
+	_ = before.Set(ctx, "s:ended", dead, time.Minute)
+	next := connected(t, opening(t, s, newPassword, false))
+	takeOver(t, before, next)
+	x := &house{T: t, s: s}
+	x.onServer(s, map[string]string{"new": "live", "ended": "revoked"})
+}
+
+// A store that has not got all of it does not serve: the take-over fails, and can be
+// repeated.
+func TestL2ATakeOverFailsWhole(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		fault resptest.Fault
+	}{
+		{"full", resptest.Fault{Command: "SET", Key: "x:s:unknown", Reply: "-OOM command not allowed\r\n"}},
+		{"forbidden", resptest.Fault{Command: "SET", Key: "x:s:unknown", Reply: "-NOPERM no permissions\r\n"}},
+		{"a mark", resptest.Fault{Command: "SET", Key: "x:j:meanwhile", Reply: "-NOPERM no permissions\r\n"}},
+		{"a note", resptest.Fault{Command: "ZSCAN", Reply: "-NOPERM no permissions\r\n"}},
+		{"silent", resptest.Fault{Command: "EXEC", Cut: -1}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			ctx := context.Background()
+			s := startServer(t)
+			s.Require("default", oldPassword)
+			x := &house{T: t, s: s, before: connected(t, opening(t, s, oldPassword, false))}
+			x.change()
+			next := connected(t, opening(t, s, newPassword, false))
+			s.Inject(row.fault)
+			if _, err := cache.TakeOver(ctx, x.before, next); !errors.Is(err, cache.ErrUnavailable) {
+				t.Fatalf("it took over: %v", err)
+			}
+			heal(s)
+			cachetest.Until(t, "well", func() bool { return next.Health(ctx) == nil })
+			_ = x.before.Set(ctx, "s:not told", dead, time.Minute)
+			x.onServer(s, map[string]string{"not told": "nothing"})
+			takeOver(t, x.before, next)
+			x.onServer(s, map[string]string{"ended": "revoked", "unknown": "revoked", "not told": "revoked", "new": "live"})
+		})
+	}
+}
+
+// A session that an operator removed is not brought back by a change of options.
+func TestATakeOverRevivesNothing(t *testing.T) {
+	ctx := context.Background()
+	s := startServer(t)
+	before := startHybrid(t, s, false)
+	for _, name := range []string{"kept", "removed"} {
+		if err := before.Add(ctx, "s:"+name, cachetest.Linked(1, 11, name), time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next := startHybrid(t, s, false)
+	s.Remove("x:s:removed")
+	takeOver(t, before, next)
+	x := &house{T: t, s: s}
+	x.onServer(s, map[string]string{"kept": "live", "removed": "nothing"})
+	if got := is(t, next, "removed"); got != "nothing" {
+		t.Errorf("it is %s", got)
+	}
+	if got := is(t, next, "kept"); got != "live" {
+		t.Errorf("another one is %s", got)
+	}
+}
+
+// What a bound has no room for is taken over all the same: it goes to the server.
+func TestL2AStoreWithLittleRoomTakesOver(t *testing.T) {
+	ctx := context.Background()
+	s := startServer(t)
+	s.Require("default", oldPassword)
+	before := connected(t, opening(t, s, oldPassword, false))
+	s.Require("default", newPassword)
+	s.Cut()
+	cachetest.Until(t, "an outage", func() bool {
+		_ = before.Health(ctx)
+		return before.Stats().Fallback
+	})
+	const n = 100
+	key := func(i int) string { return string(rune('0'+i/10)) + string(rune('0'+i%10)) }
+	for i := 0; i < n; i++ {
+		_ = before.Set(ctx, "s:"+key(i), dead, time.Minute)
+	}
+	o := redisAt(s)
+	o.Server.Password = newPassword
+	next := cache.NewHybrid(cache.HybridOptions{Redis: o, Memory: cache.MemoryOptions{MaxEntries: 4}})
+	t.Cleanup(next.Close)
+	next.Start()
+	takeOver(t, before, connected(t, next))
+	x := &house{T: t, s: s}
+	for i := 0; i < n; i++ {
+		x.onServer(s, map[string]string{key(i): "revoked"})
+	}
+}
