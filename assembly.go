@@ -25,8 +25,12 @@ func acquire(ctx context.Context, s *config.Settings, name string, log *slog.Log
 	if err != nil {
 		return nil, err
 	}
-	var sb registry.Builder = &storeBuilder{s: s, log: log}
-	st, err := shared(ctx, sb, "store", s.Redis)
+	key, err := storeKey(s.Redis)
+	if err != nil {
+		return nil, err
+	}
+	var sb registry.Builder = &storeBuilder{s: s, key: key, log: log}
+	st, err := registry.Shared.Acquire(ctx, key, sb)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +45,7 @@ func acquire(ctx context.Context, s *config.Settings, name string, log *slog.Log
 		return nil, err
 	}
 	m := r.(*sharedMiddleware)
-	m.noteStore()
+	m.wake()
 	return m.middleware, nil
 }
 
@@ -122,7 +126,6 @@ type middlewareBuilder struct {
 	provider *oidc.Provider
 	store    *store
 
-	key     string // of the store
 	served  string // key of the store that serves the middleware until now, if it is another one
 	before  *store // that store
 	release context.CancelFunc
@@ -131,12 +134,7 @@ type middlewareBuilder struct {
 // findPredecessor holds on to the store that serves the middleware of this name
 // until now, if it is another one.
 func (b *middlewareBuilder) findPredecessor() error {
-	key, err := keyOf("store", []any{b.s.Redis})
-	if err != nil {
-		return err
-	}
-	b.key = key
-	b.served = registry.Shared.Succeed(groupOf(b.name), key)
+	b.served = registry.Shared.Succeed(groupOf(b.name), b.store.key)
 	if b.served == "" {
 		return nil
 	}
@@ -169,7 +167,6 @@ type sharedMiddleware struct {
 	middleware *auth.Middleware
 	succession *registry.Succession // nil: the store did not change
 	release    context.CancelFunc   // of the store before; nil: there is none
-	group, key string               // of the middleware, and of its store
 	log        *slog.Logger
 }
 
@@ -186,11 +183,11 @@ func (m *sharedMiddleware) endSuccession() {
 	}
 }
 
-// noteStore lets the next reload know which store serves: a middleware that is
-// found again may have come to the end of its succession meanwhile.
-func (m *sharedMiddleware) noteStore() {
-	if m.succession != nil && m.succession.Done() {
-		registry.Shared.Serve(m.group, m.key)
+// wake goes on with the succession of a middleware that is found again: it ended when
+// other options were wanted.
+func (m *sharedMiddleware) wake() {
+	if m.succession != nil {
+		m.succession.Wake()
 	}
 }
 
@@ -200,7 +197,6 @@ func (m *sharedMiddleware) settled(err error) {
 		m.log.Warn("the changed Redis options do not work; the store before them stays in use", "error", err.Error())
 		return
 	}
-	registry.Shared.Serve(m.group, m.key)
 	m.log.Info("the changed Redis options work and are in use")
 	m.release()
 }
@@ -212,14 +208,15 @@ func (b *middlewareBuilder) Build() (registry.Resource, error) {
 	if err != nil {
 		return nil, fmt.Errorf("traefikoidc: %w", err)
 	}
-	shared := &sharedMiddleware{log: b.log, group: groupOf(b.name), key: b.key}
+	shared := &sharedMiddleware{log: b.log.With("address", b.store.address)}
 	o.Backend = b.store.backend
-	o.Marks = b.store.marks
 	if b.before != nil {
 		var next registry.Candidate = b.store
 		shared.release = b.release
 		b.release = nil
-		succession := registry.NewSuccession(b.before.backend, next, shared.settled)
+		succession := registry.NewSuccession(registry.SuccessionOptions{
+			Registry: registry.Shared, Group: groupOf(b.name), Key: b.store.key, Before: b.before.backend, Next: next, Settled: shared.settled,
+		})
 		shared.succession = succession
 		o.Backend = succession
 	}

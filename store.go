@@ -20,8 +20,9 @@ import (
 // A store is where the records are, shared by all middlewares with the same
 // options of it.
 type store struct {
-	backend cache.Backend
-	marks   cache.Backend // where replay marks are, if apart: a flood of them must not drive out sessions; nil: in backend
+	key     string // of the registry
+	address string // of the server, for the log
+	backend cache.Store
 	hybrid  *cache.Hybrid // nil: memory alone
 	redis   cache.RedisOptions
 	log     *slog.Logger
@@ -31,7 +32,7 @@ type store struct {
 }
 
 // Backend implements registry.Candidate.
-func (s *store) Backend() cache.Backend {
+func (s *store) Backend() cache.Store {
 	return s.backend
 }
 
@@ -77,8 +78,12 @@ func (s *store) Run() {
 	background.After(s.health, s)
 }
 
-// Observe implements cache.Observer with a line in the log.
+// Observe implements cache.Observer with a line in the log. A store that was replaced
+// is of no concern to anybody.
 func (s *store) Observe(e cache.Event, cause error) {
+	if registry.Shared.Replaced(s.key) {
+		return
+	}
 	level := slog.LevelWarn
 	switch e {
 	case cache.Connected, cache.Restored, cache.TrackingUp, cache.Restarted:
@@ -91,11 +96,12 @@ func (s *store) Observe(e cache.Event, cause error) {
 	s.log.Log(context.Background(), level, e.Text(), "error", cause.Error())
 }
 
-// marksBytes bounds what replay marks take where they are apart.
-const marksBytes = 16 << 20
+// markBytes bounds what replay markers take in memory.
+const markBytes = 16 << 20
 
 type storeBuilder struct {
 	s   *config.Settings
+	key string
 	log *slog.Logger
 }
 
@@ -103,12 +109,13 @@ type storeBuilder struct {
 // need not be there.
 func (b *storeBuilder) Build() (registry.Resource, error) {
 	r := b.s.Redis
-	s := &store{log: b.log}
+	s := &store{key: b.key, address: addressOf(r)}
+	s.log = b.log.With("address", s.address)
 	s.done, s.end = context.WithCancel(context.Background())
 	memory := cache.MemoryOptions{MaxEntries: r.L1Entries, MaxBytes: r.L1Bytes}
-	if !r.Enabled || r.Mode == "memory" {
+	if inMemory(r) {
+		memory.MarkBytes = markBytes
 		s.backend = cache.NewMemory(memory)
-		s.marks = cache.NewMemory(cache.MemoryOptions{MaxEntries: memory.MaxEntries, MaxBytes: marksBytes})
 		return s, nil
 	}
 	server, err := serverOptions(r)
@@ -131,6 +138,45 @@ func (b *storeBuilder) Build() (registry.Resource, error) {
 		background.After(s.health, s)
 	}
 	return s, nil
+}
+
+// A memoryKey is what concerns a store in memory.
+type memoryKey struct {
+	Kind    string
+	Entries int
+	Bytes   int64
+}
+
+// storeKey is the registry's key of the store that is configured so: what does not
+// concern a store makes no other one of it.
+func storeKey(r config.Redis) (string, error) {
+	if inMemory(r) {
+		k := memoryKey{Kind: "memory", Entries: r.L1Entries, Bytes: r.L1Bytes}
+		if k.Entries == 0 {
+			k.Entries = cache.DefaultEntries
+		}
+		if k.Bytes == 0 {
+			k.Bytes = cache.DefaultBytes
+		}
+		return keyOf("store", []any{k})
+	}
+	return keyOf("store", []any{r})
+}
+
+// inMemory reports whether sessions are in memory alone.
+func inMemory(r config.Redis) bool {
+	return !r.Enabled || r.Mode == "memory"
+}
+
+// addressOf is what the log calls a store by.
+func addressOf(r config.Redis) string {
+	switch {
+	case inMemory(r):
+		return "memory"
+	case r.Network == "unix":
+		return "unix://" + r.Addresses[0]
+	}
+	return r.Addresses[0]
 }
 
 // longestProbe is how long the breaker waits at most between two probes: recovery

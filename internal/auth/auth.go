@@ -29,7 +29,6 @@ type Options struct {
 	Provider *oidc.Provider
 	ClientID string
 	Backend  cache.Backend
-	Marks    cache.Backend // where used states and codes are noted; nil: Backend
 	Keys     *session.Keyring
 	Identity string // issuer, relying party and session group
 
@@ -113,9 +112,6 @@ func New(o Options) (*Middleware, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Marks == nil {
-		o.Marks = o.Backend
-	}
 	callback, err := url.Parse(o.CallbackURL)
 	if err != nil {
 		return nil, err
@@ -134,8 +130,8 @@ func New(o Options) (*Middleware, error) {
 		logins:  &session.Logins{Keys: o.Keys, Identity: o.Identity, Cookies: o.Cookies, Now: o.Now},
 		limits:  newLimiter(o.Rate, o.TrustedProxies, o.Now),
 		visits:  newVisits(),
-		replays: &session.ReplayGuard{Backend: o.Marks, Keys: o.Keys, Identity: o.Identity, Strict: o.DenyReplays},
-		tokens:  &session.ReplayGuard{Backend: o.Marks, Keys: o.Keys, Identity: o.Provider.Issuer() + "\n" + o.ClientID, Strict: true},
+		replays: &session.ReplayGuard{Backend: o.Backend, Keys: o.Keys, Identity: o.Identity, Strict: o.DenyReplays},
+		tokens:  &session.ReplayGuard{Backend: o.Backend, Keys: o.Keys, Identity: o.Provider.Issuer() + "\n" + o.ClientID, Strict: true},
 		framed:  framePolicy(o.Provider.Issuer()), revokedPause: time.Second, keysPause: keysPause,
 	}
 	m.needed = m.neededClaims()

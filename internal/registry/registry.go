@@ -51,7 +51,8 @@ type group struct {
 type entry struct {
 	resource Resource
 	users    int
-	turn     int // counts the times that somebody began to use it, so that an old timer does not end a new use
+	turn     int  // counts the times that somebody began to use it, so that an old timer does not end a new use
+	claimed  bool // it serves a group, or did, or was to
 }
 
 // Shared is the registry of the process: the one package variable that changes.
@@ -100,22 +101,53 @@ func (g *Registry) Succeed(name, key string) string {
 		g.groups[name] = x
 	}
 	x.wanted = key
-	e := g.entries[x.serving]
-	if x.serving == key || e == nil {
+	if e := g.entries[key]; e != nil {
+		e.claimed = true
+	}
+	before := g.entries[x.serving]
+	if x.serving == key || before == nil {
 		x.serving = key
 		return ""
 	}
-	e.turn++
+	before.turn++
 	return x.serving
 }
 
-// Serve notes that key serves a group, if it is still to.
-func (g *Registry) Serve(name, key string) {
+// Wants reports whether key is to serve a group, or serves it.
+func (g *Registry) Wants(name, key string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if x := g.groups[name]; x != nil && x.wanted == key {
-		x.serving = key
+	x := g.groups[name]
+	return x != nil && x.wanted == key
+}
+
+// Serve notes that key serves a group, if it is still to, and reports whether it is.
+func (g *Registry) Serve(name, key string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	x := g.groups[name]
+	if x == nil || x.wanted != key {
+		return false
 	}
+	x.serving = key
+	return true
+}
+
+// Replaced reports whether something else took the place of key in every group that
+// it served or was to serve, or key is not kept any more.
+func (g *Registry) Replaced(key string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	e := g.entries[key]
+	if e == nil || !e.claimed {
+		return e == nil
+	}
+	for _, x := range g.groups {
+		if x.serving == key || x.wanted == key {
+			return false
+		}
+	}
+	return true
 }
 
 // Len returns how many resources are kept.

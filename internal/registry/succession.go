@@ -20,63 +20,139 @@ const (
 // secret.
 type Candidate interface {
 	Verify(ctx context.Context) error
-	Backend() cache.Backend
+	Backend() cache.Store
 }
 
 // A Succession is a backend in whose place another one steps once that was
-// verified, and not before: an operator's mistake in the options of a store signs
-// nobody out. Requests under way finish where they began.
+// verified and has taken over what the one before knows, and not before: an
+// operator's mistake in the options of a store signs nobody out, and its correction
+// signs nobody in again who has signed out. Requests under way finish where they
+// began; what they change is handed over too.
 type Succession struct {
-	next    Candidate
-	settled func(err error) // told of each verification; nil error: the next one serves
+	o      SuccessionOptions
+	ctx    context.Context // done when nothing is verified any more
+	cancel context.CancelFunc
 
 	mu       sync.Mutex // guards the fields below
-	serving  cache.Backend
+	serving  cache.Store
 	watchers []cache.Watcher
 	pause    time.Duration
-	done     bool // next serves
-	over     bool // nothing is verified any more
+	handover *cache.Handover // nil: nothing is handed over
+	done     bool            // next serves
+	over     bool            // nothing is verified any more
+	resting  bool            // nothing is verified until Wake, as next is not wanted
+}
+
+// SuccessionOptions say what becomes what. All are required.
+type SuccessionOptions struct {
+	Registry   *Registry
+	Group, Key string // of the registry: next is Key's, and is to serve Group
+	Before     cache.Store
+	Next       Candidate
+	// Settled is told of each attempt, but of none that ends when something else is
+	// wanted; nil error: the next one serves.
+	Settled func(err error)
 }
 
 var _ cache.Backend = (*Succession)(nil)
 
-// NewSuccession returns a backend that is before, and becomes that of next.
-// settled is called after every verification until one succeeds.
-func NewSuccession(before cache.Backend, next Candidate, settled func(err error)) *Succession {
-	s := &Succession{serving: before, next: next, settled: settled, pause: firstVerification}
+// NewSuccession returns a backend that is the one before, and becomes that of next.
+func NewSuccession(o SuccessionOptions) *Succession {
+	s := newSuccession(o)
 	background.Start(s)
 	return s
 }
 
-// Run verifies the next store, and comes back later if it does not serve.
+func newSuccession(o SuccessionOptions) *Succession {
+	s := &Succession{o: o, serving: o.Before, pause: firstVerification}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+// Run tries to let the next store serve, and comes back later if it cannot. It rests
+// while another store is wanted.
 func (s *Succession) Run() {
-	if s.isOver() {
+	if !s.begin() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), verificationTime)
-	err := s.next.Verify(ctx)
+	served, err := s.attempt()
+	if served {
+		s.o.Settled(nil)
+		return
+	}
+	told := err != nil && !s.isOver() && s.o.Registry.Wants(s.o.Group, s.o.Key)
+	background.After(s.wait(), s)
+	if told {
+		s.o.Settled(err)
+	}
+}
+
+// begin reports whether there is something to try. Whoever finds the store unwanted
+// rests, unless it was woken meanwhile.
+func (s *Succession) begin() bool {
+	s.mu.Lock()
+	if s.over {
+		s.mu.Unlock()
+		return false
+	}
+	s.resting = true
+	s.mu.Unlock()
+	return s.o.Registry.Wants(s.o.Group, s.o.Key) && s.rouse()
+}
+
+// rouse ends the rest, and reports whether it was one.
+func (s *Succession) rouse() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.resting && !s.over
+	s.resting = false
+	return was
+}
+
+// Wake goes on verifying, if that had ended because another store was wanted.
+func (s *Succession) Wake() {
+	if !s.rouse() {
+		return
+	}
+	s.mu.Lock()
+	s.pause = firstVerification
+	s.mu.Unlock()
+	background.Start(s)
+}
+
+// attempt verifies the next store, has it take over what the one before knows, and
+// lets it serve: in this order, because a store that lacks a sign-out must not serve.
+// It returns false and no error when another store is wanted by then.
+func (s *Succession) attempt() (bool, error) {
+	ctx, cancel := context.WithTimeout(s.ctx, verificationTime)
+	err := s.o.Next.Verify(ctx)
 	cancel()
 	if err != nil {
-		background.After(s.wait(), s)
-	} else if !s.succeed() {
-		return
+		return false, err
 	}
-	s.settled(err)
+	next := s.o.Next.Backend()
+	h, err := cache.TakeOver(s.ctx, s.o.Before, next)
+	if err != nil {
+		return false, err
+	}
+	if s.o.Registry.Serve(s.o.Group, s.o.Key) && s.succeed(next, h) {
+		return true, nil
+	}
+	h.End()
+	return false, nil
 }
 
-// Done reports whether the next backend serves.
-func (s *Succession) Done() bool {
-	s.mu.Lock()
-	done := s.done
-	s.mu.Unlock()
-	return done
-}
-
-// Close ends the verification. What serves goes on serving.
+// Close ends the verification and the handover. What serves goes on serving.
 func (s *Succession) Close() {
+	s.cancel()
 	s.mu.Lock()
 	s.over = true
+	h := s.handover
+	s.handover = nil
 	s.mu.Unlock()
+	if h != nil {
+		h.End()
+	}
 }
 
 func (s *Succession) isOver() bool {
@@ -98,8 +174,7 @@ func (s *Succession) wait() time.Duration {
 
 // succeed lets the next store serve. Whoever watches is told that anything may
 // have changed, because it has. It returns false if all that ended meanwhile.
-func (s *Succession) succeed() bool {
-	next := s.next.Backend()
+func (s *Succession) succeed(next cache.Store, h *cache.Handover) bool {
 	s.mu.Lock()
 	if s.over {
 		s.mu.Unlock()
@@ -112,6 +187,7 @@ func (s *Succession) succeed() bool {
 		next.Watch(w)
 	}
 	s.serving = next
+	s.handover = h
 	s.done = true
 	s.over = true
 	s.mu.Unlock()
@@ -122,7 +198,7 @@ func (s *Succession) succeed() bool {
 	return true
 }
 
-func (s *Succession) backend() cache.Backend {
+func (s *Succession) backend() cache.Store {
 	s.mu.Lock()
 	b := s.serving
 	s.mu.Unlock()

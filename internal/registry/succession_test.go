@@ -23,7 +23,7 @@ func (c *candidate) Verify(ctx context.Context) error {
 	return c.err
 }
 
-func (c *candidate) Backend() cache.Backend { return c.memory }
+func (c *candidate) Backend() cache.Store { return c.memory }
 
 func (c *candidate) set(err error) {
 	c.mu.Lock()
@@ -57,15 +57,31 @@ func (w *watcher) seen() (int, int) {
 	return w.all, len(w.changed)
 }
 
+// between is a succession from the store "old" to the store "new" of a group, and what
+// it says.
+func between(t *testing.T, before cache.Store, next Candidate) (*Succession, *Registry, chan error) {
+	t.Helper()
+	g := New(time.Hour)
+	for _, key := range []string{"old", "new"} {
+		acquire(t, g, &builder{}, key)
+		g.Succeed("group", key)
+	}
+	verdicts := make(chan error, 8)
+	s := newSuccession(SuccessionOptions{
+		Registry: g, Group: "group", Key: "new", Before: before, Next: next, Settled: func(err error) { verdicts <- err },
+	})
+	t.Cleanup(s.Close)
+	return s, g, verdicts
+}
+
 func TestAStoreTakesItsPlaceWhenItWasVerified(t *testing.T) {
 	ctx := context.Background()
 	before := cache.NewMemory(cache.MemoryOptions{})
 	next := &candidate{memory: cache.NewMemory(cache.MemoryOptions{}), err: errors.New("wrong password")}
-	verdicts := make(chan error, 8)
-	s := NewSuccession(before, next, func(err error) { verdicts <- err })
-	defer s.Close()
+	s, g, verdicts := between(t, before, next)
 	w := &watcher{}
 	s.Watch(w)
+	go s.Run()
 
 	if err := <-verdicts; err == nil {
 		t.Fatal("a store that fails its verification serves")
@@ -80,9 +96,16 @@ func TestAStoreTakesItsPlaceWhenItWasVerified(t *testing.T) {
 		t.Errorf("told %d times of all and %d times of one", all, changed)
 	}
 
+	if g.Succeed("group", "new") != "old" {
+		t.Error("the next store serves before it was verified")
+	}
+
 	next.set(nil)
 	if err := <-verdicts; err != nil {
 		t.Fatal(err)
+	}
+	if g.Succeed("group", "new") != "" {
+		t.Error("the registry does not know that the next store serves")
 	}
 	if err := s.Set(ctx, "s:b", []byte("2"), time.Hour); err != nil {
 		t.Fatal(err)
@@ -98,14 +121,102 @@ func TestAStoreTakesItsPlaceWhenItWasVerified(t *testing.T) {
 
 func TestAClosedSuccessionVerifiesNothing(t *testing.T) {
 	next := &candidate{memory: cache.NewMemory(cache.MemoryOptions{}), err: errors.New("no")}
-	verdicts := make(chan error, 8)
-	s := NewSuccession(cache.NewMemory(cache.MemoryOptions{}), next, func(err error) { verdicts <- err })
+	s, _, verdicts := between(t, cache.NewMemory(cache.MemoryOptions{}), next)
+	s.Run()
 	<-verdicts
 	s.Close()
 	next.set(nil)
 	s.Run()
-	if len(verdicts) != 0 || s.backend() == cache.Backend(next.memory) {
+	if len(verdicts) != 0 || s.backend() == cache.Store(next.memory) {
 		t.Error("it was verified after its end")
+	}
+}
+
+// A sign-out that the store before has acknowledged counts in the next one: one that
+// came before it was verified, one that comes while it takes over, and one of a
+// request that ends at the store before after that.
+func TestL2WhatWasRevokedStaysRevoked(t *testing.T) {
+	ctx := context.Background()
+	before, memory := cache.NewMemory(cache.MemoryOptions{}), cache.NewMemory(cache.MemoryOptions{})
+	dead := cache.AppendHeader(nil, cache.Header{State: cache.Revoked, Version: 2, Expiry: time.Now().Add(time.Hour)})
+	next := &slow{candidate: candidate{memory: memory}, asked: make(chan bool), leave: make(chan bool)}
+	s, _, verdicts := between(t, before, next)
+	revoke := func(key string) {
+		t.Helper()
+		if err := before.Set(ctx, key, dead, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	revoke("s:earlier")
+	go s.Run()
+	<-next.asked
+	revoke("s:meanwhile")
+	close(next.leave)
+	if err := <-verdicts; err != nil || !serves(s) {
+		t.Fatal(err)
+	}
+	revoke("s:later")
+	for _, key := range []string{"s:earlier", "s:meanwhile", "s:later"} {
+		if v, err := s.Get(ctx, key); err != nil || string(v) != string(dead) {
+			t.Errorf("%s: %q, %v", key, v, err)
+		}
+	}
+	s.Close()
+	revoke("s:much later")
+	if _, err := memory.Get(ctx, "s:much later"); !errors.Is(err, cache.ErrMiss) {
+		t.Errorf("it is told after the end: %v", err)
+	}
+}
+
+// Options that the operator has changed again are tried no more, and nothing is said
+// of them, until they are back.
+func TestAReplacedCandidateRests(t *testing.T) {
+	next := &candidate{memory: cache.NewMemory(cache.MemoryOptions{}), err: errors.New("no")}
+	s, g, verdicts := between(t, cache.NewMemory(cache.MemoryOptions{}), next)
+	s.Run()
+	if err := <-verdicts; err == nil || g.Replaced("new") || g.Replaced("old") {
+		t.Fatal("no error, or a store that is wanted counts as replaced")
+	}
+	acquire(t, g, &builder{}, "third")
+	if g.Succeed("group", "third") != "old" || !g.Replaced("new") {
+		t.Fatal("the candidate is not replaced")
+	}
+	next.set(nil)
+	s.Run()
+	if len(verdicts) != 0 || serves(s) {
+		t.Fatal("a replaced candidate is verified")
+	}
+	s.Run() // as the last timer does
+	g.Succeed("group", "new")
+	s.Wake()
+	if err := <-verdicts; err != nil || !serves(s) {
+		t.Errorf("it does not serve after it is wanted again: %v", err)
+	}
+	if !g.Replaced("old") || g.Replaced("new") {
+		t.Error("the store before it does not count as replaced")
+	}
+}
+
+// Options that are changed while they are verified do not come to serve.
+func TestACandidateThatIsReplacedMeanwhileDoesNotServe(t *testing.T) {
+	for name, failure := range map[string]error{"verified": nil, "refused": errors.New("no")} {
+		t.Run(name, func(t *testing.T) {
+			before := cache.NewMemory(cache.MemoryOptions{})
+			next := &slow{candidate: candidate{memory: cache.NewMemory(cache.MemoryOptions{}), err: failure}, asked: make(chan bool), leave: make(chan bool)}
+			s, g, verdicts := between(t, before, next)
+			ended := make(chan bool)
+			go func() {
+				s.Run()
+				close(ended)
+			}()
+			<-next.asked
+			g.Succeed("group", "old")
+			close(next.leave)
+			<-ended
+			if len(verdicts) != 0 || serves(s) || s.backend() != cache.Store(before) {
+				t.Error("it serves, or something is said of it")
+			}
+		})
 	}
 }
 
@@ -163,14 +274,13 @@ type slow struct {
 func (c *slow) Verify(ctx context.Context) error {
 	c.asked <- true
 	<-c.leave
-	return nil
+	return c.candidate.Verify(ctx)
 }
 
 func TestASuccessionThatIsClosedWhileItVerifiesChangesNothing(t *testing.T) {
 	before := cache.NewMemory(cache.MemoryOptions{})
 	next := &slow{candidate: candidate{memory: cache.NewMemory(cache.MemoryOptions{})}, asked: make(chan bool), leave: make(chan bool)}
-	verdicts := make(chan error, 8)
-	s := &Succession{serving: before, next: next, settled: func(err error) { verdicts <- err }}
+	s, _, verdicts := between(t, before, next)
 	ended := make(chan bool)
 	go func() {
 		s.Run()
@@ -180,7 +290,14 @@ func TestASuccessionThatIsClosedWhileItVerifiesChangesNothing(t *testing.T) {
 	s.Close()
 	close(next.leave)
 	<-ended
-	if len(verdicts) != 0 || s.Done() || s.backend() != cache.Backend(before) {
+	if len(verdicts) != 0 || serves(s) || s.backend() != cache.Store(before) {
 		t.Error("the next store serves after the end")
 	}
+}
+
+// serves reports whether the next store serves.
+func serves(s *Succession) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.done
 }

@@ -1,6 +1,7 @@
 package replicas
 
 import (
+	"fmt"
 	"net/http"
 	"runtime"
 	"strings"
@@ -107,6 +108,7 @@ func TestChangedOptions(t *testing.T) {
 			t.Errorf("a request in flight came to %q", got)
 		}
 		a.says(doNotWork, 2)
+		a.says(fmt.Sprintf("%s\" plugin=traefikoidc middleware=%s address=%s", doNotWork, a.name, after.address), 2)
 		p.is(a, "in")
 		newPerson(t, "bob").signIn(a).is(a, "in")
 		if n := len(before.keys(0, "traefikoidc:s:*")); n != 2 {
@@ -165,6 +167,19 @@ func TestChangedOptions(t *testing.T) {
 		}
 		if strings.Contains(log, "cAnArY") {
 			t.Errorf("the log has a password:\n%s", log)
+		}
+	})
+
+	t.Run("memory, and an option of Redis", func(t *testing.T) {
+		t.Parallel()
+		a := alone(t, hybrid("127.0.0.1:1", "cacheMode", "memory"))
+		p := newPerson(t, "alice").signIn(a)
+		a.reload(a.options(hybrid("127.0.0.1:2", "cacheMode", "memory", "poolSize", "11", "password", "new")))
+		p.is(a, "in")
+		a.reload(a.options(nil))
+		p.is(a, "in")
+		if log := a.log(); strings.Contains(log, "changed Redis options") {
+			t.Errorf("the log:\n%s", log)
 		}
 	})
 

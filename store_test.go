@@ -1,0 +1,136 @@
+package traefikoidc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/internal/config"
+	"github.com/traefikoidc/traefikoidc/internal/registry"
+)
+
+// A paper is a log that is written by several at once.
+type paper struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (p *paper) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text.Write(b)
+}
+
+// taken is what was written since it was asked for last.
+func (p *paper) taken() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	text := p.text.String()
+	p.text.Reset()
+	return text
+}
+
+// A line of a store names its address, and a store that was replaced writes none:
+// what becomes of a server that no options lead to is of no concern.
+func TestWhatAStoreLogs(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	p := &paper{}
+	open := func(address string) *store {
+		t.Helper()
+		s := &config.Settings{Redis: config.Redis{Enabled: true, Mode: "hybrid", Network: "tcp", Addresses: []string{address}, L1Entries: 10, L1Bytes: 1 << 20}}
+		key, err := storeKey(s.Redis)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := registry.Shared.Acquire(ctx, key, &quietBuilder{storeBuilder{s: s, key: key, log: slog.New(slog.NewTextHandler(p, nil))}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.(*store)
+	}
+	says := func(when string, s *store, want bool) {
+		t.Helper()
+		s.Observe(cache.BreakerOpened, errors.New("why"))
+		text := p.taken()
+		if !want && text != "" {
+			t.Errorf("%s, %s says %s", when, s.address, text)
+		}
+		if want && (!strings.Contains(text, "Circuit breaker opened") || !strings.Contains(text, "address="+s.address) || !strings.Contains(text, "why")) {
+			t.Errorf("%s, %s says %q", when, s.address, text)
+		}
+	}
+	const first, second = "store_test one", "store_test two"
+	a := open("a:6379")
+	says("before anything uses it", a, true)
+	registry.Shared.Succeed(first, a.key)
+	registry.Shared.Succeed(second, a.key)
+	b := open("b:6379")
+	registry.Shared.Succeed(first, b.key)
+	says("while another one is verified", a, true)
+	says("while it is verified", b, true)
+	registry.Shared.Serve(first, b.key)
+	says("while it serves one of two", a, true)
+	c := open("c:6379")
+	registry.Shared.Succeed(second, c.key)
+	registry.Shared.Serve(second, c.key)
+	says("when both were replaced", a, false)
+	says("when it serves", b, true)
+	registry.Shared.Succeed(first, c.key)
+	says("while another one is verified", b, true)
+	registry.Shared.Succeed(first, a.key)
+	says("when it is wanted again", a, true)
+}
+
+// quietBuilder makes a store that does not connect.
+type quietBuilder struct {
+	b storeBuilder
+}
+
+func (b *quietBuilder) Build() (registry.Resource, error) {
+	s := &store{key: b.b.key, address: addressOf(b.b.s.Redis)}
+	s.log = b.b.log.With("address", s.address)
+	s.done, s.end = context.WithCancel(context.Background())
+	return s, nil
+}
+
+// A store in memory is another one only where what concerns memory changed.
+func TestTheKeyOfAStore(t *testing.T) {
+	plain := config.Redis{Mode: "hybrid", L1Entries: cache.DefaultEntries, L1Bytes: cache.DefaultBytes, PoolSize: 10}
+	key := func(change func(r *config.Redis)) string {
+		t.Helper()
+		r := plain
+		change(&r)
+		k, err := storeKey(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	off := key(func(r *config.Redis) {})
+	for name, row := range map[string]struct {
+		same   bool
+		change func(r *config.Redis)
+	}{
+		"poolSize":        {true, func(r *config.Redis) { r.PoolSize = 11 }},
+		"address":         {true, func(r *config.Redis) { r.Addresses = []string{"other:6379"} }},
+		"password":        {true, func(r *config.Redis) { r.Password = "other" }},
+		"cacheMode":       {true, func(r *config.Redis) { r.Enabled, r.Mode = true, "memory" }},
+		"hybridL1Size":    {false, func(r *config.Redis) { r.L1Entries = 11 }},
+		"no redis at all": {true, func(r *config.Redis) { *r = config.Redis{} }},
+		"enabled":         {false, func(r *config.Redis) { r.Enabled = true }},
+		"with poolSize":   {false, func(r *config.Redis) { r.Enabled, r.PoolSize = true, 11 }},
+	} {
+		if got := key(row.change); (got == off) != row.same {
+			t.Errorf("%s: the same store: %t, want %t", name, got == off, row.same)
+		}
+	}
+	if key(func(r *config.Redis) { r.Enabled = true }) == key(func(r *config.Redis) { r.Enabled, r.PoolSize = true, 11 }) {
+		t.Error("with Redis, poolSize makes no other store")
+	}
+}

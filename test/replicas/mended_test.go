@@ -1,0 +1,133 @@
+package replicas
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidctest"
+)
+
+// A mending is an outage that an option ends: what the options are before, what begins
+// it, and what the options are then.
+type mending struct {
+	name  string
+	same  bool // the server has its data then
+	alone bool // each replica is by itself then
+	begin func(t *testing.T) (before section, breaks func() (after section))
+}
+
+var mendings = []mending{
+	{name: "another password", same: true, begin: func(t *testing.T) (section, func() section) {
+		s := startServer(t)
+		s.do(append([]string{"ACL", "SETUSER", "plugin", "on", ">old", "~traefikoidc:*"}, strings.Fields(leastPrivileges)...)...)
+		with := func(password string) section {
+			return hybrid(s.address, "username", "plugin", "password", password)
+		}
+		return with("old"), func() section {
+			s.do("ACL", "SETUSER", "plugin", "resetpass", ">new")
+			s.do("CLIENT", "KILL", "USER", "plugin")
+			return with("new")
+		}
+	}},
+	{name: "another address", same: true, begin: func(t *testing.T) (section, func() section) {
+		s := startServer(t, durable...)
+		return hybrid(s.address), func() section {
+			s.kill()
+			s.address = freeAddress(t)
+			s.start()
+			return hybrid(s.address)
+		}
+	}},
+	{name: "another authority", same: true, begin: func(t *testing.T) (section, func() section) {
+		dir := t.TempDir()
+		ours, theirs := newAuthority(t, dir, "ours"), newAuthority(t, dir, "theirs")
+		cert, key := ours.issue("server", "127.0.0.1")
+		next, nextKey := theirs.issue("next", "127.0.0.1")
+		s := secured(t, ours, cert, key, durable...)
+		with := func(a *authority) section {
+			return hybrid(s.address, "tls", section{"enabled": "true", "caFile": a.file})
+		}
+		return with(ours), func() section {
+			s.kill()
+			for i, arg := range s.args {
+				switch arg {
+				case cert:
+					s.args[i] = next
+				case key:
+					s.args[i] = nextKey
+				}
+			}
+			s.start()
+			return with(theirs)
+		}
+	}},
+	{name: "another server", begin: func(t *testing.T) (section, func() section) {
+		s, other := startServer(t), startServer(t)
+		return hybrid(s.address), func() section {
+			s.kill()
+			return hybrid(other.address)
+		}
+	}},
+	{name: "memory", alone: true, begin: func(t *testing.T) (section, func() section) {
+		s := startServer(t)
+		return hybrid(s.address), func() section {
+			s.kill()
+			return hybrid(s.address, "cacheMode", "memory")
+		}
+	}},
+}
+
+// TestAnOutageThatAnOptionEnds has what was done in an outage hold after it.
+func TestAnOutageThatAnOptionEnds(t *testing.T) {
+	for _, row := range mendings {
+		t.Run("L2 J1 "+row.name, func(t *testing.T) {
+			t.Parallel()
+			m := newMiddleware(t, oidctest.Options{})
+			before, breaks := row.begin(t)
+			a, b := m.pair(m.options(before, channels))
+			a.ready()
+			b.ready()
+			kept, leaver, gone := newPerson(t, "carol").signIn(a), newPerson(t, "alice").signIn(a), newPerson(t, "bob").signIn(a)
+			for _, p := range []*person{kept, leaver, gone} {
+				p.lives(b)
+			}
+			stolen := leaver.copy()
+
+			after := breaks()
+			a.says(fellBack, 1)
+			b.says(fellBack, 1)
+			leaver.signOut(a)
+			if n := a.delivers(m.provider.LogoutToken("client", "bob", "", nil)); n.status != http.StatusBadRequest {
+				t.Fatalf("a logout by the provider in an outage: status %d", n.status)
+			}
+			newcomer := newPerson(t, "carol")
+			back := newcomer.callback(a)
+			twin := newcomer.twin()
+			newcomer.comesBack(a, back)
+			newcomer.lives(a)
+
+			mended := []*replica{a}
+			if !row.alone {
+				mended = []*replica{a, b}
+			}
+			for _, r := range mended {
+				r.reload(m.options(after, channels))
+				r.says(inUse, 1)
+				stolen.ended(r)
+				gone.ended(r)
+				if row.same {
+					kept.lives(r)
+					newcomer.lives(r)
+				}
+				redeemed := m.provider.Count(oidctest.Token)
+				if twin.comesBack(r, back); twin.value() != "" || m.provider.Count(oidctest.Token) != redeemed {
+					t.Error("a callback was used twice")
+				}
+			}
+			if !row.alone {
+				areOne(t, a, b)
+			}
+		})
+	}
+}
