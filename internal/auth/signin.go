@@ -132,11 +132,19 @@ func (m *Middleware) redirect(w http.ResponseWriter, to string) {
 	w.WriteHeader(http.StatusFound)
 }
 
-// Prepare computes what a session means here (session.Preparer).
+// Prepare computes what a session means here (session.Preparer). What the operator
+// allows is decided anew each time, also for a sign-in under other options: tenants
+// and audiences by Provider.Recheck, users by the rules.
 func (m *Middleware) Prepare(s *session.Session) session.View {
 	claims := claimsOf(s)
+	v := session.View{Subject: digest(claims.Text("sub"))}
+	if err := m.o.Provider.Recheck(claims); err != nil {
+		v.Reason = err.Error()
+		return v
+	}
 	d := m.o.Rules.Allow(claims)
-	v := session.View{Allowed: d.Allowed, Reason: d.Reason, Subject: digest(claims.Text("sub"))}
+	v.Allowed = d.Allowed
+	v.Reason = d.Reason
 	if d.Allowed {
 		v.Headers = m.headersFor(s, claims)
 	} else if _, overage := claims["_claim_names"]; overage {

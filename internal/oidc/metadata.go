@@ -74,9 +74,13 @@ func (m *Metadata) readTenantIssuer(o Options) error {
 		return errors.New("names an issuer for many tenants, and none is allowed")
 	}
 	m.issuerHasTenant = true
-	m.tenantsAllowed = o.AllowedTenants
-	m.anyTenant = contains(o.AllowedTenants, "*")
+	m.allowTenants(o.AllowedTenants)
 	return nil
+}
+
+func (m *Metadata) allowTenants(tenants []string) {
+	m.tenantsAllowed = tenants
+	m.anyTenant = contains(tenants, "*")
 }
 
 func (m *Metadata) readEndpoints(doc Claims, allowHTTP bool) error {

@@ -112,3 +112,46 @@ func TestKeysOfManyTenants(t *testing.T) {
 		checkRefusal(t, b.verify(b.op.IDToken("client", "alice", testNonce, nil)), "")
 	})
 }
+
+// What was verified under other options counts as far as today's allow it.
+func TestRecheck(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		tenants []string // of today
+		trusted []string
+		change  func(base string, claims map[string]any)
+		fails   string
+	}{
+		{"L8 as it should be", []string{ourTenant}, nil, func(string, map[string]any) {}, ""},
+		{"L8 a tenant in capitals", []string{strings.ToUpper(ourTenant)}, nil, func(string, map[string]any) {}, ""},
+		{"L8 any tenant", []string{"*"}, nil, func(string, map[string]any) {}, ""},
+		{"L8 C18 a tenant that was taken off", []string{otherTenant}, nil, func(string, map[string]any) {}, "allowedTenants"},
+		{"L8 C18 tid of an allowed tenant", []string{otherTenant}, nil, func(_ string, c map[string]any) { c["tid"] = otherTenant }, "allowedTenants"},
+		{"L8 C18 no tid", []string{"*"}, nil, func(_ string, c map[string]any) { delete(c, "tid") }, "allowedTenants"},
+		{"L8 C17 another issuer", []string{"*"}, nil, func(_ string, c map[string]any) { c["iss"] = "https://evil.example/" + ourTenant + "/v2.0" }, "allowedTenants"},
+		{"L8 C13 an audience that is trusted", []string{"*"}, []string{"friend"}, func(_ string, c map[string]any) { c["aud"], c["azp"] = []any{"client", "friend"}, "client" }, ""},
+		{"L8 C13 an audience that was taken off", []string{"*"}, nil, func(_ string, c map[string]any) { c["aud"], c["azp"] = []any{"client", "friend"}, "client" }, "trustedAudiences"},
+		{"L8 C12 another client", []string{"*"}, nil, func(_ string, c map[string]any) { c["aud"] = "friend" }, "trustedAudiences"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newTenantBed(t, nil)
+			base := manyTenants(b, "{base}/{tenantid}/v2.0")
+			rp := b.relyingParty(Options{Issuer: b.op.URL(), AllowedTenants: c.tenants, TrustedAudiences: c.trusted})
+			claims := Claims{"aud": "client", "sub": "alice"}
+			ofTenant(base, ourTenant)(claims)
+			c.change(base, claims)
+			checkRefusal(t, rp.Recheck(claims), c.fails)
+			if n := b.op.Count(oidctest.Discovery); n != 0 {
+				t.Errorf("the provider was asked %d times", n)
+			}
+			if _, err := rp.Metadata(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			checkRefusal(t, rp.Recheck(claims), c.fails)
+		})
+	}
+	for iss, fails := range map[string]string{"https://accounts.google.com": "", "accounts.google.com": "", "https://google.com": "allowedTenants", "": "allowedTenants"} {
+		p := NewProvider(Options{Issuer: "https://accounts.google.com", ClientID: "client", AllowedTenants: []string{"*"}})
+		checkRefusal(t, p.Recheck(Claims{"iss": iss, "aud": "client"}), fails)
+	}
+}

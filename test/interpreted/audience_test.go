@@ -4,10 +4,10 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"testing"
 
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
+	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
 )
 
 // TestTrustedAudiences: an ID token that is for others too counts only where the
@@ -41,10 +41,81 @@ func TestTrustedAudiences(t *testing.T) {
 	}
 }
 
+const ourTenant, otherTenant = "11111111-2222-3333-4444-555555555555", "99999999-2222-3333-4444-555555555555"
+
+// listen is where a provider is to be, and its origin.
+func listen(t testing.TB) (net.Listener, string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l, "http://" + l.Addr().String()
+}
+
+// ofTenant makes the provider at origin one for many tenants: ID tokens are of one
+// of them, and the keys are published for key ("{tenantid}" for all; empty for
+// none).
+func (s *site) ofTenant(origin, tenant, key string) {
+	s.misbehaves(func(_ *oidctest.Provider, b *oidctest.Behaviour) {
+		b.Discovery = func(doc map[string]any) {
+			doc["issuer"] = origin + "/{tenantid}/v2.0"
+			delete(doc, "authorization_response_iss_parameter_supported")
+		}
+		b.JWKS = func(keys []map[string]any) []map[string]any {
+			for _, k := range keys {
+				if key != "" {
+					k["issuer"] = origin + "/" + key + "/v2.0"
+				}
+			}
+			return keys
+		}
+		b.AuthorizeResponse = func(answer url.Values) { answer.Del("iss") }
+		b.IDTokenClaims = func(claims map[string]any) {
+			claims["iss"] = origin + "/" + tenant + "/v2.0"
+			claims["tid"] = tenant
+		}
+	})
+}
+
+// TestTakenOff: what the operator takes off a list counts for those who are signed
+// in too, from the next request on.
+func TestTakenOff(t *testing.T) {
+	check := func(t *testing.T, s *live, with, without map[string]any) {
+		b := s.signedIn("alice")
+		s.reload(without)
+		s.untouched(func() {
+			s.status(b.Fetch(s.url+"/x"), http.StatusForbidden)
+			s.status(b.Hop(s.url+"/x"), http.StatusForbidden)
+		})
+		s.reload(with)
+		s.status(b.Fetch(s.url+"/x"), http.StatusOK)
+	}
+	t.Run("L8 C18 a tenant", func(t *testing.T) {
+		l, origin := listen(t)
+		with, without := map[string]any{"allowedTenants": []any{ourTenant, otherTenant}}, map[string]any{"allowedTenants": []any{otherTenant}}
+		s := newLiveAt(t, loader.Load(t), oidctest.Options{Listener: l, Issuer: origin + "/common/v2.0"}, with)
+		s.ofTenant(origin, ourTenant, "{tenantid}")
+		check(t, s, with, without)
+	})
+	t.Run("L8 C13 an audience", func(t *testing.T) {
+		with, without := map[string]any{"trustedAudiences": []any{"project"}}, map[string]any{"trustedAudiences": []any{"another"}}
+		s := newLive(t, loader.Load(t), with)
+		s.misbehaves(func(_ *oidctest.Provider, b *oidctest.Behaviour) {
+			b.IDTokenClaims = func(claims map[string]any) { claims["aud"], claims["azp"] = []any{"client", "project"}, "client" }
+		})
+		check(t, s, with, without)
+	})
+	t.Run("L8 H18 a user", func(t *testing.T) {
+		with, without := map[string]any{"allowedUsers": []any{"alice@example.com"}}, map[string]any{"allowedUsers": []any{"bob@example.com"}}
+		check(t, newLive(t, loader.Load(t), with), with, without)
+	})
+}
+
 // TestTenants: at an issuer for many tenants, those that the operator lists may
 // sign in.
 func TestTenants(t *testing.T) {
-	const ours, other = "11111111-2222-3333-4444-555555555555", "99999999-2222-3333-4444-555555555555"
+	const ours, other = ourTenant, otherTenant
 	for _, row := range []struct {
 		name    string
 		allowed []any
@@ -62,35 +133,13 @@ func TestTenants(t *testing.T) {
 		{"L6 C18 a key of no tenant", []any{ours}, ours, "", http.StatusBadGateway},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			origin := "http://" + l.Addr().String()
+			l, origin := listen(t)
 			options := map[string]any{}
 			if row.allowed != nil {
 				options["allowedTenants"] = row.allowed
 			}
 			s := newSite(t, setup{provider: oidctest.Options{Listener: l, Issuer: origin + "/common/v2.0"}, options: options})
-			s.misbehaves(func(_ *oidctest.Provider, b *oidctest.Behaviour) {
-				b.Discovery = func(doc map[string]any) {
-					doc["issuer"] = origin + "/{tenantid}/v2.0"
-					delete(doc, "authorization_response_iss_parameter_supported")
-				}
-				b.JWKS = func(keys []map[string]any) []map[string]any {
-					for _, k := range keys {
-						if row.key != "" {
-							k["issuer"] = origin + "/" + row.key + "/v2.0"
-						}
-					}
-					return keys
-				}
-				b.AuthorizeResponse = func(answer url.Values) { answer.Del("iss") }
-				b.IDTokenClaims = func(claims map[string]any) {
-					claims["iss"] = strings.Replace(origin+"/{tenantid}/v2.0", "{tenantid}", row.tenant, 1)
-					claims["tid"] = row.tenant
-				}
-			})
+			s.ofTenant(origin, row.tenant, row.key)
 			if row.want == http.StatusServiceUnavailable {
 				s.status(s.browser().Hop(s.url+"/"), row.want)
 				return

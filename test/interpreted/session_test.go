@@ -47,10 +47,17 @@ type boxed struct{ http.Handler }
 
 func newLive(t testing.TB, plugin *loader.Plugin, more map[string]any) *live {
 	t.Helper()
+	return newLiveAt(t, plugin, oidctest.Options{}, more)
+}
+
+// newLiveAt is newLive at a provider of one's own.
+func newLiveAt(t testing.TB, plugin *loader.Plugin, provider oidctest.Options, more map[string]any) *live {
+	t.Helper()
 	l := &live{site: &site{t: t, plugin: plugin, echo: &backend.Echo{}}, name: t.Name()}
-	l.provider = oidctest.New(oidctest.Options{
-		SigningAlg: "ES256", Now: plugin.Clock.Now, Deliver: browser.Transport(func(address string) string { return l.network[address] }),
-	})
+	provider.SigningAlg = "ES256"
+	provider.Now = plugin.Clock.Now
+	provider.Deliver = browser.Transport(func(address string) string { return l.network[address] })
+	l.provider = oidctest.New(provider)
 	t.Cleanup(l.provider.Close)
 	t.Cleanup(func() { l.cancel() })
 	l.reload(more)
