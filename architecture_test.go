@@ -45,7 +45,7 @@ var arrows = map[string]string{
 
 // support is what tests, examples and their servers are made of: the plugin may
 // not import it, and it need not load in the interpreter.
-var support = []string{"internal/oidctest", "internal/resptest", "internal/traefiktest", "cache/cachetest", "examples", "test", "scripts"}
+var support = []string{"internal/oidctest", "internal/resptest", "internal/traefiktest", "internal/firstuse", "cache/cachetest", "examples", "test", "scripts"}
 
 // quiet packages return or count; one place logs, the handler.
 var quiet = strings.Fields("resp circuitbreaker cache session internal/oidc internal/policy internal/headers internal/places internal/background")

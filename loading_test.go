@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"go/types"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -133,4 +134,97 @@ func conversion(receiver ast.Expr) string {
 		return " = (*" + star.X.(*ast.Ident).Name + ")(nil)"
 	}
 	return " = " + receiver.(*ast.Ident).Name
+}
+
+// isLateFunction finds functions whose type the interpreter computes when they are
+// first deferred with arguments or used as a value: those that it reads later than
+// that use. It reads the files of a package in the order of their names.
+func isLateFunction(c *code, n ast.Node) string {
+	if send, ok := n.(*ast.SendStmt); ok {
+		if _, ok := unparen(send.Value).(*ast.FuncLit); ok {
+			return "send a variable that has the literal"
+		}
+		return ""
+	}
+	id, ok := n.(*ast.Ident)
+	if !ok {
+		return ""
+	}
+	f, ok := c.info.Uses[id].(*types.Func)
+	if !ok || f.Pkg() != c.pkg || f.Type().(*types.Signature).Recv() != nil {
+		return ""
+	}
+	if call, ok := c.parent[n].(*ast.CallExpr); ok && call.Fun == id {
+		if _, deferred := c.parent[call].(*ast.DeferStmt); !deferred || len(call.Args) == 0 {
+			return ""
+		}
+	}
+	use, declaration := c.fset.Position(id.Pos()), c.fset.Position(f.Pos())
+	if use.Filename > declaration.Filename || use.Filename == declaration.Filename && use.Offset > declaration.Offset {
+		return ""
+	}
+	return f.Name() + " is declared at " + c.at(f.Pos()) + ": declare it before"
+}
+
+// isLateSwitch finds type switches whose cases the interpreter computes when they
+// are first reached: types without a name.
+func isLateSwitch(c *code, n ast.Node) string {
+	clause, ok := n.(*ast.CaseClause)
+	if !ok {
+		return ""
+	}
+	s, ok := c.parent[c.parent[n]].(*ast.TypeSwitchStmt)
+	if !ok {
+		return ""
+	}
+	if _, binds := s.Assign.(*ast.AssignStmt); !binds {
+		return ""
+	}
+	for _, e := range clause.List {
+		switch c.typeOf(e).(type) {
+		case *types.Basic, *types.Named:
+		default:
+			return "ask for " + types.ExprString(e) + " by if x, ok := v.(T)"
+		}
+	}
+	return ""
+}
+
+// isInterfaceGiven finds fields, elements and package variables of an interface of ours
+// that the standard library gets: where one is nil, the interpreter writes another nil
+// to it, unguarded.
+func isInterfaceGiven(c *code, n ast.Node) string {
+	call, ok := n.(*ast.CallExpr)
+	if !ok || c.info.Types[call.Fun].IsType() {
+		return ""
+	}
+	sel, ok := unparen(call.Fun).(*ast.SelectorExpr)
+	if !ok {
+		return ""
+	}
+	o := c.info.Uses[sel.Sel]
+	if o == nil || o.Pkg() == nil {
+		return ""
+	}
+	if _, ours := below(o.Pkg().Path()); ours {
+		return ""
+	}
+	for _, a := range call.Args {
+		if t := c.typeOf(a); types.IsInterface(t) && isOurs(t) && c.outlives(a) {
+			return "take " + types.ExprString(a) + " into a variable first"
+		}
+	}
+	return ""
+}
+
+// outlives says whether e is a place that other calls can reach, too.
+func (c *code) outlives(e ast.Expr) bool {
+	switch x := unparen(e).(type) {
+	case *ast.SelectorExpr, *ast.IndexExpr, *ast.StarExpr:
+		return true
+	case *ast.Ident:
+		v, ok := c.info.Uses[x].(*types.Var)
+		return ok && isPackageVar(v)
+	}
+	return false
 }

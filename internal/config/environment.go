@@ -17,11 +17,6 @@ type Environment struct {
 	ReadFile func(path string, limit int64) ([]byte, error)
 }
 
-// System returns the environment of the process.
-func System() Environment {
-	return Environment{Lookup: os.LookupEnv, ReadFile: readFile}
-}
-
 var (
 	errNoFiles    = errors.New("no files here")
 	errNotRegular = errors.New("is not a regular file")
@@ -51,6 +46,11 @@ func readFile(path string, limit int64) ([]byte, error) {
 		return nil, errTooLong
 	}
 	return b, nil
+}
+
+// System returns the environment of the process.
+func System() Environment {
+	return Environment{Lookup: os.LookupEnv, ReadFile: readFile}
 }
 
 func (e Environment) lookup(name string) (string, bool) {

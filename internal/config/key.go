@@ -69,28 +69,28 @@ const (
 
 // keyTexts returns the texts of an option that is a text or a list of texts.
 func keyTexts(raw any) ([]string, bool) {
-	switch x := raw.(type) {
-	case nil:
+	if raw == nil || raw == "" {
 		return nil, true
-	case string:
-		if x == "" {
-			return nil, true
-		}
-		return []string{x}, true
-	case []string:
-		return x, true
-	case []any:
-		out := make([]string, 0, len(x))
-		for _, element := range x {
-			text, ok := element.(string)
-			if !ok {
-				return nil, false
-			}
-			out = append(out, text)
-		}
-		return out, true
 	}
-	return nil, false
+	if text, ok := raw.(string); ok {
+		return []string{text}, true
+	}
+	if texts, ok := raw.([]string); ok {
+		return texts, true
+	}
+	list, ok := raw.([]any)
+	if !ok {
+		return nil, false
+	}
+	out := make([]string, 0, len(list))
+	for _, element := range list {
+		text, ok := element.(string)
+		if !ok {
+			return nil, false
+		}
+		out = append(out, text)
+	}
+	return out, true
 }
 
 // placeholderWords are what keys in documents and of the moment are made of, the

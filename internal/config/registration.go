@@ -82,24 +82,25 @@ func (r *reader) member(option, name string, value any) any {
 }
 
 func (r *reader) memberList(option string, value any) []string {
-	var raw []string
-	switch x := value.(type) {
-	case string:
-		raw = strings.Split(x, ",")
-	case []string:
-		raw = x
-	case []any:
-		for _, element := range x {
-			s, ok := scalar(element)
-			if !ok {
-				r.problem(option, "must be a list of texts")
-				return nil
-			}
-			raw = append(raw, s)
-		}
-	default:
+	if text, ok := value.(string); ok {
+		return r.list(option, strings.Split(text, ","))
+	}
+	if texts, ok := value.([]string); ok {
+		return r.list(option, texts)
+	}
+	list, ok := value.([]any)
+	if !ok {
 		r.problem(option, "must be a list of texts")
 		return nil
+	}
+	var raw []string
+	for _, element := range list {
+		s, ok := scalar(element)
+		if !ok {
+			r.problem(option, "must be a list of texts")
+			return nil
+		}
+		raw = append(raw, s)
 	}
 	return r.list(option, raw)
 }

@@ -27,17 +27,6 @@ var allowedFunctions = map[string]bool{
 	"claim": true, "get": true, "default": true, "join": true, "lower": true, "upper": true, "urlquery": true,
 }
 
-// functions are what the templates can call beside the functions built in. encode,
-// encodeElement and verbatim end every value that is put out, elements every
-// range; the guard adds them.
-func functions() template.FuncMap {
-	return template.FuncMap{
-		"claim": claim, "get": get, "default": orDefault, "join": join,
-		"lower": toLower, "upper": toUpper, "urlquery": queryEscape,
-		"elements": elements, "encode": encodeValue, "encodeElement": encodeElement, "verbatim": verbatimValue,
-	}
-}
-
 func claim(data map[string]any, path string) any {
 	claims, _ := data["Claims"].(map[string]any)
 	v, _ := oidc.Claims(claims).Lookup(path)
@@ -128,6 +117,17 @@ func verbatimValue(v any) (string, error) {
 	return s, nil
 }
 
+// functions are what the templates can call beside the functions built in. encode,
+// encodeElement and verbatim end every value that is put out, elements every
+// range; the guard adds them.
+func functions() template.FuncMap {
+	return template.FuncMap{
+		"claim": claim, "get": get, "default": orDefault, "join": join,
+		"lower": toLower, "upper": toUpper, "urlquery": queryEscape,
+		"elements": elements, "encode": encodeValue, "encodeElement": encodeElement, "verbatim": verbatimValue,
+	}
+}
+
 // textsOf are the texts of a list, or of a single value.
 func textsOf(v any) ([]string, error) {
 	list, ok := v.([]any)
@@ -190,6 +190,23 @@ func plainMap(m map[string]any) map[string]any {
 // plainValue copies a decoded JSON value. A number that is not whole, or too large,
 // stays as it was written.
 func plainValue(v any) any {
+	if list, ok := v.([]any); ok {
+		plain := make([]any, 0, len(list))
+		for _, e := range list {
+			plain = append(plain, plainValue(e))
+		}
+		return plain
+	}
+	if texts, ok := v.([]string); ok {
+		plain := make([]any, 0, len(texts))
+		for _, e := range texts {
+			plain = append(plain, e)
+		}
+		return plain
+	}
+	if object, ok := v.(map[string]any); ok {
+		return plainMap(object)
+	}
 	switch t := v.(type) {
 	case string, bool:
 		return t
@@ -198,20 +215,6 @@ func plainValue(v any) any {
 			return i
 		}
 		return string(t)
-	case []any:
-		list := make([]any, 0, len(t))
-		for _, e := range t {
-			list = append(list, plainValue(e))
-		}
-		return list
-	case []string:
-		list := make([]any, 0, len(t))
-		for _, e := range t {
-			list = append(list, e)
-		}
-		return list
-	case map[string]any:
-		return plainMap(t)
 	}
 	return nil
 }

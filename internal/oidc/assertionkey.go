@@ -57,28 +57,23 @@ func (k *AssertionKey) read(der []byte) []string {
 	if err != nil {
 		return nil
 	}
-	switch key := parsed.(type) {
-	case *rsa.PrivateKey:
+	if key, ok := parsed.(*rsa.PrivateKey); ok && key.N.BitLen() >= minRSABits {
 		k.rsa = key
-		if key.N.BitLen() >= minRSABits {
-			return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
-		}
-	case *ecdsa.PrivateKey:
+		return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
+	}
+	if key, ok := parsed.(*ecdsa.PrivateKey); ok {
 		k.ec = key
-		switch key.Curve.Params().Name {
-		case "P-256":
-			return []string{"ES256"}
-		case "P-384":
-			return []string{"ES384"}
-		case "P-521":
-			return []string{"ES512"}
-		}
-	case ed25519.PrivateKey:
+		return curveAlgorithms[key.Curve.Params().Name]
+	}
+	if key, ok := parsed.(ed25519.PrivateKey); ok {
 		k.ed = key
 		return []string{"EdDSA"}
 	}
 	return nil
 }
+
+// curveAlgorithms are the algorithms that a key on a curve fits.
+var curveAlgorithms = map[string][]string{"P-256": {"ES256"}, "P-384": {"ES384"}, "P-521": {"ES512"}}
 
 // sign makes a compact JWS of a payload.
 func (k *AssertionKey) sign(payload []byte) (string, error) {

@@ -28,6 +28,10 @@ func newEndpoint(name string, client *http.Client, o Options) *endpoint {
 	return &endpoint{name: name, client: client, timeout: o.Timeout, breaker: &breaker{now: o.Now}}
 }
 
+func refuseRedirect(_ *http.Request, _ []*http.Request) error {
+	return http.ErrUseLastResponse
+}
+
 // newCallClient takes over the transport alone: no cookies, and no redirect is
 // followed, since a call may carry a secret.
 func newCallClient(c *http.Client) *http.Client {
@@ -51,10 +55,6 @@ func unsharedConnections(c *http.Client) *http.Client {
 	own := shared.Clone()
 	own.DisableKeepAlives = true
 	return &http.Client{Transport: own, CheckRedirect: refuseRedirect}
-}
-
-func refuseRedirect(_ *http.Request, _ []*http.Request) error {
-	return http.ErrUseLastResponse
 }
 
 // A call is a request that can be sent once. A body is a form.
@@ -143,6 +143,10 @@ func (e *endpoint) retryAt() time.Time {
 	return e.breaker.retryAt()
 }
 
+func closeBody(resp *http.Response) {
+	_ = resp.Body.Close()
+}
+
 func (e *endpoint) exchange(ctx context.Context, c call) (*answer, error) {
 	req, err := http.NewRequestWithContext(ctx, c.method, c.url, strings.NewReader(c.body))
 	if err != nil {
@@ -172,10 +176,6 @@ func (e *endpoint) exchange(ctx context.Context, c call) (*answer, error) {
 		return nil, errTooLarge
 	}
 	return a, nil
-}
-
-func closeBody(resp *http.Response) {
-	_ = resp.Body.Close()
 }
 
 // A sendTrace learns whether a connection was there to send on. From then on a

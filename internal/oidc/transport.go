@@ -24,6 +24,15 @@ type TransportOptions struct {
 	InsecureSkipVerify bool
 }
 
+func lookUp(ctx context.Context, host string) ([]netip.Addr, error) {
+	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+}
+
+func connect(ctx context.Context, network, address string) (net.Conn, error) {
+	d := net.Dialer{Timeout: 5 * time.Second}
+	return d.DialContext(ctx, network, address)
+}
+
 // NewTransport makes a transport that looks at the address when it dials, after
 // names are resolved, so that a name cannot lead inside: neither one that
 // discovery invents nor one that changes its address between look-ups.
@@ -53,15 +62,6 @@ type guardedDialer struct {
 	allowPrivate bool
 	lookUp       func(ctx context.Context, host string) ([]netip.Addr, error)
 	connect      func(ctx context.Context, network, address string) (net.Conn, error)
-}
-
-func lookUp(ctx context.Context, host string) ([]netip.Addr, error) {
-	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-}
-
-func connect(ctx context.Context, network, address string) (net.Conn, error) {
-	d := net.Dialer{Timeout: 5 * time.Second}
-	return d.DialContext(ctx, network, address)
 }
 
 // dial looks a host up once. All of its addresses must be public, or none is

@@ -34,17 +34,17 @@ func (r *Rules) verified(c oidc.Claims) bool {
 	return b
 }
 
+func lowerRune(r rune) rune {
+	if 'A' <= r && r <= 'Z' {
+		return r + 'a' - 'A'
+	}
+	return r
+}
+
 // lower maps the ASCII capitals alone.
 func lower(s string) string {
 	if isASCII(s) {
 		return strings.ToLower(s)
 	}
 	return strings.Map(lowerRune, s)
-}
-
-func lowerRune(r rune) rune {
-	if 'A' <= r && r <= 'Z' {
-		return r + 'a' - 'A'
-	}
-	return r
 }

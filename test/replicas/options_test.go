@@ -180,7 +180,7 @@ func TestMain(m *testing.M) {
 	if flag.Lookup("test.parallel").Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
 		_ = flag.Set("test.parallel", "6")
 	}
-	os.Exit(m.Run())
+	os.Exit(loader.Main(m))
 }
 
 func TestRedisOptions(t *testing.T) {

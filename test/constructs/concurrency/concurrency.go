@@ -16,6 +16,7 @@ var Table = map[string]func(g int) string{
 	"Start": Start, "After": After, "Done": Done, "ContextAfterFunc": ContextAfterFunc, "Expiry": Expiry, "Broadcast": Broadcast,
 	"Cond": Cond, "SharedMap": SharedMap, "Once": Once, "AtomicBool": AtomicBool, "AtomicValue": AtomicValue, "SingleFlight": SingleFlight,
 	"DeferredUnlock": DeferredUnlock, "Deadline": Deadline, "Pipeline": Pipeline, "WaitGroup": WaitGroup,
+	"NilInterface": NilInterface,
 }
 
 type report struct {
@@ -379,6 +380,24 @@ func WaitGroup(g int) string {
 	wg.Wait()
 	if sum.Load() != int64(4*g) {
 		return fmt.Sprintf("got %d, want %d", sum.Load(), 4*g)
+	}
+	return ""
+}
+
+type holder struct {
+	listener runner
+}
+
+type runner interface{ Run() }
+
+var holding = &holder{}
+
+// NilInterface gives the standard library a nil interface of ours that all have, from
+// a variable: given from the field, the interpreter writes to the field.
+func NilInterface(_ int) string {
+	listener := holding.listener
+	if text := fmt.Sprint(listener); text != "<nil>" {
+		return text
 	}
 	return ""
 }

@@ -18,6 +18,8 @@ import (
 	"github.com/mitchellh/mapstructure"
 	"github.com/traefik/yaegi/interp"
 	"github.com/traefik/yaegi/stdlib"
+
+	"github.com/traefikoidc/traefikoidc/internal/firstuse"
 )
 
 const (
@@ -33,12 +35,16 @@ type Plugin struct {
 
 	create reflect.Value
 	build  reflect.Value
+	types  *firstuse.Types
 }
 
 var (
 	once   sync.Once
 	shared *Plugin
 	failed error
+
+	mu  sync.Mutex // guards the following
+	all []*Plugin
 )
 
 // Load returns the plugin of this process; the sources are read at the first call.
@@ -59,6 +65,21 @@ func LoadAlone(t testing.TB) *Plugin {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// Main runs the tests, and fails where a plugin of this process came to know a type
+// only when it ran: a data race where two requests are the first at once.
+func Main(m *testing.M) int {
+	code := m.Run()
+	mu.Lock()
+	defer mu.Unlock()
+	for _, p := range all {
+		for _, use := range p.types.Computed() {
+			fmt.Println("FAIL: the interpreter computes at its first use:", use)
+			code = 1
+		}
+	}
+	return code
 }
 
 func load() (*Plugin, error) {
@@ -100,6 +121,10 @@ func load() (*Plugin, error) {
 	if p.create, err = i.Eval(basePkg + ".CreateConfig"); err != nil {
 		return nil, fmt.Errorf("loader: CreateConfig: %w", err)
 	}
+	p.types = firstuse.Of(i)
+	mu.Lock()
+	all = append(all, p)
+	mu.Unlock()
 	return p, nil
 }
 

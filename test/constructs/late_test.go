@@ -1,0 +1,85 @@
+package constructs
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/traefik/yaegi/interp"
+	"github.com/traefik/yaegi/stdlib"
+
+	"github.com/traefikoidc/traefikoidc/internal/firstuse"
+	"github.com/traefikoidc/traefikoidc/test/constructs/late"
+)
+
+// fresh are constructs of package late in an interpreter in which none of them ran.
+func fresh(t *testing.T, names []string) (*firstuse.Types, map[string]func()) {
+	t.Helper()
+	i := interp.New(interp.Options{GoPath: goPath(t)})
+	if err := i.Use(stdlib.Symbols); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := i.Eval(`import "` + module + `/test/constructs/late"`); err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]func(){}
+	for _, name := range names {
+		v, err := i.Eval("late." + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found[name] = v.Interface().(func())
+	}
+	return firstuse.Of(i), found
+}
+
+// A construct whose types are known when it is loaded needs no rule any more.
+func TestLateConstructsAreStillLate(t *testing.T) {
+	for _, name := range sorted(late.Late) {
+		t.Run(name, func(t *testing.T) {
+			late.Late[name]()
+			types, f := fresh(t, []string{name})
+			f[name]()
+			computed := types.Computed()
+			if len(computed) == 0 {
+				t.Fatal("nothing is computed at its first use: the rule that forbids it may go")
+			}
+			t.Log(computed)
+		})
+	}
+}
+
+func TestFirstUsesAreKnown(t *testing.T) {
+	names := sorted(late.Early)
+	types, f := fresh(t, names)
+	for _, name := range names {
+		late.Early[name]()
+		f[name]()
+		for _, what := range types.Computed() {
+			t.Errorf("%s: computed at its first use: %s", name, what)
+		}
+	}
+}
+
+// TestFirstUsesMeet is for the race detector: several goroutines execute a construct
+// as the first at once.
+func TestFirstUsesMeet(t *testing.T) {
+	names := sorted(late.Early)
+	for round := 0; round < 4; round++ {
+		_, f := fresh(t, names)
+		for _, name := range names {
+			call := f[name]
+			var start, end sync.WaitGroup
+			start.Add(1)
+			for g := 0; g < goroutines; g++ {
+				end.Add(1)
+				go func() {
+					defer end.Done()
+					start.Wait()
+					call()
+				}()
+			}
+			start.Done()
+			end.Wait()
+		}
+	}
+}
