@@ -8,7 +8,7 @@ import (
 // client reads who we are to the provider.
 func (r *reader) client(c *Config) Client {
 	x := Client{
-		Secret:         r.secret("clientSecret", c.ClientSecret),
+		Secret:         r.optionalSecret("clientSecret", c.ClientSecret),
 		AssertionKeyID: r.text("clientAssertionKeyID", c.ClientAssertionKeyID),
 	}
 	if c.ClientID != "" || !c.DynamicClientRegistration.Enabled {
@@ -30,13 +30,13 @@ func (r *reader) authMethod(c *Config, x Client) string {
 	method := r.choice(option, c.ClientAuthMethod, "", []string{"client_secret_basic", "client_secret_post",
 		"client_secret_jwt", "private_key_jwt", "tls_client_auth", "none"})
 	switch {
-	case method == "" && c.ClientSecret == "" && c.ClientAssertionPrivateKey == "" && c.ClientAssertionPrivateKeyPath == "":
+	case method == "" && c.ClientSecret == nil && c.ClientAssertionPrivateKey == nil && c.ClientAssertionPrivateKeyPath == "":
 		return "none"
-	case strings.HasPrefix(method, "client_secret_") && c.ClientSecret == "":
+	case strings.HasPrefix(method, "client_secret_") && c.ClientSecret == nil:
 		r.problem(option, method+" needs clientSecret")
 	case method == "private_key_jwt" && x.AssertionKey == "":
 		r.problem(option, "private_key_jwt needs clientAssertionPrivateKey or clientAssertionPrivateKeyPath")
-	case method == "none" && c.ClientSecret != "":
+	case method == "none" && c.ClientSecret != nil:
 		r.problem(option, "none leaves clientSecret without a use; leave one of them out")
 	}
 	return method
@@ -45,9 +45,9 @@ func (r *reader) authMethod(c *Config, x Client) string {
 // assertionKey reads the private key that signs client assertions.
 func (r *reader) assertionKey(c *Config) string {
 	option := "clientAssertionPrivateKey"
-	text := r.secret(option, c.ClientAssertionPrivateKey)
-	if path := r.text("clientAssertionPrivateKeyPath", c.ClientAssertionPrivateKeyPath); path != "" {
-		if c.ClientAssertionPrivateKey != "" {
+	text := r.optionalSecret(option, c.ClientAssertionPrivateKey)
+	if path := r.keyPath(c.ClientAssertionPrivateKeyPath); path != "" {
+		if c.ClientAssertionPrivateKey != nil {
 			r.problem("clientAssertionPrivateKeyPath", "clientAssertionPrivateKey is given too; leave one of them out")
 			return ""
 		}
@@ -63,4 +63,16 @@ func (r *reader) assertionKey(c *Config) string {
 		return ""
 	}
 	return text
+}
+
+// keyPath reads clientAssertionPrivateKeyPath. One that turns out empty is a
+// problem: without its key this would be a public client.
+func (r *reader) keyPath(raw string) string {
+	const option = "clientAssertionPrivateKeyPath"
+	before := len(r.problems)
+	path := r.text(option, raw)
+	if raw != "" && path == "" && len(r.problems) == before {
+		r.problem(option, "is empty; leave it out if none is meant")
+	}
+	return path
 }

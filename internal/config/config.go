@@ -14,12 +14,13 @@ package config
 // option providerURL. Lists are nil by default, because the decoder merges into
 // a default list index by index. Use New: the zero value lacks the defaults.
 type Config struct {
-	// Provider and client.
+	// Provider and client. ClientSecret and ClientAssertionPrivateKey are texts; nil
+	// is left out, so that a secret that is written and empty can be refused.
 	ProviderURL                   string
 	ClientID                      string
-	ClientSecret                  string
+	ClientSecret                  any
 	ClientAuthMethod              string
-	ClientAssertionPrivateKey     string
+	ClientAssertionPrivateKey     any
 	ClientAssertionPrivateKeyPath string
 	ClientAssertionKeyID          string
 	ClientAssertionAlg            string

@@ -65,6 +65,10 @@ func set(t testing.TB, c *Config, name string, value any) {
 }
 
 func assign(to reflect.Value, value any) error {
+	if value == nil {
+		to.SetZero()
+		return nil
+	}
 	text := fmt.Sprint(value)
 	switch to.Kind() {
 	case reflect.Bool:

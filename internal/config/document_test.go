@@ -95,7 +95,10 @@ func kindFault(o option, kind string) string {
 	case reflect.Map:
 		want = "map"
 	case reflect.Interface:
-		want = "secret, or list of secrets"
+		want = "secret"
+		if o.name == "sessionEncryptionKey" {
+			want = "secret, or list of secrets"
+		}
 	}
 	if !strings.HasPrefix(kind, want) || kind == "" {
 		return fmt.Sprintf("the document says %q, want %q", kind, want)

@@ -67,6 +67,12 @@ func (e Environment) read(path string, limit int64) ([]byte, error) {
 	return e.ReadFile(path, limit)
 }
 
+// exists reports whether there is a file or a folder of that path.
+func (e Environment) exists(path string) bool {
+	_, err := e.read(path, 0)
+	return err == nil || errors.Is(err, errTooLong) || errors.Is(err, errNotRegular) || errors.Is(err, os.ErrPermission)
+}
+
 // fileProblem says why a file could not be read, without the words of the
 // operating system, which repeat the path.
 func fileProblem(err error) string {

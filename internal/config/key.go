@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"strings"
 )
 
@@ -13,7 +14,7 @@ const (
 
 // keys reads sessionEncryptionKey, a text or a list of texts, and refuses what
 // somebody could guess.
-func (r *reader) keys(raw any, issuer string) [][]byte {
+func (r *reader) keys(raw any) [][]byte {
 	const option = "sessionEncryptionKey"
 	texts, ok := keyTexts(raw)
 	switch {
@@ -50,22 +51,11 @@ func (r *reader) keys(raw any, issuer string) [][]byte {
 			r.problem(name, "is in the list twice")
 			continue
 		}
-		if key == publishedKey && issuer != publishedIssuer {
-			r.problem(name, "is the example of the plugin's manifest, which everybody knows; openssl rand -base64 32 prints a good one")
-			continue
-		}
 		seen[key] = true
 		out = append(out, []byte(key))
 	}
 	return out
 }
-
-// publishedKey is the key of testData in .traefik.yml, which the catalogue needs to
-// be valid: for the provider that testData names, and for no other.
-const (
-	publishedKey    = "birCadC14b7InolTxkd9srtMelAxGLhI"
-	publishedIssuer = "https://id.example.com/realms/main"
-)
 
 // keyTexts returns the texts of an option that is a text or a list of texts.
 func keyTexts(raw any) ([]string, bool) {
@@ -95,10 +85,10 @@ func keyTexts(raw any) ([]string, bool) {
 
 // placeholderWords are what keys in documents and of the moment are made of, the
 // longer before those that are part of them, without what separates words.
-const placeholderWords = `notforproduction characters passphrase encryption placeholder replacethis changethis insecure production
-	password donotuse signature qwertyuiop asdfghjkl zxcvbnm potato minimum example session default replace changeme qwerty letmein cookie secret please random
-	string signing should change least super bytes chars value token thisis must your here test long with this mine auth oidc
-	that dont have char byte very hmac use the and for not key dev own min are 256 128 64 32 my is at an me be do to of in it or a`
+const placeholderWords = `notforproduction characters passphrase encryption encrypting placeholder replacethis changethis character insecure production
+	password donotuse signature qwertyuiop asdfghjkl zxcvbnm potato minimum example session encrypt default replace changeme qwerty letmein cookies cookie secret please secure random
+	strong string signing should change least super bytes chars using value token thisis needs which must your here test long with this mine auth oidc keep kept safe only used prod some
+	that dont have char byte very hmac bits use the and for not key dev own min bit hex are 256 128 64 32 my is at an me be do to of in it or a`
 
 // keyWordsLeft is how many characters a key must have beside placeholder words.
 const keyWordsLeft = 10
@@ -106,14 +96,51 @@ const keyWordsLeft = 10
 // isPlaceholder reports whether key is a phrase to be replaced, with little or
 // nothing of its own. A key that merely begins with such words is none.
 func isPlaceholder(key string) bool {
-	plain := strings.NewReplacer("-", "", "_", "", " ", "", ".", "", "!", "").Replace(strings.ToLower(key))
+	lower := strings.ToLower(key)
+	plain := separators.Replace(lower)
 	if len(plain) > maxStudied {
 		return false
 	}
-	for _, word := range strings.Fields(placeholderWords) {
-		plain = strings.ReplaceAll(plain, word, " ")
+	return len(withoutWords.Replace(plain)) < keyWordsLeft || isPhrase(lower)
+}
+
+// isPhrase reports whether key is words with separators between them, of which
+// three, and half of all, are placeholder words, and the others are words, too.
+func isPhrase(key string) bool {
+	known := 0
+	parts := phraseBreaks.Split(strings.Trim(key, "-_ .!"), -1)
+	for _, part := range parts {
+		switch {
+		case isWord[part]:
+			known++
+		case len(part) > 12 || !only(part, "abcdefghijklmnopqrstuvwxyz"):
+			return false
+		}
 	}
-	return len(strings.ReplaceAll(plain, " ", "")) < keyWordsLeft
+	return known >= 3 && known*2 >= len(parts)
+}
+
+var (
+	phraseBreaks = regexp.MustCompile(`[-_ .!]+`)
+	isWord       = wordSet(placeholderWords)
+	withoutWords = wordRemover(placeholderWords)
+)
+
+func wordSet(words string) map[string]bool {
+	out := map[string]bool{}
+	for _, word := range strings.Fields(words) {
+		out[word] = true
+	}
+	return out
+}
+
+// wordRemover takes words out of a text, at each place the first that fits.
+func wordRemover(words string) *strings.Replacer {
+	var pairs []string
+	for _, word := range strings.Fields(words) {
+		pairs = append(pairs, word, "")
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 // keyFault says why a key is too easy to guess, without showing it.
@@ -130,6 +157,9 @@ func keyFault(key string) string {
 		return "has words of a well-known example in it, and little else"
 	case bitsPerByte(key) < minBitsPerByte:
 		return "has too few different characters"
+	}
+	if text := decoded(key); text != "" && (isRepeated(text) || isSequence(text) || isPlaceholder(text)) {
+		return "hides a text that is easy to guess"
 	}
 	return ""
 }

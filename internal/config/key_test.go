@@ -8,9 +8,11 @@ import (
 	"math/big"
 	"strings"
 	"testing"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
-const otherKey = "Zk7Rb2Qe9Wn4Xs1Vd8Ty3Ug6Hj5Lm0Pa"
+var otherKey = oidctest.NewSecret()
 
 func TestKeys(t *testing.T) {
 	env := environment(map[string]string{"KEY": goodKey, "EMPTY": ""}, map[string]string{"/key": goodKey + "\n", "/long": strings.Repeat(goodKey, 4000)})
@@ -29,11 +31,11 @@ func TestKeys(t *testing.T) {
 		{"F13 runs", "aaaaaaaabbbbbbbbccccccccddddddddeeee", "sequence of neighbouring"},
 		{"F13 two characters", "azaazzazazzazaaazzazzzazazazzaazaz", "too few different"},
 		{"F13 mostly one character", "a1a2a3aaaaaaaaaaaaaaaaaaaaaaaaaaab", "sequence of neighbouring"},
-		{"F13 the redis document", "your-encryption-key-your-other-key", "well-known example"},
+		{"F13 the redis document", "your-encryption-key-your-other-key", "is a placeholder"},
 		{"F13 the existing plugin", "potato-secret-is-at-least-32-bytes-long", "well-known example"},
-		{"F13 change me", "CHANGE_ME_CHANGE_ME_please_do_it_now", "well-known example"},
-		{"F13 the key of the manifest", publishedKey, "manifest"},
-		{"F13 a phrase to be replaced", "your-32-byte-session-encryption-key-here", "well-known example"},
+		{"F13 change me", "CHANGE_ME_CHANGE_ME_please_do_it_now", "is a placeholder"},
+		{"F13 the key of the manifest", "birCadC14b7InolTxkd9srtMelAxGLhI", "everybody can read"},
+		{"F13 a phrase to be replaced", "your-32-byte-session-encryption-key-here", "is a placeholder"},
 		{"F13 keyboard", "qwertyuiopasdfghjklzxcvbnm,./1238", "well-known example"},
 		{"F13 in a list", []any{goodKey, "short"}, "sessionEncryptionKey[1]: must have 32 bytes"},
 		{"twice", []any{goodKey, goodKey}, "sessionEncryptionKey[1]: is in the list twice"},

@@ -20,6 +20,7 @@ func Parse(c *Config, env Environment) (*Settings, error) {
 // settings reads every option of c.
 func (r *reader) settings(c *Config) *Settings {
 	r.unknown("", c.Extra, topNames)
+	r.example = c.ProviderURL == publishedIssuer
 	s := &Settings{}
 	s.LogLevel = r.choice("logLevel", c.LogLevel, "info", []string{"debug", "info", "warn", "error"})
 	s.Provider = r.provider(c)

@@ -5,9 +5,12 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
-const goodKey = "q3Zt8Lw0VxUeR5yHs1KdJm7CbPnGf2Ao"
+// goodKey is made anew for each run: a key in these sources would be a published one.
+var goodKey = oidctest.NewSecret()
 
 // minimal returns the smallest configuration that is valid.
 func minimal() *Config {
@@ -203,8 +206,8 @@ func TestAccess(t *testing.T) {
 func TestClient(t *testing.T) {
 	env := environment(map[string]string{"EMPTY": ""}, map[string]string{"/secret": "from-file\r\n", "/empty": "\n"})
 	runProblems(t, []problemRow{
-		{"public", o{"clientSecret": ""}, ""},
-		{"public without PKCE", o{"clientSecret": "", "enablePKCE": false}, "enablePKCE: a client without clientSecret needs it"},
+		{"public", o{"clientSecret": nil}, ""},
+		{"public without PKCE", o{"clientSecret": nil, "enablePKCE": false}, "enablePKCE: a client without clientSecret needs it"},
 		{"confidential without PKCE", o{"enablePKCE": false}, ""},
 		{"secret of an empty variable", o{"clientSecret": "${EMPTY}"}, "clientSecret: is empty; leave it out"},
 		{"secret of an empty file", o{"clientSecret": "file:/empty"}, "clientSecret: is empty; leave it out"},
@@ -213,8 +216,8 @@ func TestClient(t *testing.T) {
 		{"secret of two lines", o{"clientSecret": "a\nb"}, "clientSecret: has a line break"},
 		{"method unknown", o{"clientAuthMethod": "client_secret_past"}, "did you mean client_secret_post?"},
 		{"method none with secret", o{"clientAuthMethod": "none"}, "clientAuthMethod: none leaves clientSecret without a use"},
-		{"method post without secret", o{"clientAuthMethod": "client_secret_post", "clientSecret": ""}, "clientAuthMethod: client_secret_post needs clientSecret"},
-		{"HS256 without secret", o{"idTokenSigningAlgs": "HS256", "clientSecret": ""}, "idTokenSigningAlgs: HS256 needs clientSecret"},
+		{"method post without secret", o{"clientAuthMethod": "client_secret_post", "clientSecret": nil}, "clientAuthMethod: client_secret_post needs clientSecret"},
+		{"HS256 without secret", o{"idTokenSigningAlgs": "HS256", "clientSecret": nil}, "idTokenSigningAlgs: HS256 needs clientSecret"},
 		{"algorithm none", o{"idTokenSigningAlgs": "RS256,none"}, "idTokenSigningAlgs: is none of RS256"},
 		{"scopes", o{"scopes": "groups offline_access,a:b"}, ""},
 		{"scope with quote", o{"scopes": `a"b`}, "scopes: has an element with a character"},

@@ -22,6 +22,7 @@ const (
 // value that may be secret.
 type reader struct {
 	env      Environment
+	example  bool // of the manifest: its published secrets are allowed
 	problems []string
 	warnings []string
 }
@@ -102,7 +103,8 @@ func (r *reader) textOr(option, raw, def string) string {
 
 // secret reads a value that no message may show: the text itself, or file: and
 // an absolute path. A line break at its end does not count. What is written and
-// turns out empty is a problem, for an empty secret often means none is needed.
+// turns out empty is a problem, for an empty secret often means none is needed, and
+// so are a reference that nothing replaced, a placeholder and what is published.
 func (r *reader) secret(option, raw string) string {
 	if raw == "" {
 		return ""
@@ -116,14 +118,38 @@ func (r *reader) secret(option, raw string) string {
 	switch {
 	case strings.TrimSpace(s) == "":
 		r.problem(option, "is empty; leave it out if none is meant")
-	case strings.HasPrefix(s, "urn:k8s:"):
-		r.problem(option, "is a reference to a Kubernetes secret that Traefik did not resolve; it resolves whole values that begin with urn:k8s:secret: in Middleware resources alone")
 	case len(s) > maxSecret:
 		r.problem(option, fmt.Sprintf("is longer than %d bytes", maxSecret))
+	case r.isPath(s):
+		r.problem(option, "is the path of a file; write file: before it")
+	case !r.example && isPublished(s):
+		r.problem(option, "is an example that everybody can read; openssl rand -base64 32 prints a good one")
 	default:
+		if fault := referenceFault(s); fault != "" {
+			r.problem(option, fault)
+			return ""
+		}
 		return s
 	}
 	return ""
+}
+
+// optionalSecret reads a secret of an option that may be left out, which nil stands
+// for: written and empty is a problem.
+func (r *reader) optionalSecret(option string, raw any) string {
+	if raw == nil {
+		return ""
+	}
+	s, ok := scalar(raw)
+	if f, isFloat := raw.(float64); !ok || isFloat && (f >= 1e15 || f <= -1e15) {
+		r.problem(option, "must be a text: write it in quotes")
+		return ""
+	}
+	if s == "" {
+		r.problem(option, "is empty; leave it out if none is meant, or write ${NAME} or file:/path")
+		return ""
+	}
+	return r.secret(option, s)
 }
 
 // content expands raw, and reads the file that it names with file:.

@@ -15,7 +15,7 @@ const tokenChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 // session reads how long sessions live, and what their cookie looks like.
 func (r *reader) session(c *Config) Session {
 	s := Session{
-		Keys:         r.keys(c.SessionEncryptionKey, c.ProviderURL),
+		Keys:         r.keys(c.SessionEncryptionKey),
 		MaxAge:       r.seconds("sessionMaxAge", c.SessionMaxAge, 1, maxSeconds),
 		IdleTimeout:  r.duration("idleTimeout", c.IdleTimeout, maxSeconds*time.Second),
 		RefreshGrace: r.seconds("refreshGracePeriodSeconds", c.RefreshGracePeriodSeconds, 0, maxSeconds),

@@ -207,3 +207,13 @@ func mustJSON(v any) []byte {
 	}
 	return b
 }
+
+// NewSecret makes a random text of 32 characters: a session key or a client's
+// secret for one run of a test.
+func NewSecret() string {
+	b := make([]byte, 16)
+	if _, err := rand.Read(b); err != nil {
+		panic(err)
+	}
+	return hex.EncodeToString(b)
+}

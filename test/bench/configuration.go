@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"strings"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
 // static is Traefik's static configuration. Its own figures are on an entry
@@ -60,9 +62,12 @@ func (g *rig) options(s subject, generation int) string {
           clientID: client
           clientSecret: secret
           callbackURL: %s/callback
-          sessionEncryptionKey: 4f1e7c92b05ad86133c8e90fa27b64d1
+          sessionEncryptionKey: %s
           forceHTTPS: false
           allowPrivateIPAddresses: true
-          excludedURLs: [%[2]s/generation/%d]
-`, g.provider.URL(), s.path(), generation)
+          excludedURLs: [%[2]s/generation/%[4]d]
+`, g.provider.URL(), s.path(), key, generation)
 }
+
+// key is made anew for each run: a key in these sources would be a published one.
+var key = oidctest.NewSecret()

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/internal/traefiktest"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/backend"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
@@ -26,9 +27,11 @@ import (
 // hosts below .localhost are this machine for every browser.
 const (
 	appHost = "app.localhost"
-	key     = "Xk3vN8qLr5TzB1wYc7HdJm0PfSgUa2Ei" // for tests alone
 	secret  = "a-secret-of-the-client"
 )
+
+// key is made anew for each run: a key in these sources would be a published one.
+var key = oidctest.NewSecret()
 
 // A rig is a test's view of a site.
 type rig struct {

@@ -17,10 +17,11 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/traefikoidc/traefikoidc"
+	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
 // key stands for a secret that the operator makes.
-const key = "4f1e7c92b05ad86133c8e90fa27b64d1"
+var key = oidctest.NewSecret()
 
 // variables are those that the examples read from Traefik's environment.
 var variables = map[string]string{
@@ -49,6 +50,32 @@ func TestExamplesAreAccepted(t *testing.T) {
 	}
 	if found < 4 {
 		t.Errorf("only %d middlewares in the examples", found)
+	}
+}
+
+// The files that the middleware of Kubernetes names are those of the Secret that the
+// values of the chart mount, and none of its secrets is one that Traefik's API shows.
+func TestKubernetesSecretsAreMounted(t *testing.T) {
+	root := filepath.Join("..", "..", "examples", "kubernetes")
+	text, err := os.ReadFile(filepath.Join(root, "values.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var values struct {
+		Volumes []struct {
+			Name, Type string
+			MountPath  string `yaml:"mountPath"`
+		}
+	}
+	if err := yaml.Unmarshal(text, &values); err != nil || len(values.Volumes) != 1 || values.Volumes[0].Type != "secret" {
+		t.Fatalf("%+v, %v", values, err)
+	}
+	for _, options := range middlewares(t, filepath.Join(root, "middleware.yml")) {
+		for _, name := range []string{"clientSecret", "sessionEncryptionKey"} {
+			if value, _ := options[name].(string); !strings.HasPrefix(value, "file:"+values.Volumes[0].MountPath+"/") {
+				t.Errorf("%s is %q, which is not below %s", name, value, values.Volumes[0].MountPath)
+			}
+		}
 	}
 }
 
@@ -94,12 +121,16 @@ func below(node any) []map[string]any {
 	return all
 }
 
-// accept builds a handler of the options. Traefik has then filled in secrets of
-// Kubernetes.
+// accept builds a handler of the options. The files that they name are there then,
+// elsewhere.
 func accept(t *testing.T, options map[string]any) {
 	for name, value := range options {
-		if s, ok := value.(string); ok && strings.HasPrefix(s, "urn:k8s:secret:") {
-			options[name] = key
+		if s, ok := value.(string); ok && strings.HasPrefix(s, "file:") {
+			path := filepath.Join(t.TempDir(), "secret")
+			if err := os.WriteFile(path, []byte(key+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			options[name] = "file:" + path
 		}
 	}
 	config := traefikoidc.CreateConfig()

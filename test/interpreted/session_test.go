@@ -402,7 +402,7 @@ func (s *site) checkSetCookie(line string) {
 }
 
 func TestKeys(t *testing.T) {
-	const old, young = key, "pQ9sLw2ZrE7vXn4MkTb8GyHc3JfAu6Di"
+	old, young := key, oidctest.NewSecret()
 	keys := func(k ...any) map[string]any { return map[string]any{"sessionEncryptionKey": k} }
 
 	t.Run("F12 keys rotate without signing anyone out", func(t *testing.T) {

@@ -18,9 +18,11 @@ import (
 
 const (
 	appHost = "app.example.test"
-	key     = "Xk3vN8qLr5TzB1wYc7HdJm0PfSgUa2Ei" // 32 bytes, for tests alone
 	cookie  = "__Host-oidc"
 )
+
+// key is made anew for each run: a key in these sources would be a published one.
+var key = oidctest.NewSecret()
 
 // A site is a provider, the interpreted plugin with one middleware, and a
 // backend behind it, as a browser meets them: at https://app.example.test.

@@ -27,8 +27,10 @@ const (
 	cookie     = "__Host-oidc"
 	callback   = "/oidc/callback"
 	logoutPath = "/oidc/callback/logout"
-	sessionKey = "Xk3vN8qLr5TzB1wYc7HdJm0PfSgUa2Ei" // 32 bytes, for tests alone
 )
+
+// sessionKey is made anew for each run: a key in these sources would be a published one.
+var sessionKey = oidctest.NewSecret()
 
 // The interpreters of the process: one for each Traefik that the tests play. They
 // are loaded before any runs: the loader is not safe beside running code.

@@ -179,7 +179,7 @@ func TestStepsFromMemoryToRedisAndBack(t *testing.T) {
 
 func TestStepsOfANewSessionKey(t *testing.T) {
 	t.Parallel()
-	const old, next = sessionKey, "q7WfZ2hRk9LxC4vTb8NsYd3GmJ6pAe5U"
+	old, next := sessionKey, oidctest.NewSecret()
 	s := startServer(t)
 	m := newMiddleware(t, oidctest.Options{})
 	with := func(keys ...any) section {

@@ -193,6 +193,11 @@ func (m *Middleware) Handler(ctx context.Context, next http.Handler) (http.Handl
 	return h, nil
 }
 
+// Options prints the decoded options as they are now.
+func (m *Middleware) Options() string {
+	return fmt.Sprintf("%+v", m.config.Interface())
+}
+
 // New is the handler of a middleware that one router names; it lives as long as the test.
 func (p *Plugin) New(t testing.TB, next http.Handler, name string, options map[string]any) http.Handler {
 	t.Helper()

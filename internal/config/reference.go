@@ -1,0 +1,109 @@
+package config
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"regexp"
+	"strings"
+)
+
+// A referenceForm is how another tool writes that it will put a secret in a place.
+// Where that tool did not run, its text would be taken for the secret.
+type referenceForm struct {
+	kind string
+	form *regexp.Regexp
+}
+
+// inBrackets is what people write between brackets, and random text hardly ever is.
+const inBrackets = `[\p{L}\p{N}_ .,:;/|'$#*…-]*`
+
+// referenceForms are those that neither we nor Traefik replace. They are so narrow
+// that no random text of letters, digits and the signs of base64 has one of them,
+// and fewer than one in 10,000 of all printable characters.
+var referenceForms = []referenceForm{
+	{"a template", regexp.MustCompile(`(?s)\{\{.*\}\}|\{%.*%\}|<%.*%>|\[\[.*\]\]|^#\{.*\}#?$|^\(\(.*\)\)$`)},
+	{"a variable", regexp.MustCompile(`(?s)^\$\{[^{}]*\}$|\$\{[a-z][a-z0-9_.-]{2,}\}|\$\{[A-Z][A-Z0-9_]{2,}(\}|:?[-?+=])|^\$\(.*\)$|^\$\[.*\]$|^\$env:|^\$__\w+\{.*\}$`)},
+	{"a variable", regexp.MustCompile(`^\$([A-Z_][A-Z0-9_]*|[a-z_][a-z0-9_]*)$|(?i)^\$[a-z_]\w*(secret|key|token|passw|oidc|session|client|redis|cookie)\w*$`)},
+	{"a variable", regexp.MustCompile(`^%env\(.*\)%$|^%%?[A-Za-z_][\w.:-]*%%?$|^@@?[A-Za-z_][\w.-]*@@?$|^__([A-Z][A-Z0-9_]*|[a-z][a-z0-9_]*)__$`)},
+	{"an expression", regexp.MustCompile(`(?is)^@?(microsoft\.keyvault|os\.environ\.get|os\.getenv|get_?env|env|file|secret|vault|lookup|exec|cmd|ssm|key_?vault)\(.*\)$|^!{1,2}[a-z][\w:./-]*\s|` +
+		`^(process\.env|os\.environ|env|secrets?|vars?|\.?values|inputs?|local|data|config)\.[a-z_][\w.-]*$|secretKeyRef|valueFrom|^map\[.*\]$|` + "^`[\\w./-]+( [^`]*)?`$")},
+	{"a reference to a store of secrets", regexp.MustCompile(`(?i)^ref\+|^>>vault:|^[a-z][a-z0-9+.-]*://|^(//[\w.-]+/)?projects/[^/]+/(locations/[^/]+/)?secrets/|` +
+		`^(arn|urn|vault|bao|openbao|env|file|secrets?|secretref|valuefrom|ssm|sm|asm|kms|gcp|gcpsm|aws|awssm|azure|akv|azkv|keyvault|keyvaultref|sops|age|op|bw|bws|doppler|infisical|conjur|k8s|kubernetes|configmap|docker|exec|cmd|command|vals|config|data|lookup|resolve|parameter):\S`)},
+	{"an encrypted value", regexp.MustCompile(`(?i)^ENC[\[(]|^\{cipher\}|^\$ANSIBLE_VAULT;|^-----BEGIN (PGP MESSAGE|AGE ENCRYPTED FILE)-----`)},
+	{"a placeholder", regexp.MustCompile(`^(<+` + inBrackets + `>+|\{` + inBrackets + `\}|\[` + inBrackets + `\])$`)},
+}
+
+// placeholderForm is a text that asks to be replaced, in lower case and without
+// what separates words.
+var placeholderForm = regexp.MustCompile(`^(please)?(change|replace)(me|this|it)|^(null|undefined|none|nil|nan|todo|tbd|fixme|redacted|placeholder)$|` +
+	`^(insert|enter|fillin|put|paste|add|set|use|replacewith)?your[a-z0-9]*(secret|password|passphrase|token|key|here|value)s?$|` +
+	`^(insert|enter|fillin|put|paste)[a-z0-9]*(secret|password|passphrase|token|key|value)s?(here)?$|^(client|session)?(secret|password|token|key)(goes)?here$`)
+
+var separators = strings.NewReplacer("-", "", "_", "", " ", "", ".", "", "!", "")
+
+// referenceFault says why a secret is a reference that nothing replaced, or a
+// placeholder, without showing it; empty for anything else. Text in base64 or in
+// hexadecimal is looked at as well.
+func referenceFault(secret string) string {
+	if fault := writtenFault(secret); fault != "" {
+		return fault
+	}
+	if text := decoded(secret); text != "" && writtenFault(text) != "" {
+		return "hides " + strings.TrimPrefix(writtenFault(text), "is ")
+	}
+	return ""
+}
+
+func writtenFault(s string) string {
+	s = strings.Trim(strings.TrimSpace(s), `"'`)
+	if strings.HasPrefix(s, "urn:k8s:") {
+		return "is a reference to a Kubernetes secret that Traefik did not resolve; it resolves only whole values that begin with urn:k8s:secret: in Middleware resources. " +
+			"Mount the Secret into Traefik's pod and write file:/path"
+	}
+	for _, f := range referenceForms {
+		if f.form.MatchString(s) {
+			return "is " + f.kind + " that nothing replaced" + referenceHint
+		}
+	}
+	if len(s) >= 3 && strings.Trim(s, "xX*.-_#?•…") == "" || len(s) <= maxStudied && placeholderForm.MatchString(separators.Replace(strings.ToLower(s))) {
+		return "is a placeholder that nobody replaced" + referenceHint
+	}
+	return ""
+}
+
+const referenceHint = "; write ${NAME} for a variable of Traefik's environment, or file:/path for a file"
+
+// decoded returns the text that s is the base64 or hexadecimal form of, or nothing
+// where that is no text.
+func decoded(s string) string {
+	s = strings.TrimSpace(s)
+	if len(s) > maxSecret {
+		return ""
+	}
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		plain := strings.TrimRight(strings.NewReplacer("-", "+", "_", "/").Replace(s), "=")
+		b, err = base64.RawStdEncoding.DecodeString(plain)
+	}
+	if err != nil || !printable.Match(b) {
+		return ""
+	}
+	return string(b)
+}
+
+var printable = regexp.MustCompile(`^[\x20-\x7e\r\n\t]{3,}$`)
+
+// pathForm is what begins with a slash and hardly is random: lower-case segments
+// with a dot or a second slash, or any segments below a directory that systems have.
+var pathForm = regexp.MustCompile(`^/[a-z0-9_-]*[./][a-z0-9_./-]*$|^/(run|var|etc|mnt|home|root|opt|srv|tmp|usr|data|config|secrets?|vault|app|certs?|keys?|dev|proc|workspace|Users|Volumes)/[\w./@+:-]+$|` +
+	`^(~|\.\.?)/[\w./@-]+$|^[A-Za-z]:[\\/][\w.\\/ -]+$`)
+
+// isPath reports whether a secret is the path of a file. One key in 64 that openssl
+// prints begins with a slash, so that such a text is a path only if it has the form
+// of one, or if that file is there.
+func (r *reader) isPath(s string) bool {
+	if pathForm.MatchString(s) {
+		return true
+	}
+	return strings.HasPrefix(s, "/") && len(s) < 4096 && !strings.ContainsAny(s, "\r\n\x00") && r.env.exists(s)
+}
