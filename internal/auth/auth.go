@@ -3,7 +3,8 @@
 // serve.go is the path of every request, signin.go sends a person to the
 // provider, callback.go takes them back, renew.go keeps their tokens good, logout.go
 // lets them go, at the provider's word backchannel.go and frontchannel.go; respond.go
-// says what went wrong, to people in a page and to programs in JSON.
+// says what went wrong, to people in a page and to programs in JSON. purpose.go tells
+// what a user asked for from what a browser fetches unasked.
 package auth
 
 import (

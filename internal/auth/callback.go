@@ -31,6 +31,9 @@ func (m *Middleware) callback(w http.ResponseWriter, r *http.Request) {
 		m.fail(w, r, wrongMethod, nil)
 		return
 	}
+	if m.unvisited(w, r) {
+		return
+	}
 	v := m.admit(r)
 	if v == nil {
 		m.fail(w, r, tooMany, nil)

@@ -11,12 +11,16 @@ import (
 )
 
 // logout ends the session here, then at the provider (OpenID Connect RP-Initiated
-// Logout 1.0 section 2). What another site asks for is confirmed by the person
-// first. It works while the provider is down.
+// Logout 1.0 section 2). What another site asks for is confirmed by the user
+// first; what no user asked for, such as a prefetch or an image, signs nobody out. It
+// works while the provider is down.
 func (m *Middleware) logout(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		w.Header().Set("Allow", "GET, POST")
 		m.fail(w, r, wrongMethod, nil)
+		return
+	}
+	if m.unvisited(w, r) {
 		return
 	}
 	v := m.admit(r)

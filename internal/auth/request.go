@@ -6,12 +6,13 @@ import (
 	"strings"
 )
 
-// navigation reports whether r is a person's browser going to a page: the only
+// navigation reports whether r is a user's browser going to a page: the only
 // kind of request that may be sent to the provider. Browsers tell by Sec-Fetch-Mode
 // (Fetch Metadata); where they do not, a GET that accepts HTML and was not made by
-// a script counts.
+// a script counts. One ahead of a visit is none: it would begin a sign-in for each
+// link that is looked at, and drive out the cookies of those that are under way.
 func navigation(r *http.Request) bool {
-	if r.Method != http.MethodGet || upgrade(r) {
+	if r.Method != http.MethodGet || upgrade(r) || aheadOfVisit(r) {
 		return false
 	}
 	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {

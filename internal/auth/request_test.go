@@ -38,6 +38,8 @@ func TestNavigation(t *testing.T) {
 		{"a program that says nothing", "GET", nil, false},
 		{"H14 a WebSocket", "GET", map[string]string{"Upgrade": "websocket", "Accept": html}, false},
 		{"H11 an event stream", "GET", map[string]string{"Accept": "text/event-stream"}, false},
+		{"L18 B7 a prefetch", "GET", map[string]string{"Sec-Fetch-Mode": "navigate", "Sec-Purpose": "prefetch", "Accept": html}, false},
+		{"L18 B7 a prefetch of an older browser", "GET", map[string]string{"X-Moz": "prefetch", "Accept": html}, false},
 		{"H9 HEAD", "HEAD", map[string]string{"Accept": html}, false},
 		{"H9 a method by header", "POST", map[string]string{"X-HTTP-Method-Override": "GET", "Accept": html}, false},
 	}
@@ -65,6 +67,35 @@ func TestFromElsewhere(t *testing.T) {
 	for _, x := range rows {
 		if got := fromElsewhere(x.request()); got != x.want {
 			t.Errorf("%s: %v", x.name, got)
+		}
+	}
+}
+
+func TestRequestsThatNoUserMade(t *testing.T) {
+	html := "text/html,application/xhtml+xml,*/*;q=0.8"
+	rows := []row{
+		{"a visit", "GET", map[string]string{"Sec-Fetch-Dest": "document", "Accept": html}, false},
+		{"a frame", "GET", map[string]string{"Sec-Fetch-Dest": "iframe", "Accept": html}, false},
+		{"fetch", "GET", map[string]string{"Sec-Fetch-Dest": "empty", "Accept": "*/*"}, false},
+		{"a form", "POST", map[string]string{"Sec-Fetch-Dest": "document", "Accept": html}, false},
+		{"a browser that tells nothing", "GET", map[string]string{"Accept": html}, false},
+		{"an API client", "GET", map[string]string{"Accept": "*/*"}, false},
+		{"an API client that says nothing", "GET", nil, false},
+		{"an API client that posts", "POST", map[string]string{"Accept": "image/png"}, false},
+		{"an image in the address bar", "GET", map[string]string{"Accept": "image/avif,text/html"}, false},
+		{"a purpose of another kind", "GET", map[string]string{"Purpose": "visit", "Accept": html}, false},
+		{"L18 a long purpose", "GET", map[string]string{"Sec-Purpose": strings.Repeat("a", 1<<20), "Accept": html}, true},
+		{"L18 a purpose in capitals", "GET", map[string]string{"Purpose": "Prefetch", "Accept": html}, true},
+		{"L18 a preview", "GET", map[string]string{"X-Purpose": "preview", "Accept": html}, true},
+		{"L18 a destination that nobody knows", "GET", map[string]string{"Sec-Fetch-Dest": "hologram", "Accept": html}, true},
+		{"L18 an image, untold", "GET", map[string]string{"Accept": "image/avif,image/webp,*/*;q=0.8"}, true},
+		{"L18 a style sheet, untold", "GET", map[string]string{"Accept": "text/css,*/*;q=0.1"}, true},
+		{"L18 a video, untold", "GET", map[string]string{"Accept": "video/webm,*/*;q=0.5"}, true},
+		{"L18 a font, untold", "GET", map[string]string{"Accept": "application/font-woff2;q=1.0,*/*;q=0.8"}, true},
+	}
+	for _, x := range rows {
+		if r := x.request(); (aheadOfVisit(r) || partOfPage(r)) != x.want {
+			t.Errorf("%s: not %v", x.name, x.want)
 		}
 	}
 }

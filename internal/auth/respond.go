@@ -64,6 +64,8 @@ var (
 		"You are not signed out. Try again in a moment.", true}
 	tooMany = failure{http.StatusTooManyRequests, "too_many_requests", "That was too often",
 		"So many sign-ins are under way or came from your network that this one has to wait. Try again in a moment.", true}
+	notVisited = failure{http.StatusForbidden, "not_visited", "Nothing was done",
+		"Your browser asked for this address ahead of a visit, or as a part of a page. Open it yourself.", false}
 	wrongMethod = failure{http.StatusMethodNotAllowed, "wrong_method", "This address does not take such requests",
 		"Go back to the page you wanted.", false}
 	internalFault = failure{http.StatusInternalServerError, "internal", "Something went wrong here",
@@ -133,12 +135,12 @@ func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, o *session.O
 
 // answer writes the response of p: a page for people, JSON for programs. A
 // reference is given where the log has it too; of a 401, which scripts meet all day,
-// at the level debug.
+// and of what browsers fetch unasked, at the level debug.
 func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, p page, err error) {
 	if p.failure.status >= 400 {
 		p.reference = reference()
 		level := slogWarn
-		if p.failure.status == http.StatusUnauthorized {
+		if p.failure.status == http.StatusUnauthorized || p.failure.code == notVisited.code {
 			level = slogDebug
 		}
 		args := []any{"reference", p.reference, "code", p.failure.code}

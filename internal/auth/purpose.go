@@ -1,0 +1,63 @@
+package auth
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+)
+
+// purposeHeaders tell that a browser fetches ahead of a visit: Sec-Purpose (Fetch,
+// section 2.2.5), and what browsers sent before there was one.
+var purposeHeaders = [...]string{"Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"}
+
+// ahead matches the values of purposeHeaders for a visit that may never be made.
+var ahead = regexp.MustCompile(`(?i)prefetch|prerender|preview`)
+
+// purposeLimit bounds, in bytes, a purpose that is read; a longer one is no
+// browser's and counts as one ahead of a visit.
+const purposeLimit = 256
+
+// aheadOfVisit reports whether a browser fetches r before its user goes there, if
+// they ever do. Such a request must change nothing.
+func aheadOfVisit(r *http.Request) bool {
+	for _, name := range purposeHeaders {
+		values := r.Header[name]
+		if len(values) == 0 {
+			continue
+		}
+		purpose := strings.Join(values, ",")
+		if len(purpose) > purposeLimit || ahead.MatchString(purpose) {
+			return true
+		}
+	}
+	return false
+}
+
+// userDestinations are the destinations of requests that a user makes, or a page's own script:
+// a page in a tab or in a frame, and fetch (Fetch, section 2.2.5). Any other is a
+// part of a page, such as an image.
+var userDestinations = map[string]bool{"document": true, "iframe": true, "frame": true, "empty": true}
+
+// partAccepted matches the Accept header of a request for a part of a page, from
+// browsers that do not tell its destination, as over http.
+var partAccepted = regexp.MustCompile(`(?i)^\s*(?:image/|audio/|video/|font/|text/css|application/(?:x-)?font)`)
+
+// partOfPage reports whether a browser fetches r as a part of a page, which any
+// page can have it do without a script.
+func partOfPage(r *http.Request) bool {
+	if to := r.Header.Get("Sec-Fetch-Dest"); to != "" {
+		return !userDestinations[to]
+	}
+	return r.Method == http.MethodGet && !wantsHTML(r) && partAccepted.MatchString(r.Header.Get("Accept"))
+}
+
+// unvisited answers a request that no user made, and which changes nothing
+// therefore. It reports whether r is one. The status is an error, so that no browser
+// takes the answer for that of a later visit.
+func (m *Middleware) unvisited(w http.ResponseWriter, r *http.Request) bool {
+	if !aheadOfVisit(r) && !partOfPage(r) {
+		return false
+	}
+	m.fail(w, r, notVisited, nil)
+	return true
+}
