@@ -54,7 +54,7 @@ func prefixFault(p string) string {
 	case strings.ContainsAny(p, "*"):
 		return "has a wildcard; a prefix covers everything below it"
 	case !plain(p):
-		return "is not a plain path: no query, no escapes, no dot segments"
+		return "is not a plain path: no query, no escapes, no dot segments, and beyond ASCII letters, marks and digits alone"
 	case len(p) > maxPath:
 		return "is too long"
 	}

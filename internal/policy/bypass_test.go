@@ -38,6 +38,18 @@ func TestBypass(t *testing.T) {
 		{"query", "/public/a?b=//../x%2e", true},
 		{"space", "/public/a%20b", true},
 		{"letters", "/public/%C3%BC", true},
+		{"letters and their marks", "/public/u%CC%88", true},
+		{"letters of Hindi", "/public/%E0%A4%B9%E0%A4%BF%E0%A4%A8%E0%A5%8D%E0%A4%A6%E0%A5%80", true},
+		{"L15 a compatibility form with dots", "/public/%EF%B8%B0/admin", false},
+		{"L15 a fraction", "/public/%C2%BD", false},
+		{"L15 a symbol with a slash", "/public/%E2%84%80", false},
+		{"L15 a question mark of another width", "/public/%EF%BC%9F", false},
+		{"L15 what shows nothing", "/public/.%E2%80%8B./admin", false},
+		{"L15 a variation selector", "/public/a%EF%B8%8F", false},
+		{"L15 a filler", "/public/%E3%85%A4/admin", false},
+		{"L15 a mark without a letter", "/public/.%CC%81./admin", false},
+		{"L15 a letter that becomes a mark", "/public/.%EF%BE%9E./admin", false},
+		{"L15 a letter that becomes a space", "/public/%EF%B9%B0", false},
 		{"letters in the prefix", "/%c3%bcber/x", true},
 		{"letters as they are", "/\u00fcber/x", true},
 		{"dot at the beginning of a name", "/.well-known/acme-challenge/token", true},
@@ -150,7 +162,7 @@ func TestBypassOfNothing(t *testing.T) {
 
 func TestBypassPrefixesThatAreRefused(t *testing.T) {
 	bad := []string{"public", "", "/", "//", "/a/../b", "/a/*", "/a?b", "/a#b", "/a;b", `/a\b`, "/a%2fb", "/a//b",
-		"/a/./b", "/a\nb", "/\xff", "https://a.b/c", "/" + strings.Repeat("a", 5000)}
+		"/a/./b", "/a\u2013b", "/\u00bd", "/a\nb", "/\xff", "https://a.b/c", "/" + strings.Repeat("a", 5000)}
 	for _, p := range bad {
 		if _, err := NewBypass([]string{p}); err == nil {
 			t.Errorf("%q accepted", p)

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -12,52 +13,55 @@ const (
 	unprintable = control + " "
 )
 
+// word are the characters beyond ASCII that a plain path may have: letters, the marks
+// that belong to them, and decimal digits. All others are refused, because Unicode's
+// compatibility forms (UAX 15, NFKC) turn many of them into / . ? # ; or %, as they
+// do with numbers of other kinds, and because servers drop those that show nothing.
+const word = `\p{L}\p{M}\p{Nd}`
+
+// odd are the letters and marks that are refused all the same: their compatibility
+// form has a space in it, or they show nothing (Default_Ignorable_Code_Point). A
+// test asks for each character of Unicode whether it is here if it has to be.
+const odd = `\x{34f}\x{37a}\x{115f}\x{1160}\x{17b4}\x{17b5}\x{180b}-\x{180d}\x{180f}\x{3164}\x{fc5e}-\x{fc63}\x{fdfa}\x{fdfb}` +
+	`\x{fe00}-\x{fe0f}\x{fe70}\x{fe72}\x{fe74}\x{fe76}\x{fe78}\x{fe7a}\x{fe7c}\x{fe7e}\x{ffa0}\x{e0100}-\x{e01ef}`
+
+// marks are the marks, and the two letters whose compatibility form is a mark.
+const marks = `\p{M}\x{ff9e}\x{ff9f}`
+
+// foreign matches what a plain path must not have beyond ASCII: anything but word,
+// which invalid UTF-8 is not either; a mark without its letter, as some servers drop
+// marks; odd.
+var foreign = regexp.MustCompile(`[^\x00-\x7f` + word + `]|[^` + word + `][` + marks + `]|[` + odd + `]`)
+
+// dots matches a segment of dots and spaces alone, which some server takes for a dot
+// segment.
+var dots = regexp.MustCompile(`/[. ]+(?:/|$)`)
+
 // dividers are what some server may take for a slash, the end of the path or the
-// beginning of an escape; lookalikes are the letters that Unicode's compatibility
-// forms turn into those, or into dots.
-const (
-	dividers   = `\;%#?`
-	lookalikes = "\u2024\u2025\u2044\u2215\u29f8\u29f9\ufe52\ufe54\ufe68\uff05\uff0e\uff0f\uff1b\uff3c"
-)
+// beginning of an escape.
+const dividers = `\;%#?`
 
 // plain reports whether every server reads the decoded path alike: it is absolute
 // and has no empty segment but the last, no segment of dots and spaces alone,
-// nothing that could end it or be decoded again, no control character and no
-// invalid UTF-8.
+// nothing that could end it or be decoded again, no control character, and beyond
+// ASCII words alone.
 func plain(path string) bool {
 	if !strings.HasPrefix(path, "/") || strings.Contains(path, "//") || strings.ContainsAny(path, control+dividers) {
 		return false
 	}
-	if !utf8.ValidString(path) || utf8.RuneCountInString(path) != len(path) && strings.ContainsAny(path, lookalikes) {
+	if (strings.Contains(path, "/.") || strings.Contains(path, "/ ")) && dots.MatchString(path) {
 		return false
 	}
-	if !strings.Contains(path, "/.") && !strings.Contains(path, "/ ") {
-		return true
-	}
-	for _, segment := range strings.Split(path, "/") {
-		if segment != "" && strings.Trim(segment, ". ") == "" {
-			return false
-		}
-	}
-	return true
+	return isASCII(path) || !foreign.MatchString(path)
 }
 
 // escapes are the characters whose encoded form servers disagree about: . / \ ;
 // # % ? and the NUL.
-var escapes = [...]string{"%2e", "%2f", "%5c", "%3b", "%23", "%25", "%3f", "%00"}
+var escapes = regexp.MustCompile(`(?i)%(?:2e|2f|5c|3b|23|25|3f|00)`)
 
 // plainlyEscaped reports whether the path as it was sent encodes none of escapes.
 func plainlyEscaped(escaped string) bool {
-	if !strings.Contains(escaped, "%") {
-		return true
-	}
-	small := strings.ToLower(escaped)
-	for _, e := range escapes {
-		if strings.Contains(small, e) {
-			return false
-		}
-	}
-	return true
+	return !escapes.MatchString(escaped)
 }
 
 func isASCII(s string) bool {

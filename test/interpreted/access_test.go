@@ -47,6 +47,7 @@ func TestBypass(t *testing.T) {
 		}, nil},
 		{"H3 encoded slashes, twice encoded", []string{
 			"/public%2f..%2fadmin", "/public/%2e%2e%2fadmin", "/public/%252e%252e/admin", "/public%252f..%252fadmin", "/public/%25%32%65%25%32%65/admin", "/public/..%2fadmin", "/public%5c..%5cadmin", "/public/%c0%ae%c0%ae/admin", "/public/%u002e%u002e/admin",
+			"/public/x%2fy", "/public%2Fx", "/public/a%2ejs", "/public/%2e/x", "/public/x%5Cy",
 		}, nil},
 		{"H4 the query decides nothing", []string{"/admin?x=/public", "/api/private?path=/public", "/?/public", "/admin?/../public"}, nil},
 		{"H5 fragments", []string{"/admin#/public", "/admin%23/public", "/public%23/../admin", "/public#/../admin", "/public%3f/../admin"}, nil},

@@ -8,4 +8,6 @@ require (
 	github.com/traefikoidc/traefikoidc v0.0.0-00010101000000-000000000000
 )
 
+require golang.org/x/text v0.21.0
+
 replace github.com/traefikoidc/traefikoidc => ../..

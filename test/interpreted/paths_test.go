@@ -2,6 +2,7 @@ package interpreted
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -69,4 +70,47 @@ func TestTheTargetThatTheBackendIsTold(t *testing.T) {
 		}
 		s.status(b.Fetch(s.url+"/x"), http.StatusOK)
 	})
+}
+
+func TestPublicPathsBeyondASCII(t *testing.T) {
+	whole := newSite(t, setup{options: map[string]any{"excludedURLs": []any{"/public"}}})
+
+	t.Run("L15 words of any script are open", func(t *testing.T) {
+		s := whole.in(t)
+		for _, word := range []string{
+			"\u00fcber", "u\u0308ber", "\u0939\u093f\u0928\u094d\u0926\u0940", "\u0e01\u0e34\u0e19\u0e02\u0e49\u0e32\u0e27", "\u65e5\u672c\u8a9e", "\ud55c\uad6d\uc5b4",
+			"\u1112\u1161\u11ab", "\u05e9\u05b8\u05c1\u05dc\u05d5\u05b9\u05dd", "\u0627\u0644\u0639\u064e\u0631\u0628\u064a\u0629", "\u0665\u0666", "e\u0301\u0323", "\u1e69.html", "\U00020000",
+		} {
+			if got := s.asks("/public/" + url.PathEscape(word)); got != http.StatusOK {
+				t.Errorf("%q: status %d", word, got)
+			}
+		}
+	})
+
+	for name, paths := range map[string][]string{
+		"L15 H2 look-alikes of dots":           {"/public/\uff0e\uff0e/admin", "/public/\u2024\u2024/admin", "/public/\u2025/admin", "/public/\ufe52\ufe52/admin", "/public/\u2026/admin", "/public/\u2488/x", "/public/\u3002/x"},
+		"L15 H3 look-alikes of slashes":        {"/public/a\uff0f..\uff0fadmin", "/public/a\u2044b", "/public/a\u2215b", "/public/\u2100", "/public/\u2105", "/public/\u00bd", "/public/\u215f", "/public/\u29f8", "/public/\uff3c", "/public/\ufe68", "/public/\u20a9", "/public/\u00a5"},
+		"L15 H5 look-alikes of ? and #":        {"/public/\uff1f", "/public/\ufe56", "/public/\u2047", "/public/\u2048", "/public/\u2049", "/public/\ufe16", "/public/\uff03", "/public/\ufe5f"},
+		"L15 H6 look-alikes of ; and : in CJK": {"/public/\uff1b", "/public/\ufe54", "/public/\ufe14", "/public/\u037e", "/public/\ufe30/admin", "/public/\ufe19/admin"},
+		"L15 H3 look-alikes of %":              {"/public/\uff052e", "/public/\ufe6a2e", "/public/\u066a", "/public/\u2030"},
+		"L15 what shows nothing":               {"/public/.\u200b./admin", "/public/.\u00ad./admin", "/public/\ufeff", "/public/.\u2060./admin", "/public/.\u034f./admin", "/public/.\ufe0f./admin", "/public/.\u115f./admin", "/public/\u3164/admin", "/public/\u200e", "/public/\U000e0020", "/public/\U000e0101", "/public/a\u180b"},
+		"L15 marks without a letter":           {"/public/.\u0301./admin", "/public/\u0301/admin", "/public/..\u0338/admin", "/public/-\u0301"},
+		"L15 digits that are no digits":        {"/public/\u00b2", "/public/\u2460", "/public/\u2153", "/public/\u2167", "/public/\u3361"},
+		"L15 spaces and letters of one":        {"/public/..\u00a0/admin", "/public/\u3000", "/public/..\u2003/admin", "/public/\ufe70", "/public/\ufdfa", "/public/\u037a"},
+		"L15 what no character is":             {"/public/\ufffd", "/public/\ue000", "/public/\U0010fffd", "/public/\u0378", "/public/\ufdd0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := whole.in(t)
+			s.untouched(func() {
+				for _, path := range paths {
+					if got := s.asks((&url.URL{Path: path}).EscapedPath()); got != http.StatusUnauthorized {
+						t.Errorf("%q: status %d", path, got)
+					}
+					if got := s.asks(path); got < 400 || got > 499 {
+						t.Errorf("%q as it is: status %d", path, got)
+					}
+				}
+			})
+		})
+	}
 }
