@@ -114,14 +114,37 @@ func TestOneCallbackForTheHostsOfADomain(t *testing.T) {
 	}
 	s.leads(at("login.example.com", b.provided(at(siteHost, "/page?x=1"), "alice")), "https://"+siteHost+"/page?x=1")
 	s.status(at(siteHost, "/page?x=1"), 200)
-	for _, host := range []string{"login.example.com", "evil.test", "evilexample.com", "example.com.evil.test", "a@example.com", "a/example.com"} {
-		b := s.browser()
-		r := b.request("GET", "/page", nil)
-		r.Host = host
-		resp := b.send(s.handler, r)
-		r = b.request("GET", b.provided(resp, "alice"), nil)
-		r.Host = "login.example.com"
-		s.leads(b.send(s.handler, r), "/page")
+	for _, row := range []struct{ name, host, want string }{
+		{"the callback's own", "login.example.com", "/page"},
+		{"capitals", "APP.example.com", "https://APP.example.com/page"},
+		{"a port", siteHost + ":8443", "https://" + siteHost + ":8443/page"},
+		{"A5 userinfo", "evil.test@app.example.com", "/page"},
+		{"A5 userinfo of ours", siteHost + "@evil.test", "/page"},
+		{"A5 a user's name alone", "a@example.com", "/page"},
+		{"A6 elsewhere", "evil.test", "/page"},
+		{"A6 a suffix", "evilexample.com", "/page"},
+		{"A6 a prefix", "example.com.evil.test", "/page"},
+		{"A6 a dot before the domain", ".example.com", "/page"},
+		{"A6 a dot behind it", siteHost + ".", "/page"},
+		{"A6 two dots", "evil..example.com", "/page"},
+		{"A7 a port that is none", siteHost + ":8443.evil.test", "/page"},
+		{"A7 a port with a name", siteHost + ":x", "/page"},
+		{"A7 no port", siteHost + ":", "/page"},
+		{"a slash", "a/example.com", "/page"},
+		{"a slash below", "evil.test/.example.com", "/page"},
+		{"an escape", "evil.test%2f.example.com", "/page"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := s.browser()
+			r := b.request("GET", "/page", nil)
+			r.Host = row.host
+			resp := b.send(s.handler, r)
+			r = b.request("GET", b.provided(resp, "alice"), nil)
+			r.Host = "login.example.com"
+			if got := b.send(s.handler, r).Header.Get("Location"); got != row.want {
+				t.Errorf("%s leads to %q, want %q", row.host, got, row.want)
+			}
+		})
 	}
 }
 

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
@@ -48,17 +49,18 @@ func (m *Middleware) returnTarget(r *http.Request) string {
 }
 
 // sharesCookies reports whether host, with a port or without, is in the domain of our
-// cookies.
+// cookies. It is what the client sent: nothing in it may end the host's name for one
+// reader and not for the next.
 func (m *Middleware) sharesCookies(host string) bool {
-	if m.o.Cookies.Domain == "" || strings.Trim(host, hostChars) != "" {
+	if m.o.Cookies.Domain == "" || !plainHost.MatchString(host) {
 		return false
 	}
 	name, _, _ := strings.Cut(host, ":")
 	return name == m.o.Cookies.Domain || strings.HasSuffix(name, "."+m.o.Cookies.Domain)
 }
 
-// hostChars are those of a host name and a port.
-const hostChars = "abcdefghijklmnopqrstuvwxyz0123456789-.:"
+// plainHost matches a host's name in lower case, with a port or without.
+var plainHost = regexp.MustCompile(`^[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::[0-9]{1,5})?$`)
 
 // own reports whether target is one of our own paths, to which nobody returns.
 func (m *Middleware) own(target string) bool {

@@ -4,6 +4,5 @@ package policy
 // in docs/ARCHITECTURE.md. This file is the last by name.
 var (
 	_ any = (*Bypass)(nil)
-	_ any = (*Redirects)(nil)
 	_ any = (*Rules)(nil)
 )
