@@ -216,6 +216,7 @@ type change struct {
 // write stores a change over the version that it came from. It reports whether that
 // is what the session is now.
 func (r *renewal) write(c change) bool {
+	c.to = r.m.used(c.to, r.m.o.Now())
 	ctx, cancel := context.WithTimeout(context.Background(), r.m.timing.store)
 	defer cancel()
 	for i := 0; i < writeAttempts && ctx.Err() == nil; i++ {

@@ -11,9 +11,6 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache"
 )
 
-// touches is how often an idle timeout is pushed on: once in each tenth of it.
-const touches = 10
-
 // A View is what a session means to one middleware: computed once, when the
 // session enters memory, from the claims and the operator's rules.
 type View struct {
@@ -21,6 +18,7 @@ type View struct {
 	Reason  string // why not; constant text for the log
 	Subject string // a short digest of the person's subject, for the log and to tell people apart
 	Headers []Field
+	End     time.Time // the session ends here then at the latest; zero: the claims set no end
 }
 
 // A Field is a header that the backend is given.
@@ -46,8 +44,9 @@ type Opened struct {
 	Until time.Time // served without asking the store until then
 
 	created int64  // when the person signed in, in ms since 1970
-	expiry  int64  // the end of the session, unless it is touched before, in ns since 1970
-	end     int64  // the latest that it can end, in ns since 1970
+	expiry  int64  // the end of the session here, unless it is touched before, in ns since 1970
+	latest  int64  // View.End in ns since 1970; zero: none
+	end     int64  // the latest that its record can end, in ns since 1970
 	issued  int64  // of the record, in s since 1970
 	links   string // of the record, their names one behind the other
 	value   string // of the cookie
@@ -70,8 +69,8 @@ type Options struct {
 	Identity    string        // issuer, relying party and group: sessions of another identity do not open
 	Client      string        // of the relying party at the issuer; a logout ends the sessions of all groups of it
 	Cookies     Cookies       // how the session cookie is named and scoped
-	MaxAge      time.Duration // from sign-in to the end of the session, whatever happens
-	IdleTimeout time.Duration // zero: a session does not end by being idle
+	MaxAge      time.Duration // from sign-in to the end of the session, whatever happens and whoever made it
+	IdleTimeout time.Duration // zero: a session does not end here by being idle
 	AlwaysAsk   bool          // the store is asked at each request; what is in memory serves when it cannot be
 	Preparer    Preparer
 	Renewer     Renewer              // nil: sessions are not renewed
@@ -182,8 +181,8 @@ func (m *Manager) Load(ctx context.Context, r *http.Request) (*Opened, error) {
 	return nil, err
 }
 
-// Create stores s under a new id and returns the value of its cookie. Expiry of s
-// is set from Created. The id is new at every sign-in, so that a cookie planted
+// Create stores s under a new id and returns the value of its cookie. Expiry,
+// Used and Idle of s are set. The id is new at every sign-in, so that a cookie planted
 // before is worth nothing after. Attempt is that of the sign-in; see Lost. Origin is
 // by what the provider may end it. ErrRevoked: it did so already.
 func (m *Manager) Create(ctx context.Context, s *Session, attempt int, origin Origin) (string, error) {
@@ -193,6 +192,8 @@ func (m *Manager) Create(ctx context.Context, s *Session, attempt int, origin Or
 	}
 	t := ticket{key: m.o.Keys.keys[0], created: s.Created, attempt: byte(attempt), id: b[:idBytes], secret: b[idBytes:]}
 	s.Expiry = s.Created.Add(m.o.MaxAge)
+	s.Used = s.Created
+	s.Idle = m.o.IdleTimeout
 	end := m.end(s, m.o.Now())
 	record, err := t.sealRecord(s, cache.Header{
 		State: cache.Live, Version: 1, Expiry: end, End: s.Expiry, Issued: origin.Issued, Links: m.links(origin),
@@ -226,14 +227,6 @@ func (m *Manager) Lost(r *http.Request) int {
 		}
 	}
 	return lost
-}
-
-// end is when s ends if nobody asks for it after now.
-func (m *Manager) end(s *Session, now time.Time) time.Time {
-	if m.o.IdleTimeout > 0 && now.Add(m.o.IdleTimeout).Before(s.Expiry) {
-		return now.Add(m.o.IdleTimeout)
-	}
-	return s.Expiry
 }
 
 // End revokes the session of the request's cookies and returns what it was, as

@@ -82,6 +82,9 @@ func (m *Manager) open(ctx context.Context, p opening) (*Opened, error) {
 		return nil, err
 	}
 	o := m.present(p, s, h)
+	if now.UnixNano() >= o.expiry {
+		return nil, ErrNone // it may go on at another middleware
+	}
 	m.touch(ctx, o, s, h, p.ticket)
 	o.renewal = m.plan(s, p.ticket, p.known)
 	if next := o.renewal.next(); !next.IsZero() && next.Before(o.Until) {
@@ -96,14 +99,20 @@ func (m *Manager) open(ctx context.Context, p opening) (*Opened, error) {
 // present is what memory keeps of s, whose record has the header h.
 func (m *Manager) present(p opening, s *Session, h cache.Header) *Opened {
 	o := &Opened{
-		created: p.ticket.created.UnixMilli(), expiry: h.Expiry.UnixNano(), end: h.End.UnixNano(), issued: h.Issued.Unix(),
+		created: p.ticket.created.UnixMilli(), end: h.End.UnixNano(), issued: h.Issued.Unix(),
 		links: joinLinks(h.Links), value: p.value, key: p.key, version: h.Version, epoch: p.epoch,
 	}
 	if p.known != nil && p.known.version == h.Version {
 		o.show(View{Allowed: p.known.Allowed, Reason: p.known.Reason, Subject: p.known.Subject, Headers: p.known.Headers})
+		o.latest = p.known.latest
 	} else {
-		o.show(m.o.Preparer.Prepare(s))
+		v := m.o.Preparer.Prepare(s)
+		o.show(v)
+		if !v.End.IsZero() {
+			o.latest = v.End.UnixNano()
+		}
 	}
+	o.expiry = m.expiry(o, s, h)
 	return o
 }
 
@@ -145,38 +154,6 @@ func (m *Manager) parse(t ticket, record []byte) (*Session, cache.Header, error)
 		return nil, h, ErrNone
 	}
 	return s, h, nil
-}
-
-// touch pushes the idle timeout on when a tenth of it has passed, and sets until
-// when o is served without asking. A touch that fails or meets a newer version
-// costs nothing: the next request tries again, and the session ends no sooner
-// than its idle timeout after the last touch.
-func (m *Manager) touch(ctx context.Context, o *Opened, s *Session, h cache.Header, t ticket) {
-	now := m.o.Now()
-	o.Until = time.Unix(0, o.expiry)
-	if now.Add(askAgain).Before(o.Until) {
-		o.Until = now.Add(askAgain)
-	}
-	if m.o.IdleTimeout <= 0 {
-		return
-	}
-	step := m.o.IdleTimeout / touches
-	end := m.end(s, now)
-	if end.Sub(time.Unix(0, o.expiry)) >= step {
-		touched := successor(h, end)
-		record, err := t.sealRecord(s, touched, m.o.Identity)
-		if err == nil && cache.Applied(m.o.Backend.CompareAndSet(ctx, o.key, o.version, record, end.Sub(now))) {
-			o.expiry = end.UnixNano()
-			o.version = touched.Version
-		}
-	}
-	expiry := time.Unix(0, o.expiry)
-	if due := expiry.Add(step - m.o.IdleTimeout); expiry.Before(s.Expiry) && due.Before(o.Until) {
-		o.Until = due
-	}
-	if !now.Before(o.Until) {
-		o.Until = now.Add(time.Second)
-	}
 }
 
 // successor is the header of the record that takes the place of a live one, and

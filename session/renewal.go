@@ -141,7 +141,7 @@ func (m *Manager) current(ctx context.Context, f *flight, t ticket) (*Opened, er
 // meanwhile.
 func (m *Manager) still(ctx context.Context, o *Opened) (*Opened, error) {
 	b, err := m.o.Backend.Get(ctx, o.key)
-	if errors.Is(err, cache.ErrMiss) || err == nil && !m.live(b) {
+	if errors.Is(err, cache.ErrMiss) || err == nil && !m.live(b) || m.o.Now().UnixNano() >= o.expiry {
 		m.drop(o.key)
 		return nil, errEnded
 	}
@@ -293,6 +293,10 @@ func (r *renewal) putOff(cause error) {
 // adopt ends the attempt with a session that is stored.
 func (r *renewal) adopt(s *Session, h cache.Header) {
 	o := r.m.present(r.p, s, h)
+	if r.m.o.Now().UnixNano() >= o.expiry {
+		r.gone() // here
+		return
+	}
 	o.renewal = r.m.plan(s, r.p.ticket, nil)
 	r.opened = o
 }

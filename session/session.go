@@ -48,6 +48,9 @@ type Session struct {
 	UserInfoNew  bool           // UserInfo was fetched later than IDToken
 	Renewed      time.Time      // when the tokens were renewed last, which Manager notes; zero: never
 	Nonce        string         // of the sign-in, where IDToken does not tell it any more
+	AuthTime     time.Time      // when the user authenticated, where IDToken does not tell it any more
+	Used         time.Time      // when it was used last, as far as Manager noted that; zero: it did not
+	Idle         time.Duration  // the shortest idle timeout of the middlewares that met it, which Manager notes; zero: none has one
 }
 
 // stored is a Session as it is sealed. Times are seconds since 1970.
@@ -62,6 +65,9 @@ type stored struct {
 	UserInfoNew  bool           `json:"l,omitempty"`
 	Renewed      int64          `json:"w,omitempty"` // in milliseconds
 	Nonce        string         `json:"n,omitempty"`
+	AuthTime     int64          `json:"h,omitempty"`
+	Used         int64          `json:"t,omitempty"` // in milliseconds, and so is Idle
+	Idle         int64          `json:"d,omitempty"`
 }
 
 func (s *Session) encode() ([]byte, error) {
@@ -75,6 +81,13 @@ func (s *Session) encode() ([]byte, error) {
 	if !s.AccessExpiry.IsZero() {
 		v.AccessExpiry = s.AccessExpiry.Unix()
 	}
+	if !s.AuthTime.IsZero() {
+		v.AuthTime = s.AuthTime.Unix()
+	}
+	if !s.Used.IsZero() {
+		v.Used = s.Used.UnixMilli()
+	}
+	v.Idle = s.Idle.Milliseconds()
 	b, err := json.Marshal(v)
 	if err != nil {
 		return nil, fmt.Errorf("session: encode: %w", err)
@@ -99,6 +112,13 @@ func decode(b []byte) (*Session, error) {
 	if v.AccessExpiry != 0 {
 		s.AccessExpiry = time.Unix(v.AccessExpiry, 0)
 	}
+	if v.AuthTime != 0 {
+		s.AuthTime = time.Unix(v.AuthTime, 0)
+	}
+	if v.Used != 0 {
+		s.Used = time.UnixMilli(v.Used)
+	}
+	s.Idle = time.Duration(v.Idle) * time.Millisecond
 	return s, nil
 }
 

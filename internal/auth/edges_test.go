@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/internal/policy"
 	"github.com/traefikoidc/traefikoidc/session"
 )
@@ -227,4 +228,50 @@ func TestProgramsAreToldByTheStatus(t *testing.T) {
 	head := map[string]string{"Accept": "application/json", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "cross-site"}
 	s.status(b.send(s.handler, b.request("POST", logoutPath, head)), http.StatusForbidden)
 	s.status(b.open("/"), 200)
+}
+
+// max_age counts where a session is asked for, from when the user authenticated.
+func TestMaxAgeOfWhoServes(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		change func(p *oidctest.Behaviour)
+		after  time.Duration
+		lives  bool
+	}{
+		{"L7 B23 before it", nil, 9 * time.Minute, true},
+		{"L7 B23 within the skew", nil, 10*time.Minute + 50*time.Second, true},
+		{"L7 B23 after it", nil, 11*time.Minute + 10*time.Second, false},
+		{"L7 B23 an authentication that nobody tells the time of", func(p *oidctest.Behaviour) {
+			p.IDTokenClaims = func(c map[string]any) { delete(c, "auth_time") }
+		}, 9 * time.Minute, false},
+		{"L7 B23 before it, and a token refresh that does not tell it", func(p *oidctest.Behaviour) {
+			p.RefreshClaims = func(c map[string]any) { delete(c, "auth_time") }
+		}, 9 * time.Minute, true},
+		{"L7 B23 after it, and a token refresh that does not tell it", func(p *oidctest.Behaviour) {
+			p.RefreshClaims = func(c map[string]any) { delete(c, "auth_time") }
+		}, 11*time.Minute + 10*time.Second, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := newSite(t, tellingTokens)
+			if row.change != nil {
+				s.provider.Set(row.change)
+			}
+			strict := s.another(func(o *Options) {
+				tellingTokens(o)
+				o.MaxAuthAge = 10 * time.Minute
+			}).Handler(http.HandlerFunc(s.backend))
+			b := s.signedIn("alice")
+			s.status(b.open("/"), 200)
+			s.turn(6 * time.Minute)
+			s.status(b.open("/"), 200) // with other tokens
+			s.turn(row.after - 6*time.Minute)
+			resp := b.send(strict, b.request("GET", "/", nil))
+			if row.lives {
+				s.status(resp, 200)
+			} else {
+				s.leadsToProvider(resp, b)
+			}
+			s.status(b.open("/"), 200)
+		})
+	}
 }

@@ -80,7 +80,7 @@ func successor(s *session.Session, t *oidc.Tokens) *session.Session {
 }
 
 // claims returns those of the ID token that next has: verified, if it came now. Where
-// it does not tell the nonce any more, next remembers it.
+// it does not tell the nonce or auth_time any more, next remembers it.
 func (n *renewer) claims(ctx context.Context, s *session.Session, t *oidc.Tokens, next *session.Session) (oidc.Claims, error) {
 	before := tokenClaims(s.IDToken)
 	if t.IDToken == "" {
@@ -93,7 +93,11 @@ func (n *renewer) claims(ctx context.Context, s *session.Session, t *oidc.Tokens
 	if e.Nonce == "" {
 		e.Nonce = s.Nonce
 	}
-	e.AuthTime, _ = before.Instant("auth_time")
+	at, known := before.Instant("auth_time")
+	if !known {
+		at = s.AuthTime
+	}
+	e.AuthTime = at
 	claims, err := n.verify(ctx, t.IDToken, e)
 	if err != nil {
 		return nil, err
@@ -101,6 +105,10 @@ func (n *renewer) claims(ctx context.Context, s *session.Session, t *oidc.Tokens
 	next.Nonce = ""
 	if claims.Text("nonce") == "" {
 		next.Nonce = e.Nonce
+	}
+	next.AuthTime = time.Time{}
+	if _, known := claims.Instant("auth_time"); !known {
+		next.AuthTime = e.AuthTime
 	}
 	return claims, nil
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
 	"github.com/traefikoidc/traefikoidc/internal/policy"
@@ -139,7 +140,7 @@ func (m *Middleware) redirect(w http.ResponseWriter, to string) {
 // and audiences by Provider.Recheck, users by the rules.
 func (m *Middleware) Prepare(s *session.Session) session.View {
 	claims := claimsOf(s)
-	v := session.View{Subject: digest(claims.Text("sub"))}
+	v := session.View{Subject: digest(claims.Text("sub")), End: m.authEnd(s, claims)}
 	if err := m.o.Provider.Recheck(claims); err != nil {
 		v.Reason = err.Error()
 		return v
@@ -153,4 +154,22 @@ func (m *Middleware) Prepare(s *session.Session) session.View {
 		v.Reason += "; the provider left claims out of the token (_claim_names), such as too many groups"
 	}
 	return v
+}
+
+// authEnd is when the user's authentication is older than max_age allows, which
+// ends the session here; zero: max_age is not asked for. Where the provider did
+// not say when the user authenticated the session counts for nothing, as such a
+// sign-in would.
+func (m *Middleware) authEnd(s *session.Session, claims oidc.Claims) time.Time {
+	if m.o.MaxAuthAge <= 0 {
+		return time.Time{}
+	}
+	at, known := claims.Instant("auth_time")
+	if !known {
+		at = s.AuthTime
+	}
+	if at.IsZero() {
+		return s.Created
+	}
+	return at.Add(m.o.MaxAuthAge + m.o.Provider.Skew())
 }

@@ -111,6 +111,11 @@ func (p *Provider) Issuer() string {
 	return p.options.Issuer
 }
 
+// Skew is how far the provider's clock may be from ours.
+func (p *Provider) Skew() time.Duration {
+	return p.options.Skew
+}
+
 // RetryAfter is how long it takes until asking the provider again makes sense:
 // whole seconds, at least one.
 func (p *Provider) RetryAfter() time.Duration {

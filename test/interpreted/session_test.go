@@ -524,6 +524,53 @@ func TestLifetimes(t *testing.T) {
 	}
 }
 
+// TestLifetimesOfWhoServes: shorter limits count for those who are signed in too.
+func TestLifetimesOfWhoServes(t *testing.T) {
+	plugin := movable(t)
+	long := map[string]any{"sessionMaxAge": 30 * 24 * 3600}
+	for _, row := range []struct {
+		name  string
+		after map[string]any // the options of the reload
+		steps []step
+	}{
+		{"L7 F20 a shorter lifetime", map[string]any{"sessionMaxAge": 900}, []step{{14 * time.Minute, 200}, {2 * time.Minute, 401}}},
+		{"L7 F20 a shorter lifetime that is over already", map[string]any{"sessionMaxAge": 900}, []step{{16 * time.Minute, 401}}},
+		{"L7 F20 a shorter idle timeout", map[string]any{"idleTimeout": "5m"}, []step{{4 * time.Minute, 200}, {4 * time.Minute, 200}, {4 * time.Minute, 200}, {6 * time.Minute, 401}}},
+		{"L7 F20 a shorter idle timeout that is over already", map[string]any{"idleTimeout": "5m"}, []step{{6 * time.Minute, 401}}},
+		{"L7 B23 max_age", map[string]any{"authorizationParams": map[string]any{"max_age": "600"}}, []step{{9 * time.Minute, 200}, {3 * time.Minute, 401}}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := newLive(t, plugin, long)
+			b := s.signedIn("alice")
+			s.reload(row.after)
+			for i, step := range row.steps {
+				plugin.Clock.Pass(step.after)
+				if p := b.Fetch(s.url + "/"); p.Status != step.status {
+					t.Errorf("step %d: status %d, want %d", i, p.Status, step.status)
+				}
+			}
+			if p := b.Hop(s.url + "/"); !s.toProvider(p) {
+				t.Errorf("a navigation then: status %d", p.Status)
+			}
+			s.reload(long)
+			s.status(b.Fetch(s.url+"/"), http.StatusOK)
+		})
+	}
+
+	t.Run("L7 H17 two middlewares of one group", func(t *testing.T) {
+		s := newTwoOn(t, plugin, map[string]any{"sessionGroup": "L7", "sessionMaxAge": 30 * 24 * 3600}, map[string]any{"sessionGroup": "L7", "sessionMaxAge": 900})
+		b := s.browser()
+		s.sees(s.signIn(b, "/a/x", "alice"))
+		s.status(b.Fetch(s.url+"/b/x"), http.StatusOK)
+		plugin.Clock.Pass(16 * time.Minute)
+		s.untouched(func() { s.status(b.Fetch(s.url+"/b/x"), http.StatusUnauthorized) })
+		s.status(b.Fetch(s.url+"/a/x"), http.StatusOK)
+		s.sees(s.signIn(b, "/b/x", "alice"))
+		s.status(b.Fetch(s.url+"/b/x"), http.StatusOK)
+		s.status(b.Fetch(s.url+"/a/x"), http.StatusOK)
+	})
+}
+
 // A step lets time pass and tells what a request gets then.
 type step struct {
 	after  time.Duration
