@@ -1,5 +1,5 @@
 // Package loader runs the plugin from source in the interpreter, step by step
-// as Traefik v3.6.12 does: the same interpreter options and symbols, the same
+// as Traefik 3.6.12 and 3.7.9 do: the same interpreter options and symbols, the same
 // decoding of the options into what CreateConfig returns, New called by
 // reflection once per router.
 package loader
