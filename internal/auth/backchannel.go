@@ -8,14 +8,19 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
-// maxLogoutBody bounds what is read of a delivery.
-const maxLogoutBody = 64 << 10
+const (
+	// maxLogoutBody bounds what is read of a delivery, maxParameters how many
+	// parameters a form or a query may have.
+	maxLogoutBody = 8 << 10
+	maxParameters = 50
+)
 
 // A refusal is an answer to a delivery that is not taken (OpenID Connect Back-Channel
 // Logout 1.0, section 2.8, in the form of RFC 6749, section 5.2). Its texts are
@@ -126,16 +131,23 @@ func (m *Middleware) endAll(r *http.Request, t oidc.LogoutToken) (*refusal, erro
 // logoutTokenOf reads a delivery (section 2.5). A parameter that could be read in two
 // ways is refused.
 func logoutTokenOf(r *http.Request) (string, *refusal) {
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || kind != "application/x-www-form-urlencoded" || len(r.Header["Content-Type"]) != 1 {
+	types := r.Header["Content-Type"]
+	if len(types) != 1 || len(types[0]) > maxFormType {
+		return "", badDelivery("the body is not a form")
+	}
+	kind, _, err := mime.ParseMediaType(types[0])
+	if err != nil || kind != "application/x-www-form-urlencoded" {
 		return "", badDelivery("the body is not a form")
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxLogoutBody+1))
 	if err != nil {
 		return "", badDelivery("the body could not be read")
 	}
-	if len(body) > maxLogoutBody {
+	if len(body) > maxLogoutBody || len(r.URL.RawQuery) > maxLogoutBody {
 		return "", &refusal{http.StatusRequestEntityTooLarge, "invalid_request", "the body is too large"}
+	}
+	if strings.Count(string(body), "&") > maxParameters || strings.Count(r.URL.RawQuery, "&") > maxParameters {
+		return "", badDelivery("there are too many parameters")
 	}
 	form, err := url.ParseQuery(string(body))
 	if err != nil {

@@ -31,17 +31,10 @@ type jwt struct {
 // whose header and payload are JSON objects. Extensions are refused, since none
 // is known here; keys in the header are ignored.
 func parseJWT(raw string) (*jwt, error) {
-	if len(raw) > maxToken {
-		return nil, errNotJWT
+	parts, err := splitJWT(raw)
+	if err != nil {
+		return nil, err
 	}
-	switch strings.Count(raw, ".") {
-	case 2:
-	case 4:
-		return nil, errEncrypted
-	default:
-		return nil, errNotJWT
-	}
-	parts := strings.Split(raw, ".")
 	header, err1 := decodePart(parts[0], maxHeader)
 	claims, err2 := decodePart(parts[1], maxToken)
 	signature, err3 := decodeBase64(parts[2])
@@ -53,6 +46,19 @@ func parseJWT(raw string) (*jwt, error) {
 		return nil, errHeader
 	}
 	return t, nil
+}
+
+func splitJWT(raw string) ([]string, error) {
+	if len(raw) > maxToken {
+		return nil, errNotJWT
+	}
+	switch strings.Count(raw, ".") {
+	case 2:
+		return strings.Split(raw, "."), nil
+	case 4:
+		return nil, errEncrypted
+	}
+	return nil, errNotJWT
 }
 
 func decodePart(part string, limit int) (Claims, error) {
@@ -76,5 +82,5 @@ func (t *jwt) readHeader(h Claims) bool {
 	t.hasKid = h.has("kid")
 	t.typ = strings.TrimPrefix(strings.ToLower(t.typ), "application/")
 	return okAlg && okTyp && okKid && len(t.kid) <= maxKeyID &&
-		!h.mentions("crit") && !h.mentions("b64") && !h.mentions("zip") && !h.mentions("enc")
+		!h.has("crit") && !h.has("b64") && !h.has("zip") && !h.has("enc")
 }

@@ -26,23 +26,42 @@ type LogoutToken struct {
 // section 2.6, but for the one that needs a memory, of jti. ErrInvalidToken: a
 // check failed. ErrUnavailable: the keys could not be fetched.
 func (p *Provider) VerifyLogoutToken(ctx context.Context, raw string) (LogoutToken, error) {
+	claimed, err := claimedJWT(raw) // 1
+	if err != nil {
+		return LogoutToken{}, inToken("logout token", invalid(err.Error()))
+	}
 	m, err := p.Metadata(ctx)
 	if err != nil {
 		return LogoutToken{}, err
 	}
-	t, err := parseJWT(raw) // 1
+	if err := p.checkDelivery(m, claimed); err != nil {
+		return LogoutToken{}, inToken("logout token", err)
+	}
+	a, _ := p.algorithmOf(claimed, m.SigningAlgs)
+	if err := p.verifySignature(ctx, m, claimed, a, p.keys.logouts); err != nil { // 2
+		return LogoutToken{}, inToken("logout token", err)
+	}
+	t, err := parseJWT(raw)
 	if err != nil {
 		return LogoutToken{}, inToken("logout token", invalid(err.Error()))
 	}
-	if err := p.checkLogoutToken(ctx, m, t); err != nil {
+	if !t.isAs(claimed) {
+		return LogoutToken{}, inToken("logout token", invalid("it can be read in two ways"))
+	}
+	if err := p.checkDelivery(m, t); err != nil {
+		return LogoutToken{}, inToken("logout token", err)
+	}
+	if err := p.checkLogout(t.claims); err != nil {
 		return LogoutToken{}, inToken("logout token", err)
 	}
 	return p.logoutToken(t.claims), nil
 }
 
-func (p *Provider) checkLogoutToken(ctx context.Context, m *Metadata, t *jwt) error {
+// checkDelivery reports whether t may be a logout token of the provider for this
+// client.
+func (p *Provider) checkDelivery(m *Metadata, t *jwt) error {
 	c := t.claims
-	a, algAllowed := p.algorithmOf(t, m.SigningAlgs)
+	_, algAllowed := p.algorithmOf(t, m.SigningAlgs)
 	switch {
 	case !t.mayBeLogoutToken(p.options.RequireLogoutType):
 		return invalid("it is a token of another type")
@@ -55,9 +74,11 @@ func (p *Provider) checkLogoutToken(ctx context.Context, m *Metadata, t *jwt) er
 	case !algAllowed:
 		return invalid("alg is not allowed")
 	}
-	if err := p.verifySignature(ctx, m, t, a, p.keys.logouts); err != nil { // 2
-		return err
-	}
+	return nil
+}
+
+// checkLogout checks the claims of a logout token whose signature holds.
+func (p *Provider) checkLogout(c Claims) error {
 	switch {
 	case !p.isIssued(c) || !p.isRecentLogout(c): // 3
 		return invalid("iat is missing, old or in the future (check the clocks)")
@@ -69,7 +90,7 @@ func (p *Provider) checkLogoutToken(ctx context.Context, m *Metadata, t *jwt) er
 		return invalid("sub and sid are missing or malformed")
 	case !tellsLogout(c): // 5
 		return invalid("events does not tell of a logout")
-	case c.mentions("nonce"): // 6
+	case c.has("nonce"): // 6
 		return invalid("it has a nonce")
 	case !isBounded(c, "jti"): // 7
 		return invalid("jti is missing or malformed")
