@@ -2,7 +2,6 @@ package cache
 
 import (
 	"bytes"
-	"container/list"
 	"context"
 	"errors"
 	"time"
@@ -46,12 +45,10 @@ func (h *Hybrid) holdings(all bool) [classes][]holding {
 	if !all {
 		return held
 	}
-	for _, l := range []*list.List{h.l1.passing, h.l1.recent} {
-		for at := l.Back(); at != nil; at = at.Prev() {
-			e := at.Value.(*entry)
-			c := classOf(e.key, e.value)
-			held[c] = append(held[c], holding{key: e.key, value: e.value, expires: e.expires})
-		}
+	for at := h.l1.recent.Back(); at != nil; at = at.Prev() {
+		e := at.Value.(*entry)
+		c := classOf(e.key, e.value)
+		held[c] = append(held[c], holding{key: e.key, value: e.value, expires: e.expires})
 	}
 	return held
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -21,6 +22,12 @@ const (
 	// cookiesTried bounds how many cookies of one name are looked at: a sibling
 	// domain may inject some, the browser's own is among the first.
 	cookiesTried = 8
+
+	// ownStripped bounds how many cookies of ours are taken out of a header: a
+	// browser has one of a session and a few of sign-ins. namesSearched bounds how
+	// often their name may stand there.
+	ownStripped   = 64
+	namesSearched = 500
 )
 
 // Cookies is how this relying party names and scopes its cookies.
@@ -47,46 +54,86 @@ func (c Cookies) Delete(name string) *http.Cookie {
 	return k
 }
 
-// Own reports whether name is a cookie of this relying party.
-func (c Cookies) Own(name string) bool {
-	if !strings.HasPrefix(name, c.Name) {
-		return false
-	}
-	return len(name) == len(c.Name) || strings.HasPrefix(name[len(c.Name):], loginInfix)
+// A Stripper takes the cookies of a relying party out of Cookie headers.
+type Stripper struct {
+	name string
+	own  *regexp.Regexp // a cookie of ours, from its name on, or the end of another one
+}
+
+// Stripper returns a stripper of the cookies that c names.
+func (c Cookies) Stripper() *Stripper {
+	own := regexp.QuoteMeta(c.Name) + "(?:" + loginInfix + "[^=;]*)?[ \t]*(?:=[^;]*)?(?:;|$)"
+	return &Stripper{name: c.Name, own: regexp.MustCompile(own)}
 }
 
 // Strip returns the Cookie header value without the cookies of this relying
-// party; every other byte stays as the browser sent it.
-func (c Cookies) Strip(header string) string {
-	if !strings.Contains(header, c.Name) {
-		return header
+// party; every other byte stays as the browser sent it. It reports false, and what it
+// returns must not be passed on, for a header with more names like ours than a
+// browser has: each costs time.
+func (s *Stripper) Strip(header string) (string, bool) {
+	found := strings.Count(header, s.name)
+	if found == 0 {
+		return header, true
 	}
-	pairs := strings.Split(header, ";")
-	kept := pairs[:0]
-	for _, p := range pairs {
-		name, _, _ := strings.Cut(strings.TrimLeft(p, " \t"), "=")
-		if !c.Own(strings.TrimRight(name, " \t")) {
-			kept = append(kept, p)
+	if found > namesSearched {
+		return "", false
+	}
+	matches := s.own.FindAllStringIndex(header, ownStripped+1)
+	if len(matches) > ownStripped {
+		return "", false
+	}
+	var kept []string
+	from := 0
+	last := false // what was removed ended the header
+	for _, at := range matches {
+		blank := strings.TrimRight(header[from:at[0]], " \t")
+		if blank != "" && !strings.HasSuffix(blank, ";") {
+			continue // within another cookie
 		}
+		kept = append(kept, blank)
+		from = at[1]
+		last = header[from-1] != ';'
 	}
-	if len(kept) == len(pairs) {
-		return header
+	kept = append(kept, header[from:])
+	left := strings.TrimLeft(strings.Join(kept, ""), " \t")
+	if last {
+		left = strings.TrimSuffix(left, ";")
 	}
-	return strings.TrimLeft(strings.Join(kept, ";"), " \t")
+	return left, true
 }
 
-// values returns what the Cookie headers give for name, at most cookiesTried.
-func values(headers []string, name string) []string {
+// cookiesAfter returns the texts that follow mark in a Cookie header, each to the end
+// of its cookie, at most limit. Marks begin with a semicolon.
+func cookiesAfter(header, mark string, limit int) []string {
 	var found []string
-	for _, h := range headers {
-		for _, p := range strings.Split(h, ";") {
-			n, v, ok := strings.Cut(strings.Trim(p, " \t"), "=")
-			if ok && n == name && len(found) < cookiesTried {
-				found = append(found, v)
-			}
+	for len(found) < limit {
+		_, after, ok := strings.Cut(header, mark)
+		if !ok {
+			break
 		}
+		value, _, _ := strings.Cut(after, ";")
+		found = append(found, strings.TrimRight(value, " \t"))
+		header = after
 	}
 	return found
+}
+
+// joined makes the Cookie headers of a request one, in which every cookie has a
+// semicolon before it (RFC 9113, section 8.2.3).
+func joined(headers []string) string {
+	return "; " + strings.Join(headers, "; ")
+}
+
+// values returns what the Cookie headers give for name, at most cookiesTried. Cookies
+// are found among any number of others as browsers write them: after a semicolon and
+// a space, or a semicolon.
+func values(headers []string, name string) []string {
+	header := joined(headers)
+	if !strings.Contains(header, name) {
+		return nil
+	}
+	found := cookiesAfter(header, "; "+name+"=", cookiesTried)
+	return append(found, cookiesAfter(header, ";"+name+"=", cookiesTried-len(found))...)
 }
 
 // A ticket is what the session cookie carries: which session, and the secret

@@ -176,18 +176,13 @@ func (l *Logins) surplus(r *http.Request) []string {
 	}
 	var all []held
 	prefix := l.Cookies.Name + loginInfix
-	for _, h := range r.Header["Cookie"] {
-		for _, p := range strings.Split(h, ";") {
-			name, value, _ := strings.Cut(strings.Trim(p, " \t"), "=")
-			if !strings.HasPrefix(name, prefix) || len(all) == loginsSeen {
-				continue
-			}
-			_, expiry, err := l.openCookie(name, value)
-			if err != nil {
-				expiry = time.Time{}
-			}
-			all = append(all, held{name, expiry})
+	for _, c := range cookiesAfter(joined(r.Header["Cookie"]), "; "+prefix, loginsSeen) {
+		id, value, _ := strings.Cut(c, "=")
+		_, expiry, err := l.openCookie(prefix+id, value)
+		if err != nil {
+			expiry = time.Time{}
 		}
+		all = append(all, held{prefix + id, expiry})
 	}
 	sort.Slice(all, func(i, j int) bool { return all[i].expiry.After(all[j].expiry) })
 	var gone []string

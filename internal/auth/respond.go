@@ -142,6 +142,8 @@ func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, p page, err 
 		level := slogWarn
 		if p.failure.status == http.StatusUnauthorized || p.failure.code == notVisited.code {
 			level = slogDebug
+		} else if p.failure.status == http.StatusRequestHeaderFieldsTooLarge {
+			level = slogInfo
 		}
 		args := []any{"reference", p.reference, "code", p.failure.code}
 		if err != nil {
@@ -199,5 +201,5 @@ func (m *Middleware) log(r *http.Request, level slog.Level, text string, args ..
 	if !m.o.Log.Enabled(context.Background(), level) {
 		return
 	}
-	m.o.Log.Log(context.Background(), level, text, append(args, "host", r.Host, "path", r.URL.Path)...)
+	m.o.Log.Log(context.Background(), level, text, append(args, "host", brief(r.Host), "path", brief(r.URL.Path))...)
 }

@@ -1,8 +1,8 @@
 package auth
 
 import (
-	"bytes"
 	"errors"
+	"io"
 	"net/http"
 	"regexp"
 	"strings"
@@ -23,16 +23,15 @@ type handler struct {
 	hot      *session.Hot
 	now      func() time.Time
 	harmless *atomic.Value  // names of headers that need no cleaning: map[string]bool
+	closed   io.Writer      // fails every write
 	special  *regexp.Regexp // paths that are ours or may be open
-	mark     string         // the session cookie's name and "="
+	name     string         // of the session cookie, with which those of sign-ins begin
+	mark     string         // the name and "="
 	strips   bool           // our cookies do not pass
 	keeps    bool           // the client's Authorization header passes
 	tells    bool           // the backend is told the request's own URI
 	plain    *regexp.Regexp // URIs that are return targets as they are
 }
-
-// keepAlive is the only Connection header that a plain request has.
-const keepAlive = "Connection: keep-alive\r\n"
 
 // ServeHTTP is the path of every request. Interpreted, a call costs two
 // microseconds, and a function makes room for all of its expressions at each call,
@@ -41,11 +40,9 @@ const keepAlive = "Connection: keep-alive\r\n"
 // decryption or a parse; Middleware.serve has the whole story.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	head := r.Header
-	unclean := new(bytes.Buffer)
-	_ = head.WriteSubset(unclean, h.harmless.Load().(map[string]bool))
 	cookies := head["Cookie"]
-	others := unclean.String()
-	if len(cookies) != 1 || others != "" && others != keepAlive || r.Trailer != nil || r.TransferEncoding != nil || h.special.MatchString(r.URL.Path) {
+	if len(cookies) != 1 || len(head) > headers.MaxNames || r.Trailer != nil || r.TransferEncoding != nil || h.special.MatchString(r.URL.Path) ||
+		head.WriteSubset(h.closed, h.harmless.Load().(map[string]bool)) != nil {
 		h.m.serve(w, r, h.next)
 		return
 	}
@@ -61,9 +58,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.strips {
 		if before == "" && rest == "" {
 			delete(head, "Cookie")
-		} else {
-			h.m.forget(head)
+		} else if !h.keepOthers(head, before, rest) {
+			h.m.refuseCookies(w, r)
+			return
 		}
+	} else if len(cookies[0]) > maxCookieBytes {
+		h.m.refuseCookies(w, r)
+		return
 	}
 	if !h.keeps {
 		delete(head, "Authorization")
@@ -83,7 +84,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve is the story of a request, in full.
 func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	m.o.Cleaner.Clean(r)
+	if !m.bounded(w, r) {
+		return
+	}
 	for _, p := range m.paths {
 		if r.URL.Path == p {
 			m.serveOwn(w, r)
@@ -91,8 +94,7 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 		}
 	}
 	if m.o.Bypass.Matches(r) {
-		m.forget(r.Header)
-		next.ServeHTTP(w, r)
+		m.pass(w, r, next)
 		return
 	}
 	found := m.find(w, r)
@@ -103,7 +105,6 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 		m.refuse(w, r, found)
 		return
 	}
-	m.forget(r.Header)
 	if m.o.StripAuthorization {
 		delete(r.Header, "Authorization")
 	}
@@ -112,6 +113,15 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 	}
 	if !m.o.Minimal {
 		tellTarget(r)
+	}
+	m.pass(w, r, next)
+}
+
+// pass hands a request on without our cookies.
+func (m *Middleware) pass(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	if !m.stripCookies(r.Header) {
+		m.refuseCookies(w, r)
+		return
 	}
 	next.ServeHTTP(w, r)
 }
@@ -122,25 +132,6 @@ func tellTarget(r *http.Request) {
 	if target, ok := policy.ReturnTarget(r.URL.RequestURI()); ok {
 		r.Header[headers.RequestRedirect] = []string{target}
 	}
-}
-
-// forget removes our cookies from what the backend sees.
-func (m *Middleware) forget(head http.Header) {
-	cookies := head["Cookie"]
-	if !m.o.StripCookies || len(cookies) == 0 {
-		return
-	}
-	var kept []string
-	for _, c := range cookies {
-		if c = m.o.Cookies.Strip(c); c != "" {
-			kept = append(kept, c)
-		}
-	}
-	if kept == nil {
-		delete(head, "Cookie")
-		return
-	}
-	head["Cookie"] = kept
 }
 
 // find returns the session of a request that memory did not answer, or answers

@@ -3,21 +3,32 @@ package headers
 import (
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
 )
 
-// maxLearned bounds how many names of other headers a Cleaner learns, so that a
-// client cannot make it grow.
-const maxLearned = 64
+const (
+	// maxLearned bounds how many names of other headers a Cleaner learns, so that a
+	// client cannot make it grow.
+	maxLearned = 64
+	// MaxNames bounds how many names a request's header, and its trailer, may have.
+	MaxNames = 200
+	// maxNameBytes bounds the length of the names that are looked at, together.
+	maxNameBytes = 16 << 10
+	// maxConnection bounds the Connection header, in bytes. A longer one is left out:
+	// it is about the client's own connection.
+	maxConnection = 1 << 10
+)
 
 // A Cleaner removes from requests the headers that only the middleware may set.
 // It is safe for concurrent use.
 type Cleaner struct {
-	ours   map[string]bool // by spelling
-	closed *io.PipeWriter  // fails every write
-	known  atomic.Value    // map[string]bool: names that are not ours; replaced, never changed
+	ours    *regexp.Regexp // our names among lines
+	options *regexp.Regexp // our names among the options of a Connection header
+	closed  *io.PipeWriter // fails every write
+	known   atomic.Value   // map[string]bool: names that are not ours; replaced, never changed
 
 	mu      sync.Mutex // guards learned and the replacing of known
 	learned int
@@ -25,20 +36,25 @@ type Cleaner struct {
 
 // NewCleaner returns a cleaner for the standard headers and names.
 func NewCleaner(names []string) *Cleaner {
-	c := &Cleaner{ours: map[string]bool{}}
+	c := &Cleaner{}
+	var patterns []string
+	ours := map[string]bool{settingsOfHTTP2: true}
 	for _, n := range standardNames {
-		c.ours[spelling(n)] = true
+		ours[spelling(n)] = true
 	}
 	for _, n := range names {
-		c.ours[spelling(n)] = true
+		ours[spelling(n)] = true
 	}
-	c.ours[settingsOfHTTP2] = true
+	for n := range ours {
+		patterns = append(patterns, anySpelling(n))
+	}
+	all := strings.Join(patterns, "|")
+	c.ours = regexp.MustCompile("(?i)\n(?:" + all + ")\n")
+	c.options = regexp.MustCompile("(?i),[ \t]*(?:" + all + ")[ \t]*,")
 	known := knownNames()
 	known["Authorization"] = true
-	delete(known, "Connection")
-	delete(known, "Upgrade")
 	for n := range known {
-		if c.ours[spelling(n)] {
+		if n == "Connection" || n == "Upgrade" || ours[spelling(n)] {
 			delete(known, n)
 		}
 	}
@@ -56,15 +72,16 @@ func NewCleaner(names []string) *Cleaner {
 //
 // The trailer of a chunked body is read, and put into r, with the end of the body:
 // it is cleaned then.
-func (c *Cleaner) Clean(r *http.Request) {
-	// One call of the standard library looks at all names: it fails as soon as it
-	// has a header to write that is not known, in most requests never.
+//
+// It reports whether r is clean: a header or a trailer with more than MaxNames names,
+// or with names that are too long, is not, and must not be passed on.
+func (c *Cleaner) Clean(r *http.Request) bool {
 	h := r.Header
-	if h.WriteSubset(c.closed, c.known.Load().(map[string]bool)) != nil {
-		c.clean(h)
+	if !c.clean(h) {
+		return false
 	}
-	if r.Trailer != nil {
-		c.clean(r.Trailer)
+	if r.Trailer != nil && !c.clean(r.Trailer) {
+		return false
 	}
 	if len(r.TransferEncoding) > 0 && r.Body != nil {
 		c.guardTrailer(r)
@@ -73,39 +90,54 @@ func (c *Cleaner) Clean(r *http.Request) {
 	if v := h["Connection"]; len(v) > 0 && (len(v) > 1 || v[0] != "keep-alive") {
 		c.cleanConnection(h, v)
 	}
+	return true
 }
 
 // Harmless holds the names of headers that need no cleaning, in a map[string]bool
 // that is replaced and never changed. A request whose header has no others and no
 // trailer is clean. Connection and Upgrade are never among them: it depends on
 // their values.
+//
+// Whether a header has others is told by one call of the standard library:
+// WriteSubset to Closed fails as soon as it has one to write.
 func (c *Cleaner) Harmless() *atomic.Value {
 	return &c.known
 }
 
-// clean looks at every name by itself.
-func (c *Cleaner) clean(h http.Header) {
+// Closed fails every write.
+func (c *Cleaner) Closed() io.Writer {
+	return c.closed
+}
+
+// clean removes our headers from h, which it finds among all names in one call of
+// the standard library: a client may send many.
+func (c *Cleaner) clean(h http.Header) bool {
+	if len(h) > MaxNames {
+		return false
+	}
 	known := c.known.Load().(map[string]bool)
 	var others []string
 	for name := range h {
-		if known[name] {
-			continue
-		}
-		if c.ours[spelling(name)] {
-			delete(h, name)
-			continue
-		}
-		if name != "Connection" && name != "Upgrade" {
+		if !known[name] {
 			others = append(others, name)
 		}
 	}
-	if len(others) > 0 {
-		c.learn(others)
+	lines := "\n" + strings.Join(others, "\n\n") + "\n"
+	if len(lines) > maxNameBytes {
+		return false
 	}
+	for _, line := range c.ours.FindAllString(lines, -1) {
+		delete(h, line[1:len(line)-1])
+	}
+	if len(others) > 0 {
+		c.learn(h, others)
+	}
+	return true
 }
 
-// learn adds names that are not ours to the known ones.
-func (c *Cleaner) learn(names []string) {
+// learn adds those of names that were left in h, and are thus not ours, to the known
+// ones.
+func (c *Cleaner) learn(h http.Header, names []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.learned >= maxLearned {
@@ -116,7 +148,7 @@ func (c *Cleaner) learn(names []string) {
 		known[n] = true
 	}
 	for _, n := range names {
-		if !known[n] && c.learned < maxLearned && len(n) <= 100 {
+		if h[n] != nil && !known[n] && n != "Connection" && n != "Upgrade" && c.learned < maxLearned && len(n) <= 100 {
 			known[n] = true
 			c.learned++
 		}
@@ -127,26 +159,24 @@ func (c *Cleaner) learn(names []string) {
 // cleanConnection drops our names from the list of headers that end at this
 // connection (RFC 9110, section 7.6.1), and Upgrade where that header is not there.
 func (c *Cleaner) cleanConnection(h http.Header, values []string) {
-	var kept []string
-	found := false
-	upgrades := len(h["Upgrade"]) > 0
-	for _, option := range strings.Split(strings.Join(values, ","), ",") {
-		option = strings.TrimSpace(option)
-		name := spelling(option)
-		if c.ours[name] || name == "upgrade" && !upgrades {
-			found = true
-			continue
-		}
-		if option != "" {
-			kept = append(kept, option)
-		}
-	}
-	if !found {
-		return
-	}
-	if kept == nil {
+	list := strings.Join(values, ", ")
+	if len(list) > maxConnection {
 		delete(h, "Connection")
 		return
 	}
-	h["Connection"] = []string{strings.Join(kept, ", ")}
+	// Each option has commas of its own, so that matches do not overlap.
+	list = "," + strings.ReplaceAll(list, ",", ",,") + ","
+	kept := c.options.ReplaceAllLiteralString(list, "")
+	if len(h["Upgrade"]) == 0 {
+		kept = upgradeOption.ReplaceAllLiteralString(kept, "")
+	}
+	if kept == list {
+		return
+	}
+	kept = strings.Trim(strings.ReplaceAll(kept, ",,", ","), ", \t")
+	if kept == "" {
+		delete(h, "Connection")
+		return
+	}
+	h["Connection"] = []string{kept}
 }

@@ -115,6 +115,9 @@ func (c *CORS) allowed(origin []string) []Header {
 	return list
 }
 
+// maxAsked bounds how many headers a preflight may ask for.
+const maxAsked = 50
+
 // allowsRequest reports whether the method and all headers that a preflight asks
 // for are allowed.
 func (c *CORS) allowsRequest(h http.Header) bool {
@@ -130,7 +133,7 @@ func (c *CORS) allowsRequest(h http.Header) bool {
 	if asked == "" {
 		return true
 	}
-	if len(asked) > 4096 {
+	if len(asked) > 4096 || strings.Count(asked, ",") > maxAsked {
 		return false
 	}
 	for _, name := range strings.Split(strings.ToLower(asked), ",") {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 )
 
@@ -17,6 +18,15 @@ var separators = strings.NewReplacer("_", "-", ".", "-", "!", "-", "#", "-", "$"
 // spelling is what all spellings of a header's name have in common.
 func spelling(name string) string {
 	return separators.Replace(strings.ToLower(name))
+}
+
+// separator matches one of them.
+const separator = "[-_.!#$%&'*+^`|~]"
+
+// anySpelling matches every spelling of a header's name, given by spelling, where
+// letters match in any case.
+func anySpelling(name string) string {
+	return strings.ReplaceAll(regexp.QuoteMeta(name), "-", separator)
 }
 
 // foreignNames are headers that clients, browsers and Traefik send and that cannot

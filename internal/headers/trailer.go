@@ -19,11 +19,12 @@ func (c *Cleaner) guardTrailer(r *http.Request) {
 	r.Body = body
 }
 
-// Read reads the body, and cleans the trailer at its end.
+// Read reads the body, and cleans the trailer at its end. One that cannot be cleaned
+// is left out.
 func (g *trailerGuard) Read(p []byte) (int, error) {
 	n, err := g.body.Read(p)
-	if err != nil && g.request.Trailer != nil {
-		g.cleaner.clean(g.request.Trailer)
+	if err != nil && g.request.Trailer != nil && !g.cleaner.clean(g.request.Trailer) {
+		g.request.Trailer = nil
 	}
 	return n, err
 }

@@ -2,12 +2,17 @@ package headers
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 )
 
 // settingsOfHTTP2 is the spelling of the header that a client sends with an offer of
 // HTTP/2 over cleartext, which RFC 9113, section 3.1, has removed.
 const settingsOfHTTP2 = "http2-settings"
+
+// upgradeOption matches the option of a Connection header that goes with Upgrade, in a
+// list in which each has commas of its own.
+var upgradeOption = regexp.MustCompile("(?i),[ \t]*upgrade[ \t]*,")
 
 // cleanUpgrade removes every offer to change the protocol but that of a WebSocket.
 // A backend that accepts another one, as h2c, gets a connection of the client's own

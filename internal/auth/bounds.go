@@ -1,0 +1,118 @@
+package auth
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+)
+
+const (
+	// maxCookieBytes bounds the cookies of a request, together, and maxCookieHeaders
+	// how many headers they come in. Browsers send one.
+	maxCookieBytes   = 64 << 10
+	maxCookieHeaders = 100
+	// maxLogged bounds what the log tells of a host and a path, in bytes.
+	maxLogged = 300
+	// maxHost bounds the Host header, in bytes: a name has 253 (RFC 1035, section 2.3.4).
+	maxHost = 300
+	// maxFormType bounds a Content-Type that is parsed, and maxReferer an Origin or a
+	// Referer, in bytes.
+	maxFormType = 200
+	maxReferer  = 8 << 10
+)
+
+var (
+	cookiesTooLarge = failure{http.StatusRequestHeaderFieldsTooLarge, "cookies_too_large", "Your browser sends too many cookies here",
+		"Delete the cookies of this site in your browser's settings, then open the page again.", true}
+	headersTooLarge = failure{http.StatusRequestHeaderFieldsTooLarge, "headers_too_large", "Your request has too many headers",
+		"Browsers send far fewer. Turn off extensions and proxies that add headers, then open the page again.", true}
+)
+
+// bounded reports whether the header of r, which it cleans, is small enough to be read
+// by interpreted code. It answers other requests, before anything else is done for them.
+func (m *Middleware) bounded(w http.ResponseWriter, r *http.Request) bool {
+	if len(r.Host) > maxHost || !m.o.Cleaner.Clean(r) {
+		m.fail(w, r, headersTooLarge, nil)
+		return false
+	}
+	cookies := r.Header["Cookie"]
+	if len(cookies) == 0 || len(cookies) == 1 && len(cookies[0]) <= maxCookieBytes {
+		return true
+	}
+	if len(cookies) > maxCookieHeaders || len(strings.Join(cookies, "; ")) > maxCookieBytes {
+		m.refuseCookies(w, r)
+		return false
+	}
+	return true
+}
+
+// chunks matches the names of the cookies that lukaszraczylo/traefikoidc sets. It cuts
+// sessions into many, and browsers keep them for a day after a migration.
+var chunks = regexp.MustCompile(`_oidc_raczylo_[0-9A-Za-z_-]{0,40}`)
+
+// maxExpired bounds how many cookies a response expires. What is left goes with the
+// next one.
+const maxExpired = 24
+
+// refuseCookies answers a request with too many cookies, and expires those that the
+// user does not need.
+func (m *Middleware) refuseCookies(w http.ResponseWriter, r *http.Request) {
+	cookies := m.o.Cookies
+	for _, name := range chunks.FindAllString(strings.Join(r.Header["Cookie"], ";"), maxExpired) {
+		http.SetCookie(w, cookies.Delete(name))
+	}
+	m.fail(w, r, cookiesTooLarge, nil)
+}
+
+// stripCookies removes our cookies from what the backend sees. It reports false if
+// there are too many.
+func (m *Middleware) stripCookies(head http.Header) bool {
+	cookies := head["Cookie"]
+	if !m.o.StripCookies || len(cookies) == 0 {
+		return true
+	}
+	var kept []string
+	for _, c := range cookies {
+		left, ok := m.stripper.Strip(c)
+		if !ok {
+			return false
+		}
+		if left != "" {
+			kept = append(kept, left)
+		}
+	}
+	if kept == nil {
+		delete(head, "Cookie")
+		return true
+	}
+	head["Cookie"] = kept
+	return true
+}
+
+// keepOthers is stripCookies for the one Cookie header of a session that was found,
+// with what stands before it and after it.
+func (h *handler) keepOthers(head http.Header, before, after string) bool {
+	if len(head["Cookie"][0]) > maxCookieBytes {
+		return false
+	}
+	if strings.Contains(before, h.name) || strings.Contains(after, h.name) {
+		return h.m.stripCookies(head)
+	}
+	switch {
+	case before == "":
+		head["Cookie"] = []string{strings.TrimLeft(after, " \t")}
+	case after == "":
+		head["Cookie"] = []string{strings.TrimSuffix(before, "; ")}
+	default:
+		head["Cookie"] = []string{strings.TrimSuffix(before, " ") + after}
+	}
+	return true
+}
+
+// brief is text as the log has it.
+func brief(text string) string {
+	if len(text) > maxLogged {
+		return text[:maxLogged] + "..."
+	}
+	return text
+}

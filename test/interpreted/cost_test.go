@@ -1,0 +1,234 @@
+package interpreted
+
+import (
+	"bufio"
+	"encoding/base64"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidctest"
+)
+
+// tolerated is how many times the work of a plain request a hostile one may cause.
+const tolerated = 20
+
+// A sink is a ResponseWriter that keeps nothing but the status.
+type sink struct {
+	header http.Header
+	status int
+}
+
+func (s *sink) Header() http.Header { return s.header }
+
+func (s *sink) Write(b []byte) (int, error) {
+	s.WriteHeader(http.StatusOK)
+	return len(b), nil
+}
+
+func (s *sink) WriteHeader(status int) {
+	if s.status == 0 {
+		s.status = status
+	}
+}
+
+// received is the request of raw as a server hands it to a handler.
+func received(t testing.TB, raw string) *http.Request {
+	t.Helper()
+	r, err := http.ReadRequest(bufio.NewReaderSize(strings.NewReader(raw), 1<<16))
+	if err != nil {
+		t.Fatalf("%.100q: %v", raw, err)
+	}
+	r.RemoteAddr = "192.0.2.1:4711"
+	return r
+}
+
+// work is how long h works for the request of raw, without what reading it takes, which
+// every handler pays, and the status of its answer.
+func work(t testing.TB, h http.Handler, raw string) (time.Duration, int) {
+	t.Helper()
+	r := received(t, raw)
+	w := &sink{header: http.Header{}}
+	began := time.Now()
+	h.ServeHTTP(w, r)
+	return time.Since(began), w.status
+}
+
+// A flood has many of something that a client may choose.
+type flood struct {
+	name   string
+	plain  string // the request without it
+	raw    string
+	status int
+}
+
+// TestHostileRequests: no request makes the interpreter go through as much as its client
+// likes to send. The least time of many tries counts, so that a busy machine only makes
+// the test longer.
+func TestHostileRequests(t *testing.T) {
+	options := map[string]any{
+		"excludedURLs": []any{"/public"}, "logLevel": "error", "trustedProxies": []any{"192.0.2.0/24"},
+		"enableBackchannelLogout": true, "backchannelLogoutURL": "/oidc/ended", "enableFrontchannelLogout": true, "frontchannelLogoutURL": "/oidc/frame",
+		"securityHeaders": map[string]any{"corsEnabled": true, "corsAllowedOrigins": []any{"https://a.test"}, "corsAllowedHeaders": []any{"X-A"}},
+	}
+	s := newSite(t, setup{options: options})
+	session := cookie + "=" + s.value(s.signedIn("alice"))
+	all := optionsFor(s.provider)
+	maps.Copy(all, options)
+	h := s.plugin.New(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }), t.Name(), all)
+	for _, f := range append(append(floods(session), pathFloods()...), deliveryFloods(s)...) {
+		t.Run(f.name, func(t *testing.T) {
+			end := time.Now().Add(time.Minute)
+			plain, hostile := time.Hour, time.Hour
+			for tries := 0; tries < 10 || hostile > tolerated*plain; tries++ {
+				if time.Now().After(end) {
+					t.Fatalf("%v, where a plain one takes %v", hostile, plain)
+				}
+				took, _ := work(t, h, f.plain)
+				plain = min(plain, took)
+				took, status := work(t, h, f.raw)
+				hostile = min(hostile, took)
+				if status != f.status {
+					t.Fatalf("status %d, want %d", status, f.status)
+				}
+			}
+			t.Logf("%v, a plain one %v: %.1f times", hostile, plain, float64(hostile)/float64(plain))
+		})
+	}
+}
+
+func request(line string, head ...string) string {
+	return line + " HTTP/1.1\r\nHost: " + appHost + "\r\n" + strings.Join(append(head, "", ""), "\r\n")
+}
+
+// numbered are so many headers of the form, which has a place for a number.
+func numbered(n int, form string) []string {
+	var lines []string
+	for i := range n {
+		lines = append(lines, fmt.Sprintf(form, i))
+	}
+	return lines
+}
+
+// floods are those of headers.
+func floods(session string) []flood {
+	in := "Cookie: " + session
+	signedIn, stranger, public := request("GET /x", in), request("GET /x"), request("GET /public/x")
+	page := request("GET /x", "Accept: text/html")
+	few := strings.Repeat("a;", 30_000)
+	own := strings.Repeat(cookie+"=x;", 4_600)
+	logins := strings.Repeat(cookie+"-s-abcdefgh=x; ", 2_300)
+	return []flood{
+		{"L5 a megabyte of cookies on a public path", public, request("GET /public/x", "Cookie: oidc=x;"+strings.Repeat("a;", 500_000)), 431},
+		{"L5 a megabyte of cookies, not signed in", stranger, request("GET /x", "Cookie: oidc=x;"+strings.Repeat("a;", 500_000)), 431},
+		{"L5 a megabyte of cookies, signed in", signedIn, request("GET /x", in+"; "+strings.Repeat("a;", 500_000)), 431},
+		{"L5 a megabyte of the chunks of another plugin", page, request("GET /x", "Accept: text/html", "Cookie: "+strings.Repeat("_oidc_raczylo_a_1=x; ", 45_000)), 431},
+		{"L5 60 KB of cookies on a public path", public, request("GET /public/x", "Cookie: "+few+" "+session), 200},
+		{"L5 60 KB of cookies, signed in", signedIn, request("GET /x", in+"; "+few), 200},
+		{"L5 60 KB of cookies, not signed in", stranger, request("GET /x", "Cookie: "+few+cookie+"=x"), 401},
+		{"L5 60 KB of cookies of ours on a public path", public, request("GET /public/x", "Cookie: "+own), 431},
+		{"L5 60 KB of cookies of ours, not signed in", stranger, request("GET /x", "Cookie: "+own), 401},
+		{"L5 60 KB of cookies of ours, signed in", signedIn, request("GET /x", in+"; "+own), 431},
+		{"L5 60 KB of cookies named almost like ours, signed in", signedIn, request("GET /x", in+"; "+strings.Repeat(cookie+"x;", 4_600)), 431},
+		{"L5 60 KB of sign-ins, a page", page, request("GET /x", "Accept: text/html", "Cookie: "+logins), 302},
+		{"L5 sign-ins, signed in", signedIn, request("GET /x", in+"; "+strings.Repeat(cookie+"-s-abcdefgh=x; ", 60)), 200},
+		{"L5 crumbs of a cookie", stranger, request("GET /x", numbered(20_000, "Cookie: a%d")...), 431},
+		{"L5 empty crumbs", stranger, request("GET /x", strings.Split(strings.Repeat("Cookie:,", 30_000), ",")[:30_000]...), 431},
+		{"L5 a hundred crumbs on a public path", public, request("GET /public/x", numbered(100, "Cookie: a%d")...), 200},
+		{"L5 60,000 names", stranger, request("GET /x", numbered(60_000, "X-A-%d: x")...), 431},
+		{"L5 190 names, signed in", signedIn, request("GET /x", append(numbered(190, "X_A-%d: x"), in)...), 200},
+		{"L5 a megabyte in one name", stranger, request("GET /x", strings.Repeat("x", 1_000_000)+": x"), 431},
+		{"L5 names of ours in 180 spellings", stranger, request("GET /x", spelledOut("x-forwarded-user", 180)...), 401},
+		{"L5 a megabyte in an unknown header, signed in", signedIn, request("GET /x", in, "X-Unknown: "+strings.Repeat("x", 1_000_000)), 200},
+		{"L5 30,000 options of Connection", stranger, request("GET /x", "Connection: "+strings.Repeat("a,", 30_000)), 401},
+		{"L5 options of Connection, each of ours", stranger, request("GET /x", "Connection: "+strings.Repeat("x-user-roles,", 78)), 401},
+		{"L5 30,000 Connection headers", stranger, request("GET /x", strings.Split(strings.Repeat("Connection: a,", 30_000), ",")[:30_000]...), 401},
+		{"L5 30,000 offers of an upgrade", stranger, request("GET /x", strings.Split(strings.Repeat("Upgrade: h2c,", 30_000), ",")[:30_000]...), 401},
+		{"L5 names of a trailer", stranger, request("GET /x", "Transfer-Encoding: chunked", "Trailer: "+strings.Join(numbered(50_000, "x-%d"), ",")), 431},
+		{"L5 a long Accept", stranger, request("GET /x", "Accept: "+strings.Repeat("a/b,", 200_000)), 401},
+	}
+}
+
+// spelledOut are so many headers whose names are read alike.
+func spelledOut(name string, n int) []string {
+	const separators = "-_.!#$%&'*+^`|~"
+	var lines []string
+	for _, a := range separators {
+		for _, b := range separators {
+			if len(lines) < n {
+				parts := strings.Split(name, "-")
+				lines = append(lines, parts[0]+string(a)+parts[1]+string(b)+parts[2]+": x")
+			}
+		}
+	}
+	return lines
+}
+
+// pathFloods are those of addresses, and of what our own paths read.
+func pathFloods() []flood {
+	stranger, public, page := request("GET /x"), request("GET /public/x"), request("GET /x", "Accept: text/html")
+	callback := request("GET /oidc/callback?state=x&code=x")
+	logout := request("GET /oidc/callback/logout", "Sec-Fetch-Site: cross-site")
+	frame := request("GET /oidc/frame?iss=a&sid=b")
+	preflight := []string{"Origin: https://a.test", "Access-Control-Request-Method: GET"}
+	ask := func(names string) string {
+		return request("OPTIONS /x", append([]string{"Access-Control-Request-Headers: " + names}, preflight...)...)
+	}
+	return []flood{
+		{"L5 segments that begin with a dot", public, request("GET /public" + strings.Repeat("/.a", 1_360)), 200},
+		{"L5 escaped bytes of a path", public, request("GET /public/" + strings.Repeat("%c3%a4", 680)), 200},
+		{"L5 a megabyte in the path", public, request("GET /public/" + strings.Repeat("a", 1_000_000)), 401},
+		{"L5 a megabyte in the query", public, request("GET /public/?" + strings.Repeat("a&", 500_000)), 200},
+		{"L5 a megabyte in a page's path", page, request("GET /"+strings.Repeat("a/", 500_000), "Accept: text/html"), 302},
+		{"L5 segments of a return target", page, request("GET /"+strings.Repeat("a/", 490), "Accept: text/html"), 302},
+		{"L5 characters of a return target", page, request("GET /x?"+strings.Repeat(`"`, 330), "Accept: text/html"), 302},
+		{"L5 a megabyte of Host", page, strings.Replace(page, appHost, strings.Repeat("a", 1_000_000), 1), 431},
+		{"L5 parameters of a callback", callback, request("GET /oidc/callback?state=x" + strings.Repeat("&a", 8_000)), 400},
+		{"L5 a megabyte of a callback", callback, request("GET /oidc/callback?state=x" + strings.Repeat("&a", 500_000)), 400},
+		{"L5 a long state", callback, request("GET /oidc/callback?code=x&state=" + strings.Repeat("A", 16_000)), 400},
+		{"L5 addresses in X-Forwarded-For", callback, request("GET /oidc/callback?state=x&code=x", "X-Forwarded-For: "+strings.Repeat("192.0.2.1,", 90_000)), 400},
+		{"L5 a megabyte of Referer at the logout", logout, request("GET /oidc/callback/logout", "Referer: https://"+strings.Repeat("a", 1_000_000)), 403},
+		{"L5 parameters of a frame", frame, request("GET /oidc/frame?iss=a&sid=b" + strings.Repeat("&a", 8_000)), 400},
+		{"L5 headers that a preflight asks for", ask("x-a"), ask(strings.Repeat("x-a,", 1_020)), 204},
+		{"L5 a megabyte of headers that a preflight asks for", ask("x-a"), ask(strings.Repeat("x-a,", 250_000)), 204},
+		{"L5 a purpose of a megabyte", stranger, request("GET /x", "Sec-Purpose: "+strings.Repeat("a", 1_000_000)), 401},
+	}
+}
+
+// deliveryFloods are those of logout tokens. The plain one has a signature that does
+// not hold, as any hostile one.
+func deliveryFloods(s *site) []flood {
+	foreign := oidctest.NewKey("ES256")
+	foreign.ID = s.provider.SigningKey().ID
+	deliver := func(body string) string {
+		return request("POST /oidc/ended", "Content-Type: application/x-www-form-urlencoded", fmt.Sprintf("Content-Length: %d", len(body))) + body
+	}
+	signed := func(change edit) string {
+		return deliver(url.Values{"logout_token": {s.provider.LogoutTokenBy(foreign, "client", "alice", "sid", change)}}.Encode())
+	}
+	nested := func(payload string) string {
+		part := base64.RawURLEncoding.EncodeToString
+		return deliver("logout_token=" + part([]byte(fmt.Sprintf(`{"alg":"ES256","kid":%q,"typ":"logout+jwt"}`, foreign.ID))) + "." + part([]byte(payload)) + "." + part(make([]byte, 64)))
+	}
+	claims := fmt.Sprintf(`{"iss":%q,"aud":"client","a":`, s.provider.URL())
+	many := make([]any, 1500)
+	for i := range many {
+		many[i] = i % 10
+	}
+	plain := signed(nil)
+	return []flood{
+		{"L5 a list in a logout token", plain, signed(withClaim("a", many)), 400},
+		{"L5 claims of a logout token", plain, nested(claims + "1" + strings.Join(numbered(500, `,"c%d":1`), "") + "}"), 400},
+		{"L5 depth of a logout token", plain, nested(claims + strings.Repeat("[", 2_500) + strings.Repeat("]", 2_500) + "}"), 400},
+		{"L5 elements of a logout token's header", plain, signed(withHead("x5c", many)), 400},
+		{"L5 audiences of a logout token", plain, signed(withClaim("aud", strings.Split(strings.Repeat("client ", 500), " ")[:500])), 400},
+		{"L5 a large logout token", plain, signed(withClaim("a", strings.Repeat("a", 60_000))), 413},
+		{"L5 parameters of a delivery", plain, deliver(strings.Repeat("a&", 4_000)), 400},
+		{"L5 a query of a delivery", plain, strings.Replace(plain, "/oidc/ended", "/oidc/ended?"+strings.Repeat("a&", 400_000), 1), 413},
+		{"L5 parameters of a media type", plain, strings.Replace(plain, "urlencoded\r\n", "urlencoded"+strings.Repeat(";a=b", 100_000)+"\r\n", 1), 400},
+	}
+}
