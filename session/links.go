@@ -37,7 +37,7 @@ var errNobody = errors.New("session: neither a subject nor a session is named")
 
 // marksLast is how long it is remembered at least that a session ended that may
 // still be on its way to be stored: longer than any sign-in.
-const marksLast = loginLifetime
+const marksLast = LoginLifetime
 
 // The kinds of links. Records are found by those of one claim; that of both keeps a
 // record alone from being created.

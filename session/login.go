@@ -13,17 +13,19 @@ import (
 )
 
 const (
-	loginInfix    = "-s-"
-	loginIDBytes  = 6 // 8 characters of a cookie's name
-	seedBytes     = 32
-	loginLifetime = 10 * time.Minute
-	loginsKept    = 5
+	loginInfix   = "-s-"
+	loginIDBytes = 6 // 8 characters of a cookie's name
+	seedBytes    = 32
+	loginsKept   = 5
 	// loginsSeen bounds how many sign-in cookies of a request are opened.
 	loginsSeen = 20
 	stateBytes = 8 + loginIDBytes + 1 + macBytes
 	// stateLimit bounds the text of a state parameter that is looked at.
 	stateLimit = 2048
 )
+
+// LoginLifetime is how long a sign-in may take.
+const LoginLifetime = 10 * time.Minute
 
 // ErrState is returned for a state parameter that this middleware did not make.
 var ErrState = errors.New("session: the state parameter is not ours")
@@ -69,7 +71,7 @@ func (l *Logins) Start(target string, attempt int) (*Login, error) {
 	}
 	now := l.Now()
 	g := &Login{
-		Target: target, Attempt: attempt, Started: now, Expiry: now.Add(loginLifetime),
+		Target: target, Attempt: attempt, Started: now, Expiry: now.Add(LoginLifetime),
 		id: base64.RawURLEncoding.EncodeToString(b[:loginIDBytes]), seed: b[loginIDBytes:],
 	}
 	g.derive()
@@ -108,7 +110,7 @@ func (l *Logins) Set(g *Login, r *http.Request) ([]*http.Cookie, error) {
 	if err != nil {
 		return nil, err
 	}
-	set := []*http.Cookie{l.Cookies.Set(name, value, loginLifetime)}
+	set := []*http.Cookie{l.Cookies.Set(name, value, LoginLifetime)}
 	for _, old := range l.surplus(r) {
 		set = append(set, l.Cookies.Delete(old))
 	}
@@ -131,7 +133,7 @@ func (l *Logins) Find(state string, r *http.Request) (*Login, error) {
 		Target:  string(plain[stateBytes:]),
 		Attempt: int(plain[8+loginIDBytes]),
 		Started: started,
-		Expiry:  started.Add(loginLifetime),
+		Expiry:  started.Add(LoginLifetime),
 		id:      base64.RawURLEncoding.EncodeToString(plain[8 : 8+loginIDBytes]),
 	}
 	if !l.Now().Before(g.Expiry) {

@@ -100,7 +100,7 @@ func TestALoginIsFoundInItsOwnBrowser(t *testing.T) {
 		}
 	})
 	t.Run("B4 expired", func(t *testing.T) {
-		c.turn(loginLifetime)
+		c.turn(LoginLifetime)
 		if f, err := l.Find(g.State, mine.request()); !errors.Is(err, ErrLoginExpired) || f.Target != "/deep?link=1" {
 			t.Error(f, err)
 		}

@@ -19,13 +19,14 @@ func newVisits() *places.Places {
 // A visit is a request that costs something and needs no session, while it is served.
 type visit struct {
 	m      *Middleware
+	r      *http.Request
 	client client
 }
 
 // admit returns the visit of r, whose leave must follow; or nil: so many requests of
 // its client, or in all, are under way, or came lately, that it is not to be served.
 func (m *Middleware) admit(r *http.Request) *visit {
-	v := &visit{m: m, client: m.limits.client(r)}
+	v := &visit{m: m, r: r, client: m.limits.client(r)}
 	if !m.visits.TryTake(v.client.network()) {
 		return nil
 	}

@@ -102,6 +102,7 @@ type Middleware struct {
 	replays      *session.ReplayGuard
 	tokens       *session.ReplayGuard // of logout tokens, which are the client's, whatever the group
 	limits       *limiter
+	markers      *markerCount
 	visits       *places.Places // of requests without a session, by network
 	pages        *pages
 	framed       string // the policy of the answer that the provider shows in a frame
@@ -133,6 +134,7 @@ func New(o Options) (*Middleware, error) {
 		stripper: o.Cookies.Stripper(),
 		limits:   newLimiter(o.Rate, o.TrustedProxies, o.Now),
 		visits:   newVisits(),
+		markers:  newMarkerCount(o.Now),
 		replays:  &session.ReplayGuard{Backend: o.Backend, Keys: o.Keys, Identity: o.Identity, Strict: o.DenyReplays},
 		tokens:   &session.ReplayGuard{Backend: o.Backend, Keys: o.Keys, Identity: o.Provider.Issuer() + "\n" + o.ClientID, Strict: true},
 		framed:   framePolicy(o.Provider.Issuer()), revokedPause: time.Second, keysPause: keysPause,

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/background"
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
@@ -66,16 +65,14 @@ func (m *Middleware) callback(w http.ResponseWriter, r *http.Request) {
 		m.fail(w, r, badCallback("no_code"), nil)
 		return
 	}
-	if err := m.useOnce(r, g, a.code); err != nil {
-		if errors.Is(err, session.ErrReplayed) {
-			m.resume(w, r, g, err)
-			return
-		}
-		m.fail(w, r, storeDown, err)
-		return
-	}
-	m.complete(w, r, g, a.code)
+	m.finish(w, v, g, a.code)
 }
+
+// maxCode is the longest code that is redeemed.
+const maxCode = 4 << 10
+
+// visible is VSCHAR of RFC 6749, appendix A: what a code is made of.
+const visible = " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"
 
 // parseAnswer reads the query of a callback, and says what is wrong with it. A
 // parameter of ours that comes twice is refused, because two readers could take
@@ -92,6 +89,9 @@ func parseAnswer(query string) (answer, string) {
 		if len(q[name]) > 1 {
 			return answer{}, "repeated_" + name
 		}
+	}
+	if code := q.Get("code"); len(code) > maxCode || strings.Trim(code, visible) != "" {
+		return answer{}, "malformed_code"
 	}
 	if q.Get("state") == "" {
 		return answer{}, "no_state"
@@ -181,26 +181,66 @@ var knownErrors = map[string]bool{
 	"registration_not_supported": true, "invalid_target": true, "unmet_authentication_requirements": true,
 }
 
-// useOnce marks the state, and with it nonce and verifier, and the code as used.
-func (m *Middleware) useOnce(r *http.Request, g *session.Login, code string) error {
-	if !m.o.CheckReplays {
-		return nil
+// finish sends the code, once: when it is the turn of the client, and the state was
+// used up. While the provider is left alone nothing is noted, and nothing is lost: the
+// callback can come again.
+func (m *Middleware) finish(w http.ResponseWriter, v *visit, g *session.Login, code string) {
+	r := v.r
+	turn, err := m.o.Provider.AwaitTurn(r.Context(), v.client.network())
+	if err != nil {
+		m.failSignIn(w, r, verdict(err, providerDown), err, m.target(g))
+		return
 	}
-	lifetime := g.Expiry.Sub(m.o.Now()) + time.Minute
-	if err := m.replays.Use(r.Context(), "state", g.State, lifetime); err != nil {
-		return err
+	defer turn.End()
+	err = m.useOnce(v, g)
+	if err != nil {
+		turn.End()
 	}
-	return m.replays.Use(r.Context(), "code", code, lifetime)
-}
-
-// complete redeems the code, verifies what came for it and makes the session.
-func (m *Middleware) complete(w http.ResponseWriter, r *http.Request, g *session.Login, code string) {
-	s, err := m.redeem(r, g, code)
+	switch {
+	case errors.Is(err, session.ErrReplayed):
+		m.resume(w, r, g, err)
+		return
+	case errors.Is(err, errMarkers):
+		m.failSignIn(w, r, tooMany, err, m.target(g))
+		return
+	case err != nil:
+		m.fail(w, r, storeDown, err)
+		return
+	}
+	s, err := m.redeem(r, g, oidc.Exchange{Code: code, Turn: turn})
 	if err != nil {
 		http.SetCookie(w, m.logins.Delete(g))
 		m.failSignIn(w, r, verdict(err, signInInvalid), err, m.target(g))
 		return
 	}
+	if m.o.CheckReplays {
+		m.markers.remove(v.client.network())
+	}
+	m.complete(w, r, g, s)
+}
+
+// errMarkers says that the callbacks of a network left too many replay markers.
+var errMarkers = errors.New("auth: too many sign-ins of this network failed lately")
+
+// useOnce marks the state, and with it nonce and verifier, as used. A code needs no
+// marker: the provider takes it for this nonce and this verifier only.
+func (m *Middleware) useOnce(v *visit, g *session.Login) error {
+	if !m.o.CheckReplays {
+		return nil
+	}
+	network := v.client.network()
+	if !m.markers.add(network) {
+		return errMarkers
+	}
+	err := m.replays.Use(v.r.Context(), "state", g.State, g.Expiry.Sub(m.o.Now())+markerSlack)
+	if errors.Is(err, session.ErrReplayed) {
+		m.markers.remove(network)
+	}
+	return err
+}
+
+// complete makes the session of s, whose ID token was verified.
+func (m *Middleware) complete(w http.ResponseWriter, r *http.Request, g *session.Login, s *session.Session) {
 	claims := claimsOf(s)
 	subject := digest(claims.Text("sub"))
 	if m.signedInMeanwhile(r, g, subject) {
@@ -257,15 +297,13 @@ func (m *Middleware) signedInMeanwhile(r *http.Request, g *session.Login, subjec
 	return err == nil && o.Allowed && o.Subject == subject && o.Created().After(g.Started)
 }
 
-// redeem turns a code into a session that was not stored yet.
-func (m *Middleware) redeem(r *http.Request, g *session.Login, code string) (*session.Session, error) {
-	verifier := g.Verifier
-	if m.o.WithoutPKCE {
-		verifier = ""
+// redeem turns the code of x into a session that was not stored yet.
+func (m *Middleware) redeem(r *http.Request, g *session.Login, x oidc.Exchange) (*session.Session, error) {
+	x.RedirectURI = m.absolute(r, m.o.CallbackURL)
+	if !m.o.WithoutPKCE {
+		x.Verifier = g.Verifier
 	}
-	t, err := m.o.Provider.Redeem(r.Context(), oidc.Exchange{
-		Code: code, Verifier: verifier, RedirectURI: m.absolute(r, m.o.CallbackURL),
-	})
+	t, err := m.o.Provider.Redeem(r.Context(), x)
 	if err != nil {
 		return nil, err
 	}

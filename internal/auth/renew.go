@@ -52,7 +52,7 @@ func (n *renewer) Discard(s *session.Session) {
 
 // retryAfter is how long the provider has to be left alone.
 func (n *renewer) retryAfter() time.Duration {
-	return n.m.o.Provider.RetryAfter()
+	return n.m.o.Provider.RefreshRetryAfter()
 }
 
 // renewalError tells by an error of the provider what it means to the grant.

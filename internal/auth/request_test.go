@@ -3,6 +3,7 @@ package auth
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -145,6 +146,17 @@ func TestParseAnswer(t *testing.T) {
 		{"B13 two issuers", "code=a&state=s&iss=i&iss=i", answer{}, "repeated_iss"},
 		{"a broken escape", "code=%zz&state=s", answer{}, "malformed"},
 		{"a semicolon", "code=c;state=s", answer{}, "malformed"},
+		{"a code of 4 KB", "state=s&code=" + strings.Repeat("c", 4096), answer{code: strings.Repeat("c", 4096), state: "s"}, ""},
+		{"a code of all that is visible", "state=s&code=" + url.QueryEscape(visible), answer{code: visible, state: "s"}, ""},
+		{"L3 K3 a code of more", "state=s&code=" + strings.Repeat("c", 4097), answer{}, "malformed_code"},
+		{"L3 K3 a code of NUL", "state=s&code=%00", answer{}, "malformed_code"},
+		{"L3 K3 a code with a NUL", "state=s&code=a%00b", answer{}, "malformed_code"},
+		{"L3 K3 a code with a line break", "state=s&code=a%0D%0Ab", answer{}, "malformed_code"},
+		{"L3 K3 a code with a tab", "state=s&code=a%09b", answer{}, "malformed_code"},
+		{"L3 K3 a code with DEL", "state=s&code=a%7Fb", answer{}, "malformed_code"},
+		{"L3 K3 a code beyond ASCII", "state=s&code=a%C3%A9b", answer{}, "malformed_code"},
+		{"L3 K3 a code that is no UTF-8", "state=s&code=a%FFb", answer{}, "malformed_code"},
+		{"L3 K3 such a code beside an error", "state=s&error=x&code=%00", answer{}, "malformed_code"},
 		{"huge", "code=" + strings.Repeat("c", 1<<20), answer{}, "too_long"},
 	}
 	for _, x := range rows {

@@ -149,6 +149,8 @@ func TestCallbacksThatDoNotCount(t *testing.T) {
 		{"B11 another issuer", func(q url.Values) { q.Set("iss", "https://other.example") }, "callback_wrong_issuer"},
 		{"B12 no issuer", func(q url.Values) { q.Del("iss") }, "callback_wrong_issuer"},
 		{"no code", func(q url.Values) { q.Del("code") }, "callback_no_code"},
+		{"L3 K3 a code of NUL", func(q url.Values) { q.Set("code", "\x00") }, "callback_malformed_code"},
+		{"L3 K3 a code of more than 4 KB", func(q url.Values) { q.Set("code", strings.Repeat("x", 4097)) }, "callback_malformed_code"},
 		{"B16 code and error", func(q url.Values) { q.Set("error", "access_denied") }, "access_denied"},
 		{"an error of the provider's own", func(q url.Values) { q.Set("error", "server_error") }, "provider_fault"},
 		{"another error", func(q url.Values) { q.Set("error", "invalid_scope") }, "sign_in_refused"},
@@ -209,6 +211,18 @@ func TestCallbacksThatDoNotCount(t *testing.T) {
 		s.leads(b.open(callback), "/page")
 		b.jar = login // as two requests at once would have it
 		s.leadsToProvider(b.open(callback), b)
+	})
+	t.Run("B3 twice, where the code was refused", func(t *testing.T) {
+		b := s.browser()
+		callback := edited(b.callbackFor("/page", "alice"), func(q url.Values) { q.Set("code", "made-up") })
+		login := b.jarCopy()
+		before := s.provider.Count(oidctest.Token)
+		s.says(b.open(callback), 400, "sign_in_refused")
+		b.jar = login
+		s.leadsToProvider(b.open(callback), b)
+		if n := s.provider.Count(oidctest.Token) - before; n != 1 {
+			t.Errorf("the code was sent %d times", n)
+		}
 	})
 	t.Run("A17 nobody returns to the logout", func(t *testing.T) {
 		b := s.browser()

@@ -10,6 +10,7 @@ var (
 	_ any = (*handler)(nil)
 	_ any = (*level)(nil)
 	_ any = (*limiter)(nil)
+	_ any = (*markerCount)(nil)
 	_ any = page{}
 	_ any = (*pages)(nil)
 	_ any = (*renewer)(nil)

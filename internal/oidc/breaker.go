@@ -6,8 +6,9 @@ import (
 )
 
 const (
-	maxInFlight      = 128 // calls to one endpoint
-	breakerThreshold = 5   // failures in a row
+	breakerThreshold = 5 // failures without an answer between them
+	breakerClients   = 3 // that they have to be of, where clients have a say in what is sent
+	breakerTries     = 5 // at once, after the pause
 	breakerPause     = 10 * time.Second
 )
 
@@ -18,52 +19,72 @@ const (
 	callUndecided        // the caller gave up, or there was no connection
 )
 
-// A breaker bounds the calls to an endpoint that are under way, and stops them
-// for a while after failures in a row. Then one call at a time tries, and its
-// outcome decides. An answer below 500 is never a failure, or one person's bad
-// request would stop everybody.
+// A breaker stops the calls to an endpoint for a while after failures of several
+// clients, so that a client that makes the endpoint fail for itself stops nobody
+// else. After the pause each client may try, one call at a time. An answer closes
+// the breaker; failures of several clients open it again. An answer below 500 is
+// never a failure.
 type breaker struct {
-	now func() time.Time
+	now     func() time.Time
+	clients int // whose failures open it
 
 	mu       sync.Mutex // guards the fields below
-	inFlight int
-	failures int
+	failures int        // since the latest answer
+	failed   map[string]bool
 	pause    time.Time // no calls before; zero: closed
-	trying   bool
+	trying   map[string]bool
 }
 
-// admit tells whether a call may be made. If so, done must follow.
-func (b *breaker) admit() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.inFlight >= maxInFlight {
-		return false
-	}
-	if !b.pause.IsZero() {
-		if b.trying || b.now().Before(b.pause) {
-			return false
-		}
-		b.trying = true
-	}
-	b.inFlight++
-	return true
+// newBreaker returns a closed breaker, which failures of so many clients open.
+func newBreaker(now func() time.Time, clients int) *breaker {
+	return &breaker{now: now, clients: clients, failed: map[string]bool{}, trying: map[string]bool{}}
 }
 
-func (b *breaker) done(outcome int) {
+// admit reports whether client may make a call. If so, done must follow.
+func (b *breaker) admit(client string) bool {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.inFlight--
-	b.trying = false
+	ok := b.admitsLocked(client)
+	if ok && !b.pause.IsZero() {
+		b.trying[client] = true
+	}
+	b.mu.Unlock()
+	return ok
+}
+
+// admits is admit for a caller that only asks.
+func (b *breaker) admits(client string) bool {
+	b.mu.Lock()
+	ok := b.admitsLocked(client)
+	b.mu.Unlock()
+	return ok
+}
+
+func (b *breaker) admitsLocked(client string) bool {
+	if b.pause.IsZero() {
+		return true
+	}
+	return !b.now().Before(b.pause) && !b.trying[client] && len(b.trying) < breakerTries
+}
+
+func (b *breaker) done(client string, outcome int) {
+	b.mu.Lock()
+	delete(b.trying, client)
 	switch outcome {
 	case callAnswered:
 		b.failures = 0
+		b.failed = map[string]bool{}
 		b.pause = time.Time{}
 	case callFailed:
 		b.failures++
-		if b.failures >= breakerThreshold {
+		if len(b.failed) < b.clients {
+			b.failed[client] = true
+		}
+		if b.failures >= breakerThreshold && len(b.failed) >= b.clients {
 			b.pause = b.now().Add(breakerPause)
+			b.failed = map[string]bool{}
 		}
 	}
+	b.mu.Unlock()
 }
 
 // retryAt is zero while the breaker is closed.

@@ -28,7 +28,7 @@ func (p *Provider) Revoke(ctx context.Context, token, hint string) error {
 	if err != nil {
 		return err
 	}
-	a, err := p.revocation.do(ctx, c)
+	a, err := p.revocation.do(ctx, clientOf(token), c)
 	if err != nil {
 		return err
 	}

@@ -11,21 +11,45 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/places"
+)
+
+const (
+	callPlaces    = 128  // calls to one endpoint that are under way
+	refreshPlaces = 64   // token refreshes that are
+	callRoom      = 1024 // calls that wait for their turn
+	turnPatience  = 30 * time.Second
 )
 
 // An endpoint makes the calls to one endpoint of the provider: bounded in time,
-// size and number, without following redirects, behind a breaker of its own.
+// size and number, without following redirects, behind a breaker of its own. Its
+// callers name the client that a call is for, and none can have all the places or
+// open the breaker.
 type endpoint struct {
 	name    string
 	client  *http.Client
 	timeout time.Duration
+	places  *places.Places
 	breaker *breaker
 }
 
 func newEndpoint(name string, client *http.Client, o Options) *endpoint {
-	return &endpoint{name: name, client: client, timeout: o.Timeout, breaker: &breaker{now: o.Now}}
+	return &endpoint{
+		name: name, client: client, timeout: o.Timeout,
+		places: places.New(callPlaces, callRoom), breaker: newBreaker(o.Now, breakerClients),
+	}
+}
+
+// newDocument is an endpoint that is called for everybody at once, so that its own
+// failures open the breaker.
+func newDocument(name string, client *http.Client, o Options) *endpoint {
+	e := newEndpoint(name, client, o)
+	e.breaker.clients = 1
+	return e
 }
 
 func refuseRedirect(_ *http.Request, _ []*http.Request) error {
@@ -73,25 +97,79 @@ type answer struct {
 	body   []byte
 }
 
-// do sends a call. ErrUnavailable: it was not sent. ErrLost: it was sent and not
-// fully answered. A status of any kind is an answer.
-func (e *endpoint) do(ctx context.Context, c call) (*answer, error) {
-	if !e.breaker.admit() {
-		return nil, e.fail("is not answering and is left alone for a while", ErrUnavailable)
+// A Turn is the right to make one call.
+type Turn struct {
+	endpoint *endpoint
+	client   string
+
+	mu    sync.Mutex // guards ended
+	ended bool
+}
+
+// await returns the next turn of client, and waits for it: do or End must follow.
+// ErrUnavailable: the endpoint is left alone, or there was none in time.
+func (e *endpoint) await(ctx context.Context, client string) (*Turn, error) {
+	if !e.breaker.admits(client) {
+		return nil, e.fail(leftAlone, ErrUnavailable)
 	}
+	patient, cancel := context.WithTimeout(ctx, turnPatience)
+	err := e.places.Take(patient, client)
+	cancel()
+	if err != nil {
+		return nil, e.fail("has too many requests under way", ErrUnavailable)
+	}
+	if !e.breaker.admit(client) {
+		e.places.Leave(client)
+		return nil, e.fail(leftAlone, ErrUnavailable)
+	}
+	return &Turn{endpoint: e, client: client}, nil
+}
+
+const leftAlone = "is not answering and is left alone for a while"
+
+// End gives a turn back that was not used. After a use it does nothing.
+func (t *Turn) End() {
+	t.end(callUndecided)
+}
+
+// end ends the turn, once.
+func (t *Turn) end(outcome int) {
+	t.mu.Lock()
+	first := !t.ended
+	t.ended = true
+	t.mu.Unlock()
+	if first {
+		t.endpoint.breaker.done(t.client, outcome)
+		t.endpoint.places.Leave(t.client)
+	}
+}
+
+// do awaits the turn of client and sends a call. ErrUnavailable: it was not sent.
+// ErrLost: it was sent and not fully answered. A status of any kind is an answer.
+func (e *endpoint) do(ctx context.Context, client string, c call) (*answer, error) {
+	t, err := e.await(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	return t.do(ctx, c)
+}
+
+// do sends a call, as do of the endpoint, and ends the turn.
+func (t *Turn) do(ctx context.Context, c call) (*answer, error) {
+	e := t.endpoint
 	timed, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
 	sent := &sendTrace{}
 	a, err := e.exchange(sent.follow(timed), c)
 	switch {
 	case err != nil && ctx.Err() == nil && isTimeout(err):
-		e.breaker.done(callFailed)
+		t.end(callFailed)
 	case err != nil:
-		e.breaker.done(callUndecided)
+		t.end(callUndecided)
 	case a.status >= 500:
-		e.breaker.done(callFailed)
+		t.end(callFailed)
 	default:
-		e.breaker.done(callAnswered)
+		t.end(callAnswered)
 	}
 	if err == nil {
 		return a, nil
@@ -104,9 +182,9 @@ func (e *endpoint) do(ctx context.Context, c call) (*answer, error) {
 
 // get is do for a request that does no harm when it is sent again: an answer
 // that was lost is ErrUnavailable.
-func (e *endpoint) get(ctx context.Context, c call) (*answer, error) {
+func (e *endpoint) get(ctx context.Context, client string, c call) (*answer, error) {
 	c.method = http.MethodGet
-	a, err := e.do(ctx, c)
+	a, err := e.do(ctx, client, c)
 	if errors.Is(err, ErrLost) {
 		return nil, e.fail("gave no full answer", ErrUnavailable)
 	}
@@ -115,7 +193,7 @@ func (e *endpoint) get(ctx context.Context, c call) (*answer, error) {
 
 // document fetches what the provider publishes. Every error is ErrUnavailable.
 func (e *endpoint) document(c call) (*answer, error) {
-	a, err := e.get(context.Background(), c)
+	a, err := e.get(context.Background(), "", c)
 	if err != nil {
 		return nil, err
 	}

@@ -8,8 +8,9 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/background"
 )
 
-// maxWaiting bounds the requests that one slow answer of a provider holds.
-const maxWaiting = 256
+// maxWaiting bounds the requests that one slow answer of a provider holds. It is more
+// than all clients of a few middlewares together may have under way.
+const maxWaiting = 4096
 
 // A flight lets a task run once at a time, whoever asks for it, and lets
 // everybody wait for its end. The task outlives those who wait, and must end by

@@ -14,6 +14,8 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/places"
 )
 
 var (
@@ -80,7 +82,8 @@ type Provider struct {
 
 	discovery  *discovery
 	keys       *keySet
-	token      *endpoint
+	token      *endpoint // for codes
+	refresh    *endpoint // the token endpoint, for refresh tokens
 	userinfo   *endpoint
 	revocation *endpoint
 }
@@ -98,9 +101,12 @@ func NewProvider(o Options) *Provider {
 	}
 	client := newCallClient(o.HTTPClient)
 	p := &Provider{options: o, now: o.Now}
-	p.discovery = newDiscovery(o, newEndpoint("discovery", client, o))
-	p.keys = newKeySet(newEndpoint("keys", client, o))
-	p.token = newEndpoint("token endpoint", unsharedConnections(client), o)
+	p.discovery = newDiscovery(o, newDocument("discovery", client, o))
+	p.keys = newKeySet(newDocument("keys", client, o))
+	unshared := unsharedConnections(client)
+	p.token = newEndpoint("token endpoint", unshared, o)
+	p.refresh = newEndpoint("token endpoint", unshared, o)
+	p.refresh.places = places.New(refreshPlaces, callRoom)
 	p.userinfo = newEndpoint("userinfo", client, o)
 	p.revocation = newEndpoint("revocation", client, o)
 	return p
@@ -116,11 +122,20 @@ func (p *Provider) Skew() time.Duration {
 	return p.options.Skew
 }
 
-// RetryAfter is how long it takes until asking the provider again makes sense:
-// whole seconds, at least one.
+// RetryAfter is how long it takes until a sign-in makes sense again: whole seconds,
+// at least one.
 func (p *Provider) RetryAfter() time.Duration {
+	return p.untilRetry(p.token)
+}
+
+// RefreshRetryAfter is RetryAfter for token refreshes.
+func (p *Provider) RefreshRetryAfter() time.Duration {
+	return p.untilRetry(p.refresh)
+}
+
+func (p *Provider) untilRetry(e *endpoint) time.Duration {
 	until := p.discovery.retryAt()
-	if t := p.token.retryAt(); t.After(until) {
+	if t := e.retryAt(); t.After(until) {
 		until = t
 	}
 	wait := until.Sub(p.now())

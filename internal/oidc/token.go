@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -17,6 +18,17 @@ type Exchange struct {
 	Code        string
 	Verifier    string // of PKCE; empty: none was used
 	RedirectURI string
+	Turn        *Turn // to send it; nil: Redeem awaits one
+}
+
+// AwaitTurn returns the next turn of client to redeem a code, and waits for it. End
+// must follow. client names the network that the code comes from: it has a part of the
+// places at the token endpoint, whatever it sends, and its failures alone stop nobody
+// else. A caller that notes down which codes it sends does so after AwaitTurn, so that
+// nothing is noted of those that are not sent. ErrUnavailable: the endpoint is left
+// alone, or there was no turn in time.
+func (p *Provider) AwaitTurn(ctx context.Context, client string) (*Turn, error) {
+	return p.token.await(ctx, client)
 }
 
 // Tokens are what the token endpoint gave. Nothing about them is verified.
@@ -45,7 +57,16 @@ func (p *Provider) Redeem(ctx context.Context, x Exchange) (*Tokens, error) {
 	if x.Verifier != "" {
 		form.Set("code_verifier", x.Verifier)
 	}
-	t, err := p.grant(ctx, form)
+	turn := x.Turn
+	if turn == nil {
+		var err error
+		turn, err = p.AwaitTurn(ctx, "")
+		if err != nil {
+			return nil, err
+		}
+	}
+	defer turn.End()
+	t, err := p.grant(ctx, turn, form)
 	if err != nil {
 		return nil, err
 	}
@@ -60,13 +81,28 @@ func (p *Provider) Redeem(ctx context.Context, x Exchange) (*Tokens, error) {
 // ErrInvalidGrant it is dead; after ErrUnavailable and ErrRejected it may be
 // sent later.
 func (p *Provider) Refresh(ctx context.Context, refreshToken string) (*Tokens, error) {
-	return p.grant(ctx, url.Values{
+	if _, err := p.Metadata(ctx); err != nil {
+		return nil, err
+	}
+	turn, err := p.refresh.await(ctx, clientOf(refreshToken))
+	if err != nil {
+		return nil, err
+	}
+	defer turn.End()
+	return p.grant(ctx, turn, url.Values{
 		"grant_type":    {"refresh_token"},
 		"refresh_token": {refreshToken},
 	})
 }
 
-func (p *Provider) grant(ctx context.Context, form url.Values) (*Tokens, error) {
+// clientOf names whoever has a token. Failures of one token are those of one client.
+func clientOf(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return string(sum[:12])
+}
+
+// grant sends a form to the token endpoint in a turn of it.
+func (p *Provider) grant(ctx context.Context, turn *Turn, form url.Values) (*Tokens, error) {
 	m, err := p.Metadata(ctx)
 	if err != nil {
 		return nil, err
@@ -75,12 +111,12 @@ func (p *Provider) grant(ctx context.Context, form url.Values) (*Tokens, error) 
 	if err != nil {
 		return nil, err
 	}
-	a, err := p.token.do(ctx, c)
+	a, err := turn.do(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	if a.status != http.StatusOK {
-		return nil, p.token.oauthError(a)
+		return nil, turn.endpoint.oauthError(a)
 	}
 	return p.readTokens(a.body)
 }

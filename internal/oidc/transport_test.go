@@ -25,7 +25,7 @@ func TestInternalAddressesAreNotDialled(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			client := &http.Client{Transport: NewTransport(TransportOptions{Issuer: "https://idp.example"})}
 			e := newEndpoint("keys", newCallClient(client), Options{Timeout: defaultTimeout, Now: (&clock{}).Now})
-			_, err := e.do(context.Background(), call{method: http.MethodGet, url: c.where})
+			_, err := e.do(context.Background(), "", call{method: http.MethodGet, url: c.where})
 			if !failsWith(err, ErrUnavailable, "an address that is not allowed") {
 				t.Fatal(err)
 			}

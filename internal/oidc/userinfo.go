@@ -19,7 +19,7 @@ func (p *Provider) UserInfo(ctx context.Context, accessToken, subject string) (C
 	if m.UserinfoEndpoint == "" {
 		return nil, p.userinfo.fail("is not offered", ErrRejected)
 	}
-	a, err := p.userinfo.get(ctx, call{
+	a, err := p.userinfo.get(ctx, subject, call{
 		url:    m.UserinfoEndpoint,
 		accept: "application/json, application/jwt", auth: "Bearer " + accessToken,
 	})

@@ -3,6 +3,7 @@ package interpreted
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +74,114 @@ func TestLimits(t *testing.T) {
 		}
 		if p := fromAddress(s.browser(), s.url+"/page", "192.0.2.7"); !s.toProvider(p) {
 			t.Errorf("of IPv4: status %d", p.Status)
+		}
+	})
+}
+
+// TestMadeUpCodes: callbacks with made-up codes harm nobody but the client that they
+// come from.
+func TestMadeUpCodes(t *testing.T) {
+	proxied := map[string]any{"trustedProxies": []any{"127.0.0.0/8"}}
+	madeUp := func(s *site, b *browser.Browser, code string) string {
+		return edited(s.callbackFor(b, "/page", "bob"), func(q url.Values) { q.Set("code", code) }).String()
+	}
+
+	t.Run("L3 K3 a code that is none", func(t *testing.T) {
+		s := newSite(t, setup{})
+		for name, code := range map[string]string{
+			"NUL": "\x00", "a line break": "a\r\nb", "a tab": "a\tb", "DEL": "a\x7f", "beyond ASCII": "aé", "no UTF-8": "a\xff", "too long": strings.Repeat("a", 4097),
+		} {
+			b := s.browser()
+			callback := s.callbackFor(b, "/page", "bob")
+			p := s.denied(b, edited(callback, func(q url.Values) { q.Set("code", code) }))
+			if p.Status != http.StatusBadRequest {
+				t.Errorf("%s: status %d", name, p.Status)
+			}
+			s.status(s.comeBack(b, callback), http.StatusFound) // nothing was used up
+		}
+	})
+
+	t.Run("L3 K3 those of one network that make the provider fail stop nobody else", func(t *testing.T) {
+		s := newSite(t, setup{options: proxied})
+		m := s.signedIn("alice")
+		s.provider.Set(func(b *oidctest.Behaviour) { b.Faults[oidctest.Token] = oidctest.Fault{Status: 500} })
+		for i := range 24 {
+			address := "192.0.2.1"
+			if i%2 == 1 {
+				address = fmt.Sprintf("2001:db8:1:%x::1", i<<8)
+			}
+			b := s.browser()
+			s.status(fromAddress(b, madeUp(s, b, "made-up"), address), http.StatusServiceUnavailable)
+		}
+		s.provider.Reset()
+		b := s.browser()
+		s.status(fromAddress(b, s.callbackFor(b, "/page", "carol").String(), "198.51.100.7"), http.StatusFound)
+		s.status(m.Fetch(s.url+"/x"), http.StatusOK)
+	})
+
+	t.Run("L11 L3 while the endpoint is left alone they use up nothing", func(t *testing.T) {
+		s := newMovable(t, setup{options: proxied})
+		b := s.browser()
+		callback := s.callbackFor(b, "/page", "alice")
+		s.provider.Set(func(b *oidctest.Behaviour) { b.Faults[oidctest.Token] = oidctest.Fault{Status: 500} })
+		put := func(i int) *browser.Page {
+			b := s.browser()
+			return fromAddress(b, madeUp(s, b, "made-up"), fmt.Sprintf("192.0.2.%d", i%4))
+		}
+		eventually(t, "the breaker opens", func() bool {
+			calls := s.provider.Count(oidctest.Token)
+			for i := range 4 {
+				s.status(put(i), http.StatusServiceUnavailable)
+			}
+			return s.provider.Count(oidctest.Token) == calls
+		})
+		calls := s.provider.Count(oidctest.Token)
+		p := s.comeBack(b, callback)
+		if p.Status != http.StatusServiceUnavailable || p.Header.Get("Retry-After") == "" {
+			t.Errorf("status %d, %v", p.Status, p.Header)
+		}
+		if s.provider.Count(oidctest.Token) != calls {
+			return // the breaker's pause was over: this machine is slow
+		}
+		s.provider.Reset()
+		s.pass(11 * time.Second)
+		if p := s.comeBack(b, callback); p.Header.Get("Location") != "/page" {
+			t.Errorf("later: status %d to %q", p.Status, p.Header.Get("Location"))
+		}
+	})
+
+	t.Run("L4 K4 150 of one client at once leave others their places", func(t *testing.T) {
+		s := newMovable(t, setup{options: proxied})
+		m := s.member("alice")
+		before := s.me(m)
+		flood := make([]string, 150)
+		browsers := make([]*browser.Browser, len(flood))
+		for i := range flood {
+			browsers[i] = s.browser()
+			flood[i] = madeUp(s, browsers[i], "made-up")
+		}
+		b := s.browser()
+		callback := s.callbackFor(b, "/page", "bob").String()
+		calls := s.provider.Count(oidctest.Token)
+		hold := make(chan struct{})
+		s.provider.Set(func(b *oidctest.Behaviour) { b.Faults[oidctest.Token] = oidctest.Fault{Hold: hold} })
+		answered := make(chan int, len(flood))
+		for i := range flood {
+			go func() { answered <- fromAddress(browsers[i], flood[i], "192.0.2.1").Status }()
+		}
+		eventually(t, "the flood's places are taken", func() bool { return s.provider.Count(oidctest.Token)-calls >= 26 })
+		s.provider.Reset()
+		s.status(fromAddress(b, callback, "198.51.100.7"), http.StatusFound)
+		s.expire()
+		s.renewed(m, before)
+		if n := s.provider.Count(oidctest.Token) - calls - 2; n > 32 {
+			t.Errorf("%d calls of the flood are under way", n)
+		}
+		close(hold)
+		for range flood {
+			if status := <-answered; status != http.StatusBadRequest {
+				t.Errorf("of the flood: status %d", status)
+			}
 		}
 	})
 }

@@ -196,8 +196,12 @@ func (r *replica) reload(options section) {
 // ServeHTTP does what Traefik does before a middleware.
 func (r *replica) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	ip, _, _ := strings.Cut(q.RemoteAddr, ":")
+	chain := ip
+	if before := q.Header.Get("X-Forwarded-For"); before != "" {
+		chain = before + ", " + ip
+	}
 	for name, value := range map[string]string{
-		"X-Forwarded-Proto": "https", "X-Forwarded-Port": "443", "X-Forwarded-Host": q.Host, "X-Real-Ip": ip, "X-Forwarded-For": ip,
+		"X-Forwarded-Proto": "https", "X-Forwarded-Port": "443", "X-Forwarded-Host": q.Host, "X-Real-Ip": ip, "X-Forwarded-For": chain,
 	} {
 		q.Header.Set(name, value)
 	}
