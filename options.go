@@ -48,7 +48,7 @@ func (b *middlewareBuilder) options() (auth.Options, error) {
 		MaxAuthAge: s.SignIn.MaxAge, UserInfo: userInfo[s.Provider.UserInfo], CheckReplays: s.SignIn.DetectReplay, DenyReplays: s.SignIn.ReplayFallback == "deny",
 		Rules: rules, Bypass: bypass, Templates: templates, Minimal: s.Headers.Minimal,
 		StripAuthorization: s.Bearer.StripAuthorization,
-		Cleaner:            headers.NewCleaner(templates.Names()),
+		Cleaner:            headers.NewCleaner(templates.Names(), s.Headers.Kept),
 		PageTemplate:       s.Pages.Template, Security: security, CORS: cors,
 		Rate: s.Limits.Rate, TrustedProxies: s.Limits.TrustedProxies, Log: b.log,
 	}

@@ -23,7 +23,7 @@ func tellingTokens(o *Options) {
 		{Name: "X-Access", Value: "{{.AccessToken}}"}, {Name: "X-Refresh", Value: "{{.RefreshToken}}"}, {Name: "X-Sid", Value: "${claims.sid}"},
 		{Name: "X-Iat", Value: "${claims.iat}"}, {Name: "X-Groups", Value: "{{.Claims.groups}}"},
 	})
-	o.Cleaner = headers.NewCleaner(o.Templates.Names())
+	o.Cleaner = headers.NewCleaner(o.Templates.Names(), nil)
 	o.RefreshGrace = time.Minute
 }
 

@@ -71,7 +71,7 @@ func (s *site) another(change func(o *Options)) *Middleware {
 		Provider: s.relyingParty(s.now),
 		ClientID: "client", Backend: s.store, Keys: keys, Identity: "identity", CallbackURL: callbackPath, LogoutPath: logoutPath,
 		ForceHTTPS: true, Cookies: session.Cookies{Name: cookieName, Secure: true}, MaxAge: time.Hour, StripCookies: true,
-		Scopes: []string{"openid", "email"}, CheckReplays: true, Rules: rules, Cleaner: headers.NewCleaner(nil),
+		Scopes: []string{"openid", "email"}, CheckReplays: true, Rules: rules, Cleaner: headers.NewCleaner(nil, nil),
 		Log: slog.New(slog.NewTextHandler(s.log, nil)), Now: s.now,
 	}
 	if change != nil {

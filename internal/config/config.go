@@ -92,10 +92,11 @@ type Config struct {
 	BearerFailurePenaltySeconds int
 
 	// What the backend and the browser see.
-	Headers         []HeaderOptions
-	MinimalHeaders  bool
-	SecurityHeaders SecurityHeadersOptions
-	ErrorTemplate   string
+	Headers            []HeaderOptions
+	MinimalHeaders     bool
+	KeepRequestHeaders []string
+	SecurityHeaders    SecurityHeadersOptions
+	ErrorTemplate      string
 
 	// Operation.
 	LogLevel       string

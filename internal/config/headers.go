@@ -27,7 +27,24 @@ func (r *reader) headers(c *Config) Headers {
 		seen[key] = true
 		h.Templates = append(h.Templates, t)
 	}
+	h.Kept = r.keptHeaders(c.KeepRequestHeaders, h.Templates)
 	return h
+}
+
+// keptHeaders reads which identity headers of requests pass.
+func (r *reader) keptHeaders(raw []string, set []HeaderTemplate) []string {
+	const option = "keepRequestHeaders"
+	var names []string
+	for _, t := range set {
+		names = append(names, t.Name)
+	}
+	kept := r.list(option, raw)
+	for _, name := range kept {
+		if err := headers.CheckKept(name, names); err != nil {
+			r.problem(option, brief(name)+" "+err.Error())
+		}
+	}
+	return kept
 }
 
 // template reads one element of headers. What the template is wrong about is said

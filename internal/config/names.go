@@ -19,7 +19,7 @@ const (
 		allowOpaqueTokens requireTokenIntrospection enableBearerAuth bearerIdentifierClaim
 		stripAuthorizationHeader bearerEmitWWWAuthenticate bearerOverridesCookie maxTokenAgeSeconds
 		maxIdentifierLength bearerFailureThreshold bearerFailureWindowSeconds bearerFailurePenaltySeconds
-		headers minimalHeaders securityHeaders errorTemplate logLevel rateLimit trustedProxies redis`
+		headers minimalHeaders keepRequestHeaders securityHeaders errorTemplate logLevel rateLimit trustedProxies redis`
 	headerNames   = `name value`
 	securityNames = `enabled profile contentSecurityPolicy strictTransportSecurity
 		strictTransportSecurityMaxAge strictTransportSecuritySubdomains strictTransportSecurityPreload

@@ -87,6 +87,7 @@ func TestEveryOptionCounts(t *testing.T) {
 		"bearerFailurePenaltySeconds":                   {5},
 		"headers":                                       {[]HeaderOptions{{Name: "X-A", Value: "{{.Claims.a}}"}}},
 		"minimalHeaders":                                {true},
+		"keepRequestHeaders":                            {"Remote-User"},
 		"errorTemplate":                                 {"/page.html"},
 		"logLevel":                                      {"debug"},
 		"rateLimit":                                     {10},

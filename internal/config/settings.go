@@ -158,6 +158,8 @@ type Headers struct {
 	Templates []HeaderTemplate
 	// Minimal: X-Forwarded-User alone.
 	Minimal bool
+	// Kept are the names of identity headers of other proxies that pass.
+	Kept []string
 }
 
 // HeaderTemplate is a header whose value is made from the session's claims.

@@ -22,7 +22,8 @@ const (
 	maxConnection = 1 << 10
 )
 
-// A Cleaner removes from requests the headers that only the middleware may set.
+// A Cleaner removes from requests the headers that only the middleware may set, and
+// those of other proxies that say who is asking.
 // It is safe for concurrent use.
 type Cleaner struct {
 	ours    *regexp.Regexp // our names among lines
@@ -34,30 +35,22 @@ type Cleaner struct {
 	learned int
 }
 
-// NewCleaner returns a cleaner for the standard headers and names.
-func NewCleaner(names []string) *Cleaner {
+// NewCleaner returns a cleaner for the standard headers, names, and the headers by
+// which other proxies tell who is asking. Of the last, kept ones pass, in the spelling
+// that http.CanonicalHeaderKey gives; CheckKept reports those that cannot be kept.
+func NewCleaner(names, kept []string) *Cleaner {
 	c := &Cleaner{}
-	var patterns []string
-	ours := map[string]bool{settingsOfHTTP2: true}
-	for _, n := range standardNames {
-		ours[spelling(n)] = true
-	}
-	for _, n := range names {
-		ours[spelling(n)] = true
-	}
-	for n := range ours {
-		patterns = append(patterns, anySpelling(n))
-	}
-	all := strings.Join(patterns, "|")
+	all := strings.Join(patterns(names), "|")
 	c.ours = regexp.MustCompile("(?i)\n(?:" + all + ")\n")
 	c.options = regexp.MustCompile("(?i),[ \t]*(?:" + all + ")[ \t]*,")
 	known := knownNames()
 	known["Authorization"] = true
 	for n := range known {
-		if n == "Connection" || n == "Upgrade" || ours[spelling(n)] {
+		if n == "Connection" || n == "Upgrade" || c.ours.MatchString("\n"+n+"\n") {
 			delete(known, n)
 		}
 	}
+	keep(known, kept)
 	c.known.Store(known)
 	_, c.closed = io.Pipe()
 	_ = c.closed.Close()

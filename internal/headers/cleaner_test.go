@@ -40,7 +40,7 @@ func spellings(name string) []string {
 }
 
 func TestCleaner(t *testing.T) {
-	c := NewCleaner([]string{"X-Mail", "Authorization"})
+	c := NewCleaner([]string{"X-Mail", "Authorization"}, nil)
 	for _, name := range append([]string{"X-Mail", "Authorization"}, standardNames[:]...) {
 		for _, s := range spellings(name) {
 			t.Run("G3 "+s, func(t *testing.T) {
@@ -55,7 +55,7 @@ func TestCleaner(t *testing.T) {
 }
 
 func TestCleanerLeavesWhatIsNotOurs(t *testing.T) {
-	c := NewCleaner([]string{"X-Mail"})
+	c := NewCleaner([]string{"X-Mail"}, nil)
 	others := http.Header{
 		"X-Forwarded-For": {"10.0.0.1"}, "X-Forwarded-Host": {"a"}, "X-Forwarded-Users": {"b"}, "X-Forwarded-Use": {"c"},
 		"Authorization": {"Basic x"}, "X-User": {"d"}, "X-Mails": {"e"}, "x-odd": {"f"}, "X_other": {"g"}, "Cookie": {"h", "i"},
@@ -80,7 +80,7 @@ func TestCleanerConnection(t *testing.T) {
 		{"others stay", "keep-alive,  Te", "keep-alive,  Te"},
 		{"others' names stay", "X-Forwarded-For", "X-Forwarded-For"},
 	}
-	c := NewCleaner(nil)
+	c := NewCleaner(nil, nil)
 	for _, tt := range tests {
 		r := &http.Request{Header: http.Header{"Connection": {tt.in}}}
 		c.Clean(r)
@@ -96,7 +96,7 @@ func TestCleanerConnection(t *testing.T) {
 }
 
 func TestCleanerLearnsLittle(t *testing.T) {
-	c := NewCleaner(nil)
+	c := NewCleaner(nil, nil)
 	before := len(c.known.Load().(map[string]bool))
 	for i := 0; i < 1000; i++ {
 		r := &http.Request{Header: http.Header{fmt.Sprintf("X-Junk-%d", i): {"a"}, "X_user-Roles": {"evil"}}}
@@ -111,7 +111,7 @@ func TestCleanerLearnsLittle(t *testing.T) {
 }
 
 func TestCleanerConcurrently(t *testing.T) {
-	c := NewCleaner(nil)
+	c := NewCleaner(nil, nil)
 	var wg sync.WaitGroup
 	for g := 0; g < 8; g++ {
 		wg.Add(1)
@@ -150,7 +150,7 @@ func TestCleanerBehindARealServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	proxy := &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(to) }}
-	c := NewCleaner(nil)
+	c := NewCleaner(nil, nil)
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c.Clean(r)
 		r.Header["X-Forwarded-User"] = []string{"me"}
@@ -193,7 +193,7 @@ func FuzzCleaner(f *testing.F) {
 	for _, s := range []string{"X-Forwarded-User", "x_forwarded_user", "X-Other", "X_USER-ROLES", "X.User.Groups", ""} {
 		f.Add(s)
 	}
-	c := NewCleaner([]string{"X-Mail"})
+	c := NewCleaner([]string{"X-Mail"}, nil)
 	f.Fuzz(func(t *testing.T, name string) {
 		if name == "" || strings.Trim(name, token) != "" {
 			return // no server and no transport lets it through
@@ -211,6 +211,12 @@ func FuzzCleaner(f *testing.F) {
 		ours := false
 		for _, n := range append([]string{"X-Mail"}, standardNames[:]...) {
 			ours = ours || cgi == strings.ReplaceAll(strings.ToLower(n), "-", "_")
+		}
+		for _, n := range append([]string{"http2-settings"}, identityNames[:]...) {
+			ours = ours || cgi == strings.ReplaceAll(n, "-", "_")
+		}
+		for _, n := range []string{"x_auth_request_", "oidc_claim_"} {
+			ours = ours || strings.HasPrefix(cgi, n) && cgi != n
 		}
 		if (len(r.Header) == 0) != ours {
 			t.Errorf("%q: left %v", name, r.Header)

@@ -151,7 +151,7 @@ func TestNamesThatCannotBeSet(t *testing.T) {
 }
 
 func TestForeignNamesAreCanonicalAndNotOurs(t *testing.T) {
-	c := NewCleaner(nil)
+	c := NewCleaner(nil, nil)
 	for n := range knownNames() {
 		if http.CanonicalHeaderKey(n) != n || c.ours.MatchString("\n"+n+"\n") {
 			t.Errorf("%q is not canonical, or ours", n)

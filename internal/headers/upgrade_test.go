@@ -38,7 +38,7 @@ func TestUpgrade(t *testing.T) {
 	}
 	for _, x := range rows {
 		t.Run(x.name, func(t *testing.T) {
-			c := NewCleaner(nil)
+			c := NewCleaner(nil, nil)
 			for i := 0; i < 2; i++ { // what was learned must not matter
 				h := http.Header{"Http2-Settings": {"AAMAAABk"}, "HTTP2_Settings": {"AAMAAABk"}, "X-Other": {"stays"}}
 				if x.upgrade != nil {
@@ -62,7 +62,7 @@ func TestUpgrade(t *testing.T) {
 	}{{"L1 HTTP/1.0 has no upgrades", "GET", 0}, {"L1 a WebSocket is opened by GET", "POST", 1}} {
 		t.Run(x.name, func(t *testing.T) {
 			h := http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"}}
-			NewCleaner(nil).Clean(&http.Request{Method: x.method, ProtoMajor: 1, ProtoMinor: x.minor, Header: h})
+			NewCleaner(nil, nil).Clean(&http.Request{Method: x.method, ProtoMajor: 1, ProtoMinor: x.minor, Header: h})
 			if len(h) != 0 {
 				t.Error(h)
 			}
@@ -73,7 +73,7 @@ func TestUpgrade(t *testing.T) {
 // The quick look at a request's header must not take an upgrade for harmless, nor
 // learn to.
 func TestUpgradeIsNeverHarmless(t *testing.T) {
-	c := NewCleaner(nil)
+	c := NewCleaner(nil, nil)
 	for i := 0; i < 3; i++ {
 		for _, name := range []string{"Upgrade", "Connection", "Http2-Settings"} {
 			if c.Harmless().Load().(map[string]bool)[name] {

@@ -70,6 +70,9 @@ type flood struct {
 // likes to send. The least time of many tries counts, so that a busy machine only makes
 // the test longer.
 func TestHostileRequests(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes half a minute")
+	}
 	options := map[string]any{
 		"excludedURLs": []any{"/public"}, "logLevel": "error", "trustedProxies": []any{"192.0.2.0/24"},
 		"enableBackchannelLogout": true, "backchannelLogoutURL": "/oidc/ended", "enableFrontchannelLogout": true, "frontchannelLogoutURL": "/oidc/frame",
