@@ -2,7 +2,9 @@ package oidc
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -15,13 +17,13 @@ type Claims map[string]any
 
 // Lookup finds a claim by its name or, if no claim has that name, by a path of
 // names joined with dots through nested objects. A name on the path may itself
-// have dots.
+// have dots. A claim that is null is absent.
 func (c Claims) Lookup(path string) (any, bool) {
 	return lookup(c, path)
 }
 
 func lookup(m map[string]any, path string) (any, bool) {
-	if v, ok := m[path]; ok {
+	if v := m[path]; v != nil {
 		return v, true
 	}
 	for i := strings.IndexByte(path, '.'); i >= 0; {
@@ -50,21 +52,96 @@ func (c Claims) Text(path string) string {
 	return s
 }
 
-// List is the claim at a path, if it is an array of strings or one string;
-// empty strings are left out. Anything else is nil.
+// List is the names that the claim at a path gives. Providers write them in
+// several shapes: an array of strings, of numbers (as they are written) or of
+// objects with a name; an object whose keys are the names, where a value of false,
+// null, 0 or nothing takes its key out; or one string, which is one name and is
+// never split. Elements of another kind are passed over.
 func (c Claims) List(path string) []string {
 	v, _ := c.Lookup(path)
-	list, ok := texts(v)
-	if !ok {
-		return nil
+	if list, ok := v.([]any); ok {
+		return namesIn(list)
 	}
-	var kept []string
-	for _, s := range list {
-		if s != "" {
-			kept = append(kept, s)
+	if object, ok := v.(map[string]any); ok {
+		return keysOf(object)
+	}
+	return appendName(nil, v)
+}
+
+func namesIn(list []any) []string {
+	var names []string
+	for _, one := range list {
+		if object, ok := one.(map[string]any); ok {
+			one = object["name"]
+		}
+		names = appendName(names, one)
+	}
+	return names
+}
+
+// keysOf returns the keys that count, in an order of their own.
+func keysOf(object map[string]any) []string {
+	var keys []string
+	for key, v := range object {
+		if key != "" && !isEmpty(v) {
+			keys = append(keys, key)
 		}
 	}
-	return kept
+	sort.Strings(keys)
+	return keys
+}
+
+func isEmpty(v any) bool {
+	if list, ok := v.([]any); ok {
+		return len(list) == 0
+	}
+	if object, ok := v.(map[string]any); ok {
+		return len(object) == 0
+	}
+	if n, ok := v.(json.Number); ok {
+		f, err := strconv.ParseFloat(string(n), 64)
+		return err == nil && f == 0
+	}
+	if on, ok := v.(bool); ok {
+		return !on
+	}
+	text, isText := v.(string)
+	return v == nil || isText && text == ""
+}
+
+func appendName(names []string, v any) []string {
+	text, ok := v.(string)
+	if n, isNumber := v.(json.Number); isNumber {
+		text = string(n)
+		ok = true
+	}
+	if !ok || text == "" {
+		return names
+	}
+	return append(names, text)
+}
+
+// Shape says in a few words of what kind the claim at a path is, and how many names
+// [Claims.List] finds in it. It has no value of the claim, so that it may be logged.
+func (c Claims) Shape(path string) string {
+	v, ok := c.Lookup(path)
+	if !ok {
+		return "missing"
+	}
+	names := len(c.List(path))
+	if list, isList := v.([]any); isList {
+		return fmt.Sprintf("a list of %d, %d usable", len(list), names)
+	}
+	if object, isObject := v.(map[string]any); isObject {
+		return fmt.Sprintf("an object of %d keys, %d usable", len(object), names)
+	}
+	if text, isText := v.(string); isText && strings.ContainsAny(text, ", ") {
+		return "one text with commas or spaces, which is one name"
+	}
+	if names == 0 {
+		return "true or false, or an empty text"
+	}
+	return "one text or number"
 }
 
 // texts reads one string or an array of nothing but strings.
@@ -93,7 +170,13 @@ func (c Claims) text(name string) (string, bool) {
 	return s, ok
 }
 
+// has reports whether there is a claim of this name. A null counts as absent.
 func (c Claims) has(name string) bool {
+	return c[name] != nil
+}
+
+// mentions reports whether the name is there, with whatever value.
+func (c Claims) mentions(name string) bool {
 	_, ok := c[name]
 	return ok
 }

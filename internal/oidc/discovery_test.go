@@ -31,7 +31,7 @@ func TestDiscoveryDocuments(t *testing.T) {
 		{"D6 token endpoint has no host", set("token_endpoint", "https:///token"), "unusable token_endpoint"},
 		{"D6 token endpoint has a fragment", set("token_endpoint", "https://idp.example/token#x"), "unusable token_endpoint"},
 		{"D6 authorization endpoint is a script", set("authorization_endpoint", "javascript:alert(1)"), "unusable authorization_endpoint"},
-		{"D6 end_session endpoint is data", set("end_session_endpoint", "data:text/html,x"), "unusable end_session_endpoint"},
+		{"D6 jwks_uri is null", set("jwks_uri", nil), "no jwks_uri"},
 		{"D6 no token endpoint", without("token_endpoint"), "no token_endpoint"},
 		{"D6 token endpoint is a number", set("token_endpoint", 1), "no token_endpoint"},
 		{"D6 no userinfo endpoint", without("userinfo_endpoint"), ""},
@@ -42,6 +42,33 @@ func TestDiscoveryDocuments(t *testing.T) {
 			_, err := b.rp.Metadata(context.Background())
 			if c.fails == "" && err != nil || c.fails != "" && !failsWith(err, ErrUnavailable, c.fails) {
 				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// A provider that writes an optional endpoint wrongly can still sign users in.
+func TestUnusableOptionalEndpointsAreLeftOut(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		value    any
+		unusable string
+	}{
+		{"data", "data:text/html,x", "end_session_endpoint"},
+		{"relative", "/logout", "end_session_endpoint"},
+		{"a number", 1, "end_session_endpoint"},
+		{"null", nil, ""},
+		{"empty", "", ""},
+	} {
+		t.Run("D6 "+c.name, func(t *testing.T) {
+			b := newBed(t, oidctest.Options{}, Options{})
+			b.op.Set(func(be *oidctest.Behaviour) { be.Discovery = set("end_session_endpoint", c.value) })
+			m, err := b.rp.Metadata(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.EndSessionEndpoint != "" || strings.Join(m.Unusable, " ") != c.unusable {
+				t.Errorf("%q, unusable %q", m.EndSessionEndpoint, m.Unusable)
 			}
 		})
 	}

@@ -82,5 +82,5 @@ func (t *jwt) readHeader(h Claims) bool {
 	t.hasKid = h.has("kid")
 	t.typ = strings.TrimPrefix(strings.ToLower(t.typ), "application/")
 	return okAlg && okTyp && okKid && len(t.kid) <= maxKeyID &&
-		!h.has("crit") && !h.has("b64") && !h.has("zip") && !h.has("enc")
+		!h.mentions("crit") && !h.mentions("b64") && !h.mentions("zip") && !h.mentions("enc")
 }

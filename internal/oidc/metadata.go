@@ -19,11 +19,14 @@ type Metadata struct {
 	RevocationEndpoint    string
 	EndSessionEndpoint    string
 
-	ScopesSupported    []string
-	AuthMethods        []string // of the token endpoint
-	SigningAlgs        []string // of ID tokens
-	UserinfoAlgs       []string
-	SendsIssuer        bool // in authorization responses (RFC 9207)
+	ScopesSupported []string
+	AuthMethods     []string // of the token endpoint
+	SigningAlgs     []string // of ID tokens
+	UserinfoAlgs    []string
+	SendsIssuer     bool // in authorization responses (RFC 9207)
+	// Unusable names the optional endpoints that are left out, because the document
+	// gives no absolute https URL for them.
+	Unusable           []string
 	tenantsAllowed     []string
 	anyTenant          bool
 	issuerHasTenant    bool
@@ -96,14 +99,18 @@ func (m *Metadata) readEndpoints(doc Claims, allowHTTP bool) error {
 		{"revocation_endpoint", &m.RevocationEndpoint, false},
 		{"end_session_endpoint", &m.EndSessionEndpoint, false},
 	} {
-		raw, ok := optionalText(doc, e.name)
-		if !ok || (raw == "" && e.required) {
+		raw, isText := optionalText(doc, e.name)
+		usable := isText && (raw == "" || isEndpoint(raw, allowHTTP))
+		switch {
+		case e.required && raw == "":
 			return fmt.Errorf("has no %s", e.name)
-		}
-		if raw != "" && !isEndpoint(raw, allowHTTP) {
+		case e.required && !usable:
 			return fmt.Errorf("has an unusable %s", e.name)
+		case !usable:
+			m.Unusable = append(m.Unusable, e.name)
+		default:
+			*e.field = raw
 		}
-		*e.field = raw
 	}
 	return nil
 }

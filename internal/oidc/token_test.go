@@ -28,6 +28,7 @@ func TestTokenResponses(t *testing.T) {
 		{"E1 token_type in capitals", set("token_type", "BEARER"), nil, ""},
 		{"E1 token_type in lower case", set("token_type", "bearer"), nil, ""},
 		{"E1 token_type DPoP", set("token_type", "DPoP"), ErrInvalidToken, "Bearer"},
+		{"E1 token_type is null", set("token_type", nil), nil, ""},
 		{"E1 token_type is a number", set("token_type", 1), ErrInvalidToken, "Bearer"},
 		{"E1 tokens that are too long", set("refresh_token", strings.Repeat("a", maxToken+1)), ErrInvalidToken, "too long"},
 		{"E1 no expires_in", without("expires_in"), nil, ""},

@@ -50,8 +50,15 @@ func TestIDTokenClaims(t *testing.T) {
 			c["aud"], c["azp"] = []string{"client", "friend"}, "client"
 		}, ""},
 		{"C14 azp is another client", set("azp", "other"), "azp"},
-		{"C14 azp is empty", set("azp", ""), "azp"},
-		{"C14 azp is null", set("azp", nil), "azp"},
+		{"C14 azp is empty", set("azp", ""), ""},
+		{"C14 azp is null", set("azp", nil), ""},
+		{"C13 second audience and azp is null", func(c map[string]any) {
+			c["aud"] = []string{"client", "friend"}
+			c["azp"] = nil
+		}, "aud"},
+		{"C20 nbf is null", set("nbf", nil), ""},
+		{"C22 at_hash is null", set("at_hash", nil), ""},
+		{"B23 auth_time is null", set("auth_time", nil), ""},
 		{"C14 azp is an array", set("azp", []string{"client"}), "azp"},
 		{"C14 azp is the client", set("azp", "client"), ""},
 		{"C15 no aud", without("aud"), "aud"},
@@ -106,7 +113,7 @@ func TestIDTokenClaims(t *testing.T) {
 		{"B22 other nonce", set("nonce", "other"), "nonce"},
 		{"B22 nonce is empty", set("nonce", ""), "nonce"},
 		{"B22 nonce is an array", set("nonce", []string{testNonce}), "nonce"},
-		{"B23 auth_time is a string", set("auth_time", "0"), "auth_time"},
+		{"B23 auth_time is a string and was not asked for", set("auth_time", "0"), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			claims := b.claims()
@@ -154,6 +161,8 @@ func TestMaxAge(t *testing.T) {
 		{"B23 recent", set("auth_time", 1800000000-100), 0, 100 * time.Second, ""},
 		{"B23 old", set("auth_time", 1800000000-161), 0, 100 * time.Second, "auth_time"},
 		{"B23 missing", without("auth_time"), 0, 100 * time.Second, "auth_time"},
+		{"B23 null", set("auth_time", nil), 0, 100 * time.Second, "auth_time"},
+		{"B23 a string", set("auth_time", "1800000000"), 0, 100 * time.Second, "auth_time"},
 		{"B23 old by the option", set("auth_time", 1800000000-161), 100 * time.Second, 0, "auth_time"},
 		{"B23 missing and not asked for", without("auth_time"), 0, 0, ""},
 	} {
@@ -176,6 +185,10 @@ func TestRefreshedIDToken(t *testing.T) {
 		{"E11 other sub", set("sub", "bob"), "sub"},
 		{"E11 other iss", set("iss", "https://evil.example"), "iss"},
 		{"E11 other aud", set("aud", "other"), "aud"},
+		{"E12 null at_hash and nonce", func(c map[string]any) {
+			c["at_hash"] = nil
+			c["nonce"] = nil
+		}, ""},
 		{"E11 the same auth_time", set("auth_time", 1800000000), ""},
 		{"E11 an older auth_time", set("auth_time", 1800000000-1), "auth_time"},
 		{"E11 expired", set("exp", 1), "exp"},
@@ -226,7 +239,8 @@ func TestIDTokenHeaders(t *testing.T) {
 		{"C7 kid is long", nil, set("kid", strings.Repeat("k", 2<<10)), "header"},
 		{"C7 kid is an array", nil, set("kid", []string{evil.ID}), "header"},
 		{"C7 kid is a number", nil, set("kid", 1), "header"},
-		{"C7 kid is null", nil, set("kid", nil), "header"},
+		{"C7 kid is null", nil, set("kid", nil), ""},
+		{"C9 crit is null", nil, set("crit", nil), "header"},
 		{"C7 no kid", nil, without("kid"), ""},
 		{"C8 jwk of the attacker", evil, set("jwk", evil.JWK()), "signature"},
 		{"C8 jku", evil, set("jku", attacker.URL), "signature"},

@@ -91,8 +91,9 @@ func TestRules(t *testing.T) {
 		{"C36 empty group", Rules{RolesAndGroups: []string{"", "admin"}}, `{"groups":""}`, false},
 		{"C36 list of empty groups", Rules{RolesAndGroups: []string{" ", "admin"}}, `{"groups":["",""]}`, false},
 		{"C36 one text", admins, `{"groups":"admin"}`, true},
-		{"C36 object with the name", admins, `{"groups":{"admin":true}}`, false},
-		{"C36 list with a number", admins, `{"groups":["admin",7]}`, false},
+		{"C36 object with the name as a key", admins, `{"groups":{"admin":true}}`, true},
+		{"C36 object with the name as a key that is off", admins, `{"groups":{"admin":false}}`, false},
+		{"C36 list with a number", admins, `{"groups":["admin",7]}`, true},
 		{"C36 nested list", admins, `{"groups":[["admin"]]}`, false},
 		{"C36 comma is no separator", admins, `{"groups":"dev,admin"}`, false},
 
