@@ -21,7 +21,7 @@ import (
 // that it shares with others.
 func acquire(ctx context.Context, s *config.Settings, name string, log *slog.Logger) (*auth.Middleware, error) {
 	var pb registry.Builder = &providerBuilder{s: s}
-	p, err := shared(ctx, pb, "provider", s.Provider, s.Client, s.SignIn.MaxAge)
+	p, err := shared(ctx, pb, "provider", s.Provider, s.Client, s.SignIn.MaxAge, s.Logout.TokenMaxAge)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +95,12 @@ type providerBuilder struct {
 // Build returns the provider of the settings; it asks it nothing.
 func (b *providerBuilder) Build() (registry.Resource, error) {
 	p, c := b.s.Provider, b.s.Client
-	t := oidc.TransportOptions{Issuer: p.Issuer, AllowPrivate: p.AllowPrivate, InsecureSkipVerify: p.InsecureSkipVerify}
+	t := oidc.TransportOptions{AllowPrivate: p.AllowPrivate, InsecureSkipVerify: p.InsecureSkipVerify, Trusted: []string{
+		p.Issuer, p.DiscoveryURL, p.AuthorizationURL, p.TokenURL, p.UserinfoURL, p.JWKSURL, p.RevocationURL, p.EndSessionURL,
+	}}
+	if p.Proxy {
+		t.Proxy = http.ProxyFromEnvironment
+	}
 	if p.CAPEM != "" {
 		t.RootCAs = x509.NewCertPool()
 		t.RootCAs.AppendCertsFromPEM([]byte(p.CAPEM))
@@ -115,6 +120,8 @@ func (b *providerBuilder) Build() (registry.Resource, error) {
 		Issuer: p.Issuer, ClientID: c.ID, ClientSecret: c.Secret, ClientAuthMethod: c.AuthMethod, AssertionKey: key,
 		HTTPClient: client, AllowInsecureHTTP: p.AllowHTTP, SigningAlgs: p.SigningAlgs,
 		TrustedAudiences: p.TrustedAudiences, AllowedTenants: p.AllowedTenants,
+		DiscoveryURL: p.DiscoveryURL, AuthorizationURL: p.AuthorizationURL, TokenURL: p.TokenURL, UserinfoURL: p.UserinfoURL,
+		JWKSURL: p.JWKSURL, AllowMissingNonce: p.AllowMissingNonce, LogoutMaxAge: b.s.Logout.TokenMaxAge,
 		RevocationURL: p.RevocationURL, EndSessionURL: p.EndSessionURL, MaxAge: b.s.SignIn.MaxAge,
 	})}, nil
 }

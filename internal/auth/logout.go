@@ -94,11 +94,23 @@ func (m *Middleware) endSessionURL(r *http.Request, ended *session.Session) (str
 	e := oidc.EndSession{PostLogoutRedirectURI: m.absolute(r, m.postLogout())}
 	if ended != nil {
 		e.IDTokenHint = ended.IDToken
+		e.LogoutHint = logoutHint(tokenClaims(ended.IDToken))
 		e.State = reference()
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), endSessionTimeout)
 	defer cancel()
 	return m.o.Provider.EndSessionURL(ctx, e)
+}
+
+// logoutHint is how the provider knows the user (OpenID Connect RP-Initiated Logout
+// 1.0, section 2): login_hint, which Entra gives for this, or a name.
+func logoutHint(c oidc.Claims) string {
+	for _, name := range []string{"login_hint", "preferred_username", "email", "sub"} {
+		if hint := c.Text(name); hint != "" && len(hint) <= 255 {
+			return hint
+		}
+	}
+	return ""
 }
 
 func (m *Middleware) postLogout() string {

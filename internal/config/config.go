@@ -24,8 +24,15 @@ type Config struct {
 	ClientAssertionPrivateKeyPath string
 	ClientAssertionKeyID          string
 	ClientAssertionAlg            string
+	DiscoveryURL                  string
+	AuthorizationURL              string
+	TokenURL                      string
+	UserinfoURL                   string
+	JwksURL                       string
 	RevocationURL                 string
 	OIDCEndSessionURL             string
+	ProxyFromEnvironment          bool
+	AllowMissingNonce             bool
 	IDTokenSigningAlgs            []string
 	TrustedAudiences              []string
 	AllowedTenants                []string
@@ -44,8 +51,10 @@ type Config struct {
 	OverrideScopes            bool
 	EnablePKCE                bool
 	AuthorizationParams       map[string]any
+	ExtraAuthParams           map[string]any // another name of AuthorizationParams
 	EnableBackchannelLogout   bool
 	BackchannelLogoutURL      string
+	BackchannelMaxAge         string
 	EnableFrontchannelLogout  bool
 	FrontchannelLogoutURL     string
 	DisableReplayDetection    bool

@@ -8,10 +8,11 @@ import (
 // The names of the options of each level.
 const (
 	topNames = `providerURL clientID clientSecret clientAuthMethod clientAssertionPrivateKey
-		clientAssertionPrivateKeyPath clientAssertionKeyID clientAssertionAlg revocationURL oidcEndSessionURL
+		clientAssertionPrivateKeyPath clientAssertionKeyID clientAssertionAlg discoveryURL authorizationURL tokenURL
+		userinfoURL jwksURL revocationURL oidcEndSessionURL proxyFromEnvironment allowMissingNonce
 		idTokenSigningAlgs trustedAudiences allowedTenants userinfo allowPrivateIPAddresses caCertPath caCertPEM insecureSkipVerify
 		dynamicClientRegistration callbackURL logoutURL postLogoutRedirectURI scopes overrideScopes enablePKCE
-		authorizationParams enableBackchannelLogout backchannelLogoutURL enableFrontchannelLogout
+		authorizationParams extraAuthParams enableBackchannelLogout backchannelLogoutURL backchannelMaxAge enableFrontchannelLogout
 		frontchannelLogoutURL disableReplayDetection replayProtection refreshGracePeriodSeconds
 		sessionEncryptionKey sessionMaxAge idleTimeout sessionGroup sessionStore cookiePrefix cookieDomain
 		stripAuthCookies forceHTTPS allowedUsers allowedUserDomains allowedRolesAndGroups userIdentifierClaim userDomainClaim

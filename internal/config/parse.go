@@ -1,5 +1,7 @@
 package config
 
+import "strings"
+
 // Parse returns the settings that c means in env, or one error that names every
 // problem. It does not change c, which Traefik gives to many handlers, and it
 // needs no network.
@@ -71,5 +73,18 @@ func (r *reader) distinctPaths(s *Settings) {
 				r.problem(options[i], "is the same path as "+options[j])
 			}
 		}
+		if paths[i] != "" && r.leadsTo(s, paths[i]) {
+			r.problem("postLogoutRedirectURI", "is the path of "+options[i]+": a sign-out would never end there; name a page of the site")
+		}
 	}
+}
+
+// leadsTo reports whether postLogoutRedirectURI is a path of ours: as a path, or as
+// a URL on the host of callbackURL.
+func (r *reader) leadsTo(s *Settings, path string) bool {
+	to, _, _ := strings.Cut(s.Logout.PostLogoutURI, "?")
+	if strings.HasPrefix(to, "/") {
+		return to == path
+	}
+	return s.SignIn.CallbackURL != "" && strings.EqualFold(hostOf(to), hostOf(s.SignIn.CallbackURL)) && strings.HasSuffix(to, hostOf(to)+path)
 }

@@ -15,16 +15,39 @@ func (r *reader) provider(c *Config) Provider {
 	}
 	p.Issuer, p.AllowHTTP = r.issuer(c)
 	p.CAPEM = r.certificates(c)
+	p.DiscoveryURL = r.endpoint("discoveryURL", c.DiscoveryURL, p.AllowHTTP)
+	p.AuthorizationURL = r.endpoint("authorizationURL", c.AuthorizationURL, p.AllowHTTP)
+	p.TokenURL = r.endpoint("tokenURL", c.TokenURL, p.AllowHTTP)
+	p.UserinfoURL = r.endpoint("userinfoURL", c.UserinfoURL, p.AllowHTTP)
+	p.JWKSURL = r.endpoint("jwksURL", c.JwksURL, p.AllowHTTP)
 	p.RevocationURL = r.endpoint("revocationURL", c.RevocationURL, p.AllowHTTP)
 	p.EndSessionURL = r.endpoint("oidcEndSessionURL", c.OIDCEndSessionURL, p.AllowHTTP)
 	p.SigningAlgs = r.signingAlgs(c.IDTokenSigningAlgs)
 	p.TrustedAudiences = r.list("trustedAudiences", c.TrustedAudiences)
 	p.AllowedTenants = r.list("allowedTenants", c.AllowedTenants)
 	p.UserInfo = r.choice("userinfo", c.Userinfo, "auto", []string{"auto", "always", "never"})
+	p.Proxy = c.ProxyFromEnvironment
+	p.AllowMissingNonce = r.missingNonce(c)
+	if p.AuthorizationURL != "" && p.TokenURL != "" && p.JWKSURL != "" && p.DiscoveryURL != "" {
+		r.problem("discoveryURL", "has no effect beside authorizationURL, tokenURL and jwksURL: with these there is no discovery")
+	}
 	if p.InsecureSkipVerify {
 		r.warn("insecureSkipVerify", "the provider's certificate is not checked: anyone on the way to it can sign in as anyone; give caCertPath or caCertPEM instead")
 	}
 	return p
+}
+
+// missingNonce reads allowMissingNonce. Without a nonce only PKCE proves that a
+// code belongs to this sign-in (RFC 9700, section 2.1.1), so it has to be on.
+func (r *reader) missingNonce(c *Config) bool {
+	if !c.AllowMissingNonce {
+		return false
+	}
+	if !c.EnablePKCE {
+		r.problem("allowMissingNonce", "needs enablePKCE: true; without both, a stolen code signs anybody in")
+	}
+	r.warn("allowMissingNonce", "an ID token without a nonce is accepted: only PKCE ties the sign-in's response to its request")
+	return true
 }
 
 // issuer reads providerURL, and whether the provider may be reached over plain

@@ -45,10 +45,21 @@ type Provider struct {
 	// empty means the system's.
 	CAPEM              string
 	InsecureSkipVerify bool
-	// RevocationURL and EndSessionURL replace what discovery says; empty means
-	// discovery decides.
-	RevocationURL string
-	EndSessionURL string
+	// DiscoveryURL is where the metadata is; empty means below Issuer.
+	DiscoveryURL string
+	// These replace what discovery says; empty means discovery decides. With the
+	// first, second and fourth there is no discovery.
+	AuthorizationURL string
+	TokenURL         string
+	UserinfoURL      string
+	JWKSURL          string
+	RevocationURL    string
+	EndSessionURL    string
+	// Proxy: requests to the provider go through the proxy of HTTP_PROXY,
+	// HTTPS_PROXY and NO_PROXY.
+	Proxy bool
+	// AllowMissingNonce accepts ID tokens without a nonce. PKCE is on then.
+	AllowMissingNonce bool
 	// SigningAlgs are the ID token algorithms allowed; empty means what
 	// discovery offers, without HS and none.
 	SigningAlgs []string
@@ -217,6 +228,9 @@ type Logout struct {
 	// BackchannelPath and FrontchannelPath are empty where they are off.
 	BackchannelPath  string
 	FrontchannelPath string
+	// TokenMaxAge is how old a logout token without exp may be; zero means that
+	// exp is required.
+	TokenMaxAge time.Duration
 }
 
 // Limits says how often a client address may ask for what costs something.

@@ -15,7 +15,13 @@ func (r *reader) signIn(c *Config) SignIn {
 		Scopes:       r.scopes(c),
 	}
 	s.CallbackPath, s.CallbackURL = r.callback(c)
-	s.Params, s.MaxAge = r.params(c.AuthorizationParams)
+	s.Params, s.MaxAge = r.params("authorizationParams", c.AuthorizationParams)
+	if len(c.ExtraAuthParams) > 0 {
+		if len(c.AuthorizationParams) > 0 {
+			r.problem("extraAuthParams", "is another name of authorizationParams: write all parameters under one of them")
+		}
+		s.Params, s.MaxAge = r.params("extraAuthParams", c.ExtraAuthParams)
+	}
 	s.ReplayFallback = r.choice("replayProtection", c.ReplayProtection, "allow", []string{"allow", "deny"})
 	if c.DisableReplayDetection {
 		r.warn("disableReplayDetection", "a sign-in response that was used may be used again")
@@ -90,9 +96,9 @@ func contains(list []string, s string) bool {
 	return false
 }
 
-// params reads authorizationParams. What we set ourselves cannot be replaced.
-func (r *reader) params(raw map[string]any) (map[string]string, time.Duration) {
-	const option = "authorizationParams"
+// params reads an option with parameters of the authorization request. Those that
+// the middleware sets itself cannot be replaced.
+func (r *reader) params(option string, raw map[string]any) (map[string]string, time.Duration) {
 	ours := []string{"client_id", "client_secret", "redirect_uri", "response_type", "response_mode", "scope", "state",
 		"nonce", "code_challenge", "code_challenge_method", "request", "request_uri", "id_token_hint"}
 	var out map[string]string
@@ -143,6 +149,10 @@ func (r *reader) logout(c *Config, callback string) Logout {
 		l.Path = callback + "/logout"
 	}
 	l.BackchannelPath = r.channel("backchannelLogoutURL", c.BackchannelLogoutURL, "enableBackchannelLogout", c.EnableBackchannelLogout)
+	l.TokenMaxAge = r.duration("backchannelMaxAge", c.BackchannelMaxAge, 24*time.Hour)
+	if l.TokenMaxAge > 0 && !c.EnableBackchannelLogout {
+		r.warn("backchannelMaxAge", "has no effect without enableBackchannelLogout")
+	}
 	l.FrontchannelPath = r.channel("frontchannelLogoutURL", c.FrontchannelLogoutURL, "enableFrontchannelLogout", c.EnableFrontchannelLogout)
 	return l
 }

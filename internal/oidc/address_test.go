@@ -115,7 +115,7 @@ func TestDialledIsWhatWasChecked(t *testing.T) {
 			var dialled []string
 			lookUps := 0
 			d := &guardedDialer{
-				exempt: "idp.example",
+				exempt: map[string]bool{"idp.example": true},
 				lookUp: func(_ context.Context, host string) ([]netip.Addr, error) {
 					if lookUps++; lookUps > 1 || host != "keys.example" {
 						return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
@@ -139,7 +139,7 @@ func TestDialledIsWhatWasChecked(t *testing.T) {
 	}
 	t.Run("D6 the issuer's host at another port", func(t *testing.T) {
 		dialled := ""
-		d := &guardedDialer{exempt: "idp.example", connect: func(_ context.Context, _, address string) (net.Conn, error) {
+		d := &guardedDialer{exempt: map[string]bool{"idp.example": true}, connect: func(_ context.Context, _, address string) (net.Conn, error) {
 			dialled = address
 			return nil, refused
 		}}

@@ -96,8 +96,10 @@ func (d *discovery) fetch() (*Metadata, error) {
 	if !isEndpoint(d.options.Issuer, d.options.AllowInsecureHTTP) {
 		return nil, fmt.Errorf("oidc: discovery: the issuer is no https URL: %w", ErrUnavailable)
 	}
-	where := strings.TrimSuffix(d.options.Issuer, "/") + "/.well-known/openid-configuration"
-	a, err := d.call.document(call{url: where, accept: "application/json"})
+	if m := staticMetadata(d.options); m != nil {
+		return m, nil
+	}
+	a, err := d.call.document(call{url: d.options.discoveryURL(), accept: "application/json"})
 	if err != nil {
 		return nil, err
 	}
@@ -106,6 +108,15 @@ func (d *discovery) fetch() (*Metadata, error) {
 		return nil, fmt.Errorf("oidc: discovery: the document %v: %w", err, ErrUnavailable)
 	}
 	return m, nil
+}
+
+// discoveryURL is OpenID Connect Discovery 1.0, section 4, unless the operator
+// wrote another address.
+func (o Options) discoveryURL() string {
+	if o.DiscoveryURL != "" {
+		return o.DiscoveryURL
+	}
+	return strings.TrimSuffix(o.Issuer, "/") + "/.well-known/openid-configuration"
 }
 
 func (d *discovery) retryAt() time.Time {

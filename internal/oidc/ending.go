@@ -42,6 +42,7 @@ func (p *Provider) Revoke(ctx context.Context, token, hint string) error {
 // out.
 type EndSession struct {
 	IDTokenHint           string
+	LogoutHint            string // names the user where the ID token is too long to send
 	PostLogoutRedirectURI string
 	State                 string
 }
@@ -63,12 +64,25 @@ func (p *Provider) EndSessionURL(ctx context.Context, e EndSession) (string, err
 		redirect = "post_logout_redirect_uri"
 	}
 	q := url.Values{"client_id": {p.options.ClientID}}
-	for _, field := range []struct{ name, value string }{
-		{"id_token_hint", e.IDTokenHint}, {redirect, e.PostLogoutRedirectURI}, {"state", e.State},
-	} {
-		if field.value != "" {
-			q.Set(field.name, field.value)
-		}
+	setIfAny(q, redirect, e.PostLogoutRedirectURI)
+	setIfAny(q, "state", e.State)
+	setIfAny(q, "id_token_hint", e.IDTokenHint)
+	to, err := withQuery(where, q)
+	if err != nil || len(to) <= maxLocation {
+		return to, err
 	}
+	q.Del("id_token_hint")
+	setIfAny(q, "logout_hint", e.LogoutHint)
 	return withQuery(where, q)
+}
+
+// maxLocation is the longest URL that a sign-out leads to with an id_token_hint, in
+// bytes. Servers refuse longer ones: IIS by its default of 2 KB for a query, others
+// from 4 or 8 KB of a request line on. The user would stay signed in there.
+const maxLocation = 2048
+
+func setIfAny(q url.Values, name, value string) {
+	if value != "" {
+		q.Set(name, value)
+	}
 }

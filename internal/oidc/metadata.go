@@ -45,15 +45,43 @@ func parseMetadata(b []byte, o Options) (*Metadata, error) {
 	if err := m.readIssuer(doc, o); err != nil {
 		return nil, err
 	}
-	if err := m.readEndpoints(doc, o.AllowInsecureHTTP); err != nil {
+	if err := m.readEndpoints(doc, o); err != nil {
 		return nil, err
 	}
+	m.replaceEndpoints(o)
 	m.ScopesSupported, _ = texts(doc["scopes_supported"])
 	m.AuthMethods, _ = texts(doc["token_endpoint_auth_methods_supported"])
 	m.SigningAlgs, _ = texts(doc["id_token_signing_alg_values_supported"])
 	m.UserinfoAlgs, _ = texts(doc["userinfo_signing_alg_values_supported"])
 	m.SendsIssuer, _ = doc["authorization_response_iss_parameter_supported"].(bool)
 	return m, nil
+}
+
+// staticMetadata is what the operator's own endpoints make of a provider, which
+// is never asked then; nil: they are too few, and discovery tells the rest.
+func staticMetadata(o Options) *Metadata {
+	if o.AuthorizationURL == "" || o.TokenURL == "" || o.JWKSURL == "" {
+		return nil
+	}
+	m := &Metadata{Issuer: o.Issuer, alternativeIssuers: quirkOf(o.Issuer).tokenIssuers}
+	m.SigningAlgs = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+	m.replaceEndpoints(o)
+	return m
+}
+
+// replaceEndpoints puts the operator's endpoints in the place of the discovered.
+func (m *Metadata) replaceEndpoints(o Options) {
+	m.AuthorizationEndpoint = either(o.AuthorizationURL, m.AuthorizationEndpoint)
+	m.TokenEndpoint = either(o.TokenURL, m.TokenEndpoint)
+	m.JWKSURI = either(o.JWKSURL, m.JWKSURI)
+	m.UserinfoEndpoint = either(o.UserinfoURL, m.UserinfoEndpoint)
+}
+
+func either(first, second string) string {
+	if first != "" {
+		return first
+	}
+	return second
 }
 
 func (m *Metadata) readIssuer(doc Claims, o Options) error {
@@ -86,21 +114,22 @@ func (m *Metadata) allowTenants(tenants []string) {
 	m.anyTenant = contains(tenants, "*")
 }
 
-func (m *Metadata) readEndpoints(doc Claims, allowHTTP bool) error {
+// readEndpoints reads those that the operator did not write.
+func (m *Metadata) readEndpoints(doc Claims, o Options) error {
 	for _, e := range []struct {
 		name     string
 		field    *string
 		required bool
 	}{
-		{"authorization_endpoint", &m.AuthorizationEndpoint, true},
-		{"token_endpoint", &m.TokenEndpoint, true},
-		{"jwks_uri", &m.JWKSURI, true},
+		{"authorization_endpoint", &m.AuthorizationEndpoint, o.AuthorizationURL == ""},
+		{"token_endpoint", &m.TokenEndpoint, o.TokenURL == ""},
+		{"jwks_uri", &m.JWKSURI, o.JWKSURL == ""},
 		{"userinfo_endpoint", &m.UserinfoEndpoint, false},
 		{"revocation_endpoint", &m.RevocationEndpoint, false},
 		{"end_session_endpoint", &m.EndSessionEndpoint, false},
 	} {
 		raw, isText := optionalText(doc, e.name)
-		usable := isText && (raw == "" || isEndpoint(raw, allowHTTP))
+		usable := isText && (raw == "" || isEndpoint(raw, o.AllowInsecureHTTP))
 		switch {
 		case e.required && raw == "":
 			return fmt.Errorf("has no %s", e.name)

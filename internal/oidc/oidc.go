@@ -64,8 +64,15 @@ type Options struct {
 	TrustedAudiences []string // may stand beside ClientID in an ID token
 	AllowedTenants   []string // of an issuer with many; "*": all of them
 
-	RevocationURL string // empty: discovered
-	EndSessionURL string // empty: discovered
+	// DiscoveryURL is where the metadata is; empty: /.well-known/openid-configuration
+	// below Issuer. The document must name Issuer all the same.
+	DiscoveryURL string
+	// Endpoints that replace the discovered ones; empty: discovered. With
+	// AuthorizationURL, TokenURL and JWKSURL there is no discovery.
+	AuthorizationURL, TokenURL, UserinfoURL, JWKSURL string
+	RevocationURL, EndSessionURL                     string
+
+	AllowMissingNonce bool // an ID token of a sign-in may have none
 
 	MaxAge            time.Duration // asked for, and checked; zero: not
 	LogoutMaxAge      time.Duration // of logout tokens without exp; zero: exp is required

@@ -17,8 +17,14 @@ var errAddress = errors.New("address not allowed")
 
 // TransportOptions say whom a provider's transport may talk to.
 type TransportOptions struct {
-	Issuer             string // its host is exempt from the rule on addresses, at every port
-	AllowPrivate       bool   // permits private, loopback and other special addresses
+	// Trusted are the URLs that the operator wrote. Their hosts are exempt from the
+	// rule on addresses, at every port.
+	Trusted []string
+	// Proxy returns the proxy of a request (http.ProxyFromEnvironment); nil: none is
+	// used. The proxy itself is exempt from the rule on addresses, and which
+	// addresses are dialled behind it is the proxy's own rule.
+	Proxy              func(r *http.Request) (*url.URL, error)
+	AllowPrivate       bool // permits private, loopback and other special addresses
 	RootCAs            *x509.CertPool
 	Certificates       []tls.Certificate // of the client, for tls_client_auth
 	InsecureSkipVerify bool
@@ -37,11 +43,13 @@ func connect(ctx context.Context, network, address string) (net.Conn, error) {
 // names are resolved, so that a name cannot lead inside: neither one that
 // discovery invents nor one that changes its address between look-ups.
 func NewTransport(o TransportOptions) *http.Transport {
-	d := &guardedDialer{allowPrivate: o.AllowPrivate, lookUp: lookUp, connect: connect}
-	if u, err := url.Parse(o.Issuer); err == nil {
-		d.exempt = strings.ToLower(u.Hostname())
+	d := &guardedDialer{allowPrivate: o.AllowPrivate, lookUp: lookUp, connect: connect, exempt: map[string]bool{}}
+	for _, raw := range o.Trusted {
+		if u, err := url.Parse(raw); err == nil && raw != "" {
+			d.exempt[strings.ToLower(u.Hostname())] = true
+		}
 	}
-	return &http.Transport{
+	t := &http.Transport{
 		DialContext: d.dial,
 		TLSClientConfig: &tls.Config{
 			MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs,
@@ -53,12 +61,27 @@ func NewTransport(o TransportOptions) *http.Transport {
 		MaxIdleConnsPerHost:    8,
 		IdleConnTimeout:        90 * time.Second,
 	}
+	if o.Proxy != nil {
+		d.exemptProxies(o.Proxy)
+		t.Proxy = o.Proxy
+	}
+	return t
+}
+
+// exemptProxies lets the proxies be dialled that requests to public hosts have.
+func (d *guardedDialer) exemptProxies(proxy func(r *http.Request) (*url.URL, error)) {
+	for _, scheme := range []string{"http", "https"} {
+		u, err := proxy(&http.Request{URL: &url.URL{Scheme: scheme, Host: "host.invalid"}})
+		if err == nil && u != nil {
+			d.exempt[strings.ToLower(u.Hostname())] = true
+		}
+	}
 }
 
 // A guardedDialer connects to public addresses only, and to any address of the
-// exempt host, at every port.
+// exempt hosts, at every port.
 type guardedDialer struct {
-	exempt       string
+	exempt       map[string]bool // in lower case; not changed once it dials
 	allowPrivate bool
 	lookUp       func(ctx context.Context, host string) ([]netip.Addr, error)
 	connect      func(ctx context.Context, network, address string) (net.Conn, error)
@@ -71,7 +94,7 @@ func (d *guardedDialer) dial(ctx context.Context, network, address string) (net.
 	if err != nil {
 		return nil, err
 	}
-	if d.allowPrivate || strings.ToLower(host) == d.exempt {
+	if d.allowPrivate || d.exempt[strings.ToLower(host)] {
 		return d.connect(ctx, network, address)
 	}
 	addrs, err := d.lookUp(ctx, host)

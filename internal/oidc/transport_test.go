@@ -23,7 +23,7 @@ func TestInternalAddressesAreNotDialled(t *testing.T) {
 		{"D6 link-local", "http://169.254.169.254/latest/meta-data"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			client := &http.Client{Transport: NewTransport(TransportOptions{Issuer: "https://idp.example"})}
+			client := &http.Client{Transport: NewTransport(TransportOptions{Trusted: []string{"https://idp.example"}})}
 			e := newEndpoint("keys", newCallClient(client), Options{Timeout: defaultTimeout, Now: (&clock{}).Now})
 			_, err := e.do(context.Background(), "", call{method: http.MethodGet, url: c.where})
 			if !failsWith(err, ErrUnavailable, "an address that is not allowed") {
@@ -35,7 +35,7 @@ func TestInternalAddressesAreNotDialled(t *testing.T) {
 
 func TestTheIssuersOwnHostMayBeInside(t *testing.T) {
 	b := newBed(t, oidctest.Options{}, Options{})
-	guarded := &http.Client{Transport: NewTransport(TransportOptions{Issuer: b.op.URL()})}
+	guarded := &http.Client{Transport: NewTransport(TransportOptions{Trusted: []string{b.op.URL()}})}
 	b.rp = b.relyingParty(Options{HTTPClient: guarded})
 	checkRefusal(t, b.verifyGood(), "")
 

@@ -70,7 +70,7 @@ func (p *Provider) checkIDToken(ctx context.Context, m *Metadata, t *jwt, e Expe
 		return invalid("nbf is in the future (check the clocks)")
 	case !p.isIssued(c): // 10
 		return invalid("iat is in the future or missing (check the clocks)")
-	case !e.isNonce(c): // 11
+	case !p.isNonce(c, e): // 11
 		return invalid("nonce is not the one that was sent")
 	case !p.isRecent(c, e): // 13
 		return invalid("auth_time is older than asked for")
@@ -136,8 +136,8 @@ func (p *Provider) isIssued(c Claims) bool {
 	return ok && !iat.After(p.now().Add(p.options.Skew))
 }
 
-func (e Expect) isNonce(c Claims) bool {
-	if e.Refreshed && !c.has("nonce") {
+func (p *Provider) isNonce(c Claims, e Expect) bool {
+	if (e.Refreshed || p.options.AllowMissingNonce) && !c.has("nonce") {
 		return true
 	}
 	nonce, _ := c.text("nonce")

@@ -10,6 +10,7 @@ var (
 	_ any = Claims(nil)
 	_ any = Expect{}
 	_ any = (*Metadata)(nil)
+	_ any = Options{}
 	_ any = (*Turn)(nil)
 	_ any = algorithm{}
 	_ any = (*breaker)(nil)
