@@ -83,6 +83,7 @@ func TestNothingIsLeftOfManyOperations(t *testing.T) {
 	}
 	wg.Wait()
 	failures.Range(func(what, _ any) bool { t.Error(what); return true })
+	eventually(t, "no connection is on its way", func() bool { return c.Stats().Pool.Dialling == 0 })
 	p := c.Stats().Pool
 	if p.InUse != 0 || p.Waiting != 0 || p.Dialling != 0 || p.Open != p.Idle || p.Open > 10 {
 		t.Errorf("turns are missing: %+v", p)

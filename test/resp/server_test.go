@@ -57,7 +57,7 @@ func prepareServer(t testing.TB, args ...string) *server {
 // start starts the process and waits until it serves.
 func (s *server) start() {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(bg, 20*time.Second)
+	ctx, cancel := context.WithTimeout(bg, time.Minute)
 	defer cancel()
 	if err := s.Start(ctx); err != nil {
 		s.t.Fatal(err)
@@ -74,9 +74,16 @@ func (s *server) signal(sig syscall.Signal) {
 	}
 }
 
-// client returns a client of s, with what change makes of the options.
+// forever is no limit to a test: what must end within a limit of its own would not
+// end by this one.
+const forever = time.Hour
+
+// client returns a client of s to which no machine is too slow, with what change
+// makes of the options.
 func (s *server) client(change func(*resp.Options)) *resp.Client {
-	o := resp.Options{Address: s.addr(), OperationTimeout: 2 * time.Second}
+	o := resp.Options{
+		Address: s.addr(), OperationTimeout: forever, ReadTimeout: forever, WriteTimeout: forever, PoolTimeout: forever, DialTimeout: forever,
+	}
 	if change != nil {
 		change(&o)
 	}
@@ -97,7 +104,7 @@ func do(t testing.TB, c *resp.Client, args ...string) resp.Reply {
 
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		if ok() {
 			return
 		}
