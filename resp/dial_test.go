@@ -108,7 +108,9 @@ func TestTooManyClientsIsNotSent(t *testing.T) {
 			_ = nc.Close()
 		}
 	}()
-	c := NewClient(Options{Address: ln.Addr().String(), MaxRetries: -1})
+	o := patient(ln.Addr().String())
+	o.MaxRetries = -1
+	c := NewClient(o)
 	defer c.Close()
 	if err := c.Ping(bg); !errors.Is(err, ErrMaxClients) || !errors.Is(err, ErrNotSent) {
 		t.Error(err)
@@ -150,7 +152,9 @@ func TestUnixSocket(t *testing.T) {
 	}
 	defer ln.Close()
 	go pipe(ln, s)
-	c := NewClient(Options{Network: "unix", Address: path})
+	o := patient(path)
+	o.Network = "unix"
+	c := NewClient(o)
 	defer c.Close()
 	if err := c.Set(bg, "k", []byte("v"), time.Minute); err != nil {
 		t.Error(err)
@@ -159,24 +163,24 @@ func TestUnixSocket(t *testing.T) {
 
 func TestConnectionsOfTheCallersDialling(t *testing.T) {
 	s := resptest.Start(t)
-	c := NewClient(Options{
-		Address: "nowhere:1",
-		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
-			if network != "tcp" || address != "nowhere:1" {
-				t.Errorf("asked for %s %s", network, address)
-			}
-			if _, ends := ctx.Deadline(); !ends {
-				t.Error("DialTimeout does not bound it")
-			}
-			return net.Dial("tcp", s.Addr())
-		},
-	})
+	o := patient("nowhere:1")
+	o.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if network != "tcp" || address != "nowhere:1" {
+			t.Errorf("asked for %s %s", network, address)
+		}
+		if _, ends := ctx.Deadline(); !ends {
+			t.Error("DialTimeout does not bound it")
+		}
+		return net.Dial("tcp", s.Addr())
+	}
+	c := NewClient(o)
 	defer c.Close()
 	if err := c.Ping(bg); err != nil {
 		t.Error(err)
 	}
 	failing := errors.New("no way")
-	f := NewClient(Options{Dial: func(context.Context, string, string) (net.Conn, error) { return nil, failing }})
+	o.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, failing }
+	f := NewClient(o)
 	defer f.Close()
 	if err := f.Ping(bg); !errors.Is(err, ErrNotSent) || !errors.Is(err, failing) {
 		t.Errorf("got %v", err)
@@ -262,7 +266,12 @@ func TestJ9TLS(t *testing.T) {
 			ln := tls.NewListener(inner, row.server)
 			defer ln.Close()
 			go pipe(ln, s)
-			c := NewClient(Options{Address: inner.Addr().String(), TLS: row.client, MaxRetries: -1, OperationTimeout: 2 * time.Second})
+			o := patient(inner.Addr().String())
+			o.TLS, o.MaxRetries = row.client, -1
+			if row.client == nil {
+				o.OperationTimeout = time.Second // a TLS server waits for more
+			}
+			c := NewClient(o)
 			defer c.Close()
 			err = c.Set(bg, "k", []byte("v"), time.Minute)
 			if (err == nil) != row.works {
@@ -282,7 +291,9 @@ func TestJ9TLS(t *testing.T) {
 	}
 	t.Run("J9 TLS to a plain server", func(t *testing.T) {
 		s := resptest.Start(t)
-		c := NewClient(Options{Address: s.Addr(), TLS: &tls.Config{RootCAs: ca.pool()}, MaxRetries: -1})
+		o := patient(s.Addr())
+		o.TLS, o.MaxRetries = &tls.Config{RootCAs: ca.pool()}, -1
+		c := NewClient(o)
 		defer c.Close()
 		if err := c.Ping(bg); !errors.Is(err, ErrNotSent) || s.Count("PING") != 0 {
 			t.Error(err)

@@ -25,10 +25,8 @@ type Invalidations interface {
 }
 
 const (
-	// pingPeriod is how often a Tracker asks for a sign of life.
-	pingPeriod = time.Second
-	// silence is how long there may be none.
-	silence = 1500 * time.Millisecond
+	pingPeriod  = time.Second
+	pongTimeout = 1500 * time.Millisecond
 
 	reconnectBase = 50 * time.Millisecond
 	reconnectMost = time.Second
@@ -42,6 +40,9 @@ type Tracker struct {
 	h     Invalidations
 	proto int
 	begin []string // the command after which changes are told
+
+	period  time.Duration // between two questions for a sign of life
+	silence time.Duration // how long there may be none
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -72,7 +73,7 @@ func NewSubscriber(o Options, channel string, h Invalidations) *Tracker {
 }
 
 func newTracker(o Options, proto int, begin []string, h Invalidations) *Tracker {
-	t := &Tracker{o: o.withDefaults(), h: h, proto: proto, begin: begin, done: make(chan struct{})}
+	t := &Tracker{o: o.withDefaults(), h: h, proto: proto, begin: begin, period: pingPeriod, silence: pongTimeout, done: make(chan struct{})}
 	t.o.DB = 0
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	return t
@@ -148,7 +149,7 @@ func (t *Tracker) listen() error {
 	if !t.keep(x) {
 		return ErrClosed
 	}
-	p := &pinging{x: x}
+	p := &pinging{x: x, period: t.period}
 	p.start()
 	t.h.Up()
 	err = t.tell(x)
@@ -158,7 +159,7 @@ func (t *Tracker) listen() error {
 
 // enable asks for the changes to be told.
 func (t *Tracker) enable(x *conn) error {
-	_ = x.nc.SetDeadline(time.Now().Add(silence))
+	_ = x.nc.SetDeadline(time.Now().Add(t.silence))
 	if _, err := x.nc.Write(appendCommand(nil, t.begin)); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotSent, err)
 	}
@@ -190,7 +191,7 @@ func (t *Tracker) keep(x *conn) bool {
 // tell reads what the server says until it fails.
 func (t *Tracker) tell(x *conn) error {
 	for {
-		_ = x.nc.SetReadDeadline(time.Now().Add(silence))
+		_ = x.nc.SetReadDeadline(time.Now().Add(t.silence))
 		r, err := x.r.ReadReply()
 		if err != nil {
 			if errors.Is(err, ErrProtocol) {
@@ -248,10 +249,11 @@ func (t *Tracker) published(key Reply) error {
 	return nil
 }
 
-// A pinging writes to a connection each second, so that there is something to
+// A pinging writes to a connection once a period, so that there is something to
 // read.
 type pinging struct {
-	x *conn
+	x      *conn
+	period time.Duration
 
 	mu      sync.Mutex // guards the fields below, and the writes
 	timer   *time.Timer
@@ -261,7 +263,7 @@ type pinging struct {
 func (p *pinging) start() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.timer = background.After(pingPeriod, p)
+	p.timer = background.After(p.period, p)
 }
 
 // Run implements background.Runner.
@@ -271,12 +273,12 @@ func (p *pinging) Run() {
 	if p.stopped {
 		return
 	}
-	_ = p.x.nc.SetWriteDeadline(time.Now().Add(pingPeriod))
+	_ = p.x.nc.SetWriteDeadline(time.Now().Add(p.period))
 	if _, err := p.x.nc.Write([]byte("*1\r\n$4\r\nPING\r\n")); err != nil {
 		p.x.close()
 		return
 	}
-	p.timer = background.After(pingPeriod, p)
+	p.timer = background.After(p.period, p)
 }
 
 func (p *pinging) stop() {

@@ -145,6 +145,9 @@ func (f *Fault) befalls(args []string) bool {
 // fault sends reply as f has it.
 func (c *conn) fault(f *Fault, reply string) bool {
 	time.Sleep(f.Delay)
+	if f.Until != nil {
+		<-f.Until
+	}
 	if f.Reply != "" {
 		reply = f.Reply
 	}
@@ -165,10 +168,6 @@ func (c *conn) fault(f *Fault, reply string) bool {
 		return true
 	}
 	c.send(reply + f.Extra)
-	if f.Late != "" {
-		late := f.Late
-		time.AfterFunc(f.LateBy, func() { c.send(late) })
-	}
 	return true
 }
 

@@ -55,6 +55,8 @@ type Fault struct {
 	Skip bool
 	// Delay passes before the reply is sent.
 	Delay time.Duration
+	// Until holds the reply back until the channel is closed. Nil holds nothing back.
+	Until <-chan struct{}
 	// Reply is sent instead of the reply, byte for byte, and implies Skip.
 	Reply string
 	// Cut closes the connection after the first Cut bytes of the reply; negative
@@ -64,9 +66,6 @@ type Fault struct {
 	Hang bool
 	// Extra follows the reply in the same write.
 	Extra string
-	// Late follows the reply after LateBy.
-	Late   string
-	LateBy time.Duration
 	// Drip sends the reply byte by byte, with this pause before each.
 	Drip time.Duration
 }
@@ -265,6 +264,15 @@ func (s *Server) Push(raw string) {
 		if c.tracking || c.channels != nil {
 			c.send(raw)
 		}
+	}
+}
+
+// Stray sends bytes to every connection, as they are.
+func (s *Server) Stray(raw string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		c.send(raw)
 	}
 }
 
