@@ -62,6 +62,7 @@ func (m *Memory) putLocked(key string, value []byte, now time.Time, ttl time.Dur
 	}
 	e := &entry{key: key, value: value, expires: expires, pinned: revoked}
 	e.apart = !revoked && m.markBytes > 0 && strings.HasPrefix(key, "j:")
+	e.passing = isProvisional(value)
 	m.entries[key] = e
 	m.listLocked(e)
 	size := e.size()
@@ -73,6 +74,8 @@ func (m *Memory) putLocked(key string, value []byte, now time.Time, ttl time.Dur
 	case e.apart:
 		m.marked += size
 		e.place = m.marks.PushFront(e)
+	case e.passing:
+		e.place = m.passing.PushFront(e)
 	default:
 		e.place = m.recent.PushFront(e)
 	}
@@ -91,6 +94,8 @@ func (m *Memory) removeLocked(e *entry) {
 	case e.apart:
 		m.marked -= size
 		m.marks.Remove(e.place)
+	case e.passing:
+		m.passing.Remove(e.place)
 	default:
 		m.recent.Remove(e.place)
 	}
@@ -103,6 +108,7 @@ func (m *Memory) makeRoomLocked(now int64) {
 	m.dropExpiredLocked(m.revoked, now)
 	m.dropExpiredLocked(m.recent, now)
 	m.dropExpiredLocked(m.marks, now)
+	m.dropExpiredLocked(m.passing, now)
 	for m.marks.Len() > 1 && (m.marks.Len() > m.maxEntries || m.marked > m.markBytes) {
 		m.evictLocked(m.marks)
 	}
@@ -110,12 +116,22 @@ func (m *Memory) makeRoomLocked(now int64) {
 		m.evictLocked(m.revoked)
 	}
 	for m.othersLocked() > 1 && (m.othersLocked() > m.maxEntries || m.bytes-m.marked > m.maxBytes) {
-		if m.recent.Len() > 0 {
-			m.evictLocked(m.recent)
-		} else {
-			m.evictLocked(m.revoked)
-		}
+		m.evictLocked(m.leastLocked())
 	}
+}
+
+// leastLocked is the list whose last entry is missed least. The newest provisional
+// record stays as long as there are others: its user is about to come for it.
+func (m *Memory) leastLocked() *list.List {
+	switch {
+	case m.passing.Len() > 1:
+		return m.passing
+	case m.recent.Len() > 0:
+		return m.recent
+	case m.passing.Len() > 0:
+		return m.passing
+	}
+	return m.revoked
 }
 
 // othersLocked is how many entries there are beside the markers that are apart.

@@ -155,7 +155,7 @@ func (h *Hybrid) Get(ctx context.Context, key string) ([]byte, error) {
 	h.requests++
 	e := m.entries[key]
 	if e != nil && e.expires > now && (h.fallback || e.epoch == h.epoch && !e.stale && (h.tracking || now-e.asked < h.l1TTL)) {
-		if !e.pinned {
+		if !e.pinned && !e.passing {
 			m.recent.MoveToFront(e.place)
 		}
 		h.hits++

@@ -41,9 +41,9 @@ type note struct {
 
 // A journal holds one note per key. It is guarded by the lock of its owner.
 //
-// It is bounded by entries and bytes. For room, the oldest note of a session
-// leaves, then the oldest mark. A revocation never leaves: when nothing else is
-// left, a new one is refused, and its writer is told so.
+// It is bounded by entries and bytes. For room, notes of provisional records leave
+// first, then the oldest of a session, then the oldest mark. A revocation never
+// leaves: when nothing else is left, a new one is refused, and its writer is told so.
 type journal struct {
 	maxEntries int
 	maxBytes   int64
@@ -92,7 +92,11 @@ func (j *journal) put(n *note) bool {
 	}
 	j.notes[n.key] = n
 	j.bytes += size
-	n.place = j.classes[n.class].PushBack(n)
+	if isProvisional(n.value) {
+		n.place = j.classes[n.class].PushFront(n)
+	} else {
+		n.place = j.classes[n.class].PushBack(n)
+	}
 	return true
 }
 

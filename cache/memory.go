@@ -25,7 +25,8 @@ const (
 
 // Memory is a Backend in this process.
 //
-// Beyond its bounds it evicts what was used least recently. Revoked records stay
+// Beyond its bounds it evicts provisional records, all but the newest, and then what
+// was used least recently. Revoked records stay
 // until they expire, whatever else has to leave, as long as they take at most
 // half of either bound; beyond that the oldest of them leaves. Losing one is
 // safe where Memory is the only store: the session under that key is absent, and
@@ -44,6 +45,7 @@ type Memory struct {
 	recent   *list.List          // of *entry, most recently used first
 	revoked  *list.List          // of *entry, newest first
 	marks    *list.List          // of *entry, newest first: replay markers, if apart
+	passing  *list.List          // of *entry, newest first: provisional records
 	bytes    int64
 	pinned   int64 // bytes of what is in revoked
 	marked   int64 // bytes of what is in marks
@@ -58,6 +60,7 @@ type entry struct {
 	expires int64       // ns since 1970
 	pinned  bool        // in revoked, not in recent
 	apart   bool        // in marks, not in recent
+	passing bool        // in passing, not in recent
 	about   *Revocation // what a note of a revocation stands for; nil: it is not known here, or it is no note
 	stale   bool        // kept by Hybrid: changed since it was confirmed, or never to be served without asking
 	place   *list.Element
@@ -92,6 +95,7 @@ func NewMemory(o MemoryOptions) *Memory {
 		recent:     list.New(),
 		revoked:    list.New(),
 		marks:      list.New(),
+		passing:    list.New(),
 	}
 }
 
@@ -104,7 +108,7 @@ func (m *Memory) Get(ctx context.Context, key string) ([]byte, error) {
 		m.mu.Unlock()
 		return nil, ErrMiss
 	}
-	if !e.pinned && !e.apart {
+	if !e.pinned && !e.apart && !e.passing {
 		m.recent.MoveToFront(e.place)
 	}
 	value := e.value
@@ -222,6 +226,7 @@ func (m *Memory) Clear(ctx context.Context) error {
 	m.entries = map[string]*entry{}
 	m.links = map[string][]*entry{}
 	m.recent.Init()
+	m.passing.Init()
 	m.revoked.Init()
 	m.marks.Init()
 	m.bytes = 0

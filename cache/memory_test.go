@@ -240,3 +240,73 @@ func TestAFloodOfMarkersDrivesNoSessionOut(t *testing.T) {
 		t.Errorf("%d entries, %d bytes after Clear", s.Entries, s.Bytes)
 	}
 }
+
+// provisional is a record that is the first to leave.
+func provisional(version uint64) []byte {
+	h := cache.Header{
+		KeyID: 1, State: cache.Live, Version: version, Expiry: time.Now().Add(time.Hour),
+		Links: []cache.Link{{Name: "0123456789abcdef", Listed: true}, {Name: cache.Provisional}},
+	}
+	return cache.AppendHeader(nil, h)
+}
+
+func TestProvisionalRecordsDriveOutNoOthers(t *testing.T) {
+	ctx := context.Background()
+	for _, row := range []struct {
+		name        string
+		o           cache.MemoryOptions
+		others, few int // how many others there are, and how many of them may leave
+	}{
+		{"L10 F24 entries", cache.MemoryOptions{MaxEntries: 100}, 99, 0},
+		{"L10 F24 entries, and no room at all", cache.MemoryOptions{MaxEntries: 100}, 100, 1},
+		{"L10 F24 bytes", cache.MemoryOptions{MaxBytes: 40 << 10}, 100, 0},
+		{"L10 F24 none others", cache.MemoryOptions{MaxEntries: 1}, 0, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			m := cache.NewMemory(row.o)
+			for i := 0; i < row.others; i++ {
+				if err := m.Add(ctx, "s:"+strconv.Itoa(i), cachetest.Record(cache.Live, 1, ""), time.Hour); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for i := 0; i < 500; i++ {
+				key := "s:p" + strconv.Itoa(i)
+				if err := m.Add(ctx, key, provisional(1), time.Hour); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := m.Get(ctx, key); err != nil {
+					t.Fatalf("the newest one: %v", err)
+				}
+				// Reading it again and again does not make it one of the others.
+				_, _ = m.Get(ctx, "s:p0")
+			}
+			left := 0
+			for i := 0; i < row.others; i++ {
+				if _, err := m.Get(ctx, "s:"+strconv.Itoa(i)); err == nil {
+					left++
+				}
+			}
+			if left < row.others-row.few {
+				t.Errorf("%d of %d are left", left, row.others)
+			}
+			if s := m.Stats(); row.o.MaxEntries > 0 && s.Entries > row.o.MaxEntries || row.o.MaxBytes > 0 && s.Bytes > row.o.MaxBytes {
+				t.Errorf("%+v", s)
+			}
+			if err := m.Clear(ctx); err != nil || m.Stats().Bytes != 0 || m.Stats().Entries != 0 {
+				t.Errorf("%v, %+v", err, m.Stats())
+			}
+		})
+	}
+	t.Run("one that is none any more stays", func(t *testing.T) {
+		m := cache.NewMemory(cache.MemoryOptions{MaxEntries: 10})
+		if m.Add(ctx, "s:k", provisional(1), time.Hour) != nil || m.CompareAndSet(ctx, "s:k", 1, cachetest.Record(cache.Live, 2, ""), time.Hour) != nil {
+			t.Fatal("not written")
+		}
+		for i := 0; i < 50; i++ {
+			_ = m.Add(ctx, "s:p"+strconv.Itoa(i), provisional(1), time.Hour)
+		}
+		if _, err := m.Get(ctx, "s:k"); err != nil {
+			t.Error(err)
+		}
+	})
+}

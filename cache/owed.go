@@ -20,7 +20,7 @@ type owed struct {
 // first.
 func (m *Memory) notesLocked(unsent map[string]*note) [classes][]*note {
 	var held [classes][]*note
-	for _, l := range []*list.List{m.revoked, m.marks, m.recent} {
+	for _, l := range []*list.List{m.revoked, m.marks, m.passing, m.recent} {
 		for at := l.Back(); at != nil; at = at.Prev() {
 			e := at.Value.(*entry)
 			if unsent[e.key] == nil {

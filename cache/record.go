@@ -47,6 +47,19 @@ type Link struct {
 	Listed bool
 }
 
+// Provisional is the name of a link by which nothing is revoked: it marks a record
+// that may soon be of no use, such as the session of a user whom nothing lets in.
+// Such records are the first to leave a full memory, so that they drive out no
+// others.
+const Provisional = "\x00 provisional \x00\x00"
+
+var provisionalName = []byte(Provisional)
+
+// isProvisional reports whether a value is a live record with that link.
+func isProvisional(b []byte) bool {
+	return kindOf(b) == liveRecord && bytes.Contains(b[HeaderSize:headerLen(b)], provisionalName)
+}
+
 // Bounds of a header.
 const (
 	HeaderSize = 36 // of a header without links, in bytes

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"container/list"
 	"context"
 	"errors"
 	"time"
@@ -45,10 +46,12 @@ func (h *Hybrid) holdings(all bool) [classes][]holding {
 	if !all {
 		return held
 	}
-	for at := h.l1.recent.Back(); at != nil; at = at.Prev() {
-		e := at.Value.(*entry)
-		c := classOf(e.key, e.value)
-		held[c] = append(held[c], holding{key: e.key, value: e.value, expires: e.expires})
+	for _, l := range []*list.List{h.l1.passing, h.l1.recent} {
+		for at := l.Back(); at != nil; at = at.Prev() {
+			e := at.Value.(*entry)
+			c := classOf(e.key, e.value)
+			held[c] = append(held[c], holding{key: e.key, value: e.value, expires: e.expires})
+		}
 	}
 	return held
 }

@@ -12,6 +12,9 @@ const touches = 10
 
 // end is when a record of s ends in the store if nobody asks for s after now.
 func (m *Manager) end(s *Session, now time.Time) time.Time {
+	if refused := s.Created.Add(refusedFor); s.Refused && refused.Before(s.Expiry) {
+		return refused
+	}
 	if m.o.IdleTimeout > 0 && now.Add(m.o.IdleTimeout).Before(s.Expiry) {
 		return now.Add(m.o.IdleTimeout)
 	}
@@ -61,15 +64,21 @@ func (m *Manager) shortestIdle(s *Session) time.Duration {
 // touch notes that s is used when a tenth of the shortest idle timeout has passed
 // since that was noted, and sets until when o is served without asking. A touch
 // that fails or meets a newer version costs nothing: the next request tries again.
+// A request of a user whom the rules refuse here is no use. One whom they allow
+// here, and refused where the user signed in, has a session like any other from
+// then on.
 func (m *Manager) touch(ctx context.Context, o *Opened, s *Session, h cache.Header, t ticket) {
 	now := m.o.Now()
 	idle := m.shortestIdle(s)
 	step := idle / touches
 	// From the last use to the absolute end it takes less than any idle timeout.
 	settled := !s.Used.Add(idle).Before(s.Expiry)
-	if idle > 0 && (idle != s.Idle || !settled && now.Sub(s.Used) >= step) {
+	due := s.Refused || idle > 0 && (idle != s.Idle || !settled && now.Sub(s.Used) >= step)
+	if o.Allowed && due {
 		touched := m.used(s, now)
-		header := successor(h, m.end(s, now))
+		touched.Refused = false
+		header := successor(h, m.end(touched, now))
+		header.Links = withoutProvisional(h.Links)
 		if header.Expiry.Before(h.Expiry) {
 			header.Expiry = h.Expiry
 		}
@@ -82,10 +91,10 @@ func (m *Manager) touch(ctx context.Context, o *Opened, s *Session, h cache.Head
 		}
 	}
 	next := now.Add(askAgain)
-	if due := s.Used.Add(step); idle > 0 && !settled && due.Before(next) {
-		next = due
+	if o.Allowed && idle > 0 && !settled && s.Used.Add(step).Before(next) {
+		next = s.Used.Add(step)
 	}
-	if !now.Before(next) {
+	if !now.Before(next) || o.Allowed && s.Refused {
 		next = now.Add(time.Second)
 	}
 	o.Until = time.Unix(0, earlier(next.UnixNano(), o.expiry))

@@ -70,6 +70,25 @@ func (m *Manager) links(o Origin) []cache.Link {
 	return links
 }
 
+// linksOf are links, and that of a record that is the first to leave a full store.
+func (m *Manager) linksOf(s *Session, o Origin) []cache.Link {
+	links := m.links(o)
+	if s.Refused {
+		links = append(links, cache.Link{Name: cache.Provisional})
+	}
+	return links
+}
+
+func withoutProvisional(links []cache.Link) []cache.Link {
+	kept := make([]cache.Link, 0, len(links))
+	for _, l := range links {
+		if l.Name != cache.Provisional {
+			kept = append(kept, l)
+		}
+	}
+	return kept
+}
+
 // link is a keyed digest, so that a dump of the store names nobody.
 func (m *Manager) link(k *masterKey, issuer, kind string, values ...string) string {
 	parts := append([]string{"link", issuer, m.o.Client, kind}, values...)

@@ -196,7 +196,7 @@ func (m *Manager) Create(ctx context.Context, s *Session, attempt int, origin Or
 	s.Idle = m.o.IdleTimeout
 	end := m.end(s, m.o.Now())
 	record, err := t.sealRecord(s, cache.Header{
-		State: cache.Live, Version: 1, Expiry: end, End: s.Expiry, Issued: origin.Issued, Links: m.links(origin),
+		State: cache.Live, Version: 1, Expiry: end, End: s.Expiry, Issued: origin.Issued, Links: m.linksOf(s, origin),
 	}, m.o.Identity)
 	if err != nil {
 		return "", err

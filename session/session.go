@@ -35,6 +35,10 @@ var ErrRevoked = fmt.Errorf("%w: it was revoked before it was stored", ErrNone)
 // well be alive: nothing must be deleted and nobody sent to sign in again.
 var ErrUnavailable = errors.New("session: the store could not be asked")
 
+// refusedFor is how long a sign-in is kept of a user whom the rules refuse: the page
+// says so, and the user can sign out.
+const refusedFor = 5 * time.Minute
+
 // A Session is what the provider said about a person when they signed in. It is
 // immutable: a renewal makes another one.
 type Session struct {
@@ -50,6 +54,7 @@ type Session struct {
 	Nonce        string         // of the sign-in, where IDToken does not tell it any more
 	AuthTime     time.Time      // when the user authenticated, where IDToken does not tell it any more
 	Used         time.Time      // when it was used last, as far as Manager noted that; zero: it did not
+	Refused      bool           // the rules refused the user at the sign-in: kept for refusedFor only, until a middleware opens it that allows the user
 	Idle         time.Duration  // the shortest idle timeout of the middlewares that met it, which Manager notes; zero: none has one
 }
 
@@ -68,12 +73,13 @@ type stored struct {
 	AuthTime     int64          `json:"h,omitempty"`
 	Used         int64          `json:"t,omitempty"` // in milliseconds, and so is Idle
 	Idle         int64          `json:"d,omitempty"`
+	Refused      bool           `json:"f,omitempty"`
 }
 
 func (s *Session) encode() ([]byte, error) {
 	v := stored{
 		Created: s.Created.Unix(), Expiry: s.Expiry.Unix(), IDToken: s.IDToken,
-		AccessToken: s.AccessToken, RefreshToken: s.RefreshToken, UserInfo: s.UserInfo, UserInfoNew: s.UserInfoNew, Nonce: s.Nonce,
+		AccessToken: s.AccessToken, RefreshToken: s.RefreshToken, UserInfo: s.UserInfo, UserInfoNew: s.UserInfoNew, Nonce: s.Nonce, Refused: s.Refused,
 	}
 	if !s.Renewed.IsZero() {
 		v.Renewed = s.Renewed.UnixMilli()
@@ -104,7 +110,7 @@ func decode(b []byte) (*Session, error) {
 	}
 	s := &Session{
 		Created: time.Unix(v.Created, 0), Expiry: time.Unix(v.Expiry, 0), IDToken: v.IDToken,
-		AccessToken: v.AccessToken, RefreshToken: v.RefreshToken, UserInfo: v.UserInfo, UserInfoNew: v.UserInfoNew, Nonce: v.Nonce,
+		AccessToken: v.AccessToken, RefreshToken: v.RefreshToken, UserInfo: v.UserInfo, UserInfoNew: v.UserInfoNew, Nonce: v.Nonce, Refused: v.Refused,
 	}
 	if v.Renewed != 0 {
 		s.Renewed = time.UnixMilli(v.Renewed)

@@ -243,6 +243,8 @@ func (m *Middleware) useOnce(v *visit, g *session.Login) error {
 func (m *Middleware) complete(w http.ResponseWriter, r *http.Request, g *session.Login, s *session.Session) {
 	claims := claimsOf(s)
 	subject := digest(claims.Text("sub"))
+	allowed, _ := m.decide(claims)
+	s.Refused = !allowed
 	if m.signedInMeanwhile(r, g, subject) {
 		http.SetCookie(w, m.logins.Delete(g))
 		m.redirect(w, m.target(g))
@@ -262,7 +264,11 @@ func (m *Middleware) complete(w http.ResponseWriter, r *http.Request, g *session
 	}
 	http.SetCookie(w, m.o.Cookies.Set(m.o.Cookies.Name, value, m.o.MaxAge))
 	http.SetCookie(w, m.logins.Delete(g))
-	m.log(r, slogInfo, "signed in", "subject", subject)
+	if allowed {
+		m.log(r, slogInfo, "signed in", "subject", subject)
+	} else {
+		m.log(r, slogInfo, "signed in, but not allowed", "subject", subject)
+	}
 	m.redirect(w, m.target(g))
 }
 

@@ -135,25 +135,32 @@ func (m *Middleware) redirect(w http.ResponseWriter, to string) {
 	w.WriteHeader(http.StatusFound)
 }
 
-// Prepare computes what a session means here (session.Preparer). What the operator
-// allows is decided anew each time, also for a sign-in under other options: tenants
-// and audiences by Provider.Recheck, users by the rules.
+// Prepare computes what a session means here (session.Preparer).
 func (m *Middleware) Prepare(s *session.Session) session.View {
 	claims := claimsOf(s)
 	v := session.View{Subject: digest(claims.Text("sub")), End: m.authEnd(s, claims)}
-	if err := m.o.Provider.Recheck(claims); err != nil {
-		v.Reason = err.Error()
-		return v
-	}
-	d := m.o.Rules.Allow(claims)
-	v.Allowed = d.Allowed
-	v.Reason = d.Reason
-	if d.Allowed {
+	allowed, reason := m.decide(claims)
+	v.Allowed = allowed
+	v.Reason = reason
+	if allowed {
 		v.Headers = m.headersFor(s, claims)
-	} else if _, overage := claims["_claim_names"]; overage {
-		v.Reason += "; the provider left claims out of the token (_claim_names), such as too many groups"
 	}
 	return v
+}
+
+// decide reports whether a user with these claims may pass, and why. What the
+// operator allows is decided anew each time, also for a sign-in under other options:
+// tenants and audiences by Provider.Recheck, users by the rules.
+func (m *Middleware) decide(claims oidc.Claims) (bool, string) {
+	if err := m.o.Provider.Recheck(claims); err != nil {
+		return false, err.Error()
+	}
+	d := m.o.Rules.Allow(claims)
+	reason := d.Reason
+	if _, overage := claims["_claim_names"]; overage && !d.Allowed {
+		reason += "; the provider left claims out of the token (_claim_names), such as too many groups"
+	}
+	return d.Allowed, reason
 }
 
 // authEnd is when the user's authentication is older than max_age allows, which

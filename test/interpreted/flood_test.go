@@ -1,8 +1,10 @@
 package interpreted
 
 import (
+	"maps"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
@@ -22,6 +24,51 @@ func TestAFloodOfCallbacks(t *testing.T) {
 			s.comeBack(stranger, callback)
 		}
 		s.status(alice.Fetch(s.url+"/"), http.StatusOK)
+	})
+}
+
+// TestRefusedSignIns: a user whom the rules refuse is told so and can sign out. It
+// costs those who may pass nothing.
+func TestRefusedSignIns(t *testing.T) {
+	rules := map[string]any{"allowedUsers": []any{"alice@example.com"}}
+	t.Run("L10 F24 they leave the sessions of others alone", func(t *testing.T) {
+		s := newSite(t, setup{options: map[string]any{"allowedUsers": []any{"alice@example.com"}, "redis": map[string]any{"hybridL1Size": "20"}}})
+		alice := s.signedIn("alice")
+		for range 60 {
+			s.status(s.signIn(s.browser(), "/", "bob"), http.StatusForbidden)
+		}
+		s.status(alice.Fetch(s.url+"/"), http.StatusOK)
+	})
+	t.Run("L10 F24 they are kept for five minutes, used or not", func(t *testing.T) {
+		s := newMovable(t, setup{options: maps.Clone(rules)})
+		b := s.browser()
+		s.status(s.signIn(b, "/", "bob"), http.StatusForbidden)
+		s.pass(4 * time.Minute)
+		s.status(b.Fetch(s.url+"/"), http.StatusForbidden)
+		s.pass(61 * time.Second)
+		s.status(b.Fetch(s.url+"/"), http.StatusUnauthorized)
+		if p := b.Hop(s.url + "/"); !s.toProvider(p) {
+			t.Errorf("a navigation then: status %d", p.Status)
+		}
+	})
+	t.Run("L10 I1 sign-out works", func(t *testing.T) {
+		s := newSite(t, setup{options: rules})
+		b := s.browser()
+		s.status(s.signIn(b, "/", "bob"), http.StatusForbidden)
+		value := s.value(b)
+		if to := b.Hop(s.url + "/oidc/callback/logout").Location(); to == nil || to.Query().Get("id_token_hint") == "" {
+			t.Errorf("the sign-out leads to %v", to)
+		}
+		s.status(s.withCookies(cookie+"="+value), http.StatusUnauthorized)
+	})
+	t.Run("L10 H17 a middleware of the group that allows the user makes it a session", func(t *testing.T) {
+		s := newTwoOn(t, movable(t), map[string]any{"sessionGroup": "L10"}, map[string]any{"sessionGroup": "L10", "allowedRolesAndGroups": []any{"nobody"}})
+		b := s.browser()
+		s.status(s.signIn(b, "/b/x", "alice"), http.StatusForbidden)
+		s.status(b.Fetch(s.url+"/a/x"), http.StatusOK)
+		s.pass(10 * time.Minute)
+		s.status(b.Fetch(s.url+"/a/x"), http.StatusOK)
+		s.status(b.Fetch(s.url+"/b/x"), http.StatusForbidden)
 	})
 }
 
