@@ -78,6 +78,11 @@ type Backend interface {
 	// shared store has all of it; after any other error it may be in part, and
 	// can be repeated.
 	Revoke(ctx context.Context, revocations []Revocation) error
+	// Trim ends those of the live records listed under a link that were issued
+	// first, but never the one under the key newest, until at most so many are left,
+	// and returns how many it ended. It looks at a thousand and ends some dozens at
+	// most: what is left is for the next call.
+	Trim(ctx context.Context, link string, most int, newest string) (int, error)
 	// Acquire gives the right to use a grant once, and returns the record that the
 	// lease is about. ErrExists: somebody else has that right; ask again later.
 	// ErrConflict: the record is not live or of another version. Both return the

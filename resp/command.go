@@ -42,7 +42,7 @@ func appendCommand(b []byte, args []string) []byte {
 // answer, when they are carried out twice: they are sent again after an
 // ambiguous outcome. SET is one as long as it has no condition.
 var repeatable = map[string]bool{
-	"PING": true, "ECHO": true, "GET": true, "MGET": true, "EXISTS": true, "STRLEN": true, "TYPE": true,
+	"PING": true, "ECHO": true, "GET": true, "MGET": true, "EXISTS": true, "STRLEN": true, "GETRANGE": true, "TYPE": true,
 	"TTL": true, "PTTL": true, "SCAN": true, "INFO": true, "ROLE": true, "TIME": true, "DBSIZE": true, "HELLO": true,
 	"ZRANGE": true, "ZRANGEBYSCORE": true, "ZCARD": true, "ZCOUNT": true, "ZSCORE": true,
 	"SMEMBERS": true, "SISMEMBER": true, "SCARD": true, "HGET": true, "HGETALL": true, "HMGET": true,

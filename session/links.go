@@ -79,6 +79,28 @@ func (m *Manager) linksOf(s *Session, o Origin) []cache.Link {
 	return links
 }
 
+// MaxSessions is how many sessions a user may have at one client, in all of its
+// middlewares.
+const MaxSessions = 500
+
+// EndOldest ends the oldest sessions of the user that o names, where there are more
+// than MaxSessions, and returns how many. The one of the cookie value newest stays.
+func (m *Manager) EndOldest(ctx context.Context, o Origin, newest string) (int, error) {
+	t, err := m.o.Keys.ticket(newest, m.o.Cookies.Name, m.o.Identity)
+	if err != nil || o.Subject == "" {
+		return 0, err
+	}
+	ended := 0
+	for _, k := range m.o.Keys.keys {
+		n, err := m.o.Backend.Trim(ctx, m.link(k, o.Issuer, linkSubject, o.Subject), MaxSessions, t.recordKey())
+		ended += n
+		if err != nil {
+			return ended, fmt.Errorf("%w: end the oldest: %w", ErrUnavailable, err)
+		}
+	}
+	return ended, nil
+}
+
 func withoutProvisional(links []cache.Link) []cache.Link {
 	kept := make([]cache.Link, 0, len(links))
 	for _, l := range links {

@@ -101,6 +101,47 @@ func TestEndAllEndsWhatItIsAbout(t *testing.T) {
 	})
 }
 
+// The bound is one for all groups of a client and each key of the ring.
+func TestTheOldestSessionsEnd(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Keys = keyring(t, keyA) })
+	rotated := w.another(t, func(o *Options) { o.Keys, o.Identity = keyring(t, keyB, keyA), "another group" })
+	var values []string
+	add := func(m *Manager, sub string) string {
+		t.Helper()
+		v, err := w.signIn(t, m, Origin{Subject: sub})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.clock.turn(time.Second)
+		return v
+	}
+	bob := add(w.Manager, "bob")
+	for i := 0; i < MaxSessions; i++ {
+		m := w.Manager
+		if i >= MaxSessions/2 {
+			m = rotated
+		}
+		values = append(values, add(m, "ada"))
+	}
+	end := func(m *Manager, sub, newest string, want int) {
+		t.Helper()
+		if n, err := m.EndOldest(context.Background(), Origin{Issuer: "https://op", Subject: sub}, newest); err != nil || n != want {
+			t.Errorf("L10 F24: %d ended, %v; want %d", n, err, want)
+		}
+	}
+	end(rotated, "ada", values[MaxSessions-1], 0)
+	end(w.Manager, "", values[0], 0)
+	newest := add(rotated, "ada")
+	end(rotated, "ada", newest, 1)
+	end(rotated, "ada", newest, 0)
+	w.mustFail(t, ErrNone, "__Host-oidc="+values[0])
+	w.mustBe(t, "ada", "__Host-oidc="+values[1])
+	w.mustBe(t, "bob", "__Host-oidc="+bob)
+	if _, err := rotated.EndOldest(context.Background(), Origin{Subject: "ada"}, "no cookie"); err == nil {
+		t.Error("the newest session is not one")
+	}
+}
+
 // another is a further manager over the same store.
 func (w *world) another(t *testing.T, change func(o *Options)) *Manager {
 	t.Helper()

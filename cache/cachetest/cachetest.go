@@ -55,6 +55,8 @@ var contract = []struct {
 	{"BL15 a revocation ends what has its links", revoking},
 	{"BL17 a revocation ends what is stored after it", revokingEarly},
 	{"BL17 a record and its revocation meet", revokingRace},
+	{"L10 F24 of too many records under a link the oldest end", trimming},
+	{"L10 F24 records come and are trimmed at once", trimmingRace},
 	{"E6 a lease has one holder, a grant one use", leases},
 	{"E8 a lease ends with its holder, a used grant stays used", leaseEnds},
 	{"E6 of 100 concurrent Acquires one succeeds", leaseRace},

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/cache"
@@ -107,6 +108,7 @@ type Middleware struct {
 	pages        *pages
 	framed       string // the policy of the answer that the provider shows in a frame
 	revokedPause time.Duration
+	uncounted    atomic.Bool // the log says that the sessions of a user could not be counted
 	keysPause    time.Duration
 }
 

@@ -250,7 +250,8 @@ func (m *Middleware) complete(w http.ResponseWriter, r *http.Request, g *session
 		m.redirect(w, m.target(g))
 		return
 	}
-	value, err := m.sessions.Create(r.Context(), s, g.Attempt, originOf(claims))
+	origin := originOf(claims)
+	value, err := m.sessions.Create(r.Context(), s, g.Attempt, origin)
 	if errors.Is(err, session.ErrRevoked) {
 		m.signInAgain(w, r, g, s, err)
 		return
@@ -262,6 +263,7 @@ func (m *Middleware) complete(w http.ResponseWriter, r *http.Request, g *session
 	if _, err := m.sessions.End(r.Context(), r); err != nil {
 		m.log(r, slogWarn, "the session before this sign-in could not be ended", "error", err.Error())
 	}
+	m.endOldest(r, origin, value, subject)
 	http.SetCookie(w, m.o.Cookies.Set(m.o.Cookies.Name, value, m.o.MaxAge))
 	http.SetCookie(w, m.logins.Delete(g))
 	if allowed {
@@ -270,6 +272,22 @@ func (m *Middleware) complete(w http.ResponseWriter, r *http.Request, g *session
 		m.log(r, slogInfo, "signed in, but not allowed", "subject", subject)
 	}
 	m.redirect(w, m.target(g))
+}
+
+// endOldest bounds the sessions of a user who has just got one more.
+func (m *Middleware) endOldest(r *http.Request, o session.Origin, newest, subject string) {
+	ended, err := m.sessions.EndOldest(r.Context(), o, newest)
+	if ended > 0 {
+		m.log(r, slogWarn, "the oldest sessions of a user ended: the user has too many", "subject", subject, "ended", ended, "most", session.MaxSessions)
+	}
+	if err == nil {
+		return
+	}
+	level := slogDebug
+	if !m.uncounted.Swap(true) {
+		level = slogWarn
+	}
+	m.log(r, level, "the sessions of a user could not be counted, so that their number is not bounded; check that the Redis user may run ZCARD, GETRANGE and ZREM", "error", err.Error())
 }
 
 // signInAgain is for a sign-in that the provider ended with a logout before it was

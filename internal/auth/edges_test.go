@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -228,6 +229,50 @@ func TestProgramsAreToldByTheStatus(t *testing.T) {
 	head := map[string]string{"Accept": "application/json", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "cross-site"}
 	s.status(b.send(s.handler, b.request("POST", logoutPath, head)), http.StatusForbidden)
 	s.status(b.open("/"), 200)
+}
+
+// One user cannot fill the store: a sign-in beyond the bound ends the oldest session.
+func TestTooManySessionsOfOneUser(t *testing.T) {
+	s := newSite(t, nil)
+	first := s.signedIn("alice")
+	s.turn(10 * time.Second)
+	bob := s.signedIn("bob")
+	now := s.now()
+	for i := 2; i < session.MaxSessions; i++ {
+		origin := session.Origin{Issuer: s.provider.URL(), Subject: "alice", SessionID: strconv.Itoa(i), Issued: now}
+		if _, err := s.sessions.Create(context.Background(), &session.Session{Created: now}, 0, origin); err != nil {
+			t.Fatal(err)
+		}
+	}
+	second := s.signedIn("alice")
+	t.Run("L10 F24 as many as there may be", func(t *testing.T) {
+		s.status(first.open("/"), 200)
+		if strings.Contains(s.log.String(), "too many") {
+			t.Error("the log tells of an end")
+		}
+	})
+	third := s.signedIn("alice")
+	t.Run("L10 F24 one more ends the oldest, with a line", func(t *testing.T) {
+		s.leadsToProvider(first.open("/"), first)
+		for _, b := range []*browser{second, third, bob} {
+			s.status(b.open("/"), 200)
+		}
+		if line := s.log.String(); !strings.Contains(line, "too many") || !strings.Contains(line, "ended=1 most=500") || strings.Contains(line, "alice") {
+			t.Error("the log does not say so")
+		}
+	})
+}
+
+// A store that cannot count lets users in, and the log says so once.
+func TestSessionsThatCannotBeCounted(t *testing.T) {
+	s := newSite(t, nil)
+	s.store.failing("Trim")
+	for _, who := range []string{"alice", "bob"} {
+		s.status(s.signedIn(who).open("/"), 200)
+	}
+	if n := strings.Count(s.log.String(), "could not be counted"); n != 1 {
+		t.Errorf("L10: %d lines", n)
+	}
 }
 
 // max_age counts where a session is asked for, from when the user authenticated.

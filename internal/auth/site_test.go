@@ -188,6 +188,13 @@ func (f *fragile) Revoke(ctx context.Context, rs []cache.Revocation) error {
 	return f.Memory.Revoke(ctx, rs)
 }
 
+func (f *fragile) Trim(ctx context.Context, link string, most int, newest string) (int, error) {
+	if err := f.step(ctx, "Trim"); err != nil {
+		return 0, err
+	}
+	return f.Memory.Trim(ctx, link, most, newest)
+}
+
 func (f *fragile) Exists(ctx context.Context, key string) (bool, error) {
 	if err := f.step(ctx, "Exists"); err != nil {
 		return false, err

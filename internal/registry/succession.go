@@ -235,6 +235,11 @@ func (s *Succession) Revoke(ctx context.Context, revocations []cache.Revocation)
 	return s.backend().Revoke(ctx, revocations)
 }
 
+// Trim implements cache.Backend.
+func (s *Succession) Trim(ctx context.Context, link string, most int, newest string) (int, error) {
+	return s.backend().Trim(ctx, link, most, newest)
+}
+
 // Acquire implements cache.Backend.
 func (s *Succession) Acquire(ctx context.Context, l cache.Lease) ([]byte, error) {
 	return s.backend().Acquire(ctx, l)

@@ -205,7 +205,7 @@ func (c *conn) client(args []string) string {
 // least is how many arguments a command has at least, its name included.
 var least = map[string]int{
 	"ECHO": 2, "GET": 2, "MGET": 2, "SET": 3, "DEL": 2, "UNLINK": 2, "EXISTS": 2, "TYPE": 2, "PTTL": 2, "PEXPIREAT": 3, "PEXPIRE": 3, "ZSCAN": 3,
-	"SCAN": 2, "WATCH": 2, "ZADD": 4, "ZREM": 3, "ZRANGEBYSCORE": 4, "ZREMRANGEBYSCORE": 4, "PUBLISH": 3, "SUBSCRIBE": 2,
+	"SCAN": 2, "WATCH": 2, "ZADD": 4, "ZREM": 3, "ZCARD": 2, "GETRANGE": 4, "ZRANGEBYSCORE": 4, "ZREMRANGEBYSCORE": 4, "PUBLISH": 3, "SUBSCRIBE": 2,
 	"CONFIG": 3,
 }
 
@@ -221,6 +221,8 @@ func (c *conn) command(args []string) string {
 		return bulk(args[1])
 	case "GET":
 		return c.get(args[1])
+	case "GETRANGE":
+		return c.getRange(args)
 	case "MGET":
 		var items []string
 		for _, k := range args[1:] {
@@ -252,7 +254,7 @@ func (c *conn) command(args []string) string {
 		return c.flush(args[0] == "FLUSHALL")
 	case "WATCH", "UNWATCH", "MULTI", "EXEC", "DISCARD":
 		return c.transaction(args)
-	case "ZADD", "ZREM", "ZRANGEBYSCORE", "ZREMRANGEBYSCORE", "ZSCAN":
+	case "ZADD", "ZREM", "ZCARD", "ZRANGEBYSCORE", "ZREMRANGEBYSCORE", "ZSCAN":
 		return c.sorted(args)
 	case "INFO":
 		return bulk("# Server\r\nredis_version:7.0.15\r\nrun_id:" + s.runID + "\r\nrole:master\r\nmaxmemory_policy:" + s.config["maxmemory-policy"] + "\r\n")
@@ -293,6 +295,26 @@ func (c *conn) get(key string) string {
 		return wrongType
 	}
 	return bulk(e.value)
+}
+
+// getRange takes offsets that are not negative.
+func (c *conn) getRange(args []string) string {
+	e := c.s.lookupLocked(c.db, args[1])
+	if e != nil && e.scores != nil {
+		return wrongType
+	}
+	from, err1 := strconv.Atoi(args[2])
+	to, err2 := strconv.Atoi(args[3])
+	if err1 != nil || err2 != nil || from < 0 || to < 0 {
+		return failure("ERR value is not an integer or out of range")
+	}
+	if e == nil || from >= len(e.value) || to < from {
+		return bulk("")
+	}
+	if to >= len(e.value) {
+		to = len(e.value) - 1
+	}
+	return bulk(e.value[from : to+1])
 }
 
 const wrongType = "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"

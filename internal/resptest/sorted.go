@@ -29,6 +29,8 @@ func (c *conn) sorted(args []string) string {
 		}
 		c.keep(args[1], e, n > 0)
 		return integer(n)
+	case "ZCARD":
+		return integer(len(e.scores))
 	case "ZSCAN":
 		return zscan(e)
 	}

@@ -29,9 +29,9 @@ func TestRoundTrips(t *testing.T) {
 		atMost [2]int // at A, at B
 	}{
 		{"a sign-in at A begins", func() { back = p.callback(x.a).String() }, [2]int{0, 0}},
-		// Two, and one because A is told of what it wrote itself: at once, or at the
+		// Three, and one because A is told of what it wrote itself: at once, or at the
 		// next request.
-		{"a sign-in at A ends, and its first request", func() { p.signsIn(x.a, back); p.lives(x.a) }, [2]int{3, 0}},
+		{"a sign-in at A ends, and its first request", func() { p.signsIn(x.a, back); p.lives(x.a) }, [2]int{4, 0}},
 		{"a first request at B", func() { p.lives(x.b) }, [2]int{0, 1}},
 		{"thirty requests at both", func() { served(t, crowd(30, p, x.a, x.b)) }, [2]int{0, 0}},
 		{"a renewal at A", func() {

@@ -131,7 +131,7 @@ func TestJ8NothingIsTold(t *testing.T) {
 }
 
 // leastPrivileges is what docs/redis.md gives the plugin's user.
-const leastPrivileges = "resetchannels -@all +hello +auth +select +ping +echo +info +get +set +del +unlink +exists +pttl +pexpire +scan +zadd +zremrangebyscore +zscan +eval +evalsha +client|setname +client|tracking"
+const leastPrivileges = "resetchannels -@all +hello +auth +select +ping +echo +info +get +set +del +unlink +exists +pttl +pexpire +scan +zadd +zrem +zcard +zremrangebyscore +zscan +getrange +eval +evalsha +client|setname +client|tracking"
 
 func TestLeastPrivileges(t *testing.T) {
 	t.Parallel()

@@ -63,6 +63,36 @@ func lifeOfGrant(b cache.Backend, g int) string {
 	if h, payload, e := cache.ParseRecord(v); err != nil || e != nil || h.State != cache.Live || h.Version != 2 || string(payload) != kept[5:] {
 		return kept + ": not as it was renewed"
 	}
+	return trimmed(b, g)
+}
+
+// trimmed gives one person three sessions, of whom two may stay.
+func trimmed(b cache.Backend, g int) string {
+	ctx := context.Background()
+	n := strconv.Itoa(g)
+	keys := []string{"s:{a}a" + n, "s:{b}b" + n, "s:{c}c" + n}
+	for i, key := range keys {
+		if err := b.Add(ctx, key, linked(1, key[5:], 1000000+g), time.Hour); err != nil {
+			return key + ": " + err.Error()
+		}
+		ended, err := b.Trim(ctx, fmt.Sprintf("person %9d", 1000000+g), 2, key)
+		if err != nil || ended != i/2 {
+			return key + ": trimmed " + strconv.Itoa(ended)
+		}
+	}
+	left := 0
+	for _, key := range keys {
+		v, err := b.Get(ctx, key)
+		if h, _, e := cache.ParseRecord(v); err == nil && e == nil && h.State == cache.Live && string(linkedAs(v, key[5:], 1000000+g)) == string(v) {
+			left++
+		}
+		if err := b.Delete(ctx, key); err != nil {
+			return key + ": " + err.Error()
+		}
+	}
+	if left != 2 {
+		return n + ": " + strconv.Itoa(left) + " are left"
+	}
 	return ""
 }
 
