@@ -26,7 +26,7 @@ const module = "github.com/traefikoidc/traefikoidc"
 // root, and every package may import internal/background. What is not a key is no
 // package of the plugin.
 var arrows = map[string]string{
-	".": "internal/config internal/registry internal/auth internal/admin internal/oidc internal/policy internal/headers " +
+	".": "internal/config internal/registry internal/logfile internal/auth internal/admin internal/oidc internal/policy internal/headers " +
 		"session cache resp circuitbreaker",
 	"internal/auth":       "session internal/policy internal/headers internal/oidc internal/places cache",
 	"internal/admin":      "",
@@ -40,6 +40,7 @@ var arrows = map[string]string{
 	"circuitbreaker":      "",
 	"internal/oidc":       "internal/places",
 	"internal/places":     "",
+	"internal/logfile":    "",
 	"internal/background": "",
 }
 

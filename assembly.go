@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 
@@ -34,6 +33,7 @@ func acquire(ctx context.Context, s *config.Settings, name string, log *slog.Log
 	if err != nil {
 		return nil, err
 	}
+	st.(*store).logTo(log)
 	mb := &middlewareBuilder{s: s, name: name, log: log, provider: p.(*sharedProvider).provider, store: st.(*store)}
 	if err := mb.findPredecessor(); err != nil {
 		return nil, err
@@ -66,16 +66,6 @@ func keyOf(kind string, parts []any) (string, error) {
 	}
 	sum := sha256.Sum256(text)
 	return kind + " " + base64.RawURLEncoding.EncodeToString(sum[:]), nil
-}
-
-// newLogger writes to w what is at level or above it.
-func newLogger(w io.Writer, level, name string) *slog.Logger {
-	var l slog.Level
-	if l.UnmarshalText([]byte(level)) != nil {
-		l = slog.LevelInfo
-	}
-	h := slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})
-	return slog.New(h).With("plugin", "traefikoidc", "middleware", name)
 }
 
 type sharedProvider struct {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/cache"
@@ -25,10 +26,28 @@ type store struct {
 	backend cache.Store
 	hybrid  *cache.Hybrid // nil: memory alone
 	redis   cache.RedisOptions
-	log     *slog.Logger
 	health  time.Duration // between two questions whether Redis is well; zero: it is not asked
 	done    context.Context
 	end     context.CancelFunc
+
+	mu  sync.Mutex // guards log
+	log *slog.Logger
+}
+
+// logTo makes log the place of the store's lines. It is that of the middleware that
+// was configured last: a store outlives the log of the first.
+func (s *store) logTo(log *slog.Logger) {
+	log = log.With("address", s.address)
+	s.mu.Lock()
+	s.log = log
+	s.mu.Unlock()
+}
+
+// line returns where the store's next line goes.
+func (s *store) line() *slog.Logger {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log
 }
 
 // Backend implements registry.Candidate.
@@ -90,10 +109,10 @@ func (s *store) Observe(e cache.Event, cause error) {
 		level = slog.LevelInfo
 	}
 	if cause == nil {
-		s.log.Log(context.Background(), level, e.Text())
+		s.line().Log(context.Background(), level, e.Text())
 		return
 	}
-	s.log.Log(context.Background(), level, e.Text(), "error", cause.Error())
+	s.line().Log(context.Background(), level, e.Text(), "error", cause.Error())
 }
 
 // markBytes bounds what replay markers take in memory.
@@ -110,7 +129,7 @@ type storeBuilder struct {
 func (b *storeBuilder) Build() (registry.Resource, error) {
 	r := b.s.Redis
 	s := &store{key: b.key, address: addressOf(r)}
-	s.log = b.log.With("address", s.address)
+	s.logTo(b.log)
 	s.done, s.end = context.WithCancel(context.Background())
 	memory := cache.MemoryOptions{MaxEntries: r.L1Entries, MaxBytes: r.L1Bytes}
 	if inMemory(r) {

@@ -94,7 +94,7 @@ type quietBuilder struct {
 
 func (b *quietBuilder) Build() (registry.Resource, error) {
 	s := &store{key: b.b.key, address: addressOf(b.b.s.Redis)}
-	s.log = b.b.log.With("address", s.address)
+	s.logTo(b.b.log)
 	s.done, s.end = context.WithCancel(context.Background())
 	return s, nil
 }

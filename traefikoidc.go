@@ -11,7 +11,6 @@ package traefikoidc
 import (
 	"context"
 	"net/http"
-	"os"
 
 	"github.com/traefikoidc/traefikoidc/internal/config"
 )
@@ -34,7 +33,11 @@ func New(ctx context.Context, next http.Handler, c *Config, name string) (http.H
 	if err != nil {
 		return nil, err
 	}
-	m, err := acquire(ctx, s, name, newLogger(os.Stdout, s.LogLevel, name))
+	out, err := logWriter(ctx, s.Log.File)
+	if err != nil {
+		return nil, err
+	}
+	m, err := acquire(ctx, s, name, newLogger(out, s.Log, name))
 	if err != nil {
 		return nil, err
 	}

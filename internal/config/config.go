@@ -109,6 +109,8 @@ type Config struct {
 
 	// Operation.
 	LogLevel       string
+	LogFormat      string
+	LogFile        string
 	RateLimit      int
 	TrustedProxies []string
 	Redis          RedisOptions
@@ -256,6 +258,8 @@ func New() *Config {
 		},
 		DynamicClientRegistration: RegistrationOptions{StorageBackend: "auto"},
 		LogLevel:                  "info",
+		LogFormat:                 "text",
+		LogFile:                   "stdout",
 		RateLimit:                 100,
 	}
 }

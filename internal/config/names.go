@@ -20,7 +20,8 @@ const (
 		allowOpaqueTokens requireTokenIntrospection enableBearerAuth bearerIdentifierClaim
 		stripAuthorizationHeader bearerEmitWWWAuthenticate bearerOverridesCookie maxTokenAgeSeconds
 		maxIdentifierLength bearerFailureThreshold bearerFailureWindowSeconds bearerFailurePenaltySeconds
-		headers minimalHeaders keepRequestHeaders securityHeaders errorTemplate logLevel rateLimit trustedProxies redis`
+		headers minimalHeaders keepRequestHeaders securityHeaders errorTemplate logLevel logFormat logFile rateLimit
+		trustedProxies redis`
 	headerNames   = `name value`
 	securityNames = `enabled profile contentSecurityPolicy strictTransportSecurity
 		strictTransportSecurityMaxAge strictTransportSecuritySubdomains strictTransportSecurityPreload

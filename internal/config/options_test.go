@@ -99,6 +99,8 @@ func TestEveryOptionCounts(t *testing.T) {
 		"keepRequestHeaders":                            {"Remote-User"},
 		"errorTemplate":                                 {"/page.html"},
 		"logLevel":                                      {"debug"},
+		"logFormat":                                     {"json"},
+		"logFile":                                       {"/var/log/oidc.log"},
 		"rateLimit":                                     {10},
 		"trustedProxies":                                {"10.0.0.0/8"},
 		"securityHeaders.enabled":                       {false},

@@ -24,7 +24,7 @@ func (r *reader) settings(c *Config) *Settings {
 	r.unknown("", c.Extra, topNames)
 	r.example = c.ProviderURL == publishedIssuer
 	s := &Settings{}
-	s.LogLevel = r.choice("logLevel", c.LogLevel, "info", []string{"debug", "info", "warn", "error"})
+	s.Log = r.log(c)
 	s.Provider = r.provider(c)
 	s.Client = r.client(c)
 	s.SignIn = r.signIn(c)

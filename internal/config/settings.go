@@ -23,11 +23,21 @@ type Settings struct {
 	Registration Registration
 	Redis        Redis
 
-	// LogLevel is debug, info, warn or error.
-	LogLevel string
+	Log Log
+
 	// Warnings are sentences for the log about options that are allowed and
 	// dangerous. They hold no secrets.
 	Warnings []string
+}
+
+// Log says what is logged, how and where.
+type Log struct {
+	// Level is debug, info, warn or error.
+	Level string
+	// Format is text or json.
+	Format string
+	// File is stdout, stderr or an absolute path in its shortest form.
+	File string
 }
 
 // Provider says which OpenID provider is asked, and how.

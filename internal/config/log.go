@@ -1,0 +1,40 @@
+package config
+
+import (
+	"path/filepath"
+	"strings"
+)
+
+// log reads what is logged, how and where.
+func (r *reader) log(c *Config) Log {
+	return Log{
+		Level:  r.choice("logLevel", c.LogLevel, "info", []string{"debug", "info", "warn", "error"}),
+		Format: r.choice("logFormat", c.LogFormat, "text", []string{"text", "json"}),
+		File:   r.logFile(c.LogFile),
+	}
+}
+
+// logFile reads where lines go. A relative path is refused: the directory that
+// Traefik was started in is not the operator's to know, and a misspelt stdout would
+// be a file.
+func (r *reader) logFile(raw string) string {
+	const option = "logFile"
+	s := r.textOr(option, raw, "stdout")
+	switch lower := strings.ToLower(s); {
+	case lower == "stdout" || lower == "stderr":
+		return lower
+	case strings.HasPrefix(lower, "file:"):
+		r.problem(option, "must be stdout, stderr or an absolute path: leave file: out")
+	case !filepath.IsAbs(s):
+		text := "must be stdout, stderr or an absolute path such as /var/log/traefik/oidc.log"
+		if near := nearest(s, []string{"stdout", "stderr"}); near != "" {
+			text += "; did you mean " + near + "?"
+		}
+		r.problem(option, text)
+	case strings.HasSuffix(s, "/"):
+		r.problem(option, "is a directory; name a file in it")
+	default:
+		return filepath.Clean(s)
+	}
+	return "stdout"
+}

@@ -1,0 +1,5 @@
+package logfile
+
+// Types with methods, converted once while the sources are loaded: see "Methods"
+// in docs/ARCHITECTURE.md. This file is the last by name.
+var _ any = (*File)(nil)
