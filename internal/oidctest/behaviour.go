@@ -83,6 +83,7 @@ type Fault struct {
 	Redirect string          // 307 to here
 	Status   int             // answered with Body
 	Type     string          // the Content-Type of Body
+	Encoding string          // the Content-Encoding of Body
 	Body     string
 	Slow     time.Duration // between the single bytes of Body
 }
@@ -201,6 +202,9 @@ func answerHeld(w http.ResponseWriter, held *httptest.ResponseRecorder) {
 func answerFault(w http.ResponseWriter, r *http.Request, f Fault) {
 	if f.Type != "" {
 		w.Header().Set("Content-Type", f.Type)
+	}
+	if f.Encoding != "" {
+		w.Header().Set("Content-Encoding", f.Encoding)
 	}
 	w.WriteHeader(f.Status)
 	if f.Slow == 0 {
