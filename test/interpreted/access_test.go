@@ -107,6 +107,20 @@ func TestBypass(t *testing.T) {
 		}
 	})
 
+	t.Run("H14 nor is one that looks like a navigation", func(t *testing.T) {
+		s := whole.in(t)
+		for _, lines := range [][]string{
+			{"Accept: text/html"}, {"Accept: text/html", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}, {"Sec-Fetch-Mode: navigate", "Sec-Fetch-Site: none"},
+		} {
+			s.untouched(func() {
+				res := s.raw(append([]string{"GET /socket HTTP/1.1", "Host: " + appHost, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}, lines...)...)
+				if res.StatusCode != http.StatusUnauthorized || res.Header.Get("Location") != "" || len(res.Header.Values("Set-Cookie")) != 0 {
+					t.Errorf("%v: status %d, %v", lines, res.StatusCode, res.Header)
+				}
+			})
+		}
+	})
+
 	t.Run("302 for navigations alone, else 401 with a challenge and JSON", func(t *testing.T) {
 		s := whole.in(t)
 		for _, row := range []struct {

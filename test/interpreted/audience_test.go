@@ -22,6 +22,7 @@ func TestTrustedAudiences(t *testing.T) {
 		{"C13 another audience", nil, "client", http.StatusBadGateway},
 		{"C13 another audience that is trusted", []any{"project"}, "client", http.StatusOK},
 		{"C13 one of two is trusted", []any{"other"}, "client", http.StatusBadGateway},
+		{"C13 trusted, and the token names no authorized party", []any{"project"}, nil, http.StatusBadGateway},
 		{"C14 trusted, and the token was for another client", []any{"project"}, "project", http.StatusBadGateway},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -34,6 +35,9 @@ func TestTrustedAudiences(t *testing.T) {
 				b.IDTokenClaims = func(claims map[string]any) {
 					claims["aud"] = []any{"client", "project"}
 					claims["azp"] = row.azp
+					if row.azp == nil {
+						delete(claims, "azp")
+					}
 				}
 			})
 			s.status(s.signIn(s.browser(), "/", "alice"), row.want)

@@ -104,6 +104,26 @@ func TestWhomALogoutEnds(t *testing.T) {
 		s.alive(two)
 	})
 
+	t.Run("BL16 sid and sub end what the provider gave no sid for, of that user alone", func(t *testing.T) {
+		s := newMovable(t, setup{})
+		s.provider.Set(func(b *oidctest.Behaviour) { b.SessionIDs = oidctest.NoSessionIDs })
+		one, bob := s.member("alice"), s.member("bob")
+		s.taken(s.tell(s.provider.LogoutToken("client", "alice", "any", nil)))
+		s.gone(one)
+		s.alive(bob)
+	})
+
+	t.Run("BL16 sid and sub that do not belong together keep nobody from signing in", func(t *testing.T) {
+		s := newMovable(t, setup{})
+		s.provider.Set(func(b *oidctest.Behaviour) { b.SessionIDs = oidctest.PersonalSessionIDs })
+		s.taken(s.tell(s.provider.LogoutToken("client", "bob", "sid-of-alice", nil)))
+		alice := s.member("alice")
+		if n := s.provider.Count(oidctest.Token); alice.sid != "sid-of-alice" || n != 1 {
+			t.Fatalf("the sid is %q, and it took %d sign-ins", alice.sid, n)
+		}
+		s.alive(alice)
+	})
+
 	t.Run("BL15 one sid for all sessions of a person, and a sign-in after it", func(t *testing.T) {
 		s := newMovable(t, setup{})
 		s.provider.Set(func(b *oidctest.Behaviour) { b.SessionIDs = oidctest.PersonalSessionIDs })

@@ -123,6 +123,23 @@ func TestFrontchannelLogout(t *testing.T) {
 		s.gone(bob)
 	})
 
+	t.Run("BL21 a sid of nobody keeps nobody from signing in with it", func(t *testing.T) {
+		s := newMovable(t, setup{})
+		s.provider.Set(func(b *oidctest.Behaviour) { b.SessionIDs = oidctest.PersonalSessionIDs })
+		stranger := s.browser()
+		for range 3 {
+			s.status(s.frame(stranger, url.Values{"iss": {s.provider.URL()}, "sid": {"sid-of-alice"}}), http.StatusOK)
+			m := s.member("alice")
+			if m.sid != "sid-of-alice" {
+				t.Fatalf("the sid is %q", m.sid)
+			}
+			s.alive(m)
+		}
+		if n := s.provider.Count(oidctest.Token); n != 3 {
+			t.Errorf("3 sign-ins took %d", n)
+		}
+	})
+
 	t.Run("BL21 methods", func(t *testing.T) {
 		s := whole.in(t)
 		m := s.member("alice")

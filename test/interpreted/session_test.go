@@ -426,6 +426,8 @@ func TestKeys(t *testing.T) {
 		for name, k := range map[string]any{
 			"none": nil, "empty": "", "short": key[:31], "all the same": strings.Repeat("a", 32), "all zero": strings.Repeat("0", 64),
 			"repeated": strings.Repeat("ab", 16), "well known": "potato-secret-is-at-least-32-bytes-long", "a sequence": "0123456789abcdef0123456789abcdef",
+			"only a sequence": "abcdefghijklmnopqrstuvwxyz0123456789", "only repeated": strings.Repeat("q3Zt8Lw0", 5), "only two letters": "azaazzazazzazaaazzazzzazazazzaazaz",
+			"only a phrase": "your-32-byte-session-encryption-key-here", "only published": "birCadC14b7InolTxkd9srtMelAxGLhI", "twice": []any{key, key},
 			"a list with a weak one": []any{key, "short"}, "an empty list": []any{}, "a number": 12345678,
 		} {
 			text := s.refusedOptions(map[string]any{"sessionEncryptionKey": k})

@@ -18,6 +18,8 @@ type Seen struct {
 	Header  http.Header
 	Trailer http.Header
 	Body    string
+
+	Announced []string // names in the trailer before the body was read
 }
 
 // Names are the spellings under which a header arrived whose name reads like
@@ -45,6 +47,10 @@ type Echo struct {
 }
 
 func (e *Echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var announced []string
+	for name := range r.Trailer {
+		announced = append(announced, name)
+	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -52,7 +58,7 @@ func (e *Echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s := Seen{
 		Method: r.Method, URI: r.RequestURI, Path: r.URL.EscapedPath(), Host: r.Host,
-		Header: r.Header.Clone(), Trailer: r.Trailer.Clone(), Body: string(body),
+		Header: r.Header.Clone(), Trailer: r.Trailer.Clone(), Body: string(body), Announced: announced,
 	}
 	e.mu.Lock()
 	e.seen = append(e.seen, s)
