@@ -25,7 +25,7 @@ func names(h http.Header) string {
 // Two defences keep our names out of the trailer: what is announced is cleaned before
 // the request is handed on, and what comes with the end of the body is cleaned then.
 func TestTrailersOfChunkedBodies(t *testing.T) {
-	c := NewCleaner(nil)
+	c := NewCleaner(nil, nil)
 	var before, after string
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		c.Clean(r)
