@@ -64,7 +64,7 @@ type Config struct {
 	// Sessions and cookies. SessionEncryptionKey is a string or a list of
 	// strings: a field of type []string would be split at commas.
 	SessionEncryptionKey any
-	SessionMaxAge        int
+	SessionMaxAge        any // a number of seconds or a duration; nil: a day. A default of type int would refuse a text.
 	IdleTimeout          string
 	SessionGroup         string
 	SessionStore         string
@@ -233,7 +233,6 @@ func New() *Config {
 		EnablePKCE:                  true,
 		ReplayProtection:            "allow",
 		RefreshGracePeriodSeconds:   60,
-		SessionMaxAge:               86400,
 		IdleTimeout:                 "0",
 		SessionStore:                "server",
 		StripAuthCookies:            true,

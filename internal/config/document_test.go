@@ -95,9 +95,9 @@ func kindFault(o option, kind string) string {
 	case reflect.Map:
 		want = "map"
 	case reflect.Interface:
-		want = "secret"
-		if o.name == "sessionEncryptionKey" {
-			want = "secret, or list of secrets"
+		want = map[string]string{"sessionEncryptionKey": "secret, or list of secrets", "sessionMaxAge": "duration"}[o.name]
+		if want == "" {
+			want = "secret"
 		}
 	}
 	if !strings.HasPrefix(kind, want) || kind == "" {

@@ -67,6 +67,9 @@ func (r *reader) text(option, raw string) string {
 	if raw == "" {
 		return ""
 	}
+	if len(raw) >= roundedDigits {
+		r.rounded(option, raw)
+	}
 	return r.line(option, r.expand(option, raw))
 }
 
@@ -178,8 +181,12 @@ func (r *reader) list(option string, raw []string) []string {
 		r.problem(option, fmt.Sprintf("has more than %d elements", maxList))
 		return nil
 	}
+	r.written(option, raw)
 	var out []string
 	for _, element := range raw {
+		if len(element) >= roundedDigits {
+			r.rounded(option, element)
+		}
 		s := r.expand(option, element)
 		parts := []string{s}
 		if s != element {
@@ -242,7 +249,7 @@ func (r *reader) duration(option, raw string, most time.Duration) time.Duration 
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil || d < 0 || d > most {
-		r.problem(option, "must be a duration up to "+most.String()+": a number of seconds, or a number with a unit such as 5s or 250ms")
+		r.problem(option, "must be a duration up to "+most.String()+": a number of seconds, or a number with one of the units ms, s, m and h, such as 250ms or 24h")
 		return 0
 	}
 	return d

@@ -16,7 +16,7 @@ const tokenChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 func (r *reader) session(c *Config) Session {
 	s := Session{
 		Keys:         r.keys(c.SessionEncryptionKey),
-		MaxAge:       r.seconds("sessionMaxAge", c.SessionMaxAge, 1, maxSeconds),
+		MaxAge:       r.lifetime(c.SessionMaxAge),
 		IdleTimeout:  r.duration("idleTimeout", c.IdleTimeout, maxSeconds*time.Second),
 		RefreshGrace: r.seconds("refreshGracePeriodSeconds", c.RefreshGracePeriodSeconds, 0, maxSeconds),
 		Group:        r.text("sessionGroup", c.SessionGroup),

@@ -40,6 +40,10 @@ func (r *reader) callback(c *Config) (string, string) {
 	if strings.HasPrefix(s, "/") {
 		return r.ownPath(option, s), ""
 	}
+	if fault := relativeFault(s); fault != "" {
+		r.problem(option, fault)
+		return "", ""
+	}
 	u, fault := parseURL(s)
 	switch {
 	case fault != "":
@@ -184,7 +188,7 @@ func (r *reader) postLogout(c *Config) string {
 		} else if len(s) > maxURL {
 			fault = "is longer than 2048 bytes"
 		}
-	} else {
+	} else if fault = relativeFault(s); fault == "" {
 		u, bad := parseURL(s)
 		fault = bad
 		if fault == "" && u.Scheme != "https" && c.ForceHTTPS {

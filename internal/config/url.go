@@ -67,6 +67,19 @@ func pathFault(p string) string {
 // semicolon and the asterisk.
 const pathChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()+,=:@/"
 
+// relativeFault is what is wrong with a text that is neither an absolute URL nor a
+// path that begins with a slash; empty for what has a scheme.
+func relativeFault(s string) string {
+	if strings.HasPrefix(s, "/") || strings.Contains(s, "://") {
+		return ""
+	}
+	first, _, _ := strings.Cut(s, "/")
+	if strings.ContainsAny(first, ".:") || first == "localhost" || !only(s, pathChars) || len(s) > 100 {
+		return "must be an absolute URL such as https://app.example.com/oauth2/callback, or a path that begins with /"
+	}
+	return "must begin with /: /" + s
+}
+
 // ownPath reads a path that we serve ourselves.
 func (r *reader) ownPath(option, raw string) string {
 	s := r.text(option, raw)
