@@ -380,3 +380,35 @@ func TestWarnings(t *testing.T) {
 		t.Errorf("warnings: %s", all)
 	}
 }
+
+func TestCookieNamesThatBrowsersDoNotGuard(t *testing.T) {
+	for _, row := range []struct {
+		name, prefix, domain string
+		plain                bool
+		want                 string // in the one warning; "": none
+	}{
+		{"the default", "", "", false, ""},
+		{"the default of a domain", "", "example.com", false, ""},
+		{"__Host-", "__Host-app", "", false, ""},
+		{"__Secure- of a domain", "__Secure-app", "example.com", false, ""},
+		{"plain http", "app", "", true, ""},
+		{"L17 F8 no prefix", "app", "", false, "begin it with __Host-"},
+		{"L17 F8 the existing plugin's", "_oidc_raczylo_", "", false, "begin it with __Host-"},
+		{"L17 F8 no prefix, of a domain", "app", "example.com", false, "begin it with __Secure-"},
+		{"L17 F8 __Secure- of one host", "__Secure-app", "", false, "begin it with __Host-"},
+		{"L17 F8 a prefix in the middle", "app__Host-", "", false, "begin it with __Host-"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c := minimal()
+			c.CookiePrefix, c.CookieDomain, c.ForceHTTPS = row.prefix, row.domain, !row.plain
+			s, err := Parse(c, Environment{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			all := strings.Join(s.Warnings, "\n")
+			if row.want == "" && all != "" || row.want != "" && (len(s.Warnings) != 1 || !strings.HasPrefix(all, "cookiePrefix: ") || !strings.HasSuffix(all, row.want)) {
+				t.Errorf("warnings: %q", all)
+			}
+		})
+	}
+}

@@ -38,13 +38,10 @@ func (r *reader) cookieName(c *Config, domain string) string {
 	const option = "cookiePrefix"
 	name := r.text(option, c.CookiePrefix)
 	if name == "" {
-		switch {
-		case !c.ForceHTTPS:
+		if !c.ForceHTTPS {
 			return "oidc"
-		case domain != "":
-			return "__Secure-oidc"
 		}
-		return "__Host-oidc"
+		return strongest(domain) + "oidc"
 	}
 	lower := strings.ToLower(name)
 	host := strings.HasPrefix(lower, "__host-")
@@ -64,10 +61,24 @@ func (r *reader) cookieName(c *Config, domain string) string {
 	case host && domain != "":
 		fault = "browsers refuse a __Host- cookie with a domain, and cookieDomain is set; use __Secure-"
 	}
-	if fault != "" {
+	switch {
+	case fault != "":
 		r.problem(option, fault)
+	case !c.ForceHTTPS:
+	case !host && !secure:
+		r.warn(option, "the name has no prefix that browsers enforce, so that another host of the domain, or anyone over plain http, can plant a cookie of this name; begin it with "+strongest(domain))
+	case secure && domain == "":
+		r.warn(option, "another host of the domain can plant a cookie of this name; begin it with "+strongest(domain))
 	}
 	return name
+}
+
+// strongest is the strongest prefix of a cookie over https that is possible.
+func strongest(domain string) string {
+	if domain != "" {
+		return "__Secure-"
+	}
+	return "__Host-"
 }
 
 const domainChars = "abcdefghijklmnopqrstuvwxyz0123456789-."
