@@ -43,8 +43,12 @@ var userDestinations = map[string]bool{"document": true, "iframe": true, "frame"
 var partAccepted = regexp.MustCompile(`(?i)^\s*(?:image/|audio/|video/|font/|text/css|application/(?:x-)?font)`)
 
 // partOfPage reports whether a browser fetches r as a part of a page, which any
-// page can have it do without a script.
+// page can have it do without a script, or tells by it that a link was followed (HTML,
+// section 4.6.5.2).
 func partOfPage(r *http.Request) bool {
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "text/ping") {
+		return true
+	}
 	if to := r.Header.Get("Sec-Fetch-Dest"); to != "" {
 		return !userDestinations[to]
 	}

@@ -92,6 +92,7 @@ func TestRequestsThatNoUserMade(t *testing.T) {
 		{"L18 an image, untold", "GET", map[string]string{"Accept": "image/avif,image/webp,*/*;q=0.8"}, true},
 		{"L18 a style sheet, untold", "GET", map[string]string{"Accept": "text/css,*/*;q=0.1"}, true},
 		{"L18 a video, untold", "GET", map[string]string{"Accept": "video/webm,*/*;q=0.5"}, true},
+		{"L18 a link that was followed", "POST", map[string]string{"Content-Type": "text/ping", "Sec-Fetch-Dest": "empty", "Accept": "*/*"}, true},
 		{"L18 a font, untold", "GET", map[string]string{"Accept": "application/font-woff2;q=1.0,*/*;q=0.8"}, true},
 	}
 	for _, x := range rows {

@@ -58,6 +58,9 @@ func TestWhatNoUserAskedFor(t *testing.T) {
 				s.changesNothing(name, b.Do(r))
 			}
 		}
+		s.changesNothing("a link that was followed", b.Do(browser.Request{
+			Method: "POST", URL: s.url + logoutPath, From: s.home(), Body: "PING", OneHop: true, Header: http.Header{"Content-Type": {"text/ping"}, "Sec-Fetch-Dest": {"empty"}, "Sec-Fetch-Mode": {"no-cors"}},
+		}))
 		s.status(b.Fetch(s.url+"/still"), http.StatusOK)
 		if n := s.provider.Count(oidctest.Revocation) - revoked; n != 0 {
 			t.Errorf("%d tokens were revoked", n)
