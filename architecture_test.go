@@ -28,7 +28,7 @@ const module = "github.com/traefikoidc/traefikoidc"
 var arrows = map[string]string{
 	".": "internal/config internal/registry internal/logfile internal/auth internal/admin internal/oidc internal/policy internal/headers " +
 		"session cache resp circuitbreaker",
-	"internal/auth":       "session internal/policy internal/headers internal/oidc internal/places cache",
+	"internal/auth":       "session internal/policy internal/headers internal/oidc internal/places cache internal/chain",
 	"internal/admin":      "",
 	"session":             "cache",
 	"cache":               "resp circuitbreaker",
@@ -41,6 +41,7 @@ var arrows = map[string]string{
 	"internal/oidc":       "internal/places",
 	"internal/places":     "",
 	"internal/logfile":    "",
+	"internal/chain":      "",
 	"internal/background": "",
 }
 
@@ -49,7 +50,7 @@ var arrows = map[string]string{
 var support = []string{"internal/oidctest", "internal/resptest", "internal/traefiktest", "internal/firstuse", "cache/cachetest", "examples", "test", "scripts"}
 
 // quiet packages return or count; one place logs, the handler.
-var quiet = strings.Fields("resp circuitbreaker cache session internal/oidc internal/policy internal/headers internal/places internal/background")
+var quiet = strings.Fields("resp circuitbreaker cache session internal/oidc internal/policy internal/headers internal/places internal/background internal/chain")
 
 // theVariable is the one package variable that changes, because Traefik calls New
 // again and again.

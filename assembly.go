@@ -14,6 +14,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/config"
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
 	"github.com/traefikoidc/traefikoidc/internal/registry"
+	"github.com/traefikoidc/traefikoidc/session"
 )
 
 // acquire returns the middleware of s and name, with the provider and the store
@@ -34,7 +35,11 @@ func acquire(ctx context.Context, s *config.Settings, name string, log *slog.Log
 		return nil, err
 	}
 	st.(*store).logTo(log)
-	mb := &middlewareBuilder{s: s, name: name, log: log, provider: p.(*sharedProvider).provider, store: st.(*store)}
+	names, err := cookieNames()
+	if err != nil {
+		return nil, err
+	}
+	mb := &middlewareBuilder{s: s, name: name, log: log, provider: p.(*sharedProvider).provider, store: st.(*store), names: names}
 	if err := mb.findPredecessor(); err != nil {
 		return nil, err
 	}
@@ -47,6 +52,31 @@ func acquire(ctx context.Context, s *config.Settings, name string, log *slog.Log
 	m := r.(*sharedMiddleware)
 	m.wake()
 	return m.middleware, nil
+}
+
+// cookieNames returns the names of the cookies of all middlewares. They are one for
+// the process and kept as long as it, so that no two middlewares know different ones.
+func cookieNames() (*session.CookieNames, error) {
+	var b registry.Builder = &namesBuilder{}
+	r, err := registry.Shared.Acquire(context.Background(), "cookie names", b)
+	if err != nil {
+		return nil, err
+	}
+	return r.(*sharedNames).names, nil
+}
+
+type sharedNames struct {
+	names *session.CookieNames
+}
+
+// Close has nothing to let go of.
+func (n *sharedNames) Close() {}
+
+type namesBuilder struct{}
+
+// Build returns no names yet: each middleware adds its own.
+func (b *namesBuilder) Build() (registry.Resource, error) {
+	return &sharedNames{names: session.NewCookieNames()}, nil
 }
 
 // shared returns the resource that is configured with parts. The registry's key is
@@ -122,6 +152,7 @@ type middlewareBuilder struct {
 	log      *slog.Logger
 	provider *oidc.Provider
 	store    *store
+	names    *session.CookieNames // of all middlewares
 
 	served  string // key of the store that serves the middleware until now, if it is another one
 	before  *store // that store

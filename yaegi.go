@@ -5,8 +5,10 @@ package traefikoidc
 var (
 	_ any = (*logBuilder)(nil)
 	_ any = (*middlewareBuilder)(nil)
+	_ any = (*namesBuilder)(nil)
 	_ any = (*providerBuilder)(nil)
 	_ any = (*sharedMiddleware)(nil)
+	_ any = (*sharedNames)(nil)
 	_ any = (*sharedProvider)(nil)
 	_ any = (*store)(nil)
 	_ any = (*storeBuilder)(nil)

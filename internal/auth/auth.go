@@ -45,9 +45,10 @@ type Options struct {
 	Cookies      session.Cookies
 	MaxAge       time.Duration
 	IdleTimeout  time.Duration
-	RefreshGrace time.Duration // how long before they expire tokens are renewed
-	AlwaysAsk    bool          // the store is asked for the session at each request
-	StripCookies bool          // the backend does not see our cookies
+	RefreshGrace time.Duration        // how long before they expire tokens are renewed
+	AlwaysAsk    bool                 // the store is asked for the session at each request
+	StripCookies bool                 // the backend does not see our cookies
+	CookieNames  *session.CookieNames // of all middlewares of the process; nil: of this one alone
 
 	Scopes       []string
 	AuthParams   map[string]string // of the authorization request, beside ours
@@ -121,6 +122,9 @@ func New(o Options) (*Middleware, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.CookieNames == nil {
+		o.CookieNames = session.NewCookieNames()
+	}
 	if o.Security == nil {
 		if o.Security, err = headers.NewSecurity(headers.SecurityOptions{}); err != nil {
 			return nil, err
@@ -156,11 +160,14 @@ func New(o Options) (*Middleware, error) {
 		MaxAge: o.MaxAge, IdleTimeout: o.IdleTimeout, AlwaysAsk: o.AlwaysAsk, Preparer: view, Now: o.Now,
 		Client: o.ClientID, Renewer: renews, Grace: o.RefreshGrace, RetryAfter: n.retryAfter, Observer: observes,
 	})
+	o.CookieNames.Add(o.Cookies.Name)
 	return m, nil
 }
 
-// Close lets go of the store; sessions live on in it.
+// Close lets go of the store; sessions live on in it. Backends that others serve may
+// see the cookies of this middleware then.
 func (m *Middleware) Close() {
+	m.o.CookieNames.Remove(m.o.Cookies.Name)
 	m.sessions.Close()
 }
 
@@ -170,7 +177,7 @@ func (m *Middleware) Handler(next http.Handler) http.Handler {
 	h := &handler{
 		m: m, next: next, hot: m.sessions.Hot(), now: m.o.Now, harmless: m.o.Cleaner.Harmless(), closed: m.o.Cleaner.Closed(), special: m.special,
 		name: m.o.Cookies.Name, mark: m.o.Cookies.Name + "=", strips: m.o.StripCookies, keeps: !m.o.StripAuthorization, tells: !m.o.Minimal,
-		plain: policy.PlainTarget,
+		plain: policy.PlainTarget, names: m.o.CookieNames.Known(),
 	}
 	if m.o.CORS != nil {
 		return &crossing{h: h, cors: m.o.CORS}

@@ -64,51 +64,6 @@ func (m *Middleware) refuseCookies(w http.ResponseWriter, r *http.Request) {
 	m.fail(w, r, cookiesTooLarge, nil)
 }
 
-// stripCookies removes our cookies from what the backend sees. It reports false if
-// there are too many.
-func (m *Middleware) stripCookies(head http.Header) bool {
-	cookies := head["Cookie"]
-	if !m.o.StripCookies || len(cookies) == 0 {
-		return true
-	}
-	var kept []string
-	for _, c := range cookies {
-		left, ok := m.stripper.Strip(c)
-		if !ok {
-			return false
-		}
-		if left != "" {
-			kept = append(kept, left)
-		}
-	}
-	if kept == nil {
-		delete(head, "Cookie")
-		return true
-	}
-	head["Cookie"] = kept
-	return true
-}
-
-// keepOthers is stripCookies for the one Cookie header of a session that was found,
-// with what stands before it and after it.
-func (h *handler) keepOthers(head http.Header, before, after string) bool {
-	if len(head["Cookie"][0]) > maxCookieBytes {
-		return false
-	}
-	if strings.Contains(before, h.name) || strings.Contains(after, h.name) {
-		return h.m.stripCookies(head)
-	}
-	switch {
-	case before == "":
-		head["Cookie"] = []string{strings.TrimLeft(after, " \t")}
-	case after == "":
-		head["Cookie"] = []string{strings.TrimSuffix(before, "; ")}
-	default:
-		head["Cookie"] = []string{strings.TrimSuffix(before, " ") + after}
-	}
-	return true
-}
-
 // brief is text as the log has it.
 func brief(text string) string {
 	if len(text) > maxLogged {

@@ -31,6 +31,7 @@ type handler struct {
 	keeps    bool           // the client's Authorization header passes
 	tells    bool           // the backend is told the request's own URI
 	plain    *regexp.Regexp // URIs that are return targets as they are
+	names    *atomic.Value  // of the session cookies of all middlewares: []string
 }
 
 // ServeHTTP is the path of every request. Interpreted, a call costs two
@@ -58,9 +59,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.strips {
 		if before == "" && rest == "" {
 			delete(head, "Cookie")
-		} else if !h.keepOthers(head, before, rest) {
-			h.m.refuseCookies(w, r)
-			return
+		} else {
+			passed := h.keepOthers(r, before, rest)
+			if passed == nil {
+				h.m.refuseCookies(w, r)
+				return
+			}
+			r = passed
 		}
 	} else if len(cookies[0]) > maxCookieBytes {
 		h.m.refuseCookies(w, r)
@@ -87,17 +92,18 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 	if !m.bounded(w, r) {
 		return
 	}
+	sent := asSent(r)
 	for _, p := range m.paths {
 		if r.URL.Path == p {
-			m.serveOwn(w, r)
+			m.serveOwn(w, sent)
 			return
 		}
 	}
 	if m.o.Bypass.Matches(r) {
-		m.pass(w, r, next)
+		m.pass(w, r, next, true)
 		return
 	}
-	found := m.find(w, r)
+	found := m.find(w, sent)
 	if found == nil {
 		return
 	}
@@ -114,16 +120,17 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 	if !m.o.Minimal {
 		tellTarget(r)
 	}
-	m.pass(w, r, next)
+	m.pass(w, r, next, false)
 }
 
-// pass hands a request on without our cookies.
-func (m *Middleware) pass(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	if !m.stripCookies(r.Header) {
+// pass hands a request on without our cookies. Public: no session was asked for.
+func (m *Middleware) pass(w http.ResponseWriter, r *http.Request, next http.Handler, public bool) {
+	passed := m.stripCookies(r, public)
+	if passed == nil {
 		m.refuseCookies(w, r)
 		return
 	}
-	next.ServeHTTP(w, r)
+	next.ServeHTTP(w, passed)
 }
 
 // tellTarget gives the backend the request's own URI as a return target, which a

@@ -83,6 +83,9 @@ func TestHostileRequests(t *testing.T) {
 	all := optionsFor(s.provider)
 	maps.Copy(all, options)
 	h := s.plugin.New(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }), t.Name(), all)
+	sibling := optionsFor(s.provider)
+	sibling["cookiePrefix"] = siblingCookie
+	s.plugin.New(t, s.echo, t.Name()+"-sibling", sibling)
 	for _, f := range append(append(floods(session), pathFloods()...), deliveryFloods(s)...) {
 		t.Run(f.name, func(t *testing.T) {
 			end := time.Now().Add(time.Minute)
@@ -117,6 +120,9 @@ func numbered(n int, form string) []string {
 	return lines
 }
 
+// siblingCookie is the name of the session cookie of another middleware.
+const siblingCookie = "__Host-sibling"
+
 // floods are those of headers.
 func floods(session string) []flood {
 	in := "Cookie: " + session
@@ -139,6 +145,10 @@ func floods(session string) []flood {
 		{"L5 60 KB of cookies named almost like ours, signed in", signedIn, request("GET /x", in+"; "+strings.Repeat(cookie+"x;", 4_600)), 431},
 		{"L5 60 KB of sign-ins, a page", page, request("GET /x", "Accept: text/html", "Cookie: "+logins), 302},
 		{"L5 sign-ins, signed in", signedIn, request("GET /x", in+"; "+strings.Repeat(cookie+"-s-abcdefgh=x; ", 60)), 200},
+		{"L5 L16 60 KB of another middleware's cookies, signed in", signedIn, request("GET /x", in+"; "+strings.Repeat(siblingCookie+"=x;", 3_500)), 431},
+		{"L5 L16 sixty cookies of another middleware, signed in", signedIn, request("GET /x", in+strings.Repeat("; "+siblingCookie+"="+strings.Repeat("A", 98), 60)), 200},
+		{"L5 L16 sixty cookies of another middleware on a public path", public, request("GET /public/x", "Cookie: a=b"+strings.Repeat("; "+siblingCookie+"="+strings.Repeat("A", 98), 60)), 200},
+		{"L5 L16 sixty long cookies of another middleware", public, request("GET /public/x", "Cookie: a=b"+strings.Repeat("; "+siblingCookie+"-s-12345678="+strings.Repeat("A", 1_000), 60)), 200},
 		{"L5 crumbs of a cookie", stranger, request("GET /x", numbered(20_000, "Cookie: a%d")...), 431},
 		{"L5 empty crumbs", stranger, request("GET /x", strings.Split(strings.Repeat("Cookie:,", 30_000), ",")[:30_000]...), 431},
 		{"L5 a hundred crumbs on a public path", public, request("GET /public/x", numbered(100, "Cookie: a%d")...), 200},
