@@ -44,7 +44,7 @@ func acquire(ctx context.Context, s *config.Settings, name string, log *slog.Log
 		return nil, err
 	}
 	var builder registry.Builder = mb
-	r, err := shared(ctx, builder, "middleware", name, s, mb.served)
+	r, err := shared(ctx, builder, "middleware", name, s, mb.served, mb.turn)
 	mb.forgetPredecessor()
 	if err != nil {
 		return nil, err
@@ -155,6 +155,7 @@ type middlewareBuilder struct {
 	names    *session.CookieNames // of all middlewares
 
 	served  string // key of the store that serves the middleware until now, if it is another one
+	turn    int    // how often another one came to serve it: what served before is not what serves
 	before  *store // that store
 	release context.CancelFunc
 }
@@ -162,8 +163,9 @@ type middlewareBuilder struct {
 // findPredecessor holds on to the store that serves the middleware of this name
 // until now, if it is another one.
 func (b *middlewareBuilder) findPredecessor() error {
-	b.served = registry.Shared.Succeed(groupOf(b.name), b.store.key)
+	b.served, b.turn = registry.Shared.Succeed(groupOf(b.name), b.store.key)
 	if b.served == "" {
+		b.turn = 0
 		return nil
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -152,6 +152,17 @@ func (h *Hybrid) fly(f *flight, q inquiry) {
 	ctx := context.Background()
 	value, canary, err := h.l2.confirm(ctx, q.key)
 	f.value, f.err = h.settle(q, value, canary, err)
+	h.passLearnt(q.key, f.value)
+}
+
+// passLearnt tells the stores that take the place of this one of a revocation that was
+// read from L2: they may have been given the record as it was before.
+func (h *Hybrid) passLearnt(key string, value []byte) {
+	if kindOf(value) != revokedRecord {
+		return
+	}
+	left := time.Duration(expiryOf(value)-h.l1.now().UnixMilli()) * time.Millisecond
+	_ = h.followers.pass(change{op: opSet, key: key, value: value, ttl: left}, nil)
 }
 
 func (h *Hybrid) land(f *flight, q inquiry) {

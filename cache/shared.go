@@ -23,7 +23,9 @@ func (h *Hybrid) Fresh(ctx context.Context, key string) ([]byte, error) {
 	if err != nil && !errors.Is(err, ErrMiss) {
 		return nil, err
 	}
-	return h.settle(q, value, canary, err)
+	value, err = h.settle(q, value, canary, err)
+	h.passLearnt(key, value)
+	return value, err
 }
 
 // inquire begins an inquiry, which only L2 can answer.

@@ -42,6 +42,8 @@ type scope int
 const (
 	// ofAnother data set: nothing else, because sessions stay where they are.
 	ofAnother scope = iota
+	// ofFlushed data set: what was made since in an outage too.
+	ofFlushed
 	// ofSame data set: what the shared store does not have yet too.
 	ofSame
 	// ofLost: the server lost its data, and gets whatever is held.
@@ -60,10 +62,12 @@ func scopeOf(before, next dataSet) scope {
 		return ofAnother
 	case before.id.canary == next.id.canary:
 		return ofSame
-	case before.place == next.place && before.id.run != next.id.run:
-		return ofLost
+	case before.place != next.place:
+		return ofAnother
+	case before.id.run == next.id.run:
+		return ofFlushed
 	}
-	return ofAnother
+	return ofLost
 }
 
 // A Handover is what is between a store and the one that took its place: whatever the
@@ -81,7 +85,8 @@ type Handover struct {
 // acknowledged next has as well.
 //
 // Any number of calls for the same two stores may run: one does the work. After an
-// error nothing is handed over any more, and the call can be repeated.
+// error nothing is handed over any more, and the call can be repeated. Where before
+// took the place of next earlier, next tells it nothing any more.
 func TakeOver(ctx context.Context, before, next Store) (*Handover, error) {
 	to, err := next.dataSet(ctx, true)
 	if err != nil {
@@ -97,13 +102,14 @@ func TakeOver(ctx context.Context, before, next Store) (*Handover, error) {
 		h.End()
 		return nil, fmt.Errorf("cache: taking over what the store before knows: %w", err)
 	}
+	next.following().drop(before.following())
 	return h, nil
 }
 
 // complete has the next store take what the one before knows, unless it did.
 func (h *Handover) complete(ctx context.Context, before Store) error {
-	h.to.mu.Lock()
-	defer h.to.mu.Unlock()
+	h.to.turn <- struct{}{}
+	defer h.to.rest()
 	s, done := h.of.begin(h.to)
 	if done {
 		return nil
@@ -122,13 +128,18 @@ func (h *Handover) End() {
 // A follower is a store that takes the place of another one.
 type follower struct {
 	next Store
-	mu   sync.Mutex // held while it takes over what the other one knows
+	turn chan struct{} // of size one, full while it takes over what the other one knows
 
 	// The lock of followers guards the fields below.
 	scope  scope
 	uses   int
 	done   bool // it has taken over what the other one knew
 	missed bool // something that it was told it did not take
+}
+
+// rest lets somebody else have it take over.
+func (x *follower) rest() {
+	<-x.turn
 }
 
 // followers are the stores that take the place of one.
@@ -150,7 +161,7 @@ func (f *followers) join(next Store, s scope) *follower {
 			return x
 		}
 	}
-	x := &follower{next: next, scope: s, uses: 1}
+	x := &follower{next: next, turn: make(chan struct{}, 1), scope: s, uses: 1}
 	list := make([]*follower, 0, len(f.list)+1)
 	list = append(list, f.list...)
 	f.list = append(list, x)
@@ -162,9 +173,23 @@ func (f *followers) leave(x *follower) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	x.uses--
-	if x.uses > 0 {
-		return
+	if x.uses <= 0 {
+		f.removeLocked(x)
 	}
+}
+
+// drop ends all uses of a store that follows.
+func (f *followers) drop(one *followers) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, x := range f.list {
+		if x.next.following() == one {
+			f.removeLocked(x)
+		}
+	}
+}
+
+func (f *followers) removeLocked(x *follower) {
 	var kept []*follower
 	for _, other := range f.list {
 		if other != x {

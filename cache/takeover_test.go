@@ -9,6 +9,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/cache/cachetest"
 	"github.com/traefikoidc/traefikoidc/internal/resptest"
+	"github.com/traefikoidc/traefikoidc/resp"
 )
 
 // A house is a store that has seen an outage, and what was done in it meanwhile.
@@ -132,6 +133,7 @@ func (x *house) onServer(s *resptest.Server, want map[string]string) {
 func TestL2TheNextStoreTakesOver(t *testing.T) {
 	same := map[string]string{"ended": "revoked", "unknown": "revoked", "of ann": "revoked", "live": "live", "new": "live"}
 	other := map[string]string{"ended": "revoked", "unknown": "revoked", "of ann": "revoked", "live": "nothing", "new": "nothing"}
+	flushed := map[string]string{"ended": "revoked", "unknown": "revoked", "of ann": "revoked", "live": "nothing", "new": "live"}
 	unheld := map[string]string{"ended": "revoked", "unknown": "revoked", "of ann": "nothing", "live": "nothing", "new": "nothing"}
 	for _, row := range []struct {
 		name   string
@@ -157,6 +159,16 @@ func TestL2TheNextStoreTakesOver(t *testing.T) {
 			x.s.Restart(x.T, false)
 			return opening(x.T, x.s, newPassword, false), x.s
 		}, same},
+		{"the server after FLUSHALL", false, func(x *house) (cache.Store, *resptest.Server) {
+			o := redisAt(x.s).Server
+			o.Password = newPassword
+			c := resp.NewClient(o)
+			defer c.Close()
+			if r, err := c.Do(context.Background(), "FLUSHALL"); err != nil || r.Err() != nil {
+				x.Fatal(err, r.Err())
+			}
+			return opening(x.T, x.s, newPassword, false), x.s
+		}, flushed},
 		{"memory", false, func(x *house) (cache.Store, *resptest.Server) {
 			return cache.NewMemory(cache.MemoryOptions{}), nil
 		}, other},
@@ -226,7 +238,9 @@ func TestL2NothingFallsBetween(t *testing.T) {
 	first := takeOver(t, x.before, second)
 	takeOver(t, x.before, second) // another middleware of both
 	takeOver(t, second, third)
-	takeOver(t, third, second) // the options from before again, while the others are in use
+	memory := cache.NewMemory(cache.MemoryOptions{})
+	takeOver(t, third, memory)
+	takeOver(t, memory, second) // the options from before again, while the others are in use
 	<-told
 	for _, key := range keys {
 		if is(t, second, key) != "revoked" || is(t, third, key) != "revoked" {
@@ -385,5 +399,22 @@ func TestL2AStoreWithLittleRoomTakesOver(t *testing.T) {
 	x := &house{T: t, s: s}
 	for i := 0; i < n; i++ {
 		x.onServer(s, map[string]string{key(i): "revoked"})
+	}
+}
+
+// A store that serves again does not wait for the one that served meanwhile.
+func TestAStoreThatServesAgainIsByItself(t *testing.T) {
+	ctx := context.Background()
+	s := startServer(t)
+	memory := cache.NewMemory(cache.MemoryOptions{})
+	redis := startHybrid(t, s, false)
+	takeOver(t, memory, redis)
+	takeOver(t, redis, memory)
+	s.Stop()
+	if err := memory.Set(ctx, "s:k", dead, time.Minute); err != nil {
+		t.Error(err)
+	}
+	if err := memory.Revoke(ctx, cachetest.Revoking(10, "ann")); err != nil {
+		t.Error(err)
 	}
 }

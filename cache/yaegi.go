@@ -31,6 +31,7 @@ var (
 	_ Store                   = (*Hybrid)(nil)
 	_ any                     = (*Handover)(nil)
 	_ any                     = (*followers)(nil)
+	_ any                     = (*follower)(nil)
 	_ any                     = message{}
 	_ any                     = (*owed)(nil)
 	_ any                     = (*note)(nil)

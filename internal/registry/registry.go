@@ -46,6 +46,7 @@ type Registry struct {
 // that which is to.
 type group struct {
 	serving, wanted string
+	turn            int // counts the changes of serving
 }
 
 type entry struct {
@@ -88,11 +89,12 @@ func (g *Registry) Acquire(ctx context.Context, key string, b Builder) (Resource
 }
 
 // Succeed notes that key is to serve the group of that name, such as the handlers
-// of one middleware. It returns the key that serves until Serve says otherwise.
-// That is "" if key serves already, or from now on, as nothing else does that is
+// of one middleware. It returns the key that serves until Serve says otherwise, and
+// how often something else came to serve the group before that did.
+// The key is "" if key serves already, or from now on, as nothing else does that is
 // still kept. The resource that serves is not closed before it is acquired and let
 // go of.
-func (g *Registry) Succeed(name, key string) string {
+func (g *Registry) Succeed(name, key string) (string, int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	x := g.groups[name]
@@ -106,11 +108,19 @@ func (g *Registry) Succeed(name, key string) string {
 	}
 	before := g.entries[x.serving]
 	if x.serving == key || before == nil {
-		x.serving = key
-		return ""
+		x.serves(key)
+		return "", x.turn
 	}
 	before.turn++
-	return x.serving
+	return x.serving, x.turn
+}
+
+// serves notes that key serves the group.
+func (x *group) serves(key string) {
+	if x.serving != key {
+		x.serving = key
+		x.turn++
+	}
 }
 
 // Wants reports whether key is to serve a group, or serves it.
@@ -129,7 +139,7 @@ func (g *Registry) Serve(name, key string) bool {
 	if x == nil || x.wanted != key {
 		return false
 	}
-	x.serving = key
+	x.serves(key)
 	return true
 }
 

@@ -136,10 +136,32 @@ func (s *Succession) attempt() (bool, error) {
 		return false, err
 	}
 	if s.o.Registry.Serve(s.o.Group, s.o.Key) && s.succeed(next, h) {
+		background.After(s.o.Registry.linger, &letting{s: s})
 		return true, nil
 	}
 	h.End()
 	return false, nil
+}
+
+// A letting ends a handover when the requests are over that began before.
+type letting struct {
+	s *Succession
+}
+
+// Run implements background.Runner.
+func (l *letting) Run() {
+	l.s.letGo()
+}
+
+// letGo ends the handover, if there is one.
+func (s *Succession) letGo() {
+	s.mu.Lock()
+	h := s.handover
+	s.handover = nil
+	s.mu.Unlock()
+	if h != nil {
+		h.End()
+	}
 }
 
 // Close ends the verification and the handover. What serves goes on serving.
@@ -147,12 +169,8 @@ func (s *Succession) Close() {
 	s.cancel()
 	s.mu.Lock()
 	s.over = true
-	h := s.handover
-	s.handover = nil
 	s.mu.Unlock()
-	if h != nil {
-		h.End()
-	}
+	s.letGo()
 }
 
 func (s *Succession) isOver() bool {

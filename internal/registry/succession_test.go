@@ -74,6 +74,12 @@ func between(t *testing.T, before cache.Store, next Candidate) (*Succession, *Re
 	return s, g, verdicts
 }
 
+// toServe notes that key is to serve the group, and returns what does until then.
+func toServe(g *Registry, key string) string {
+	served, _ := g.Succeed("group", key)
+	return served
+}
+
 func TestAStoreTakesItsPlaceWhenItWasVerified(t *testing.T) {
 	ctx := context.Background()
 	before := cache.NewMemory(cache.MemoryOptions{})
@@ -96,7 +102,7 @@ func TestAStoreTakesItsPlaceWhenItWasVerified(t *testing.T) {
 		t.Errorf("told %d times of all and %d times of one", all, changed)
 	}
 
-	if g.Succeed("group", "new") != "old" {
+	if toServe(g, "new") != "old" {
 		t.Error("the next store serves before it was verified")
 	}
 
@@ -104,7 +110,7 @@ func TestAStoreTakesItsPlaceWhenItWasVerified(t *testing.T) {
 	if err := <-verdicts; err != nil {
 		t.Fatal(err)
 	}
-	if g.Succeed("group", "new") != "" {
+	if toServe(g, "new") != "" {
 		t.Error("the registry does not know that the next store serves")
 	}
 	if err := s.Set(ctx, "s:b", []byte("2"), time.Hour); err != nil {
@@ -178,7 +184,7 @@ func TestAReplacedCandidateRests(t *testing.T) {
 		t.Fatal("no error, or a store that is wanted counts as replaced")
 	}
 	acquire(t, g, &builder{}, "third")
-	if g.Succeed("group", "third") != "old" || !g.Replaced("new") {
+	if toServe(g, "third") != "old" || !g.Replaced("new") {
 		t.Fatal("the candidate is not replaced")
 	}
 	next.set(nil)
@@ -236,12 +242,31 @@ func TestAGroupKnowsWhatServesIt(t *testing.T) {
 		{"a", "third", "new", "third"},
 		{"a", "old", "", ""}, // nobody keeps "third"
 	} {
-		if got := g.Succeed(row.group, row.key); got != row.want {
+		if got, _ := g.Succeed(row.group, row.key); got != row.want {
 			t.Errorf("%d: %s -> %s: %q serves, want %q", i, row.group, row.key, got, row.want)
 		}
 		if row.serves != "" {
 			g.Serve(row.group, row.serves)
 		}
+	}
+}
+
+// A store that serves again is told from itself before another one served: a
+// middleware that was made for that time must not be taken for one of now.
+func TestAGroupCountsWhatServed(t *testing.T) {
+	g := New(time.Hour)
+	acquire(t, g, &builder{}, "old")
+	acquire(t, g, &builder{}, "new")
+	g.Succeed("a", "old")
+	_, first := g.Succeed("a", "new")
+	if _, again := g.Succeed("a", "new"); again != first {
+		t.Errorf("%d, then %d, with nothing between", first, again)
+	}
+	g.Serve("a", "new")
+	g.Succeed("a", "old")
+	g.Serve("a", "old")
+	if _, later := g.Succeed("a", "new"); later == first {
+		t.Errorf("%d as before", later)
 	}
 }
 
@@ -251,7 +276,7 @@ func TestWhatServesIsKeptUntilItIsAcquired(t *testing.T) {
 	g.Succeed("a", "old")
 	due := &expiry{release: &release{g: g, key: "old", e: g.entries["old"]}, turn: g.entries["old"].turn}
 	due.release.Run()
-	if served := g.Succeed("a", "new"); served != "old" {
+	if served, _ := g.Succeed("a", "new"); served != "old" {
 		t.Fatalf("%q serves", served)
 	}
 	due.Run()

@@ -6,5 +6,7 @@ var (
 	_ any = (*Registry)(nil)
 	_ any = (*Succession)(nil)
 	_ any = (*expiry)(nil)
+	_ any = (*group)(nil)
+	_ any = (*letting)(nil)
 	_ any = (*release)(nil)
 )

@@ -191,7 +191,7 @@ func TestChangedOptions(t *testing.T) {
 		a.reload(a.options(hybrid(s.address)))
 		a.says(inUse, 1)
 		newPerson(t, "bob").signIn(a).is(a, "in")
-		if n := len(s.keys(0, "traefikoidc:s:*")); n != 1 {
+		if n := s.sessions("traefikoidc"); n != 1 {
 			t.Errorf("%d sessions on the server", n)
 		}
 	})

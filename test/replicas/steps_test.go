@@ -65,7 +65,7 @@ func areOne(t *testing.T, a, b *replica) {
 		p.lives(pair[1])
 		stolen := p.copy()
 		p.signOut(pair[1])
-		stolen.ends(pair[0], 30*time.Second)
+		stolen.ends(pair[0], patience)
 	}
 }
 
