@@ -4,11 +4,12 @@
 // share a Redis: sign-ins, requests, renewals, logouts by the person and by the
 // provider, cut, stalled and one-way links, a silent invalidation link, a server
 // that crashes, stops, is flushed, comes back with its data and without, replicas
-// that are killed and started anew, clocks that differ by up to a minute, and
-// memories with room for a handful of entries.
+// that are killed and started anew, options that change, that lead nowhere and that
+// are mended, clocks that differ by up to a minute, and memories with room for a
+// handful of entries.
 //
-// The code is the real one: session.Manager with its renewals, cache.Hybrid, the
-// client, the tracker and the breaker below it. Time is simulated
+// The code is the real one: session.Manager with its renewals, registry.Succession,
+// cache.Hybrid, the client, the tracker and the breaker below it. Time is simulated
 // (testing/synctest), so are the link and the server: link_test.go, server_test.go,
 // and lua_test.go, which runs the plugin's own scripts. Some servers know no
 // scripts, so that WATCH and MULTI decide, and some no tracking, so that replicas
@@ -34,8 +35,9 @@
 //     opened sessions alone; a reconnected link that is trusted; journalled
 //     revocations dropped; records that are not listed, sign-ins that do not read the
 //     marks; a tombstone that can be overwritten; no re-read after an invalidation;
-//     silence noticed after 10 s;
-//   - signed out: an error taken for a miss; nothing re-asserted after a loss of data,
+//     silence noticed after 10 s; revocations that the next store does not take over;
+//   - signed out: what an outage's journal has not handed over to the next store, or what
+//     a request under way adds to it; an error taken for a miss; nothing re-asserted after a loss of data,
 //     or revocations alone, or misses believed at once; a lease that is not looked at;
 //   - sent twice: the note of a used grant not looked at; the lease not looked at;
 //   - back after FLUSHALL: a renewal written by Set instead of CompareAndSet.

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/cache"
-	"github.com/traefikoidc/traefikoidc/resp"
+	"github.com/traefikoidc/traefikoidc/internal/registry"
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
@@ -20,20 +20,30 @@ type replica struct {
 	w      *world
 	name   string
 	skew   time.Duration
-	path   *path
-	hybrid *cache.Hybrid
-	m      *session.Manager
+	paths  []*path // those of the options so far, the present one last
+	stores *registry.Registry
 	ended  atomic.Bool
+	// The options were mended, and do not serve yet.
+	mending atomic.Bool
+
+	mu     sync.Mutex // guards the fields below
+	loaded []*loading // its middlewares, the newest last
 
 	// The fields below are the driver's.
-	ill   bool      // it cannot reach the server
-	well  time.Time // since when it can
-	deaf  bool      // what the server says on the invalidation link does not arrive
-	hears time.Time // since when it does
+	spoilt bool      // the options lead nowhere
+	ill    bool      // it cannot reach the server
+	well   time.Time // since when it can
+	deaf   bool      // what the server says on the invalidation link does not arrive
+	hears  time.Time // since when it does
 }
 
 func (r *replica) String() string {
 	return r.name
+}
+
+// path is the way to the server that the options describe.
+func (r *replica) path() *path {
+	return r.paths[len(r.paths)-1]
 }
 
 func (r *replica) now() time.Time {
@@ -47,22 +57,10 @@ func (r *replica) dead() bool {
 // start makes a replica's process.
 func (w *world) start(name string, skew time.Duration) *replica {
 	w.processes++
-	r := &replica{w: w, name: fmt.Sprintf("%s%d", name, w.processes), skew: skew, path: w.net.path(uint64(w.processes)), well: time.Now(), hears: time.Now()}
-	c := &w.c
-	r.hybrid = cache.NewHybrid(cache.HybridOptions{
-		Redis: cache.RedisOptions{Server: resp.Options{Address: "model:6379", Dial: r.path.dial, PoolSize: c.pool}},
-		Memory: cache.MemoryOptions{
-			MaxEntries: c.entries, Now: r.now,
-		},
-		Direct:   c.direct,
-		Observer: r,
-	})
-	r.m = session.NewManager(session.Options{
-		Backend: &spy{Backend: r.hybrid, r: r}, Keys: w.keys, Identity: "identity", Client: "client",
-		Cookies: session.Cookies{Name: "oidc"}, MaxAge: c.maxAge, IdleTimeout: c.idle, AlwaysAsk: c.direct,
-		Preparer: r, Renewer: r, Grace: c.grace, MaxOpened: c.entries, Now: r.now,
-	})
-	r.hybrid.Start()
+	r := &replica{w: w, name: fmt.Sprintf("%s%d", name, w.processes), skew: skew, well: time.Now(), hears: time.Now()}
+	r.paths = []*path{w.net.path(uint64(w.processes))}
+	r.stores = registry.New(registry.Linger)
+	r.load(w.c.pool)
 	return r
 }
 
@@ -70,9 +68,15 @@ func (w *world) start(name string, skew time.Duration) *replica {
 // connections are gone, and what it still finds out reaches nobody.
 func (r *replica) close() {
 	r.ended.Store(true)
-	r.path.leave()
-	r.m.Close()
-	r.hybrid.Close()
+	for _, p := range r.paths {
+		p.leave()
+	}
+	r.mu.Lock()
+	loaded := r.loaded
+	r.mu.Unlock()
+	for _, l := range loaded {
+		l.end()
+	}
 }
 
 // Observe implements cache.Observer.
@@ -173,14 +177,15 @@ func (a answer) String() string {
 // request asks for a page with a cookie, as the middleware does: among the opened
 // sessions first.
 func (r *replica) request(value string) (answer, string, error) {
-	hot := r.m.Hot()
+	m := r.manager()
+	hot := m.Hot()
 	hot.Mu.Lock()
 	found := hot.Opened[value]
 	hot.Mu.Unlock()
 	if found != nil && r.now().Before(found.Until) {
 		return served, found.Subject, nil
 	}
-	o, err := r.m.Load(context.Background(), withCookie(value))
+	o, err := m.Load(context.Background(), withCookie(value))
 	switch {
 	case err == nil:
 		return served, o.Subject, nil

@@ -46,7 +46,7 @@ var steps = []step{
 	{"reset", 1, true, func(w *world) bool {
 		r := w.anyReplica()
 		w.trace("%s: connections reset", r)
-		r.path.reset()
+		r.path().reset()
 		w.mu.Lock()
 		r.well, r.hears = time.Now(), time.Now()
 		w.calm = false
@@ -58,7 +58,7 @@ var steps = []step{
 	{"deaf", 3, true, func(w *world) bool {
 		r := w.anyReplica()
 		w.trace("%s: invalidation link stalls", r)
-		r.path.stall(false, false, true)
+		r.path().stall(false, false, true)
 		return true
 	}},
 	{"heal", 8, true, func(w *world) bool {
@@ -74,6 +74,16 @@ var steps = []step{
 	{"recover", 7, true, func(w *world) bool { return w.recover(w.random.IntN(3) > 0) }},
 	{"flush", 1, true, (*world).flush},
 	{"kill", 1, true, (*world).kill},
+	{"reload", 3, false, (*world).reload},
+	{"spoil", 2, true, (*world).spoil},
+	{"mend", 4, true, func(w *world) bool {
+		r := w.anyReplica()
+		if !r.spoilt {
+			return false
+		}
+		w.mend(r)
+		return true
+	}},
 }
 
 func (w *world) anyReplica() *replica {
@@ -144,7 +154,7 @@ var mishaps = []func(w *world) bool{(*world).cut, (*world).stall, (*world).crash
 func (w *world) cut() bool {
 	r := w.anyReplica()
 	w.trace("%s: link cut", r)
-	r.path.cut()
+	r.path().cut()
 	return true
 }
 
@@ -152,7 +162,7 @@ func (w *world) stall() bool {
 	r := w.anyReplica()
 	both := w.random.IntN(3)
 	w.trace("%s: link stalls, up %t back %t", r, both != 1, both != 2)
-	r.path.stall(both != 1, both != 2, false)
+	r.path().stall(both != 1, both != 2, false)
 	return true
 }
 
@@ -163,7 +173,7 @@ func (w *world) hiccup() bool {
 		return false
 	}
 	w.trace("%s: link hiccups", r)
-	r.path.stall(true, true, false)
+	r.path().stall(true, true, false)
 	w.reckon()
 	for range 1 + w.random.IntN(3) {
 		if l := w.anyLife(); l != nil {
@@ -228,9 +238,13 @@ func (w *world) providerLogout() bool {
 
 // heal ends what is wrong with the link of r.
 func (w *world) heal(r *replica) {
+	if r.spoilt {
+		w.mend(r)
+		return
+	}
 	dead := w.random.IntN(2) == 0
 	w.trace("%s: link heals, held connections are dead: %t", r, dead)
-	r.path.heal(dead)
+	r.path().heal(dead)
 }
 
 // recover lets the server serve again.
@@ -274,6 +288,37 @@ func (w *world) kill() bool {
 	return true
 }
 
+// reload changes the options of a replica's store, or puts them back.
+func (w *world) reload() bool {
+	if w.c.direct {
+		return false // what is opened is nowhere else, and a reload begins without it
+	}
+	r := w.anyReplica()
+	r.load(1 + w.random.IntN(6))
+	return true
+}
+
+// spoil has the options of a replica lead nowhere for good, as when the server's
+// password is another one: an outage that only other options end.
+func (w *world) spoil() bool {
+	r := w.anyReplica()
+	if w.c.direct || r.spoilt || r.mending.Load() {
+		return false
+	}
+	w.trace("%s: the options lead nowhere", r)
+	r.spoilt = true
+	r.path().cut()
+	return true
+}
+
+// mend gives such a replica options that lead to the server.
+func (w *world) mend(r *replica) {
+	r.spoilt = false
+	r.mending.Store(true)
+	r.paths = append(r.paths, w.net.path(uint64(1000*len(r.paths)+w.processes)))
+	r.load(1 + w.random.IntN(6))
+}
+
 // reckon notes which replicas can reach the server.
 func (w *world) reckon() {
 	w.net.mu.Lock()
@@ -282,8 +327,8 @@ func (w *world) reckon() {
 	defer w.mu.Unlock()
 	now := time.Now()
 	for _, r := range w.replicas {
-		p := r.path
-		ill := p.refused || p.up || p.back || w.net.down || w.net.stopped
+		p := r.path()
+		ill := r.mending.Load() || p.refused || p.up || p.back || w.net.down || w.net.stopped
 		if r.ill && !ill {
 			r.well = now
 			if w.net.server.loading.After(now) {
@@ -349,7 +394,12 @@ func (w *world) finish() {
 			w.heal(r)
 		}
 	}
-	w.reckon()
+	for range 100 {
+		if w.reckon(); !w.mending() {
+			break
+		}
+		time.Sleep(time.Second)
+	}
 	w.await()
 	time.Sleep(2 * recovery)
 	w.trace("the last requests")
@@ -364,6 +414,16 @@ func (w *world) finish() {
 	}
 	w.await()
 	w.checkGrants()
+}
+
+// mending reports whether there are options that do not serve yet.
+func (w *world) mending() bool {
+	for _, r := range w.replicas {
+		if r.mending.Load() {
+			return true
+		}
+	}
+	return false
 }
 
 // await waits for the operations under way.

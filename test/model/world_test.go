@@ -159,7 +159,7 @@ func (w *world) signIn(r *replica) {
 			Created: r.now(), IDToken: name, AccessToken: "access", RefreshToken: token, AccessExpiry: r.now().Add(w.provider.lifetime),
 		}
 		l.expiry = s.Created.Add(w.c.maxAge)
-		value, err := r.m.Create(context.WithValue(context.Background(), accountKey{}, a), s, 0, session.Origin{
+		value, err := r.manager().Create(context.WithValue(context.Background(), accountKey{}, a), s, 0, session.Origin{
 			Issuer: "issuer", Subject: l.subject, SessionID: l.sid, Issued: time.Unix(l.issued, 0),
 		})
 		w.mu.Lock()
@@ -208,7 +208,7 @@ func (w *world) signOut(r *replica, l *life) {
 	e.life = l
 	w.do(func() {
 		a := &account{}
-		_, err := r.m.End(context.WithValue(context.Background(), accountKey{}, a), withCookie(l.value))
+		_, err := r.manager().End(context.WithValue(context.Background(), accountKey{}, a), withCookie(l.value))
 		w.endEnding(e, a, err)
 	})
 }
@@ -219,7 +219,7 @@ func (w *world) backChannel(r *replica, all session.Ending) {
 	e.all = all
 	w.do(func() {
 		a := &account{}
-		err := r.m.EndAll(context.WithValue(context.Background(), accountKey{}, a), all)
+		err := r.manager().EndAll(context.WithValue(context.Background(), accountKey{}, a), all)
 		w.endEnding(e, a, err)
 	})
 }

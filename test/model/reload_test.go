@@ -1,0 +1,130 @@
+package model
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/internal/registry"
+	"github.com/traefikoidc/traefikoidc/resp"
+	"github.com/traefikoidc/traefikoidc/session"
+)
+
+// A loading is what one reload of Traefik's configuration makes of a replica: the
+// middleware, and the store that its options describe.
+type loading struct {
+	m      *session.Manager
+	next   *registry.Succession // nil: the store did not change
+	store  *store
+	cancel context.CancelFunc // of the use of the store
+}
+
+// end is what becomes of it when a while has passed since the next reload.
+func (l *loading) end() {
+	l.cancel()
+	if l.next != nil {
+		l.next.Close()
+	}
+	l.m.Close()
+	l.store.Close()
+}
+
+// A store is what is shared by those with the same options.
+type store struct {
+	hybrid  *cache.Hybrid
+	options cache.RedisOptions
+	closing sync.Once
+}
+
+// Build implements registry.Builder.
+func (s *store) Build() (registry.Resource, error) {
+	s.hybrid.Start()
+	return s, nil
+}
+
+// Close implements registry.Resource.
+func (s *store) Close() {
+	s.closing.Do(s.hybrid.Close)
+}
+
+// Backend implements registry.Candidate.
+func (s *store) Backend() cache.Store {
+	return s.hybrid
+}
+
+// Verify implements registry.Candidate.
+func (s *store) Verify(ctx context.Context) error {
+	if err := cache.Verify(ctx, s.options); err != nil {
+		return err
+	}
+	for {
+		err := s.hybrid.Health(ctx)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// newStore is a store whose options differ by the size of the pool.
+func (r *replica) newStore(pool int) *store {
+	s := &store{options: cache.RedisOptions{Server: resp.Options{Address: "model:6379", Dial: r.path().dial, PoolSize: pool}}}
+	s.hybrid = cache.NewHybrid(cache.HybridOptions{
+		Redis: s.options, Memory: cache.MemoryOptions{MaxEntries: r.w.c.entries, Now: r.now}, Direct: r.w.c.direct, Observer: r,
+	})
+	return s
+}
+
+// load does what the plugin does when Traefik has read a file with that size of the
+// pool.
+func (r *replica) load(pool int) {
+	key := fmt.Sprintf("way %d, pool %d", len(r.paths), pool)
+	r.w.trace("%s: the options say %s", r, key)
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &loading{cancel: cancel}
+	kept, err := r.stores.Acquire(ctx, key, r.newStore(pool))
+	if err != nil {
+		panic(err)
+	}
+	l.store = kept.(*store)
+	var backend cache.Backend = l.store.hybrid
+	if served, _ := r.stores.Succeed("middleware", key); served != "" {
+		held, release := context.WithCancel(context.Background())
+		before, err := r.stores.Acquire(held, served, nil)
+		if err != nil {
+			panic(err)
+		}
+		l.next = registry.NewSuccession(registry.SuccessionOptions{
+			Registry: r.stores, Group: "middleware", Key: key, Before: before.(*store).hybrid, Next: l.store,
+			Settled: func(err error) {
+				r.w.trace("%s: %s: %v", r, key, err)
+				if err == nil {
+					r.mending.Store(false)
+					release()
+				}
+			},
+		})
+		backend = l.next
+	}
+	c := &r.w.c
+	l.m = session.NewManager(session.Options{
+		Backend: &spy{Backend: backend, r: r}, Keys: r.w.keys, Identity: "identity", Client: "client",
+		Cookies: session.Cookies{Name: "oidc"}, MaxAge: c.maxAge, IdleTimeout: c.idle, AlwaysAsk: c.direct,
+		Preparer: r, Renewer: r, Grace: c.grace, MaxOpened: c.entries, Now: r.now,
+	})
+	r.mu.Lock()
+	if n := len(r.loaded); n > 0 {
+		r.loaded[n-1].cancel()
+	}
+	r.loaded = append(r.loaded, l)
+	r.mu.Unlock()
+}
+
+// manager is the sessions of the newest middleware.
+func (r *replica) manager() *session.Manager {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.loaded[len(r.loaded)-1].m
+}
