@@ -296,8 +296,8 @@ func (h *Hybrid) inheritAll(revocations []Revocation) error {
 	var failed error
 	for _, r := range revocations {
 		err := h.revokeAll([]Revocation{r})
-		if !r.Unproven {
-			failed = worse(failed, err)
+		if !r.Unproven && !Applied(err) {
+			failed = err
 		}
 	}
 	return failed

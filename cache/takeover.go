@@ -245,7 +245,7 @@ func (f *followers) direct(same bool) []reached {
 }
 
 // pass tells those who follow of a change that ended so. It returns how it ended: a
-// revocation is as little applied as it is where it was least.
+// revocation that one of them did not take is not applied.
 func (f *followers) pass(c change, err error) error {
 	return f.spread(message{c: c, final: kindOf(c.value) == revokedRecord}, err)
 }
@@ -298,8 +298,8 @@ func (f *followers) spread(m message, err error) error {
 		seen = append(seen, beyond)
 		if m.concerns(to.same, err) {
 			failed := to.of.heard(to.x, m.tell(to.x.next))
-			if m.final {
-				ended = worse(ended, failed)
+			if m.final && failed != nil {
+				ended = failed
 			}
 		}
 		waiting = append(waiting, beyond.direct(to.same)...)
@@ -316,27 +316,18 @@ func within(list []*followers, one *followers) bool {
 	return false
 }
 
-// heard notes how x took what it was told, and returns that once it has taken over
-// everything else: before, it is asked to take that over again.
+// heard notes how x took what it was told. It returns an error when x did not take it
+// and had taken over everything else: before, it is asked to take all over again. What
+// x has journalled is its own to send on.
 func (f *followers) heard(x *follower, failed error) error {
-	if failed == nil {
+	if Applied(failed) {
 		return nil
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !Applied(failed) {
-		x.missed = true
+	x.missed = true
+	if x.done {
+		return failed
 	}
-	if !x.done {
-		return nil
-	}
-	return failed
-}
-
-// worse is the one of two results that promises less.
-func worse(err, other error) error {
-	if other == nil || err != nil && Applied(other) {
-		return err
-	}
-	return other
+	return nil
 }

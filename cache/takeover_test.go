@@ -418,3 +418,23 @@ func TestAStoreThatServesAgainIsByItself(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What a store acknowledges is not taken back because one that took its place for
+// others cannot reach its server: that has it in its journal.
+func TestAFollowerInAnOutageIsNoFailure(t *testing.T) {
+	ctx := context.Background()
+	s := startServer(t)
+	memory := cache.NewMemory(cache.MemoryOptions{})
+	redis := startHybrid(t, s, false)
+	takeOver(t, memory, redis)
+	s.Stop()
+	if err := memory.Set(ctx, "s:k", dead, time.Minute); err != nil {
+		t.Error(err)
+	}
+	if err := memory.Revoke(ctx, cachetest.Revoking(10, "ann")); err != nil {
+		t.Error(err)
+	}
+	if n := redis.Stats().Journal; n < 2 {
+		t.Errorf("%d notes in the journal", n)
+	}
+}
