@@ -58,6 +58,8 @@ var (
 		"What the provider answered does not hold. Try again; if it happens again, give the people who run this site the reference below.", true}
 	providerFault = failure{http.StatusBadGateway, "provider_fault", "The provider could not sign you in",
 		"It reported a fault of its own. Try again in a moment.", true}
+	siteMisconfigured = failure{http.StatusBadGateway, "site_misconfigured", "This site is not set up correctly",
+		"The sign-in service does not accept this site. Nothing is wrong with your account. Give the people who run this site the reference below.", true}
 	providerDown = failure{http.StatusServiceUnavailable, "provider_unreachable", "The sign-in service cannot be reached",
 		"Nothing is wrong with your account. Try again in a moment.", true}
 	storeDown = failure{http.StatusServiceUnavailable, "sessions_unreachable", "Your session cannot be looked up right now",
@@ -91,6 +93,8 @@ func verdict(err error, otherwise failure) failure {
 		return providerFault
 	case errors.Is(err, oidc.ErrInvalidGrant):
 		return signInRefused
+	case errors.Is(err, oidc.ErrClientRefused):
+		return siteMisconfigured
 	case errors.Is(err, oidc.ErrRejected):
 		return providerFault
 	case errors.Is(err, session.ErrUnavailable):

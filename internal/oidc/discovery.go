@@ -105,7 +105,7 @@ func (d *discovery) fetch() (*Metadata, error) {
 	}
 	m, err := parseMetadata(a.body, d.options)
 	if err != nil {
-		return nil, fmt.Errorf("oidc: discovery: the document %v: %w", err, ErrUnavailable)
+		return nil, fmt.Errorf("oidc: discovery: the document at %s %v: %w", shown(d.options.discoveryURL()), err, ErrUnavailable)
 	}
 	return m, nil
 }

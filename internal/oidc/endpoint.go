@@ -175,9 +175,9 @@ func (t *Turn) do(ctx context.Context, c call) (*answer, error) {
 		return a, nil
 	}
 	if sent.connected.Load() && !isDialError(err) {
-		return nil, e.fail(reason(err), ErrLost)
+		return nil, e.failAt(c.url, reason(err), ErrLost)
 	}
-	return nil, e.fail(reason(err), ErrUnavailable)
+	return nil, e.failAt(c.url, reason(err), ErrUnavailable)
 }
 
 // get is do for a request that does no harm when it is sent again: an answer
@@ -186,7 +186,7 @@ func (e *endpoint) get(ctx context.Context, client string, c call) (*answer, err
 	c.method = http.MethodGet
 	a, err := e.do(ctx, client, c)
 	if errors.Is(err, ErrLost) {
-		return nil, e.fail("gave no full answer", ErrUnavailable)
+		return nil, e.failAt(c.url, "gave no full answer", ErrUnavailable)
 	}
 	return a, err
 }
@@ -198,7 +198,7 @@ func (e *endpoint) document(c call) (*answer, error) {
 		return nil, err
 	}
 	if a.status != http.StatusOK {
-		return nil, e.fail(fmt.Sprintf("answered with status %d", a.status), ErrUnavailable)
+		return nil, e.failAt(c.url, fmt.Sprintf("answered with status %d", a.status), ErrUnavailable)
 	}
 	return a, nil
 }
@@ -216,6 +216,23 @@ func (e *endpoint) refused(a *answer) error {
 func (e *endpoint) fail(what string, sentinel error) error {
 	return fmt.Errorf("oidc: %s %s: %w", e.name, what, sentinel)
 }
+
+// failAt is fail with the address that was requested.
+func (e *endpoint) failAt(address, what string, sentinel error) error {
+	return fmt.Errorf("oidc: %s at %s %s: %w", e.name, shown(address), what, sentinel)
+}
+
+// shown is an address as an error may have it: without a query, without what no
+// address has, and not too long.
+func shown(address string) string {
+	address, _, _ = strings.Cut(address, "?")
+	if len(address) > 300 || strings.Trim(address, addressChars) != "" || strings.Contains(address, "@") {
+		return "an address that cannot be shown"
+	}
+	return address
+}
+
+const addressChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~:/[]%{}+,;=&$!'()*"
 
 func (e *endpoint) retryAt() time.Time {
 	return e.breaker.retryAt()
@@ -295,6 +312,8 @@ func reason(err error) string {
 		return "sent too much"
 	case errors.Is(err, context.Canceled):
 		return "was not waited for"
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return "answers in plain http, and https was expected: check the port and the scheme"
 	case isTimeout(err):
 		return "timed out"
 	case errors.As(err, &dns):

@@ -34,8 +34,8 @@ type Metadata struct {
 }
 
 // parseMetadata reads a discovery document and refuses one of another issuer
-// (OpenID Connect Discovery 1.0, section 4.3). The texts of its errors are
-// constant.
+// (OpenID Connect Discovery 1.0, section 4.3). Its errors name both issuers, as far as
+// they are addresses, and nothing else of the document.
 func parseMetadata(b []byte, o Options) (*Metadata, error) {
 	doc, err := decodeObject(b, maxBody)
 	if err != nil {
@@ -97,9 +97,9 @@ func (m *Metadata) readTenantIssuer(o Options) error {
 	switch {
 	case isTenantTemplate(m.Issuer, o.Issuer):
 	case strings.TrimSuffix(m.Issuer, "/") == strings.TrimSuffix(o.Issuer, "/"):
-		return errors.New("names an issuer that differs by a trailing slash")
+		return fmt.Errorf("names an issuer that differs by a trailing slash: providerURL is %s, and the document says %s", shown(o.Issuer), shown(m.Issuer))
 	default:
-		return errors.New("names another issuer")
+		return fmt.Errorf("names another issuer: providerURL is %s, and the document says %s", shown(o.Issuer), shown(m.Issuer))
 	}
 	if len(o.AllowedTenants) == 0 {
 		return errors.New("names an issuer for many tenants, and none is allowed")

@@ -32,6 +32,10 @@ var (
 	// ErrRejected is returned when the provider refused the request itself: an
 	// OAuth error other than invalid_grant, or an answer that is none.
 	ErrRejected = errors.New("rejected by the provider")
+	// ErrClientRefused is returned, as an ErrRejected, when the provider does not know
+	// the client or refuses its secret, its key or what it asks for: the operator's
+	// clientID, clientSecret or clientAuthMethod is wrong, or the client's registration.
+	ErrClientRefused = errors.New("the provider refuses the client")
 	// ErrLost is returned when a request was sent and its answer was lost. A code
 	// or refresh token that was in it may be used up, and must not be sent again.
 	ErrLost = errors.New("answer lost")

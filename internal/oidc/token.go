@@ -177,6 +177,10 @@ func (e *endpoint) oauthError(a *answer) error {
 		return e.refused(a)
 	case "invalid_grant":
 		return e.fail("says invalid_grant", ErrInvalidGrant)
+	case "invalid_client":
+		return e.fail("says invalid_client: check clientID, clientSecret and clientAuthMethod", fmt.Errorf("%w: %w", ErrClientRefused, ErrRejected))
+	case "unauthorized_client", "unsupported_grant_type":
+		return e.fail("says "+code+": check which grants the client is registered for", fmt.Errorf("%w: %w", ErrClientRefused, ErrRejected))
 	case "server_error", "temporarily_unavailable":
 		return e.fail("says "+code, ErrUnavailable)
 	}

@@ -88,6 +88,8 @@ func TestTokenEndpointFailures(t *testing.T) {
 	}{
 		{"E10 invalid_grant", oauth(400, "invalid_grant"), ErrInvalidGrant, "invalid_grant"},
 		{"E10 invalid_client", oauth(401, "invalid_client"), ErrRejected, "invalid_client"},
+		{"E10 invalid_client is the operator's to mend", oauth(401, "invalid_client"), ErrClientRefused, "check clientID, clientSecret and clientAuthMethod"},
+		{"E10 unauthorized_client is the operator's to mend", oauth(400, "unauthorized_client"), ErrClientRefused, "check which grants"},
 		{"E10 an unknown error", oauth(400, "canary"), ErrRejected, "status 400"},
 		{"E10 an error without a code", oidctest.Fault{Status: 403, Body: "canary"}, ErrRejected, "status 403"},
 		{"E10 temporarily_unavailable", oauth(400, "temporarily_unavailable"), ErrUnavailable, "temporarily_unavailable"},

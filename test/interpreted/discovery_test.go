@@ -79,7 +79,7 @@ func TestDiscovery(t *testing.T) {
 			before := s.plugin.Log.Len()
 			s.status(s.signIn(s.browser(), "/", "alice"), http.StatusServiceUnavailable)
 			eventually(t, "a line that names the reason", func() bool {
-				return strings.Contains(s.plugin.Log.Since(before), "token endpoint is at an address that is not allowed")
+				return strings.Contains(s.plugin.Log.Since(before), "token endpoint at http://"+host+"/token is at an address that is not allowed")
 			})
 		})
 	}

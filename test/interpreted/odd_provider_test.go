@@ -3,6 +3,7 @@ package interpreted
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +52,21 @@ func TestOddProviders(t *testing.T) {
 		s.status(s.signIn(b, "/page", "alice"), http.StatusBadGateway)
 		s.noSession(b)
 	})
+}
+
+// A client that the provider refuses is the operator's to mend: the user is told so,
+// and the log names the options.
+func TestRefusedClient(t *testing.T) {
+	s := newSite(t, setup{options: map[string]any{"clientSecret": oidctest.NewSecret()}})
+	before := s.plugin.Log.Len()
+	p := s.signIn(s.browser(), "/page", "alice")
+	s.status(p, http.StatusBadGateway)
+	if !strings.Contains(string(p.Body), "not set up correctly") || strings.Contains(string(p.Body), "Try again in a moment") {
+		t.Errorf("the page says %s", p.Body)
+	}
+	if log := s.plugin.Log.Since(before); !strings.Contains(log, "check clientID, clientSecret and clientAuthMethod") || !strings.Contains(log, "site_misconfigured") {
+		t.Errorf("the log says %s", log)
+	}
 }
 
 func TestMetadataOfTheOperator(t *testing.T) {
