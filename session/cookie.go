@@ -128,6 +128,9 @@ func joined(headers []string) string {
 // are found among any number of others as browsers write them: after a semicolon and
 // a space, or a semicolon.
 func values(headers []string, name string) []string {
+	if len(headers) == 0 {
+		return nil
+	}
 	header := joined(headers)
 	if !strings.Contains(header, name) {
 		return nil

@@ -177,8 +177,12 @@ func (l *Logins) surplus(r *http.Request) []string {
 		expiry time.Time
 	}
 	var all []held
+	cookies := r.Header["Cookie"]
+	if len(cookies) == 0 {
+		return nil
+	}
 	prefix := l.Cookies.Name + loginInfix
-	for _, c := range cookiesAfter(joined(r.Header["Cookie"]), "; "+prefix, loginsSeen) {
+	for _, c := range cookiesAfter(joined(cookies), "; "+prefix, loginsSeen) {
 		id, value, _ := strings.Cut(c, "=")
 		_, expiry, err := l.openCookie(prefix+id, value)
 		if err != nil {

@@ -109,13 +109,17 @@ type Middleware struct {
 	pages        *pages
 	framed       string // the policy of the answer that the provider shows in a frame
 	revokedPause time.Duration
-	uncounted    atomic.Bool // the log says that the sessions of a user could not be counted
+	uncounted    atomic.Bool                   // the log says that the sessions of a user could not be counted
+	since        func(time.Time) time.Duration // how long a moment is past
 	keysPause    time.Duration
 }
 
 // New returns a middleware. It asks nothing of the network.
 func New(o Options) (*Middleware, error) {
-	if o.Now == nil {
+	since := time.Since
+	if o.Now != nil {
+		since = func(t time.Time) time.Duration { return o.Now().Sub(t) }
+	} else {
 		o.Now = time.Now
 	}
 	callback, err := url.Parse(o.CallbackURL)
@@ -145,6 +149,7 @@ func New(o Options) (*Middleware, error) {
 		tokens:   &session.ReplayGuard{Backend: o.Backend, Keys: o.Keys, Identity: o.Provider.Issuer() + "\n" + o.ClientID, Strict: true},
 		framed:   framePolicy(o.Provider.Issuer()), revokedPause: time.Second, keysPause: keysPause,
 	}
+	m.since = since
 	m.needed = m.neededClaims()
 	m.paths = m.ownPaths()
 	m.special, err = specialPaths(m.paths, o.Bypass)
@@ -175,7 +180,7 @@ func (m *Middleware) Close() {
 func (m *Middleware) Handler(next http.Handler) http.Handler {
 	next = m.dress(next)
 	h := &handler{
-		m: m, next: next, hot: m.sessions.Hot(), now: m.o.Now, harmless: m.o.Cleaner.Harmless(), closed: m.o.Cleaner.Closed(), special: m.special,
+		m: m, next: next, hot: m.sessions.Hot(), since: m.since, harmless: m.o.Cleaner.Harmless(), closed: m.o.Cleaner.Closed(), special: m.special,
 		name: m.o.Cookies.Name, mark: m.o.Cookies.Name + "=", strips: m.o.StripCookies, keeps: !m.o.StripAuthorization, tells: !m.o.Minimal,
 		plain: policy.PlainTarget, names: m.o.CookieNames.Known(),
 	}

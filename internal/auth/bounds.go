@@ -28,22 +28,20 @@ var (
 		"Browsers send far fewer. Turn off extensions and proxies that add headers, then open the page again.", true}
 )
 
-// bounded reports whether the header of r, which it cleans, is small enough to be read
-// by interpreted code. It answers other requests, before anything else is done for them.
-func (m *Middleware) bounded(w http.ResponseWriter, r *http.Request) bool {
-	if len(r.Host) > maxHost || !m.o.Cleaner.Clean(r) {
-		m.fail(w, r, headersTooLarge, nil)
+// refuseHeaders answers a request whose header is too large to be cleaned.
+func (m *Middleware) refuseHeaders(w http.ResponseWriter, r *http.Request) {
+	m.fail(w, r, headersTooLarge, nil)
+}
+
+// tooLarge reports whether the Cookie headers of a request are more than is read.
+func tooLarge(cookies []string) bool {
+	switch len(cookies) {
+	case 0:
 		return false
+	case 1:
+		return len(cookies[0]) > maxCookieBytes
 	}
-	cookies := r.Header["Cookie"]
-	if len(cookies) == 0 || len(cookies) == 1 && len(cookies[0]) <= maxCookieBytes {
-		return true
-	}
-	if len(cookies) > maxCookieHeaders || len(strings.Join(cookies, "; ")) > maxCookieBytes {
-		m.refuseCookies(w, r)
-		return false
-	}
-	return true
+	return len(cookies) > maxCookieHeaders || len(strings.Join(cookies, "; ")) > maxCookieBytes
 }
 
 // chunks matches the names of the cookies that lukaszraczylo/traefikoidc sets. It cuts

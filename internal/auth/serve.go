@@ -21,7 +21,7 @@ type handler struct {
 	m        *Middleware
 	next     http.Handler
 	hot      *session.Hot
-	now      func() time.Time
+	since    func(time.Time) time.Duration
 	harmless *atomic.Value  // names of headers that need no cleaning: map[string]bool
 	closed   io.Writer      // fails every write
 	special  *regexp.Regexp // paths that are ours or may be open
@@ -52,7 +52,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.hot.Mu.Lock()
 	found := h.hot.Opened[value]
 	h.hot.Mu.Unlock()
-	if found == nil || !found.Allowed || !h.now().Before(found.Until) || before != "" && !strings.HasSuffix(before, "; ") {
+	if found == nil || !found.Allowed || h.since(found.Until) >= 0 || before != "" && !strings.HasSuffix(before, "; ") {
 		h.m.serve(w, r, h.next)
 		return
 	}
@@ -89,7 +89,12 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve is the story of a request, in full.
 func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	if !m.bounded(w, r) {
+	if len(r.Host) > maxHost || !m.o.Cleaner.Clean(r) {
+		m.refuseHeaders(w, r)
+		return
+	}
+	if tooLarge(r.Header["Cookie"]) {
+		m.refuseCookies(w, r)
 		return
 	}
 	sent := asSent(r)

@@ -70,7 +70,7 @@ func NewCleaner(names, kept []string) *Cleaner {
 // or with names that are too long, is not, and must not be passed on.
 func (c *Cleaner) Clean(r *http.Request) bool {
 	h := r.Header
-	if !c.clean(h) {
+	if len(h) > MaxNames || h.WriteSubset(c.closed, c.known.Load().(map[string]bool)) != nil && !c.clean(h) {
 		return false
 	}
 	if r.Trailer != nil && !c.clean(r.Trailer) {
@@ -115,16 +115,22 @@ func (c *Cleaner) clean(h http.Header) bool {
 			others = append(others, name)
 		}
 	}
-	lines := "\n" + strings.Join(others, "\n\n") + "\n"
+	if others == nil {
+		return true
+	}
+	return c.cleanNames(h, others)
+}
+
+// cleanNames removes those of names from h that are ours.
+func (c *Cleaner) cleanNames(h http.Header, names []string) bool {
+	lines := "\n" + strings.Join(names, "\n\n") + "\n"
 	if len(lines) > maxNameBytes {
 		return false
 	}
 	for _, line := range c.ours.FindAllString(lines, -1) {
 		delete(h, line[1:len(line)-1])
 	}
-	if len(others) > 0 {
-		c.learn(h, others)
-	}
+	c.learn(h, names)
 	return true
 }
 
