@@ -47,7 +47,7 @@ func reloadOne(ctx context.Context, s subject, p plan) (reloaded, error) {
 			return r, err
 		}
 	}
-	traffic := load{g.url(s.path()), cookie, 8, 1, 2 * time.Second}
+	traffic := load{g.url(s.path()), []string{"Cookie: " + cookie}, 8, 1, 2 * time.Second}
 	if _, err := traffic.run(ctx); err != nil { // to warm up
 		return r, err
 	}

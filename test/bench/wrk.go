@@ -15,7 +15,7 @@ import (
 // A load is what wrk sends to one address.
 type load struct {
 	URL         string
-	Cookie      string
+	Head        []string // header lines
 	Connections int
 	Threads     int
 	Duration    time.Duration
@@ -29,10 +29,14 @@ type result struct {
 }
 
 func (l load) command(ctx context.Context) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "wrk",
+	args := []string{
 		"-c", strconv.Itoa(l.Connections), "-t", strconv.Itoa(l.Threads),
-		"-d", strconv.Itoa(int(l.Duration/time.Second))+"s", "--timeout", "10s",
-		"-H", "Cookie: "+l.Cookie, l.URL)
+		"-d", strconv.Itoa(int(l.Duration/time.Second)) + "s", "--timeout", "10s",
+	}
+	for _, line := range l.Head {
+		args = append(args, "-H", line)
+	}
+	cmd := exec.CommandContext(ctx, "wrk", append(args, l.URL)...)
 	// wrk ends in order, with its figures, at an interrupt.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 15 * time.Second
