@@ -228,3 +228,24 @@ func (c *code) outlives(e ast.Expr) bool {
 	}
 	return false
 }
+
+// isSharedReceiver finds methods with a pointer receiver that are called on a field, an
+// element or a package variable that is a struct: at each call the interpreter reads
+// all of it, whatever guards its fields.
+func isSharedReceiver(c *code, n ast.Node) string {
+	sel, ok := n.(*ast.SelectorExpr)
+	if !ok || c.info.Selections[sel] == nil || c.info.Selections[sel].Kind() != types.MethodVal {
+		return ""
+	}
+	method := c.info.Selections[sel].Obj().(*types.Func)
+	_, byPointer := method.Type().(*types.Signature).Recv().Type().(*types.Pointer)
+	if t := c.typeOf(sel.X); !byPointer || !isOurs(t) || isPointer(t) || !c.outlives(sel.X) {
+		return ""
+	}
+	return "let " + types.ExprString(sel.X) + " be a pointer"
+}
+
+func isPointer(t types.Type) bool {
+	_, ok := t.Underlying().(*types.Pointer)
+	return ok
+}

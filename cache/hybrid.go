@@ -50,8 +50,8 @@ type Hybrid struct {
 	l1TTL      int64 // ns
 	direct     bool
 	observer   Observer
-	place      string    // of the server: its address, database and prefix
-	followers  followers // the stores that take the place of this one
+	place      string     // of the server: its address, database and prefix
+	followers  *followers // the stores that take the place of this one
 
 	// l1.mu guards the fields below, so that a decision and the change of L1 that
 	// follows from it are one.
@@ -101,15 +101,16 @@ func NewHybrid(o HybridOptions) *Hybrid {
 		o.JournalBytes = l1.maxBytes
 	}
 	h := &Hybrid{
-		l1:       l1,
-		l1TTL:    int64(o.L1TTL),
-		direct:   o.Direct,
-		observer: o.Observer,
-		flights:  map[string]*flight{},
-		tokens:   map[string]*token{},
-		doubts:   map[string]bool{},
-		echoes:   map[string]int{},
-		journal:  newJournal(o.JournalEntries, o.JournalBytes),
+		followers: &followers{},
+		l1:        l1,
+		l1TTL:     int64(o.L1TTL),
+		direct:    o.Direct,
+		observer:  o.Observer,
+		flights:   map[string]*flight{},
+		tokens:    map[string]*token{},
+		doubts:    map[string]bool{},
+		echoes:    map[string]int{},
+		journal:   newJournal(o.JournalEntries, o.JournalBytes),
 	}
 	h.place = fmt.Sprintf("%s %s %d %s", o.Redis.Server.Network, o.Redis.Server.Address, o.Redis.Server.DB, keyPrefix(o.Redis.Prefix))
 	o.Redis.Listener = h

@@ -36,8 +36,8 @@ type Memory struct {
 	maxBytes   int64
 	markBytes  int64 // zero: markers are in recent
 	now        func() time.Time
-	unlisted   bool      // there is no index: what a revocation is about is searched for
-	followers  followers // the stores that take the place of this one
+	unlisted   bool       // there is no index: what a revocation is about is searched for
+	followers  *followers // the stores that take the place of this one
 
 	mu       sync.Mutex // guards the fields below
 	entries  map[string]*entry
@@ -86,6 +86,7 @@ func NewMemory(o MemoryOptions) *Memory {
 		o.Now = time.Now
 	}
 	return &Memory{
+		followers:  &followers{},
 		maxEntries: o.MaxEntries,
 		maxBytes:   o.MaxBytes,
 		markBytes:  o.MarkBytes,

@@ -115,7 +115,7 @@ func (m *Memory) inheritAll(revocations []Revocation) error {
 
 // following implements Store.
 func (m *Memory) following() *followers {
-	return &m.followers
+	return m.followers
 }
 
 // toSend lists the notes of a class that the next shared store is to get.
@@ -305,5 +305,5 @@ func (h *Hybrid) inheritAll(revocations []Revocation) error {
 
 // following implements Store.
 func (h *Hybrid) following() *followers {
-	return &h.followers
+	return h.followers
 }

@@ -85,7 +85,7 @@ type Breaker struct {
 	state      State
 	generation uint64 // counts eras: what began in an earlier one says nothing
 	row        int    // failures in a row
-	window     window
+	window     *window
 	probes     probes
 	news       []transition // not yet told
 	telling    bool         // somebody is at it
@@ -114,7 +114,7 @@ func New(o Options) *Breaker {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Breaker{o: withProbeDefaults(o), after: background.After}
+	return &Breaker{o: withProbeDefaults(o), after: background.After, window: &window{}}
 }
 
 // Allow asks for leave to call the server. Whoever has it reports the outcome by
@@ -218,7 +218,7 @@ func (b *Breaker) setLocked(to State) {
 	b.state = to
 	b.generation++
 	b.row = 0
-	b.window = window{}
+	b.window = &window{}
 }
 
 // tell hands the news to the listener. One goroutine at a time does, so that they

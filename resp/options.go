@@ -111,7 +111,7 @@ func (o *Options) budget() time.Duration {
 }
 
 // age draws how long a connection opened now may live.
-func (o *Options) age() time.Duration {
+func (o Options) age() time.Duration {
 	if o.MaxConnAge < 0 {
 		return 1 << 60
 	}

@@ -151,7 +151,7 @@ func lease(version uint64, grant, owner string) cache.Lease {
 
 // acquire asks again while the backend cannot tell, as after its link came up.
 func acquire(b cache.Backend, l cache.Lease) ([]byte, error) {
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		value, err := b.Acquire(context.Background(), l)
 		if !errors.Is(err, cache.ErrUnavailable) || time.Now().After(deadline) {

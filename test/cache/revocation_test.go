@@ -87,12 +87,13 @@ func TestALossOfDataBringsNothingBack(t *testing.T) {
 	ok(t, a.add("s:ended", 0, "sid 1", "ann"))
 	ok(t, a.add("s:left", 0, "sid 2", "bob"))
 	b.becomes("s:ended", "1")
+	reads := b.reads()
 	ok(t, a.revoke("sid 1"))
-	time.Sleep(50 * time.Millisecond) // the bound within which every replica knows
+	b.until("it has looked by itself", func(x cache.HybridStats) bool { return b.reads() > reads && x.Redis.Pool.InUse == 0 })
 	s.kill()
 	a.untilFallback()
 	b.untilFallback()
-	b.is("s:ended", "revoked") // which nobody had asked it for
+	b.becomes("s:ended", "revoked") // which nobody had asked it for
 	s.start()
 	for _, r := range []*replica{a, b} {
 		r.until("loss noticed", func(cache.HybridStats) bool { return r.log.count(cache.DataLost) == 1 })

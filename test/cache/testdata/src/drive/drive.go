@@ -83,9 +83,9 @@ func lifeOfRecord(ctx context.Context, b cache.Backend, key string) string {
 		value := record(cache.Live, v, key)
 		var err error
 		if v == 1 {
-			err = b.Add(ctx, key, value, time.Minute)
+			err = b.Add(ctx, key, value, time.Hour)
 		} else {
-			err = b.CompareAndSet(ctx, key, v-1, value, time.Minute)
+			err = b.CompareAndSet(ctx, key, v-1, value, time.Hour)
 		}
 		if err != nil {
 			return "version " + strconv.Itoa(int(v)) + ": " + err.Error()
@@ -95,17 +95,17 @@ func lifeOfRecord(ctx context.Context, b cache.Backend, key string) string {
 			return "read another value: " + string(got)
 		}
 	}
-	if err := b.Add(ctx, key, nil, time.Minute); !errors.Is(err, cache.ErrExists) {
+	if err := b.Add(ctx, key, nil, time.Hour); !errors.Is(err, cache.ErrExists) {
 		return "added twice"
 	}
 	dead := record(cache.Revoked, 9, "")
-	if err := b.Set(ctx, key, dead, time.Minute); err != nil {
+	if err := b.Set(ctx, key, dead, time.Hour); err != nil {
 		return "revoke: " + err.Error()
 	}
-	if err := b.Set(ctx, key, record(cache.Live, 99, key), time.Minute); !errors.Is(err, cache.ErrConflict) {
+	if err := b.Set(ctx, key, record(cache.Live, 99, key), time.Hour); !errors.Is(err, cache.ErrConflict) {
 		return "a revoked record came back"
 	}
-	if err := b.CompareAndSet(ctx, key, 3, record(cache.Live, 4, key), time.Minute); !errors.Is(err, cache.ErrConflict) {
+	if err := b.CompareAndSet(ctx, key, 3, record(cache.Live, 4, key), time.Hour); !errors.Is(err, cache.ErrConflict) {
 		return "a slow renewal won"
 	}
 	got, err := b.Get(ctx, key)
@@ -134,7 +134,11 @@ func (o *observer) Observe(e cache.Event, cause error) {
 
 // Open connects to a server under two prefixes, which are the store's names.
 func Open(address string) string {
-	server := resp.Options{Address: address, PoolSize: 16, OperationTimeout: 2 * time.Second}
+	const patience = time.Minute // a busy machine is no outage
+	server := resp.Options{
+		Address: address, PoolSize: 16,
+		OperationTimeout: patience, ReadTimeout: patience, WriteTimeout: patience, PoolTimeout: patience, DialTimeout: patience,
+	}
 	if err := cache.Verify(context.Background(), cache.RedisOptions{Server: server, Prefix: "r"}); err != nil {
 		return err.Error()
 	}
@@ -168,7 +172,7 @@ func Same(g int) string {
 	ctx := context.Background()
 	key := "s:own" + strconv.Itoa(g)
 	value := record(cache.Live, 1, key)
-	if err := hybrid.Add(ctx, key, value, time.Minute); !cache.Applied(err) && !errors.Is(err, cache.ErrExists) {
+	if err := hybrid.Add(ctx, key, value, time.Hour); !cache.Applied(err) && !errors.Is(err, cache.ErrExists) {
 		return "add: " + err.Error()
 	}
 	for i := 0; i < 10; i++ {
