@@ -57,12 +57,27 @@ func (r *reader) unknown(prefix string, extra map[string]any, names string) {
 		found = found[:maxUnknown]
 	}
 	for _, name := range found {
-		text := "there is no such option"
-		if near := suggest(prefix, name, names); near != "" {
-			text += "; did you mean " + near + "?"
-		}
-		r.problem(prefix+brief(name), text)
+		r.problem(prefix+brief(name), unknownFault(prefix, name, names))
 	}
+}
+
+// unknownFault says that there is no such option, and what to write instead.
+func unknownFault(prefix, name, names string) string {
+	text := "there is no such option"
+	hint := foreign(prefix, name)
+	if hint == notInThisVersion {
+		return hint
+	}
+	if hint == "" {
+		hint = suggest(prefix, name, names)
+	}
+	switch {
+	case hint == "":
+		return text
+	case strings.Contains(hint, " "):
+		return text + "; " + hint
+	}
+	return text + "; did you mean " + hint + "?"
 }
 
 // suggest returns the option that was probably meant: one of this level that is

@@ -72,7 +72,7 @@ func (r *reader) unsupported(c *Config, s *Settings) {
 		if !g.set {
 			continue
 		}
-		text := "is not supported in this version"
+		text := notInThisVersion
 		if g.value != "" {
 			text = g.value + " " + text
 		}
