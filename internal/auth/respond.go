@@ -22,6 +22,12 @@ const (
 	slogWarn  = slog.LevelWarn
 )
 
+// challenge is the one of every 401, which must have one (RFC 9110, section 15.5.2).
+// No registered scheme describes a sign-in at a provider: Basic makes browsers ask for
+// a password, and Bearer promises that an access token is taken. Clients ignore a
+// scheme that they do not know.
+const challenge = `OIDC realm="sign-in required"`
+
 // A failure is one way in which a request does not get what it asked for: its
 // status, and what a person can do about it. Its texts are constant: nothing that
 // came from outside is ever shown.
@@ -159,7 +165,7 @@ func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, p page, err 
 	m.ownHeaders(h, r)
 	switch p.failure.status {
 	case http.StatusUnauthorized:
-		h.Set("WWW-Authenticate", `Bearer realm="sign-in required"`)
+		h.Set("WWW-Authenticate", challenge)
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		h.Set("Retry-After", strconv.Itoa(m.retryAfter(p.failure)))
 	}

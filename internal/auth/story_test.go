@@ -94,7 +94,7 @@ func TestWhoIsNotSignedIn(t *testing.T) {
 			if row.status != 401 {
 				return
 			}
-			if resp.Header.Get("WWW-Authenticate") == "" || len(resp.Cookies()) != 0 {
+			if resp.Header.Get("WWW-Authenticate") != `OIDC realm="sign-in required"` || len(resp.Cookies()) != 0 {
 				t.Errorf("headers %v", resp.Header)
 			}
 			if (row.method == "HEAD") != (body == "") {

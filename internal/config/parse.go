@@ -28,7 +28,7 @@ func (r *reader) settings(c *Config) *Settings {
 	s.Provider = r.provider(c)
 	s.Client = r.client(c)
 	s.SignIn = r.signIn(c)
-	s.Logout = r.logout(c, s.SignIn.CallbackPath)
+	s.Logout = r.logout(c, s.SignIn)
 	s.Session = r.session(c)
 	s.Access = r.access(c)
 	s.Bearer = r.bearer(c, s.Client.ID)

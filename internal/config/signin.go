@@ -38,23 +38,15 @@ func (r *reader) callback(c *Config) (string, string) {
 		return "", ""
 	}
 	if strings.HasPrefix(s, "/") {
-		return r.ownPath(option, s), ""
+		return r.servedPath(option, s), ""
 	}
 	if fault := relativeFault(s); fault != "" {
 		r.problem(option, fault)
 		return "", ""
 	}
 	u, fault := parseURL(s)
-	switch {
-	case fault != "":
-	case u.RawQuery != "" || strings.Contains(s, "?"):
-		fault = "must not have a query"
-	case u.Path == "" || u.Path == "/":
-		fault = "must have a path, such as /oauth2/callback"
-	case u.EscapedPath() != u.Path:
-		fault = pathFault("%")
-	default:
-		fault = pathFault(u.Path)
+	if fault == "" {
+		fault = urlPathFault(u, s)
 	}
 	if fault != "" {
 		r.problem(option, fault)
@@ -144,27 +136,27 @@ func (r *reader) maxAge(option, s string) time.Duration {
 
 // logout reads where and how sessions end. The path is next to the callback's
 // unless the operator chooses another.
-func (r *reader) logout(c *Config, callback string) Logout {
+func (r *reader) logout(c *Config, callback SignIn) Logout {
 	l := Logout{
-		Path:          r.ownPath("logoutURL", c.LogoutURL),
+		Path:          r.sitePath("logoutURL", c.LogoutURL, callback),
 		PostLogoutURI: r.postLogout(c),
 	}
-	if c.LogoutURL == "" && callback != "" {
-		l.Path = callback + "/logout"
+	if c.LogoutURL == "" && callback.CallbackPath != "" {
+		l.Path = callback.CallbackPath + "/logout"
 	}
-	l.BackchannelPath = r.channel("backchannelLogoutURL", c.BackchannelLogoutURL, "enableBackchannelLogout", c.EnableBackchannelLogout)
+	l.BackchannelPath = r.channel("backchannelLogoutURL", c.BackchannelLogoutURL, "enableBackchannelLogout", c.EnableBackchannelLogout, callback)
 	l.TokenMaxAge = r.duration("backchannelMaxAge", c.BackchannelMaxAge, 24*time.Hour)
 	if l.TokenMaxAge > 0 && !c.EnableBackchannelLogout {
 		r.warn("backchannelMaxAge", "has no effect without enableBackchannelLogout")
 	}
-	l.FrontchannelPath = r.channel("frontchannelLogoutURL", c.FrontchannelLogoutURL, "enableFrontchannelLogout", c.EnableFrontchannelLogout)
+	l.FrontchannelPath = r.channel("frontchannelLogoutURL", c.FrontchannelLogoutURL, "enableFrontchannelLogout", c.EnableFrontchannelLogout, callback)
 	return l
 }
 
 // channel reads the path of a channel for logouts, which it must have when it is
 // on, and returns nothing when it is off.
-func (r *reader) channel(option, raw, toggle string, on bool) string {
-	path := r.ownPath(option, raw)
+func (r *reader) channel(option, raw, toggle string, on bool, callback SignIn) string {
+	path := r.sitePath(option, raw, callback)
 	if on && raw == "" {
 		r.problem(option, "is required by "+toggle)
 	}

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/url"
 	"path"
+	"strconv"
 	"strings"
 )
 
@@ -27,7 +28,55 @@ func parseURL(raw string) (*url.URL, string) {
 	case u.Fragment != "" || strings.Contains(raw, "#"):
 		return nil, "must not have a fragment"
 	}
+	if fault := hostFault(u); fault != "" {
+		return nil, fault
+	}
 	return u, ""
+}
+
+// hostFault says why the host of u is no name or address of one host. Letters beyond
+// ASCII are allowed here.
+func hostFault(u *url.URL) string {
+	host := u.Hostname()
+	switch {
+	case strings.Contains(host, "*"):
+		return "must name one host: a wildcard is not known here"
+	case strings.ContainsAny(host, "!\"$&'()+,;<=>"):
+		return "has a character in its host that no host name has"
+	case !strings.Contains(host, ":") && strings.Contains("."+strings.TrimSuffix(host, ".")+".", ".."):
+		return "has an empty part in its host name"
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+			return "has a port that is none of 1 to 65535"
+		}
+	}
+	return ""
+}
+
+// urlPathFault says why u, which is raw, does not end in a path that we can serve.
+func urlPathFault(u *url.URL, raw string) string {
+	switch {
+	case u.RawQuery != "" || strings.Contains(raw, "?"):
+		return "must not have a query"
+	case u.Path == "" || u.Path == "/":
+		return "must have a path, such as /oauth2/callback"
+	case u.EscapedPath() != u.Path:
+		return pathFault("/%")
+	}
+	return pathFault(u.Path)
+}
+
+// sameOrigin reports whether two URLs have one scheme, host and port.
+func sameOrigin(a, b *url.URL) bool {
+	return a.Scheme == b.Scheme && strings.EqualFold(a.Hostname(), b.Hostname()) && portOf(a) == portOf(b)
+}
+
+func portOf(u *url.URL) string {
+	if port := u.Port(); port != "" {
+		return port
+	}
+	return map[string]string{"https": "443", "http": "80"}[u.Scheme]
 }
 
 // endpoint reads an optional URL at the provider.
@@ -80,15 +129,46 @@ func relativeFault(s string) string {
 	return "must begin with /: /" + s
 }
 
-// ownPath reads a path that we serve ourselves.
-func (r *reader) ownPath(option, raw string) string {
+// sitePath reads a path that we serve ourselves: a path, or beside a callbackURL that
+// is absolute an absolute URL on the same host.
+func (r *reader) sitePath(option, raw string, callback SignIn) string {
 	s := r.text(option, raw)
+	if !strings.Contains(s, "://") {
+		return r.servedPath(option, s)
+	}
+	u, fault := parseURL(s)
+	switch {
+	case fault != "":
+	case callback.CallbackPath == "":
+		return "" // it has a fault of its own
+	case callback.CallbackURL == "":
+		fault = "must be a path such as /oauth2/logout: callbackURL is a path, so that every host of the router has it"
+	default:
+		at, err := url.Parse(callback.CallbackURL)
+		if err != nil || !sameOrigin(u, at) {
+			fault = "must have the scheme and the host of callbackURL, or be a path"
+		} else {
+			fault = urlPathFault(u, s)
+		}
+	}
+	if fault != "" {
+		r.problem(option, fault)
+		return ""
+	}
+	return u.Path
+}
+
+// servedPath checks a path that we serve ourselves.
+func (r *reader) servedPath(option, s string) string {
 	if s == "" {
 		return ""
 	}
 	fault := pathFault(s)
-	if s == "/" {
+	switch {
+	case s == "/":
 		fault = "must not be the root"
+	case !strings.HasPrefix(s, "/") && only(s, pathChars) && len(s) <= 100:
+		fault = "must begin with /: /" + s
 	}
 	if fault != "" {
 		r.problem(option, fault)

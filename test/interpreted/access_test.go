@@ -152,7 +152,7 @@ func TestBypass(t *testing.T) {
 			if row.name == "a form" {
 				kind = "text/html; charset=utf-8" // a person looks at it
 			}
-			if row.want == 401 && (res.Header.Get("WWW-Authenticate") == "" || res.Header.Get("Content-Type") != kind || res.Header.Get("Cache-Control") != "no-store") {
+			if row.want == 401 && (res.Header.Get("WWW-Authenticate") != `OIDC realm="sign-in required"` || res.Header.Get("Content-Type") != kind || res.Header.Get("Cache-Control") != "no-store") {
 				t.Errorf("%s: %v", row.name, res.Header)
 			}
 		}
@@ -276,7 +276,9 @@ func TestOptionsAreRefusedByName(t *testing.T) {
 		also   string
 	}{
 		{"providerUrll", "x", "providerURL"}, {"calbackURL", "/x", "callbackURL"}, {"allowedUser", "x", "allowedUsers"},
-		{"enableBearerAuth", true, "not supported in this version"},
+		{"enableBearerAuth", true, "not supported in this version"}, {"resource", "x", "not supported in this version"},
+		{"cookie_secret", "x", "sessionEncryptionKey"}, {"clientSecretFile", "/x", "clientSecret: file:/path"},
+		{"maxRefreshTokenAgeSeconds", 60, "sessionMaxAge ends the session"}, {"provider", map[string]any{"url": "https://op.test"}, "providerURL"},
 		{"enableBackchannelLogout", true, "backchannelLogoutURL"}, {"enableFrontchannelLogout", true, "frontchannelLogoutURL"}, {"refreshGracePeriodSeconds", -1, ""},
 		{"providerURL", "", ""}, {"providerURL", "not a url", ""}, {"providerURL", "https://u:p@op.test", ""}, {"clientID", "", ""},
 		{"callbackURL", "", ""}, {"callbackURL", "no-slash", ""}, {"logoutURL", "//evil.test", ""}, {"excludedURLs", []any{"public"}, ""},

@@ -50,3 +50,13 @@ func TestSessionMaxAgeOfAText(t *testing.T) {
 	s.signIn(b, "/", "alice")
 	eventually(t, "the session ends", func() bool { return b.Fetch(s.url+"/x").Status == http.StatusUnauthorized })
 }
+
+// An absolute logoutURL on the host of callbackURL is served.
+func TestLogoutURLOfTheSite(t *testing.T) {
+	s := newSite(t, setup{options: map[string]any{"callbackURL": "https://" + appHost + "/oidc/callback", "logoutURL": "https://" + appHost + "/bye"}})
+	b := s.signedIn("alice")
+	s.untouched(func() { b.Hop(s.url + "/bye") })
+	if s.refusedOptions(map[string]any{"callbackURL": "https://*.example.test/oidc/callback"}) == "" {
+		t.Error("a wildcard in callbackURL is accepted")
+	}
+}
