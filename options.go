@@ -47,9 +47,8 @@ func (b *middlewareBuilder) options() (auth.Options, error) {
 		Scopes: s.SignIn.Scopes, AuthParams: s.SignIn.Params, WithoutPKCE: !s.SignIn.PKCE,
 		MaxAuthAge: s.SignIn.MaxAge, UserInfo: userInfo[s.Provider.UserInfo], CheckReplays: s.SignIn.DetectReplay, DenyReplays: s.SignIn.ReplayFallback == "deny",
 		Rules: rules, Bypass: bypass, Templates: templates, Minimal: s.Headers.Minimal,
-		StripAuthorization: s.Bearer.StripAuthorization,
-		Cleaner:            headers.NewCleaner(templates.Names(), s.Headers.Kept),
-		PageTemplate:       s.Pages.Template, Security: security, CORS: cors,
+		Cleaner:      headers.NewCleaner(templates.Names(), s.Headers.Kept),
+		PageTemplate: s.Pages.Template, Security: security, CORS: cors,
 		Rate: s.Limits.Rate, TrustedProxies: s.Limits.TrustedProxies, Log: b.log,
 	}
 	if o.CallbackURL == "" {

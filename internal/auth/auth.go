@@ -58,12 +58,11 @@ type Options struct {
 	CheckReplays bool
 	DenyReplays  bool // what cannot be checked in the shared store counts as a replay would
 
-	Rules              *policy.Rules
-	Bypass             *policy.Bypass // nil: nothing is open
-	Cleaner            *headers.Cleaner
-	Templates          *headers.Templates // nil: none
-	Minimal            bool               // X-Forwarded-User alone
-	StripAuthorization bool               // the client's own Authorization header does not pass with a session
+	Rules     *policy.Rules
+	Bypass    *policy.Bypass // nil: nothing is open
+	Cleaner   *headers.Cleaner
+	Templates *headers.Templates // nil: none
+	Minimal   bool               // X-Forwarded-User alone
 
 	PageTemplate string            // the operator's page; empty: the built-in one
 	Security     *headers.Security // nil: the strict headers of our own answers alone
@@ -181,7 +180,7 @@ func (m *Middleware) Handler(next http.Handler) http.Handler {
 	next = m.dress(next)
 	h := &handler{
 		m: m, next: next, hot: m.sessions.Hot(), since: m.since, harmless: m.o.Cleaner.Harmless(), closed: m.o.Cleaner.Closed(), special: m.special,
-		name: m.o.Cookies.Name, mark: m.o.Cookies.Name + "=", strips: m.o.StripCookies, keeps: !m.o.StripAuthorization, tells: !m.o.Minimal,
+		name: m.o.Cookies.Name, mark: m.o.Cookies.Name + "=", strips: m.o.StripCookies, tells: !m.o.Minimal,
 		plain: policy.PlainTarget, names: m.o.CookieNames.Known(),
 	}
 	if m.o.CORS != nil {

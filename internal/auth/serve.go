@@ -28,7 +28,6 @@ type handler struct {
 	name     string         // of the session cookie, with which those of sign-ins begin
 	mark     string         // the name and "="
 	strips   bool           // our cookies do not pass
-	keeps    bool           // the client's Authorization header passes
 	tells    bool           // the backend is told the request's own URI
 	plain    *regexp.Regexp // URIs that are return targets as they are
 	names    *atomic.Value  // of the session cookies of all middlewares: []string
@@ -71,9 +70,6 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.m.refuseCookies(w, r)
 		return
 	}
-	if !h.keeps {
-		delete(head, "Authorization")
-	}
 	for _, f := range found.Headers {
 		head[f.Name] = []string{f.Value}
 	}
@@ -115,9 +111,6 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 	if !found.Allowed {
 		m.refuse(w, r, found)
 		return
-	}
-	if m.o.StripAuthorization {
-		delete(r.Header, "Authorization")
 	}
 	for _, f := range found.Headers {
 		r.Header[f.Name] = []string{f.Value}

@@ -236,11 +236,21 @@ func TestHeaders(t *testing.T) {
 		}
 	})
 
-	t.Run("G11 the client's Authorization stays here with a session", func(t *testing.T) {
+	t.Run("G11 the client's Authorization passes with a session", func(t *testing.T) {
 		s := whole.in(t)
 		b := s.signedIn("alice")
-		b.Header.Set("Authorization", "Basic aW50cnVkZXI6eA==")
-		if got := s.sees(b.Fetch(s.url + "/x")).Header.Get("Authorization"); got != "" {
+		b.Header.Set("Authorization", "Bearer app")
+		for _, path := range []string{"/x", "/x?y=%2e"} { // in memory, and by the whole story
+			if got := s.sees(b.Fetch(s.url + path)).Header.Values("Authorization"); len(got) != 1 || got[0] != "Bearer app" {
+				t.Errorf("%s: Authorization: %q", path, got)
+			}
+		}
+	})
+	t.Run("G11 a line of headers replaces the client's Authorization", func(t *testing.T) {
+		s := newSite(t, setup{options: map[string]any{"headers": []any{map[string]any{"name": "Authorization", "value": "Bearer {{.AccessToken}}"}}}})
+		b := s.signedIn("alice")
+		b.Header.Set("Authorization", "Bearer app")
+		if got := s.sees(b.Fetch(s.url + "/x")).Header.Values("Authorization"); len(got) != 1 || got[0] == "Bearer app" {
 			t.Errorf("Authorization: %q", got)
 		}
 	})
