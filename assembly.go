@@ -29,7 +29,7 @@ func acquire(ctx context.Context, s *config.Settings, name string, log *slog.Log
 	if err != nil {
 		return nil, err
 	}
-	var sb registry.Builder = &storeBuilder{s: s, key: key, log: log}
+	var sb registry.Builder = &storeBuilder{s: s, key: key, before: servingStore(name), log: log}
 	st, err := registry.Shared.Acquire(ctx, key, sb)
 	if err != nil {
 		return nil, err
@@ -176,7 +176,27 @@ func (b *middlewareBuilder) findPredecessor() error {
 	}
 	b.before = r.(*store)
 	b.release = cancel
+	if b.store.memory == nil || b.store.memory != b.before.memory {
+		return nil
+	}
+	// It is that store, with other bounds.
+	registry.Shared.Serve(groupOf(b.name), b.store.key)
+	b.store.memory.fit()
+	cancel()
+	b.served = ""
+	b.turn = 0
+	b.before = nil
+	b.release = nil
 	return nil
+}
+
+// servingStore is the store that serves the middleware of a name until now, or nil.
+func servingStore(name string) *store {
+	r := registry.Shared.Serving(groupOf(name))
+	if r == nil {
+		return nil
+	}
+	return r.(*store)
 }
 
 // groupOf is the registry's group of the handlers of one middleware.

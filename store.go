@@ -24,6 +24,7 @@ type store struct {
 	key     string // of the registry
 	address string // of the server, for the log
 	backend cache.Store
+	memory  *memory       // nil: Redis
 	hybrid  *cache.Hybrid // nil: memory alone
 	redis   cache.RedisOptions
 	health  time.Duration // between two questions whether Redis is well; zero: it is not asked
@@ -85,6 +86,9 @@ func (s *store) Close() {
 	if s.hybrid != nil {
 		s.hybrid.Close()
 	}
+	if s.memory != nil {
+		s.memory.leave(s.key)
+	}
 }
 
 // Run asks whether Redis is well, so that an outage is noticed before a person's
@@ -119,9 +123,10 @@ func (s *store) Observe(e cache.Event, cause error) {
 const markBytes = 16 << 20
 
 type storeBuilder struct {
-	s   *config.Settings
-	key string
-	log *slog.Logger
+	s      *config.Settings
+	key    string
+	before *store // what serves the middleware until now; nil: nothing
+	log    *slog.Logger
 }
 
 // Build returns the store of the settings. It connects in the background: Redis
@@ -131,12 +136,13 @@ func (b *storeBuilder) Build() (registry.Resource, error) {
 	s := &store{key: b.key, address: addressOf(r)}
 	s.logTo(b.log)
 	s.done, s.end = context.WithCancel(context.Background())
-	memory := cache.MemoryOptions{MaxEntries: r.L1Entries, MaxBytes: r.L1Bytes}
 	if inMemory(r) {
-		memory.MarkBytes = markBytes
-		s.backend = cache.NewMemory(memory)
+		s.memory = memoryAfter(b.before, boundsOf(r))
+		s.memory.join(b.key, boundsOf(r))
+		s.backend = s.memory.records
 		return s, nil
 	}
+	memory := cache.MemoryOptions{MaxEntries: r.L1Entries, MaxBytes: r.L1Bytes}
 	server, err := serverOptions(r)
 	if err != nil {
 		return nil, err
@@ -159,25 +165,11 @@ func (b *storeBuilder) Build() (registry.Resource, error) {
 	return s, nil
 }
 
-// A memoryKey is what concerns a store in memory.
-type memoryKey struct {
-	Kind    string
-	Entries int
-	Bytes   int64
-}
-
 // storeKey is the registry's key of the store that is configured so: what does not
 // concern a store makes no other one of it.
 func storeKey(r config.Redis) (string, error) {
 	if inMemory(r) {
-		k := memoryKey{Kind: "memory", Entries: r.L1Entries, Bytes: r.L1Bytes}
-		if k.Entries == 0 {
-			k.Entries = cache.DefaultEntries
-		}
-		if k.Bytes == 0 {
-			k.Bytes = cache.DefaultBytes
-		}
-		return keyOf("store", []any{k})
+		return keyOf("memory", []any{boundsOf(r)})
 	}
 	return keyOf("store", []any{r})
 }

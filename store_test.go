@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/internal/config"
@@ -132,5 +134,62 @@ func TestTheKeyOfAStore(t *testing.T) {
 	}
 	if key(func(r *config.Redis) { r.Enabled = true }) == key(func(r *config.Redis) { r.Enabled, r.PoolSize = true, 11 }) {
 		t.Error("with Redis, poolSize makes no other store")
+	}
+}
+
+// Other bounds of a memory apply to the memory that is there: nobody is signed out.
+func TestOtherBoundsAreNoOtherMemory(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	reload := func(name string, entries int) *store {
+		t.Helper()
+		s := &config.Settings{Redis: config.Redis{L1Entries: entries, L1Bytes: 1 << 20}}
+		key, err := storeKey(s.Redis)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := registry.Shared.Acquire(ctx, key, &storeBuilder{s: s, key: key, before: servingStore(name), log: slog.New(slog.NewTextHandler(&paper{}, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mb := &middlewareBuilder{s: s, name: name, store: r.(*store)}
+		if err := mb.findPredecessor(); err != nil {
+			t.Fatal(err)
+		}
+		if mb.served != "" {
+			t.Errorf("%s with %d entries: another store serves", name, entries)
+		}
+		return mb.store
+	}
+	holds := func(when string, s *store, want int) {
+		t.Helper()
+		for i := 0; i < 20; i++ {
+			if err := s.backend.Set(ctx, fmt.Sprintf("s:%d", i), []byte("v"), time.Minute); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := s.memory.records.Stats().Entries; n != want {
+			t.Errorf("%s it holds %d, want %d", when, n, want)
+		}
+	}
+	const one, two = "bounds of one", "bounds of two"
+	a := reload(one, 7)
+	if reload(two, 7) != a {
+		t.Fatal("two middlewares with the same bounds have a store each")
+	}
+	holds("at first", a, 7)
+	b := reload(one, 9)
+	holds("with more for one", b, 9)
+	if _, err := a.backend.Get(ctx, "s:19"); err != nil {
+		t.Errorf("the other one has lost it: %v", err)
+	}
+	c := reload(one, 5)
+	holds("with the bounds of the other one", c, 7)
+	reload(two, 5)
+	holds("with less for both", c, 5)
+	reload(one, 7)
+	holds("with the first bounds again", c, 7)
+	if other := reload("bounds of a third", 3); other.memory == c.memory {
+		t.Error("a middleware with bounds of its own shares the memory")
 	}
 }

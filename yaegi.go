@@ -7,6 +7,7 @@ var (
 	_ any = (*middlewareBuilder)(nil)
 	_ any = (*namesBuilder)(nil)
 	_ any = (*providerBuilder)(nil)
+	_ any = (*memory)(nil)
 	_ any = (*sharedMiddleware)(nil)
 	_ any = (*sharedNames)(nil)
 	_ any = (*sharedProvider)(nil)

@@ -13,7 +13,7 @@ func (m *Memory) check(key string, value []byte, ttl time.Duration) error {
 	if err := checkWrite(key, value, ttl); err != nil {
 		return err
 	}
-	if cost(key, value) > m.maxBytes/4 {
+	if cost(key, value) > m.maxBytes.Load()/4 {
 		return fmt.Errorf("%w: value of %d bytes", ErrInvalid, len(value))
 	}
 	return nil
@@ -109,13 +109,14 @@ func (m *Memory) makeRoomLocked(now int64) {
 	m.dropExpiredLocked(m.recent, now)
 	m.dropExpiredLocked(m.marks, now)
 	m.dropExpiredLocked(m.passing, now)
+	maxBytes := m.maxBytes.Load()
 	for m.marks.Len() > 1 && (m.marks.Len() > m.maxEntries || m.marked > m.markBytes) {
 		m.evictLocked(m.marks)
 	}
-	for m.revoked.Len() > 1 && (m.revoked.Len() > m.maxEntries/2 || m.pinned > m.maxBytes/2) {
+	for m.revoked.Len() > 1 && (m.revoked.Len() > m.maxEntries/2 || m.pinned > maxBytes/2) {
 		m.evictLocked(m.revoked)
 	}
-	for m.othersLocked() > 1 && (m.othersLocked() > m.maxEntries || m.bytes-m.marked > m.maxBytes) {
+	for m.othersLocked() > 1 && (m.othersLocked() > m.maxEntries || m.bytes-m.marked > maxBytes) {
 		m.evictLocked(m.leastLocked())
 	}
 }

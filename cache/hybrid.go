@@ -98,7 +98,7 @@ func NewHybrid(o HybridOptions) *Hybrid {
 		o.JournalEntries = l1.maxEntries
 	}
 	if o.JournalBytes <= 0 {
-		o.JournalBytes = l1.maxBytes
+		o.JournalBytes = l1.maxBytes.Load()
 	}
 	h := &Hybrid{
 		followers: &followers{},

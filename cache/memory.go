@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -32,26 +33,26 @@ const (
 // safe where Memory is the only store: the session under that key is absent, and
 // what is absent can only be created under a new key.
 type Memory struct {
-	maxEntries int
-	maxBytes   int64
-	markBytes  int64 // zero: markers are in recent
-	now        func() time.Time
-	unlisted   bool       // there is no index: what a revocation is about is searched for
-	followers  *followers // the stores that take the place of this one
+	maxBytes  atomic.Int64 // read without the lock
+	markBytes int64        // zero: markers are in recent
+	now       func() time.Time
+	unlisted  bool       // there is no index: what a revocation is about is searched for
+	followers *followers // the stores that take the place of this one
 
-	mu       sync.Mutex // guards the fields below
-	entries  map[string]*entry
-	links    map[string][]*entry // by link
-	recent   *list.List          // of *entry, most recently used first
-	revoked  *list.List          // of *entry, newest first
-	marks    *list.List          // of *entry, newest first: replay markers, if apart
-	passing  *list.List          // of *entry, newest first: provisional records
-	bytes    int64
-	pinned   int64 // bytes of what is in revoked
-	marked   int64 // bytes of what is in marks
-	watchers []Watcher
-	evicted  []string // keys that left for the bounds, not yet announced
-	evicts   uint64   // entries that left for the bounds, ever
+	mu         sync.Mutex // guards the fields below
+	maxEntries int
+	entries    map[string]*entry
+	links      map[string][]*entry // by link
+	recent     *list.List          // of *entry, most recently used first
+	revoked    *list.List          // of *entry, newest first
+	marks      *list.List          // of *entry, newest first: replay markers, if apart
+	passing    *list.List          // of *entry, newest first: provisional records
+	bytes      int64
+	pinned     int64 // bytes of what is in revoked
+	marked     int64 // bytes of what is in marks
+	watchers   []Watcher
+	evicted    []string // keys that left for the bounds, not yet announced
+	evicts     uint64   // entries that left for the bounds, ever
 }
 
 type entry struct {
@@ -85,10 +86,9 @@ func NewMemory(o MemoryOptions) *Memory {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Memory{
+	m := &Memory{
 		followers:  &followers{},
 		maxEntries: o.MaxEntries,
-		maxBytes:   o.MaxBytes,
 		markBytes:  o.MarkBytes,
 		now:        o.Now,
 		entries:    map[string]*entry{},
@@ -97,6 +97,29 @@ func NewMemory(o MemoryOptions) *Memory {
 		revoked:    list.New(),
 		marks:      list.New(),
 		passing:    list.New(),
+	}
+	m.maxBytes.Store(o.MaxBytes)
+	return m
+}
+
+// Resize changes the bounds, as MemoryOptions describe them.
+func (m *Memory) Resize(maxEntries int, maxBytes int64) {
+	if maxEntries <= 0 {
+		maxEntries = DefaultEntries
+	}
+	if maxBytes <= 0 {
+		maxBytes = DefaultBytes
+	}
+	now := m.now().UnixNano()
+	m.mu.Lock()
+	m.maxEntries = maxEntries
+	m.maxBytes.Store(maxBytes)
+	m.makeRoomLocked(now)
+	watchers, evicted := m.watchers, m.evicted
+	m.evicted = nil
+	m.mu.Unlock()
+	for _, key := range evicted {
+		announce(watchers, key)
 	}
 }
 

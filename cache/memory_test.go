@@ -310,3 +310,47 @@ func TestProvisionalRecordsDriveOutNoOthers(t *testing.T) {
 		}
 	})
 }
+
+// leaving notes which keys it is told of.
+type leaving struct {
+	keys []string
+}
+
+func (l *leaving) Changed(key string)         { l.keys = append(l.keys, key) }
+func (l *leaving) ChangedAll()                {}
+func (l *leaving) Revoked(_ cache.Revocation) {}
+
+func TestOtherBoundsKeepWhatThereIsRoomFor(t *testing.T) {
+	ctx := context.Background()
+	m := cache.NewMemory(cache.MemoryOptions{MaxEntries: 10})
+	w := &leaving{}
+	m.Watch(w)
+	held := func() int {
+		n := 0
+		for i := 0; i < 10; i++ {
+			if found, _ := m.Exists(ctx, "s:"+strconv.Itoa(i)); found {
+				n++
+			}
+		}
+		return n
+	}
+	for i := 0; i < 10; i++ {
+		_ = m.Add(ctx, "s:"+strconv.Itoa(i), record(1), time.Minute)
+	}
+	m.Resize(20, 1<<20)
+	if n := held(); n != 10 {
+		t.Errorf("%d of 10 in a larger memory", n)
+	}
+	w.keys = nil
+	m.Resize(3, 1<<20)
+	if n := held(); n != 3 || len(w.keys) != 7 {
+		t.Errorf("%d in a memory of three, and %q were told to have left", n, w.keys)
+	}
+	if _, err := m.Get(ctx, "s:9"); err != nil {
+		t.Errorf("the newest left: %v", err)
+	}
+	m.Resize(0, 0)
+	if err := m.Set(ctx, "s:large", make([]byte, 1<<20), time.Minute); err != nil {
+		t.Errorf("in a memory of the usual size: %v", err)
+	}
+}

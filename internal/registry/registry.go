@@ -143,6 +143,18 @@ func (g *Registry) Serve(name, key string) bool {
 	return true
 }
 
+// Serving returns the resource that serves a group, or nil if none does that is still
+// kept.
+func (g *Registry) Serving(name string) Resource {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	x := g.groups[name]
+	if x == nil || g.entries[x.serving] == nil {
+		return nil
+	}
+	return g.entries[x.serving].resource
+}
+
 // Replaced reports whether something else took the place of key in every group that
 // it served or was to serve, or key is not kept any more.
 func (g *Registry) Replaced(key string) bool {

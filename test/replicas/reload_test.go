@@ -178,6 +178,10 @@ func TestChangedOptions(t *testing.T) {
 		p.is(a, "in")
 		a.reload(a.options(nil))
 		p.is(a, "in")
+		a.reload(a.options(section{"hybridL1Size": "99999", "hybridL1MemoryMB": "63"}))
+		p.is(a, "in")
+		a.reload(a.options(nil))
+		p.is(a, "in")
 		if log := a.log(); strings.Contains(log, "changed Redis options") {
 			t.Errorf("the log:\n%s", log)
 		}
