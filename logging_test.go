@@ -8,8 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/internal/config"
+	"github.com/traefikoidc/traefikoidc/internal/oidctest"
+	"github.com/traefikoidc/traefikoidc/internal/registry"
 )
 
 // Handlers and reloads that name one file write through one writer.
@@ -45,14 +46,37 @@ func TestTheFormatOfLines(t *testing.T) {
 	}
 }
 
-// A store goes on where the middleware that was configured last logs.
+// A store goes on where the middleware that was configured last logs: a reload that
+// names another logFile makes no other store.
 func TestAStoreLogsWhereTheNewestMiddlewareDoes(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	c := config.New()
+	c.ProviderURL = "https://id.example.com"
+	c.ClientID = "app"
+	c.ClientSecret = oidctest.NewSecret()
+	c.SessionEncryptionKey = oidctest.NewSecret()
+	c.CallbackURL = "/oauth2/callback"
+	s, err := config.Parse(c, config.Environment{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	var before, after bytes.Buffer
-	s := &store{address: "redis:6379", backend: cache.NewMemory(cache.MemoryOptions{})}
-	s.logTo(newLogger(&before, config.Log{}, "m"))
-	s.logTo(newLogger(&after, config.Log{}, "m"))
-	s.line().Info("something")
-	if before.Len() > 0 || !strings.Contains(after.String(), "address=redis:6379") {
+	for _, out := range []*bytes.Buffer{&before, &after} {
+		if _, err := acquire(ctx, s, "logging_test", newLogger(out, config.Log{}, "logging_test")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	key, err := storeKey(s.Redis)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := registry.Shared.Acquire(ctx, key, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.(*store).line().Info("something")
+	if strings.Contains(before.String(), "something") || !strings.Contains(after.String(), "msg=something") {
 		t.Errorf("before: %q, after: %q", &before, &after)
 	}
 }

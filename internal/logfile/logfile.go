@@ -105,10 +105,13 @@ var (
 	errNoFolder   = errors.New("its directory does not exist; create it")
 )
 
-// open opens the file. Two processes may create it at once, so it looks twice.
+// maxTries bounds how often a file is opened that others move or create meanwhile.
+const maxTries = 10
+
+// open opens the file.
 func (f *File) open() error {
 	err := f.tryOpen()
-	if errors.Is(err, fs.ErrExist) {
+	for i := 1; i < maxTries && errors.Is(err, errChanged); i++ {
 		err = f.tryOpen()
 	}
 	return err
@@ -131,7 +134,12 @@ func (f *File) tryOpen() error {
 		return errNotRegular
 	}
 	file, err := os.OpenFile(f.path, flags, 0o600)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return errChanged
+	case errors.Is(err, fs.ErrNotExist) && flags&os.O_CREATE == 0:
+		return errChanged
+	case err != nil:
 		return reason(err)
 	}
 	info, err := file.Stat()
@@ -151,9 +159,6 @@ func (f *File) tryOpen() error {
 
 // reason is err in words, without the path that the caller names.
 func reason(err error) error {
-	if errors.Is(err, fs.ErrExist) {
-		return err
-	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return errNoFolder
 	}

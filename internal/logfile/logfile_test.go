@@ -182,21 +182,27 @@ func TestAWriteThatFails(t *testing.T) {
 	}
 }
 
+// Two processes and a rotation meet in one file.
 func TestLinesOfManyStayWhole(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "oidc.log")
 	f, spare := opened(t, path)
+	other, otherSpare := opened(t, path)
 	const writers, lines = 8, 50
 	var all sync.WaitGroup
 	for i := 0; i < writers; i++ {
 		all.Add(1)
 		go func(i int) {
 			defer all.Done()
+			to := f
+			if i%2 == 0 {
+				to = other
+			}
 			for n := 0; n < lines; n++ {
-				_, _ = f.Write([]byte(fmt.Sprintf("%d %s\n", i, strings.Repeat("x", 100))))
+				_, _ = to.Write([]byte(fmt.Sprintf("%d %s\n", i, strings.Repeat("x", 100))))
 			}
 		}(i)
 	}
-	for n := 0; n < 10; n++ {
+	for n := 0; n < 100; n++ {
 		if err := os.Rename(path, fmt.Sprintf("%s.%d", path, n)); err != nil && !os.IsNotExist(err) {
 			t.Error(err)
 		}
@@ -217,7 +223,7 @@ func TestLinesOfManyStayWhole(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil || found != writers*lines || spare.Len() > 0 {
-		t.Errorf("%d lines, %v; standard error has %q", found, err, spare)
+	if err != nil || found != writers*lines || spare.Len() > 0 || otherSpare.Len() > 0 {
+		t.Errorf("%d lines, %v; standard error has %q%q", found, err, spare, otherSpare)
 	}
 }
