@@ -62,6 +62,11 @@ func (o *Opened) Created() time.Time {
 	return time.UnixMilli(o.created)
 }
 
+// Value is that of the session's cookie.
+func (o *Opened) Value() string {
+	return o.value
+}
+
 // Options of a Manager. Backend, Keys, Identity and Preparer are required.
 type Options struct {
 	Backend     cache.Backend

@@ -40,6 +40,17 @@ func (m *Manager) load(ctx context.Context, value string, t ticket) (*Opened, er
 	return m.current(ctx, f, t)
 }
 
+// Adopt returns the value that this middleware would have given the cookie of a
+// session, which another of its identity gave the value under name. False: it is none
+// of this identity.
+func (m *Manager) Adopt(name, value string) (string, bool) {
+	t, err := m.o.Keys.ticket(value, name, m.o.Identity)
+	if err != nil {
+		return "", false
+	}
+	return t.value(m.o.Cookies.Name, m.o.Identity), true
+}
+
 // An opening is what a flight is about.
 type opening struct {
 	value  string

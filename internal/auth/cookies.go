@@ -5,61 +5,54 @@ import (
 	"strings"
 
 	"github.com/traefikoidc/traefikoidc/internal/chain"
+	"github.com/traefikoidc/traefikoidc/session"
 )
 
 // stripCookies takes our cookies out of what the backend sees, and those of every other
 // middleware of the process: browsers send them all, and to whoever has them they are
-// sessions. It returns the request to pass on, or nil if there are too many.
-//
-// The middleware that a cookie belongs to may come later in the chain, so asSent tells
-// it what the client sent. That costs something, and is done where cookies of others
-// are taken out, and on a public path, where the next middleware may ask for a session.
-func (m *Middleware) stripCookies(r *http.Request, public bool) *http.Request {
-	cookies := r.Header["Cookie"]
+// sessions. It returns the Cookie headers as they were, if it took any out, and false
+// if there are too many.
+func (m *Middleware) stripCookies(head http.Header) ([]string, bool) {
+	cookies := head["Cookie"]
 	if !m.o.StripCookies || len(cookies) == 0 {
-		return r
+		return nil, true
+	}
+	if tooLarge(cookies) {
+		return nil, false
 	}
 	others := m.o.CookieNames.Others(strings.Join(cookies, "; "), m.o.Cookies.Name)
-	told := false
+	taken := false
 	var kept []string
 	for _, c := range cookies {
 		left, ok := m.stripper.Strip(c)
+		if ok && others {
+			left, ok = m.o.CookieNames.StripOthers(left, m.o.Cookies.Name)
+		}
 		if !ok {
-			return nil
+			return nil, false
 		}
-		told = told || public && left != c
-		if others {
-			own := left
-			left, ok = m.o.CookieNames.StripOthers(own, m.o.Cookies.Name)
-			if !ok {
-				return nil
-			}
-			told = told || left != own
-		}
+		taken = taken || left != c
 		if left != "" {
 			kept = append(kept, left)
 		}
 	}
 	if kept == nil {
-		delete(r.Header, "Cookie")
+		delete(head, "Cookie")
 	} else {
-		r.Header["Cookie"] = kept
+		head["Cookie"] = kept
 	}
-	if !told {
-		return r
+	if !taken {
+		return nil, true
 	}
-	return r.WithContext(chain.WithCookies(r.Context(), cookies))
+	return cookies, true
 }
 
-// keepOthers is stripCookies for the one Cookie header of a session that was found,
-// with what stands before it and after it.
-func (h *handler) keepOthers(r *http.Request, before, after string) *http.Request {
-	head := r.Header
-	if len(head["Cookie"][0]) > maxCookieBytes {
-		return nil
-	}
-	if strings.Contains(before, h.name) || strings.Contains(after, h.name) {
-		return h.m.stripCookies(r, false)
+// keepOthers leaves what stands before the cookie of a session, and after it, in the
+// one Cookie header. It reports false, and leaves the header as it is, if that is for
+// stripCookies: because it is large, or may have more cookies of ours.
+func (h *handler) keepOthers(head http.Header, before, after string) bool {
+	if len(head["Cookie"][0]) > maxCookieBytes || strings.Contains(before, h.name) || strings.Contains(after, h.name) {
+		return false
 	}
 	switch {
 	case before == "":
@@ -70,20 +63,63 @@ func (h *handler) keepOthers(r *http.Request, before, after string) *http.Reques
 		after = strings.TrimSuffix(before, " ") + after
 	}
 	if len(h.names.Load().([]string)) > 1 && h.m.o.CookieNames.Others(after, h.name) {
-		return h.m.stripCookies(r, false)
+		return false
 	}
 	head["Cookie"] = []string{after}
-	return r
+	return true
+}
+
+// unreadMarks is how many marks of a handler stay unread before it takes itself for the
+// last of its chain.
+const unreadMarks = 100
+
+// passMarked hands a request on whose cookies were as given, and tells the later
+// middlewares of the chain what it found in them, as the cookies are taken out. Traefik
+// does not tell a middleware whether there are others behind it, and a mark doubles the
+// cost of a signed-in user's request. So a handler whose marks nobody reads stops
+// marking, and one of which a mark was read never does. Where a later middleware gets a
+// request without a mark it finds no session, until it reads the mark of a request
+// that memory did not answer: the first one after the next sign-in is such a request.
+func (h *handler) passMarked(w http.ResponseWriter, r *http.Request, cookies []string, found *session.Opened) {
+	p := &chain.Passage{Cookies: cookies}
+	if found != nil {
+		p.Identity = h.m.o.Identity
+		p.Name = h.name
+		p.Value = found.Value()
+	}
+	h.next.ServeHTTP(w, r.WithContext(chain.WithPassage(r.Context(), p)))
+	read := p.Read()
+	h.hot.Mu.Lock()
+	switch {
+	case read:
+		h.chained = true
+		h.marks = true
+	case h.marks && !h.chained:
+		h.unread++
+		h.marks = h.unread < unreadMarks
+	}
+	h.hot.Mu.Unlock()
 }
 
 // asSent returns r with the cookies that the client sent, if an earlier middleware of
-// the chain took some of them out. It is for our own eyes; the backend gets r.
-func asSent(r *http.Request) *http.Request {
-	cookies := chain.Cookies(r.Context())
-	if cookies == nil {
+// the chain took some of them out, and with the session that such a one of our group
+// found. It is for our own eyes; the backend gets r.
+func (m *Middleware) asSent(r *http.Request) *http.Request {
+	ctx := r.Context()
+	cookies := chain.Cookies(ctx)
+	p := chain.Session(ctx, m.o.Identity)
+	if cookies == nil && p == nil {
 		return r
 	}
-	sent := r.WithContext(r.Context())
+	if cookies == nil {
+		cookies = r.Header["Cookie"]
+	}
+	if p != nil {
+		if value, ok := m.sessions.Adopt(p.Name, p.Value); ok {
+			cookies = append([]string{m.o.Cookies.Name + "=" + value}, cookies...)
+		}
+	}
+	sent := r.WithContext(ctx)
 	sent.Header = r.Header.Clone()
 	sent.Header["Cookie"] = cookies
 	return sent

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/chain"
 	"github.com/traefikoidc/traefikoidc/internal/headers"
 	"github.com/traefikoidc/traefikoidc/internal/policy"
 	"github.com/traefikoidc/traefikoidc/session"
@@ -31,6 +32,11 @@ type handler struct {
 	tells    bool           // the backend is told the request's own URI
 	plain    *regexp.Regexp // URIs that are return targets as they are
 	names    *atomic.Value  // of the session cookies of all middlewares: []string
+
+	// The lock of hot guards the fields below.
+	marks   bool // passMarked hands requests on
+	chained bool // a later middleware of the chain read a mark
+	unread  int  // marks that none read
 }
 
 // ServeHTTP is the path of every request. Interpreted, a call costs two
@@ -43,28 +49,25 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	cookies := head["Cookie"]
 	if len(cookies) != 1 || len(head) > headers.MaxNames || r.Trailer != nil || r.TransferEncoding != nil || h.special.MatchString(r.URL.Path) ||
 		head.WriteSubset(h.closed, h.harmless.Load().(map[string]bool)) != nil {
-		h.m.serve(w, r, h.next)
+		h.m.serve(w, r, h)
 		return
 	}
 	before, after, _ := strings.Cut(cookies[0], h.mark)
 	value, rest, _ := strings.Cut(after, ";")
 	h.hot.Mu.Lock()
 	found := h.hot.Opened[value]
+	marks := h.marks
 	h.hot.Mu.Unlock()
 	if found == nil || !found.Allowed || h.since(found.Until) >= 0 || before != "" && !strings.HasSuffix(before, "; ") {
-		h.m.serve(w, r, h.next)
+		h.m.serve(w, r, h)
 		return
 	}
 	if h.strips {
 		if before == "" && rest == "" {
 			delete(head, "Cookie")
-		} else {
-			passed := h.keepOthers(r, before, rest)
-			if passed == nil {
-				h.m.refuseCookies(w, r)
-				return
-			}
-			r = passed
+		} else if !h.keepOthers(head, before, rest) {
+			h.m.handOn(w, r, h, found)
+			return
 		}
 	} else if len(cookies[0]) > maxCookieBytes {
 		h.m.refuseCookies(w, r)
@@ -80,11 +83,15 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			tellTarget(r)
 		}
 	}
+	if marks {
+		h.passMarked(w, r, cookies, found)
+		return
+	}
 	h.next.ServeHTTP(w, r)
 }
 
 // serve is the story of a request, in full.
-func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
+func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, h *handler) {
 	if len(r.Host) > maxHost || !m.o.Cleaner.Clean(r) {
 		m.refuseHeaders(w, r)
 		return
@@ -93,7 +100,10 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 		m.refuseCookies(w, r)
 		return
 	}
-	sent := asSent(r)
+	sent := r
+	if r.Context().Value(chain.Key) != nil {
+		sent = m.asSent(r)
+	}
 	for _, p := range m.paths {
 		if r.URL.Path == p {
 			m.serveOwn(w, sent)
@@ -101,7 +111,7 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 		}
 	}
 	if m.o.Bypass.Matches(r) {
-		m.pass(w, r, next, true)
+		m.pass(w, r, h, nil)
 		return
 	}
 	found := m.find(w, sent)
@@ -112,23 +122,32 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 		m.refuse(w, r, found)
 		return
 	}
+	m.handOn(w, r, h, found)
+}
+
+// handOn gives a request to the backend with what its session, which is allowed, says.
+func (m *Middleware) handOn(w http.ResponseWriter, r *http.Request, h *handler, found *session.Opened) {
 	for _, f := range found.Headers {
 		r.Header[f.Name] = []string{f.Value}
 	}
 	if !m.o.Minimal {
 		tellTarget(r)
 	}
-	m.pass(w, r, next, false)
+	m.pass(w, r, h, found)
 }
 
-// pass hands a request on without our cookies. Public: no session was asked for.
-func (m *Middleware) pass(w http.ResponseWriter, r *http.Request, next http.Handler, public bool) {
-	passed := m.stripCookies(r, public)
-	if passed == nil {
+// pass hands a request on without our cookies. Found is nil on a public path.
+func (m *Middleware) pass(w http.ResponseWriter, r *http.Request, h *handler, found *session.Opened) {
+	cookies, ok := m.stripCookies(r.Header)
+	if !ok {
 		m.refuseCookies(w, r)
 		return
 	}
-	next.ServeHTTP(w, passed)
+	if cookies == nil && found == nil {
+		h.next.ServeHTTP(w, r)
+		return
+	}
+	h.passMarked(w, r, cookies, found)
 }
 
 // tellTarget gives the backend the request's own URI as a return target, which a

@@ -6,22 +6,37 @@ import (
 	"testing"
 )
 
-func TestCookies(t *testing.T) {
+func TestPassages(t *testing.T) {
 	ctx := context.Background()
-	if got := Cookies(ctx); got != nil {
-		t.Errorf("nothing was taken out: %q", got)
+	if got := Cookies(ctx); got != nil || Session(ctx, "a") != nil {
+		t.Errorf("no middleware was before: %q", got)
 	}
-	one := WithCookies(ctx, []string{"a=1; b=2", "c=3"})
-	if got := strings.Join(Cookies(one), "|"); got != "a=1; b=2|c=3" {
-		t.Errorf("the first middleware: %q", got)
+	public := &Passage{}
+	one := &Passage{Cookies: []string{"a=1; b=2", "c=3"}, Identity: "a", Name: "a", Value: "1"}
+	two := &Passage{Cookies: []string{"b=2"}, Identity: "b", Name: "b", Value: "2"}
+	ctx = WithPassage(WithPassage(WithPassage(ctx, public), one), two)
+	if public.Read() || one.Read() || two.Read() {
+		t.Error("nobody asked yet")
 	}
-	if got := strings.Join(Cookies(WithCookies(one, []string{"a=1"})), "|"); got != "a=1; b=2|c=3" {
-		t.Errorf("the second: %q", got)
+	if got := Session(ctx, "b"); got != two || one.Read() {
+		t.Errorf("session of b: %+v", got)
+	}
+	if got := Session(ctx, "a"); got != one || !one.Read() {
+		t.Errorf("session of a: %+v", got)
+	}
+	if got := Session(ctx, "c"); got != nil {
+		t.Errorf("session of c: %+v", got)
+	}
+	if got := strings.Join(Cookies(ctx), "|"); got != "a=1; b=2|c=3" {
+		t.Errorf("cookies that the client sent: %q", got)
+	}
+	if !public.Read() {
+		t.Error("the first passage was not read")
 	}
 }
 
 func TestKeysAreNotGuessed(t *testing.T) {
-	if newKey("x") == newKey("x") || newKey("x") == cookies {
-		t.Error("a key is not random")
+	if newKey() == newKey() || newKey() == Key {
+		t.Error("the key is not random")
 	}
 }

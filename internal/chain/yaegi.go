@@ -1,0 +1,7 @@
+package chain
+
+// Types with methods, converted once while the sources are loaded: see "Methods"
+// in docs/ARCHITECTURE.md. This file is the last by name.
+var (
+	_ any = (*Passage)(nil)
+)
