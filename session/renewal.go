@@ -163,6 +163,10 @@ func (m *Manager) board(o *Opened, t ticket) (*renewal, *waiter, time.Duration) 
 	m.passLocked(o, now)
 	r := m.renewals[o.key]
 	first := r == nil
+	if first && m.wasPutOffLocked(o, now) {
+		m.hot.Mu.Unlock()
+		return nil, nil, 0
+	}
 	if !first && (!expired || len(r.waiting) >= maxWaiting) {
 		m.hot.Mu.Unlock()
 		return r, nil, 0
@@ -181,6 +185,13 @@ func (m *Manager) board(o *Opened, t ticket) (*renewal, *waiter, time.Duration) 
 		return r, w, m.timing.late
 	}
 	return r, w, m.timing.early
+}
+
+// wasPutOffLocked reports whether a renewal of o failed after o was read: a request
+// may have come to know o before, and come here after.
+func (m *Manager) wasPutOffLocked(o *Opened, now time.Time) bool {
+	known := m.knownLocked(o.value)
+	return known != nil && known.renewal.due == o.renewal.due && now.Before(known.renewal.tried().retry)
 }
 
 // passLocked lets requests for o pass for a moment, while its tokens are good, if o

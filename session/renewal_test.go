@@ -597,6 +597,28 @@ func TestWhatTheProviderAnswers(t *testing.T) {
 		f.doing(nil)
 		f.serves(t, f.Manager, "access 7")
 	})
+	t.Run("E10 a request that read the session before the fault and comes after it does not try again", func(t *testing.T) {
+		f := newFleet(t, nil)
+		early, err := f.at(f.Manager)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, err := f.o.Keys.ticket(f.value, "__Host-oidc", "identity")
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.clock.turn(6 * time.Minute)
+		due := *early
+		due.renewal = f.plan(f.stored(t), k, nil)
+		f.doing(func(*Session) error { return errors.New("a fault of the provider") })
+		f.serves(t, f.Manager, "access 0")
+		if o, err := f.current(context.Background(), &flight{opened: &due}, k); err != nil || o.Reason != "access 0" {
+			t.Errorf("got %+v, %v", o, err)
+		}
+		if f.count() != 1 {
+			t.Errorf("%d calls", f.count())
+		}
+	})
 	t.Run("E10 a fault at one replica: another one may try at once", func(t *testing.T) {
 		f := newFleet(t, nil)
 		f.serves(t, f.Manager, "access 0")
