@@ -2,6 +2,7 @@ package session
 
 import (
 	"encoding/base64"
+	"regexp"
 	"sort"
 	"strings"
 	"sync"
@@ -12,7 +13,8 @@ import (
 // process: what browsers send to all of them, as they may share a host, and what no
 // backend is to see. It is safe for concurrent use. Make it with [NewCookieNames].
 type CookieNames struct {
-	known atomic.Value // []string: each name once; replaced, never changed
+	known  atomic.Value // []string: each name once; replaced, never changed
+	begins atomic.Value // *regexp.Regexp: how cookies of these names begin
 
 	mu    sync.Mutex // guards the field below
 	users map[string]int
@@ -21,7 +23,9 @@ type CookieNames struct {
 // NewCookieNames returns a set of no names.
 func NewCookieNames() *CookieNames {
 	n := &CookieNames{users: map[string]int{}}
-	n.known.Store([]string{})
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.tellLocked()
 	return n
 }
 
@@ -31,7 +35,9 @@ func (n *CookieNames) Add(name string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.users[name]++
-	n.tell()
+	if n.users[name] == 1 {
+		n.tellLocked()
+	}
 }
 
 // Remove takes back one Add.
@@ -41,17 +47,22 @@ func (n *CookieNames) Remove(name string) {
 	n.users[name]--
 	if n.users[name] == 0 {
 		delete(n.users, name)
+		n.tellLocked()
 	}
-	n.tell()
 }
 
-func (n *CookieNames) tell() {
+func (n *CookieNames) tellLocked() {
 	names := []string{}
+	quoted := []string{}
 	for name := range n.users {
 		names = append(names, name)
+		quoted = append(quoted, regexp.QuoteMeta(name))
 	}
 	sort.Strings(names)
 	n.known.Store(names)
+	// A name that begins with another one is before it, as the first that fits counts.
+	sort.Sort(sort.Reverse(sort.StringSlice(quoted)))
+	n.begins.Store(regexp.MustCompile("(?:^|[; \t])(" + strings.Join(quoted, "|") + ")(?:=|" + loginInfix + ")"))
 }
 
 // Known holds the names, in a []string that is replaced and never changed.
@@ -59,8 +70,8 @@ func (n *CookieNames) Known() *atomic.Value {
 	return &n.known
 }
 
-// othersStripped bounds how often the names of others may stand in a Cookie header,
-// each of which is looked at. Ten middlewares with five sign-ins each are within it.
+// othersStripped bounds how many cookies of a header may have the names of others: each
+// is looked at. Ten middlewares with five sign-ins each are within it.
 const othersStripped = 60
 
 // base64URL are the characters of what we seal.
@@ -89,43 +100,40 @@ func (n *CookieNames) Others(header, own string) bool {
 // sent it. It reports false, and what it returns must not be passed on, for a header
 // with more of the names than a browser has: each costs time.
 func (n *CookieNames) StripOthers(header, own string) (string, bool) {
-	left := othersStripped
-	for _, name := range n.known.Load().([]string) {
-		if name == own || !strings.Contains(header, name) {
-			continue
-		}
-		parts := strings.SplitN(header, name, left+2)
-		left -= len(parts) - 1
-		if left < 0 {
-			return "", false
-		}
-		header = withoutCookies(header, name, parts)
+	if !n.Others(header, own) {
+		return header, true
 	}
-	return header, true
+	begins := n.begins.Load().(*regexp.Regexp)
+	found := begins.FindAllStringSubmatchIndex(header, othersStripped+1)
+	if len(found) > othersStripped {
+		return "", false
+	}
+	return withoutCookies(header, own, found), true
 }
 
-// withoutCookies returns header without the cookies of name that have the form of
-// ours. Parts are what stands around each name in it.
-func withoutCookies(header, name string, parts []string) string {
+// withoutCookies returns header without the cookies, of other names than own, that have
+// the form of ours. Found are the places of names in it, each as the first group of a
+// match.
+func withoutCookies(header, own string, found [][]int) string {
 	var kept []string
 	from := 0     // what of header is kept or removed already
 	last := false // what was removed ended the header
-	at := len(parts[0])
-	for _, part := range parts[1:] {
-		behind := at + len(name)
-		if at >= from {
-			cookie, _, more := strings.Cut(header[behind:], ";")
-			before := strings.TrimRight(header[from:at], " \t")
-			if (before == "" || strings.HasSuffix(before, ";")) && sealedForm(cookie) {
-				kept = append(kept, before)
-				last = !more
-				from = behind + len(cookie)
-				if more {
-					from++
-				}
+	for _, match := range found {
+		at := match[2]
+		behind := match[3]
+		if at < from || header[at:behind] == own {
+			continue
+		}
+		cookie, _, more := strings.Cut(header[behind:], ";")
+		before := strings.TrimRight(header[from:at], " \t")
+		if (before == "" || strings.HasSuffix(before, ";")) && sealedForm(cookie) {
+			kept = append(kept, before)
+			last = !more
+			from = behind + len(cookie)
+			if more {
+				from++
 			}
 		}
-		at = behind + len(part)
 	}
 	if from == 0 {
 		return header

@@ -61,7 +61,8 @@ func TestCookiesOfOtherMiddlewares(t *testing.T) {
 	}{
 		{"L16 F24 60 of the names", strings.Repeat("app=1; ", 30) + strings.Repeat("__Host-two=1; ", 30), true},
 		{"L16 F24 61", strings.Repeat("app=1; ", 30) + strings.Repeat("__Host-two=1; ", 31), false},
-		{"L16 F24 a megabyte of the name", strings.Repeat("__Host-two=", 1<<20/11), false},
+		{"L16 F24 a megabyte of the name", strings.Repeat("__Host-two=;", 1<<20/12), false},
+		{"L16 F24 a megabyte of the name in one value", strings.Repeat("__Host-two=", 1<<20/11), true},
 		{"L16 F24 a megabyte of others", strings.Repeat("a;", 1<<19), true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -70,6 +71,42 @@ func TestCookiesOfOtherMiddlewares(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Only cookies of the names count, not every place where the text of a name stands.
+func TestNamesWithinOthers(t *testing.T) {
+	s, l := anyValue(ticketBytes), anyValue(69)
+	n := NewCookieNames()
+	for _, name := range []string{"s", "s-s-b", "own", "own-2"} {
+		n.Add(name)
+	}
+	others := "sessions=" + strings.Repeat("s", 200) + "; x-s=1"
+	for _, row := range []struct{ name, header, left string }{
+		{"L16 F23 a name of one letter", "s=" + s + "; " + others + "; s-s-12345678=" + l, others},
+		{"L16 F23 a name that begins with another and its infix", "a=1; s-s-b=" + s + "; s-s-b-s-12345678=" + l + "; s-s-b2345678=" + l, "a=1"},
+		{"L16 F23 a name that begins with this middleware's own", "own=" + s + "; own-2=" + s, "own=" + s},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if left, ok := n.StripOthers(row.header, "own"); left != row.left || !ok {
+				t.Errorf("%q\nleft %q, %v\nwant %q", row.header, left, ok, row.left)
+			}
+		})
+	}
+	t.Run("L16 F24 ten middlewares with five sign-ins each, of names that begin alike", func(t *testing.T) {
+		n := NewCookieNames()
+		header := ""
+		for i := 0; i < 10; i++ {
+			name := "oidc" + strings.Repeat("-a", i)
+			n.Add(name)
+			header += name + "=" + s + "; "
+			for j := 0; j < 5; j++ {
+				header += fmt.Sprintf("%s-s-0000000%d=%s; ", name, j, l)
+			}
+		}
+		if left, ok := n.StripOthers(header+"a=1", "own"); left != "a=1" || !ok {
+			t.Errorf("left %q, %v", left, ok)
+		}
+	})
 }
 
 func TestCookieNamesComeAndGo(t *testing.T) {
