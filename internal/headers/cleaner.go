@@ -73,7 +73,7 @@ func (c *Cleaner) Clean(r *http.Request) bool {
 	if len(h) > MaxNames || h.WriteSubset(c.closed, c.known.Load().(map[string]bool)) != nil && !c.clean(h) {
 		return false
 	}
-	if r.Trailer != nil && !c.clean(r.Trailer) {
+	if r.Trailer != nil && !c.cleanTrailer(r.Trailer) {
 		return false
 	}
 	if len(r.TransferEncoding) > 0 && r.Body != nil {
@@ -121,8 +121,30 @@ func (c *Cleaner) clean(h http.Header) bool {
 	return c.cleanNames(h, others)
 }
 
-// cleanNames removes those of names from h that are ours.
+// cleanTrailer removes our headers from a trailer, kept ones too: what a proxy in front
+// of us sets in the header, a client may have put into the trailer.
+func (c *Cleaner) cleanTrailer(t http.Header) bool {
+	if len(t) > MaxNames {
+		return false
+	}
+	names := make([]string, 0, len(t))
+	for name := range t {
+		names = append(names, name)
+	}
+	return c.remove(t, names)
+}
+
+// cleanNames removes those of names from h that are ours, and learns the others.
 func (c *Cleaner) cleanNames(h http.Header, names []string) bool {
+	if !c.remove(h, names) {
+		return false
+	}
+	c.learn(h, names)
+	return true
+}
+
+// remove removes those of names from h that are ours.
+func (c *Cleaner) remove(h http.Header, names []string) bool {
 	lines := "\n" + strings.Join(names, "\n\n") + "\n"
 	if len(lines) > maxNameBytes {
 		return false
@@ -130,7 +152,6 @@ func (c *Cleaner) cleanNames(h http.Header, names []string) bool {
 	for _, line := range c.ours.FindAllString(lines, -1) {
 		delete(h, line[1:len(line)-1])
 	}
-	c.learn(h, names)
 	return true
 }
 

@@ -1,6 +1,7 @@
 package headers
 
 import (
+	"io"
 	"net/http"
 	"net/textproto"
 	"reflect"
@@ -55,6 +56,26 @@ func TestKeptHeaders(t *testing.T) {
 			t.Errorf("L19 left: %v", r.Header)
 		}
 	}
+}
+
+// A proxy in front of us sets a kept header, and no trailer: what is there is the client's.
+func TestKeptHeadersInTrailers(t *testing.T) {
+	c := NewCleaner(nil, []string{"Remote-User"})
+	t.Run("L19 G13 a kept header that was announced", func(t *testing.T) {
+		r := &http.Request{Header: http.Header{"Remote-User": {"alice"}}, Trailer: http.Header{"Remote-User": {"evil"}, "X-Checksum": {"1"}}}
+		if !c.Clean(r) || len(r.Trailer) != 1 || r.Trailer.Get("X-Checksum") != "1" || r.Header.Get("Remote-User") != "alice" {
+			t.Errorf("left: %v and %v", r.Header, r.Trailer)
+		}
+	})
+	t.Run("L19 G13 a kept header at the end of the body", func(t *testing.T) {
+		r := &http.Request{Header: http.Header{}, TransferEncoding: []string{"chunked"}, Body: io.NopCloser(strings.NewReader("a"))}
+		c.Clean(r)
+		r.Trailer = http.Header{"Remote-User": {"evil"}, "X-Checksum": {"1"}}
+		_, _ = io.Copy(io.Discard, r.Body)
+		if len(r.Trailer) != 1 || r.Trailer.Get("X-Checksum") != "1" {
+			t.Errorf("left: %v", r.Trailer)
+		}
+	})
 }
 
 func TestCheckKept(t *testing.T) {

@@ -23,7 +23,7 @@ func (c *Cleaner) guardTrailer(r *http.Request) {
 // is left out.
 func (g *trailerGuard) Read(p []byte) (int, error) {
 	n, err := g.body.Read(p)
-	if err != nil && g.request.Trailer != nil && !g.cleaner.clean(g.request.Trailer) {
+	if err != nil && g.request.Trailer != nil && !g.cleaner.cleanTrailer(g.request.Trailer) {
 		g.request.Trailer = nil
 	}
 	return n, err
