@@ -21,21 +21,23 @@ const inBrackets = `[\p{L}\p{N}_ .,:;/|'$#*…-]*`
 // that no random text of letters, digits and the signs of base64 has one of them,
 // and fewer than one in 10,000 of all printable characters.
 var referenceForms = []referenceForm{
-	{"a template", regexp.MustCompile(`(?s)\{\{.*\}\}|\{%.*%\}|<%.*%>|\[\[.*\]\]|^#\{.*\}#?$|^\(\(.*\)\)$`)},
+	{"a template", regexp.MustCompile(`(?s)\{\{.*\}\}|\{%.*%\}|<%.*%>|\[\[.*\]\]|^#\{.*\}#?$|^\(\(.*\)\)$|^%\{[\w.:/-]+\}%?$`)},
 	{"a variable", regexp.MustCompile(`(?s)^\$\{[^{}]*\}$|\$\{[a-z][a-z0-9_.-]{2,}\}|\$\{[A-Z][A-Z0-9_]{2,}(\}|:?[-?+=])|^\$\(.*\)$|^\$\[.*\]$|^\$env:|^\$__\w+\{.*\}$`)},
-	{"a variable", regexp.MustCompile(`^\$([A-Z_][A-Z0-9_]*|[a-z_][a-z0-9_]*)$|(?i)^\$[a-z_]\w*(secret|key|token|passw|oidc|session|client|redis|cookie)\w*$`)},
+	{"a variable", regexp.MustCompile(`^\\?\${1,2}([A-Z_][A-Z0-9_]*|[a-z_][a-z0-9_]*)$|\$\([A-Z][A-Z0-9_]{2,}\)|^%\([A-Za-z_]\w*\)s$|(?i)^\$env\{.*\}$|^\$[a-z_]\w*(secret|key|token|passw|oidc|session|client|redis|cookie)\w*$`)},
 	{"a variable", regexp.MustCompile(`^%env\(.*\)%$|^%%?[A-Za-z_][\w.:-]*%%?$|^@@?[A-Za-z_][\w.-]*@@?$|^__([A-Z][A-Z0-9_]*|[a-z][a-z0-9_]*)__$`)},
+	{"an expression", regexp.MustCompile(`(?is)^(process\.env|os\.environ|env)\s*(\[.*\]|\.(fetch|get)\(.*\))$|^\{\s*"(ref|fn::\w+|name|secret\w*)"\s*:`)},
 	{"an expression", regexp.MustCompile(`(?is)^@?(microsoft\.keyvault|os\.environ\.get|os\.getenv|get_?env|env|file|secret|vault|lookup|exec|cmd|ssm|key_?vault)\(.*\)$|^!{1,2}[a-z][\w:./-]*\s|` +
 		`^(process\.env|os\.environ|env|secrets?|vars?|\.?values|inputs?|local|data|config)\.[a-z_][\w.-]*$|secretKeyRef|valueFrom|^map\[.*\]$|` + "^`[\\w./-]+( [^`]*)?`$")},
-	{"a reference to a store of secrets", regexp.MustCompile(`(?i)^ref\+|^>>vault:|^[a-z][a-z0-9+.-]*://|^(//[\w.-]+/)?projects/[^/]+/(locations/[^/]+/)?secrets/|` +
+	{"a reference to a store of secrets", regexp.MustCompile(`(?i)^ref\+|^>>vault:|^<?@?file:/|^@/(run|var|etc|mnt|home|secrets?)/|^(secrets?|kv2?|vault)/[\w.-]+[/#:][\w./#:-]+$|^[a-z][a-z0-9+.-]*://|^(//[\w.-]+/)?projects/[^/]+/(locations/[^/]+/)?secrets/|` +
+		`^(aws-?sm|ssm-secure|secretsmanager|hcvault|gopass|lpass|keepass|keyring|1password|onepassword|bitwarden|akeyless|cyberark|delinea|berglas|pulumi):\S|` +
 		`^(arn|urn|vault|bao|openbao|env|file|secrets?|secretref|valuefrom|ssm|sm|asm|kms|gcp|gcpsm|aws|awssm|azure|akv|azkv|keyvault|keyvaultref|sops|age|op|bw|bws|doppler|infisical|conjur|k8s|kubernetes|configmap|docker|exec|cmd|command|vals|config|data|lookup|resolve|parameter):\S`)},
-	{"an encrypted value", regexp.MustCompile(`(?i)^ENC[\[(]|^\{cipher\}|^\$ANSIBLE_VAULT;|^-----BEGIN (PGP MESSAGE|AGE ENCRYPTED FILE)-----`)},
+	{"an encrypted value", regexp.MustCompile(`(?i)^ENC[\[({]|^\{(cipher|aes|enc)\}|^\$ANSIBLE_VAULT;|^-----BEGIN (PGP MESSAGE|PKCS7|AGE ENCRYPTED FILE)-----`)},
 	{"a placeholder", regexp.MustCompile(`^(<+` + inBrackets + `>+|\{` + inBrackets + `\}|\[` + inBrackets + `\])$`)},
 }
 
 // placeholderForm is a text that asks to be replaced, in lower case and without
 // what separates words.
-var placeholderForm = regexp.MustCompile(`^(please)?(change|replace)(me|this|it)|^(null|undefined|none|nil|nan|todo|tbd|fixme|redacted|placeholder)$|` +
+var placeholderForm = regexp.MustCompile(`^(please)?(change|replace)(me|this|it)|^(null|undefined|none|nil|nan|todo|tbd|fixme|redacted|placeholder|\(?(sensitive|sensitivevalue|redacted|knownafterapply)\)?)$|` +
 	`^(insert|enter|fillin|put|paste|add|set|use|replacewith)?your[a-z0-9]*(secret|password|passphrase|token|key|here|value)s?$|` +
 	`^(insert|enter|fillin|put|paste)[a-z0-9]*(secret|password|passphrase|token|key|value)s?(here)?$|^(client|session)?(secret|password|token|key)(goes)?here$`)
 

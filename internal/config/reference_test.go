@@ -13,28 +13,31 @@ import (
 
 // unresolved are references of many tools that nothing replaced, and placeholders.
 var unresolved = map[string][]string{
-	"a template": {`{{ env "TRAEFIK_OIDC_SESSION_KEY" }}`, `{{env "X"}}`, `{{ .Values.oidc.sessionKey }}`, `${{ secrets.OIDC_SESSION_KEY }}`,
+	"a template": {`%{OIDC_SESSION_KEY}`, `%{env:OIDC_SESSION_KEY}%`, `{{ env "TRAEFIK_OIDC_SESSION_KEY" }}`, `{{env "X"}}`, `{{ .Values.oidc.sessionKey }}`, `${{ secrets.OIDC_SESSION_KEY }}`,
 		`prefix-{{ keyOrDefault "a/b" "c" }}`, "{{- with secret \"kv/oidc\" -}}\n{{ .Data.key }}\n{{- end }}", `<%= ENV["OIDC_SESSION_KEY"] %>`, `{% raw %}key{% endraw %}`,
 		`[[ env "OIDC_SESSION_KEY" ]]`, `((oidc-session-key))`, `#{OidcSessionKey}#`, `#{OidcSessionKey}`, `'{{ env "X" }}'`, `{{resolve:secretsmanager:oidc:SecretString:key}}`},
 	"a variable": {`${oidc_session_key}`, `${oidc.session.key}`, `${OIDC_SESSION_KEY:-}`, `${OIDC_SESSION_KEY:?must be set}`, `${OIDC_SESSION_KEY-default}`,
 		`${env:OIDC_SESSION_KEY}`, `${file:/run/secrets/key}`, `${var.oidc_session_key}`, `${ssm:/prod/oidc~true}`, `${vault:secret/data/oidc#key}`, `prefix-${session_key}`,
 		`$(OIDC_SESSION_KEY)`, `$(cat /run/secrets/key)`, `$OIDC_SESSION_KEY`, `$oidc_session_key`, `$oidcSessionKey`, `$env:OIDC_SESSION_KEY`, `$[variables.key]`,
-		`$__env{OIDC_SESSION_KEY}`, `$__file{/run/secrets/key}`, `%env(OIDC_SESSION_KEY)%`, `%env(resolve:OIDC_SESSION_KEY)%`, `%OIDC_SESSION_KEY%`, `%%OIDC_SESSION_KEY%%`,
+		`$$OIDC_SESSION_KEY`, `\$OIDC_SESSION_KEY`, `prefix-$(OIDC_SESSION_KEY)`, `%(OIDC_SESSION_KEY)s`, `$ENV{OIDC_SESSION_KEY}`, `$__env{OIDC_SESSION_KEY}`, `$__file{/run/secrets/key}`, `%env(OIDC_SESSION_KEY)%`, `%env(resolve:OIDC_SESSION_KEY)%`, `%OIDC_SESSION_KEY%`, `%%OIDC_SESSION_KEY%%`,
 		`@OIDC_SESSION_KEY@`, `@@session.key@@`, `__OIDC_SESSION_KEY__`, `__session_key__`},
-	"an expression": {`getenv("OIDC_SESSION_KEY")`, `env('OIDC_SESSION_KEY')`, `os.getenv("OIDC_SESSION_KEY")`, `lookup('env', 'OIDC_SESSION_KEY')`, `process.env.OIDC_SESSION_KEY`,
+	"an expression": {`os.environ["OIDC_SESSION_KEY"]`, `process.env['OIDC_SESSION_KEY']`, `ENV["OIDC_SESSION_KEY"]`, `ENV.fetch("OIDC_SESSION_KEY")`, `{"Ref":"OidcSessionKey"}`, `{ "Fn::Sub": "a" }`,
+		`{"secretKeyRef":{"name":"oidc","key":"session"}}`, `{"name":"oidc","key":"session"}`,
+		`getenv("OIDC_SESSION_KEY")`, `env('OIDC_SESSION_KEY')`, `os.getenv("OIDC_SESSION_KEY")`, `lookup('env', 'OIDC_SESSION_KEY')`, `process.env.OIDC_SESSION_KEY`,
 		`env.OIDC_SESSION_KEY`, `secrets.OIDC_SESSION_KEY`, `var.oidc_session_key`, `.Values.oidc.sessionKey`, `@Microsoft.KeyVault(SecretUri=https://a.vault.azure.net/secrets/key)`,
 		`!secret oidc_session_key`, `!Ref OidcSessionKey`, "!vault |\n$ANSIBLE_VAULT;1.1;AES256", `map[secretKeyRef:map[key:session name:oidc]]`, "`cat /run/secrets/oidc`"},
-	"a reference to a store": {`op://vault/oidc/session-key`, `vault:secret/data/oidc#key`, `>>vault:secret/data/oidc#key`, `ref+vault://secret/oidc#/key`, `ref+awsssm://oidc/key`, `ref+sops://f.yml#/a`,
+	"a reference to a store": {`secret/data/oidc#key`, `kv/data/oidc/session`, `secretsmanager:oidc/session`, `aws-sm:oidc`, `hcvault:secret/oidc`, `keyring:oidc`, `bitwarden:oidc`, `@file:/run/secrets/key`, `@/run/secrets/key`,
+		`op://vault/oidc/session-key`, `vault:secret/data/oidc#key`, `>>vault:secret/data/oidc#key`, `ref+vault://secret/oidc#/key`, `ref+awsssm://oidc/key`, `ref+sops://f.yml#/a`,
 		`secret://oidc/key`, `vault://secret/oidc`, `awssm://oidc`, `gcpsm://projects/p/secrets/s`, `azkv://vault/key`, `sm://project/key`, `env://OIDC_SESSION_KEY`, `https://vault.example/v1/secret`,
 		`arn:aws:secretsmanager:eu-central-1:123456789012:secret:oidc-AbCdEf`, `arn:aws:ssm:eu-central-1:123456789012:parameter/oidc`, `projects/example/secrets/oidc/versions/latest`,
 		`//secretmanager.googleapis.com/projects/1/secrets/oidc`, `projects/1/locations/eu/secrets/oidc`, `keyvaultref:https://a.vault.azure.net/secrets/key`, `secretref:oidc-session-key`, `env:OIDC_SESSION_KEY`,
 		`file:secrets/session-key`, `File:/run/secrets/session-key`, `secret:oidc:session`, `ssm:/prod/oidc/session`, `exec:/usr/bin/print-key`, `conjur:var:oidc`},
-	"an encrypted value": {`ENC[AES256_GCM,data:abc=,iv:def=,tag:ghi=,type:str]`, `ENC[PKCS7,MIIBiQYJKoZIhvcNAQcDoIIBejCCAXYCAQAx]`, `ENC(Zm9vYmFyYmF6cXV4)`, `{cipher}682bc583f4641835fa2db009355293665d2647dade3375c0ee201de2a49f7bda`,
+	"an encrypted value": {`ENC{Zm9vYmFyYmF6cXV4}`, `{AES}Zm9vYmFyYmF6cXV4`, "-----BEGIN PKCS7-----\nMIIB\n", `ENC[AES256_GCM,data:abc=,iv:def=,tag:ghi=,type:str]`, `ENC[PKCS7,MIIBiQYJKoZIhvcNAQcDoIIBejCCAXYCAQAx]`, `ENC(Zm9vYmFyYmF6cXV4)`, `{cipher}682bc583f4641835fa2db009355293665d2647dade3375c0ee201de2a49f7bda`,
 		`$ANSIBLE_VAULT;1.1;AES256`, "-----BEGIN PGP MESSAGE-----\nwcBMA\n", "-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n"},
 	"a Kubernetes secret": {`urn:k8s:secret:oidc-session:encryption`, `urn:k8s:secret:a:b`},
 	"a placeholder": {`<your-secret>`, `<from openssl rand -base64 32>`, `<<SESSION-KEY>>`, `<no value>`, `<nil>`, `[your session key]`, `[object Object]`, `{session_key}`, `<dein Schlüssel>`, `<...>`,
 		`changeme`, `CHANGE_ME`, `change-me-please`, `Changeme123!`, `changeit`, `replace-me`, `REPLACE_WITH_YOUR_REDIS_PASSWORD`, `your-client-secret`, `YOUR_CLIENT_SECRET`, `yourredispassword`,
-		`your-client-secret-from-provider-value`, `insert-your-secret-here`, `enter_client_secret_here`, `secret-here`, `TODO`, `null`, `undefined`, `None`, `xxxxxxxxxxxxxxxx`, `********`, `...`, `REDACTED`,
+		`your-client-secret-from-provider-value`, `insert-your-secret-here`, `enter_client_secret_here`, `secret-here`, `TODO`, `(sensitive value)`, `(known after apply)`, `(redacted)`, `null`, `undefined`, `None`, `xxxxxxxxxxxxxxxx`, `********`, `...`, `REDACTED`,
 		base64.StdEncoding.EncodeToString([]byte("changeme")), base64.StdEncoding.EncodeToString([]byte(`{{ env "OIDC_SESSION_KEY" }}`)), hex.EncodeToString([]byte("change this password to a secret"))},
 	"a path": {`/run/secrets/oidc-session-key`, `/secret.txt`, `/a/b`, `/run/secrets/OIDC_SESSION_KEY`, `/etc/traefik/Session.key`, `./session.key`, `../secrets/session`, `~/session-key`, `C:\secrets\session.key`, `/there`},
 }
@@ -156,7 +159,7 @@ func TestPublishedSecrets(t *testing.T) {
 func TestSecretsThatResembleReferences(t *testing.T) {
 	rows := strings.Fields(`/aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1dE3fG5hJ7kL9n= /xY+zA/bC secret client-secret s3cr3t p$${X}w a$b%c{d}e<f>g[h]i 5%OFF%now $2y$10$N9qo8uLOickgx2ZMRZoMye
 		abc8Q~aBcDeFgHiJkLmNoPqRsTuVwXyZ.0123 GOCSPX-aBcDeFgHiJkLmNoPqRsTuVwXyZ01 correct-horse-battery-staple redis-password key:with:colons my_secret_key_8f3k2j1x
-		https a://b {x}y <x>y @home ENCyclopedia vaultage ref-1234 hunter2 !important %41%42 __init data ...a 0x1234 your-9f8e7d6c5b4a`)
+		https a://b {x}y <x>y @home ENCyclopedia vaultage ref-1234 hunter2 !important vault/2024 %41%42 $2b$x$y p$$w {a"b} env[x __init data ...a 0x1234 your-9f8e7d6c5b4a`)
 	for _, text := range rows {
 		c := minimal()
 		c.ClientSecret = text
