@@ -35,6 +35,14 @@ func (m *Middleware) refuseHeaders(w http.ResponseWriter, r *http.Request) {
 	m.fail(w, r, headersTooLarge, nil)
 }
 
+// refuseTunnel answers a CONNECT request. It has no content (RFC 9110, section 9.3.6),
+// so a backend reads what the client sends after the header as a tunnel, or as further
+// requests, which would never have been seen here.
+func (m *Middleware) refuseTunnel(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+	m.fail(w, r, wrongMethod, nil)
+}
+
 // tooLarge reports whether the Cookie headers of a request are more than is read.
 func tooLarge(cookies []string) bool {
 	switch len(cookies) {

@@ -47,7 +47,7 @@ type handler struct {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	head := r.Header
 	cookies := head["Cookie"]
-	if len(cookies) != 1 || len(head) > headers.MaxNames || r.Trailer != nil || r.TransferEncoding != nil || h.special.MatchString(r.URL.Path) ||
+	if len(cookies) != 1 || len(head) > headers.MaxNames || r.Method == http.MethodConnect || r.Trailer != nil || r.TransferEncoding != nil || h.special.MatchString(r.URL.Path) ||
 		head.WriteSubset(h.closed, h.harmless.Load().(map[string]bool)) != nil {
 		h.m.serve(w, r, h)
 		return
@@ -92,6 +92,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve is the story of a request, in full.
 func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, h *handler) {
+	if r.Method == http.MethodConnect {
+		m.refuseTunnel(w, r)
+		return
+	}
 	if len(r.Host) > maxHost || !m.o.Cleaner.Clean(r) {
 		m.refuseHeaders(w, r)
 		return
