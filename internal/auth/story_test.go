@@ -224,7 +224,28 @@ func TestCallbacksThatDoNotCount(t *testing.T) {
 			t.Errorf("the code was sent %d times", n)
 		}
 	})
-	t.Run("A17 nobody returns to the logout", func(t *testing.T) {
+	// Two defences hold A17: no sign-in starts towards a path of ours, and none ends
+	// there, since what is ours may have changed meanwhile.
+	t.Run("A17 nobody leaves for the logout", func(t *testing.T) {
+		for _, target := range []string{"//oidc/callback/logout", "/oidc/callback/logout/", "//oidc/callback?x=1"} {
+			b := s.browser()
+			u, err := url.Parse(b.callbackFor(target, "alice"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			g, err := s.logins.Find(u.Query().Get("state"), b.request(http.MethodGet, "/", nil))
+			if err != nil || g.Target != "/" {
+				t.Errorf("%q is to lead to %q, %v", target, g.Target, err)
+			}
+		}
+	})
+	t.Run("A17 nobody comes back to what is the logout by now", func(t *testing.T) {
+		b := s.browser()
+		callback := b.callbackFor("/bye", "alice")
+		now := s.another(func(o *Options) { o.LogoutPath = "/bye" }).Handler(http.HandlerFunc(s.backend))
+		s.leads(b.send(now, b.request(http.MethodGet, callback, nil)), "/")
+	})
+	t.Run("A1 A2 A15 targets that lead elsewhere, or nowhere", func(t *testing.T) {
 		b := s.browser()
 		for _, target := range []string{"//evil.example/x", "/%5Cevil", "/" + strings.Repeat("x", 2000)} {
 			resp := b.open(b.callbackFor(target, "alice"))

@@ -93,6 +93,9 @@ func TestShortSecretsVerifyNothing(t *testing.T) {
 	})
 }
 
+// The curve of a key tells its type too, and the size of a signature mostly tells the
+// curve: of these checks each holds what another lets through. What the curve alone
+// holds is below.
 func TestKeysMustFitTheAlgorithm(t *testing.T) {
 	all := []string{"RS256", "RS512", "PS256", "ES256", "ES384", "EdDSA"}
 	p384, _ := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
@@ -139,6 +142,24 @@ func TestKeysMustFitTheAlgorithm(t *testing.T) {
 			checkRefusal(t, err, c.fails)
 		})
 	}
+}
+
+func TestAKeyOfAShorterCurve(t *testing.T) {
+	b := newBed(t, oidctest.Options{SigningAlg: "ES256"}, Options{SigningAlgs: []string{"ES256", "ES384"}})
+	k := &oidctest.Key{ID: "k", Alg: "ES384", Signer: b.op.SigningKey().Signer}
+	b.op.Publish(k)
+	raw := k.SignClaims(b.claims(), nil)
+	t.Run("C5 ES384 with a P-256 key, r and s at the size of P-384", func(t *testing.T) {
+		i := strings.LastIndexByte(raw, '.')
+		sig, err := base64.RawURLEncoding.DecodeString(raw[i+1:])
+		if err != nil || len(sig) != 64 {
+			t.Fatalf("a signature of %d bytes, %v", len(sig), err)
+		}
+		padded := make([]byte, 96)
+		copy(padded[16:], sig[:32])
+		copy(padded[64:], sig[32:])
+		checkRefusal(t, b.verify(raw[:i+1]+base64.RawURLEncoding.EncodeToString(padded)), "signature")
+	})
 }
 
 func replace(with map[string]any) func(map[string]any) {

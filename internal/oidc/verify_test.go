@@ -41,6 +41,7 @@ func TestIDTokenClaims(t *testing.T) {
 		{"C12 other client", set("aud", "other"), "aud"},
 		{"C12 client in another case", set("aud", "Client"), "aud"},
 		{"C12 client with a space", set("aud", "client "), "aud"},
+		{"C12 a trusted audience alone", func(c map[string]any) { c["aud"], c["azp"] = "friend", "client" }, "aud"},
 		{"C13 second audience", set("aud", []string{"client", "evil"}), "aud"},
 		{"C13 second audience although azp is the client", func(c map[string]any) {
 			c["aud"], c["azp"] = []string{"client", "evil"}, "client"

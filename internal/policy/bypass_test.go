@@ -153,6 +153,24 @@ func TestBypassNeverDependsOnHeaders(t *testing.T) {
 	}
 }
 
+func TestBypassNeverDependsOnTheMethod(t *testing.T) {
+	b := newBypass(t, "/public")
+	for _, method := range []string{"GET", "HEAD", "POST", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get", "options"} {
+		t.Run("H9 "+method, func(t *testing.T) {
+			r := request(t, http.MethodGet, "/admin")
+			r.Method = method
+			r.Header.Set("Origin", "https://other.example")
+			r.Header.Set("Access-Control-Request-Method", "GET")
+			if b.Matches(r) {
+				t.Error("a protected path matched")
+			}
+			if r.URL.Path, r.RequestURI = "/public", "/public"; !b.Matches(r) {
+				t.Error("a public path did not")
+			}
+		})
+	}
+}
+
 func TestBypassOfNothing(t *testing.T) {
 	var none *Bypass
 	if none.Matches(request(t, http.MethodGet, "/")) || newBypass(t).Matches(request(t, http.MethodGet, "/")) {

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
@@ -19,6 +20,7 @@ func TestTrustedAudiences(t *testing.T) {
 		azp     any
 		want    int
 	}{
+		{"C12 a trusted audience, and not this client", []any{"project"}, "client", http.StatusBadGateway},
 		{"C13 another audience", nil, "client", http.StatusBadGateway},
 		{"C13 another audience that is trusted", []any{"project"}, "client", http.StatusOK},
 		{"C13 one of two is trusted", []any{"other"}, "client", http.StatusBadGateway},
@@ -34,6 +36,9 @@ func TestTrustedAudiences(t *testing.T) {
 			s.misbehaves(func(_ *oidctest.Provider, b *oidctest.Behaviour) {
 				b.IDTokenClaims = func(claims map[string]any) {
 					claims["aud"] = []any{"client", "project"}
+					if strings.HasPrefix(row.name, "C12") {
+						claims["aud"] = "project"
+					}
 					claims["azp"] = row.azp
 					if row.azp == nil {
 						delete(claims, "azp")

@@ -199,6 +199,11 @@ func TestTokenResponses(t *testing.T) {
 		s := newSite(t, setup{provider: oidctest.Options{ClientSecret: secret}, options: map[string]any{"clientSecret": secret}})
 		s.sees(s.signIn(s.browser(), "/", "alice"))
 	})
+	t.Run("E14 odd letters in the client's id", func(t *testing.T) {
+		const id = "https://app.example/a:b%c+d e&f=g\u00fc"
+		s := newSite(t, setup{provider: oidctest.Options{ClientID: id}, options: map[string]any{"clientID": id}})
+		s.sees(s.signIn(s.browser(), "/", "alice"))
+	})
 	t.Run("E14 client authentication as discovery offers", func(t *testing.T) {
 		for _, method := range []string{"client_secret_basic", "client_secret_post"} {
 			s := newSite(t, setup{})

@@ -200,6 +200,9 @@ func TestRenewal(t *testing.T) {
 		{"E12 no refresh token at all", func(b *oidctest.Behaviour) { b.RefreshTokens = oidctest.RefreshNever }, 0},
 		{"E12 no expires_in at the sign-in", func(b *oidctest.Behaviour) { b.TokenResponse = func(r map[string]any) { delete(r, "expires_in") } }, 2},
 		{"E12 no expires_in in the answer", func(b *oidctest.Behaviour) { b.RefreshResponse = func(r map[string]any) { delete(r, "expires_in") } }, 2},
+		{"E12 neither expires_in nor an ID token in the answer", func(b *oidctest.Behaviour) {
+			b.RefreshResponse = func(r map[string]any) { delete(r, "expires_in"); delete(r, "id_token") }
+		}, 2},
 		{"E12 an expires_in that is past", func(b *oidctest.Behaviour) { b.RefreshResponse = func(r map[string]any) { r["expires_in"] = -1 } }, 2},
 		{"E12 tokens that last a second", func(b *oidctest.Behaviour) { b.TokenResponse = func(r map[string]any) { r["expires_in"] = 1 } }, 4},
 	} {

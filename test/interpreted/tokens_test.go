@@ -279,6 +279,15 @@ func signedBy(key, alg string) func(*oidctest.Provider, *oidctest.Behaviour) {
 	}
 }
 
+// namelessKey publishes a key without a name, which is tried whatever a token names,
+// and names a key in the token's header.
+func namelessKey(kid any) func(*oidctest.Provider, *oidctest.Behaviour) {
+	return func(p *oidctest.Provider, b *oidctest.Behaviour) {
+		jwk(func(k map[string]any) { delete(k, "kid") })(p, b)
+		header("kid", kid)(p, b)
+	}
+}
+
 func TestKeysOfTheProvider(t *testing.T) {
 	small := func(bits int) *big.Int { return new(big.Int).SetBit(big.NewInt(1), bits-1, 1) }
 	encode := base64.RawURLEncoding.EncodeToString
@@ -294,6 +303,21 @@ func TestKeysOfTheProvider(t *testing.T) {
 		{name: "C5 an EC key under RS256", offered: []any{"RS256", "ES256"}, change: signedBy("ES256", "RS256")},
 		{name: "C5 an RSA key under PS256", offered: []any{"RS256", "PS256"}, change: signedBy("RS256", "PS256")},
 		{name: "C5 a P-384 key under ES256", offered: []any{"ES256", "ES384"}, change: signedBy("ES384", "ES256")},
+		{name: "C5 a P-256 key under ES384, r and s at the size of P-384", alg: "ES256", offered: []any{"ES256", "ES384"}, change: func(p *oidctest.Provider, b *oidctest.Behaviour) {
+			k := &oidctest.Key{ID: "longer", Alg: "ES384", Signer: p.SigningKey().Signer}
+			p.Publish(k)
+			signature(func(s []byte) []byte {
+				padded := make([]byte, 96)
+				copy(padded[16:], s[:32])
+				copy(padded[64:], s[32:])
+				return padded
+			})(p, b)
+			b.SignWith = k
+		}},
+		{name: "C7 a kid that is a list, and a key without one", change: namelessKey([]any{"k"})},
+		{name: "C7 a kid that is a number, and a key without one", change: namelessKey(7)},
+		{name: "C7 a kid of 2 KB, and a key without one", change: namelessKey(strings.Repeat("k", 2048))},
+		{name: "C7 another kid, and a key without one", change: namelessKey("other"), good: true},
 		{name: "C5 a key that names another alg", change: jwkMember("alg", "RS512")},
 		{name: "C6 a key for encryption", change: jwkMember("use", "enc")},
 		{name: "C6 a key whose operations are others", change: jwk(func(k map[string]any) { delete(k, "use"); k["key_ops"] = []any{"encrypt", "wrapKey"} })},
