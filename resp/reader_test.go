@@ -77,6 +77,7 @@ var malformedReplies = []struct{ name, in string }{
 	{"bulk length with space", "$ 5\r\nhello\r\n"},
 	{"bulk length beyond int64", "$99999999999999999999\r\n"},
 	{"bulk over the limit", "$2000000000\r\n"},
+	{"bulk over the limit of one string", "$1048577\r\n"},
 	{"streamed bulk", "$?\r\n"},
 	{"bulk without end", "$5\r\nhelloXX"},
 	{"array length -7", "*-7\r\n"},

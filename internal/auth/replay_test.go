@@ -110,6 +110,26 @@ func TestACallbackIsUsedOnce(t *testing.T) {
 	})
 }
 
+// A logout token is used up for as long as it lasts.
+func TestALogoutTokenIsUsedOnce(t *testing.T) {
+	s := newSite(t, channels)
+	m := s.another(func(o *Options) {
+		channels(o)
+		s.ageing()(o)
+	})
+	h := m.Handler(http.HandlerFunc(s.backend))
+	for _, lasts := range []time.Duration{time.Minute, 30 * time.Minute} {
+		token := s.provider.LogoutToken("client", "nobody", "", func(_, c map[string]any) { c["exp"] = s.now().Add(lasts).Unix() })
+		s.taken(s.answer(h, delivery(token)))
+		for _, after := range []time.Duration{0, 2 * time.Second, lasts - 10*time.Second, 30 * time.Second} {
+			t.Run("BL9 after "+after.String()+" more of "+lasts.String(), func(t *testing.T) {
+				s.turn(after)
+				s.turnedDown(s.answer(h, delivery(token)), http.StatusBadRequest, "invalid_request")
+			})
+		}
+	}
+}
+
 // A code that was made for one sign-in is worth nothing in another: the provider
 // refuses it for its PKCE challenge, and where there is none, the ID token that comes
 // for it has another nonce.

@@ -153,10 +153,12 @@ func TestWhomALogoutEnds(t *testing.T) {
 	for _, row := range []struct {
 		name string
 		edit edit
+		by   time.Duration
 	}{
-		{"BL17 a logout overtakes the sign-in, by sid and sub", nil},
-		{"BL17 a logout overtakes the sign-in, by sid", without("sub")},
-		{"BL17 a logout overtakes the sign-in, by sub", without("sid")},
+		{"BL17 a logout overtakes the sign-in, by sid and sub", nil, 0},
+		{"BL17 a logout overtakes the sign-in, by sid", without("sub"), 0},
+		{"BL17 a logout overtakes the sign-in, by sub", without("sid"), 0},
+		{"BL17 a logout overtakes the sign-in by minutes", nil, 4 * time.Minute},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := newMovable(t, setup{})
@@ -171,6 +173,7 @@ func TestWhomALogoutEnds(t *testing.T) {
 			go func() { done <- s.comeBack(b, callback) }()
 			claims := s.claimsOf(<-issued)
 			s.taken(s.tell(s.provider.LogoutToken("client", "alice", claims["sid"].(string), row.edit)))
+			s.pass(row.by)
 			close(release)
 			if p := <-done; p.Status >= 500 {
 				t.Errorf("the callback's status is %d: %s", p.Status, p.Body)

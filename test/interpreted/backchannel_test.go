@@ -215,6 +215,10 @@ func TestLogoutRequests(t *testing.T) {
 		{"BL12 the token alone", "POST", "", "application/jwt", "@", 400},
 		{"BL12 the token alone as a form", "POST", "", urlencoded, "@", 400},
 		{"BL12 multipart", "POST", "", "multipart/form-data; boundary=b", multipart, 400},
+		{"BL12 a form said to be JSON", "POST", "", "application/json", form("@"), 400},
+		{"BL12 a form said to be text", "POST", "", "text/plain", form("@"), 400},
+		{"BL12 a form of two types", "POST", "", urlencoded + "|text/plain", form("@"), 400},
+		{"BL12 in the query and in the body", "POST", "?logout_token=@", urlencoded, form("@"), 400},
 		{"BL12 a form of no type", "POST", "", "", form("@"), 400},
 		{"BL12 twice", "POST", "", urlencoded, form("@") + "&" + form("@"), 400},
 		{"BL12 twice, one empty", "POST", "", urlencoded, form("") + "&" + form("@"), 400},
@@ -228,7 +232,7 @@ func TestLogoutRequests(t *testing.T) {
 			s := s.in(t)
 			token := s.token(m, nil)
 			r := browser.Request{Method: row.method, URL: s.url + backPath + strings.ReplaceAll(row.query, "@", token), Body: strings.ReplaceAll(row.body, "@", token), OneHop: true}
-			r.Header = http.Header{"Content-Type": {row.kind}, "Sec-Fetch-Mode": nil, "Accept": nil}
+			r.Header = http.Header{"Content-Type": strings.Split(row.kind, "|"), "Sec-Fetch-Mode": nil, "Accept": nil}
 			var p *browser.Page
 			s.untouched(func() { p = s.browser().Do(r) })
 			d := oidctest.Delivery{Status: p.Status, Header: p.Header, Body: string(p.Body)}
