@@ -16,6 +16,7 @@ import (
 type View struct {
 	Allowed bool
 	Reason  string // why not; constant text for the log
+	Looked  string // which claims the reason is about and whether they are there, for the log
 	Subject string // a short digest of the person's subject, for the log and to tell people apart
 	Headers []Field
 	End     time.Time // the session ends here then at the latest; zero: the claims set no end
@@ -38,6 +39,7 @@ type Preparer interface {
 type Opened struct {
 	Allowed bool
 	Reason  string
+	Looked  string
 	Subject string
 	Headers []Field
 

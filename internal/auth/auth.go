@@ -108,6 +108,8 @@ type Middleware struct {
 	pages        *pages
 	framed       string // the policy of the answer that the provider shows in a frame
 	revokedPause time.Duration
+	redirectURIs *firsts                       // that the log has told
+	nameless     *firsts                       // users without X-Forwarded-User whom the log has told of
 	uncounted    atomic.Bool                   // the log says that the sessions of a user could not be counted
 	since        func(time.Time) time.Duration // how long a moment is past
 	keysPause    time.Duration
@@ -144,9 +146,11 @@ func New(o Options) (*Middleware, error) {
 		limits:   newLimiter(o.Rate, o.TrustedProxies, o.Now),
 		visits:   newVisits(),
 		markers:  newMarkerCount(o.Now),
-		replays:  &session.ReplayGuard{Backend: o.Backend, Keys: o.Keys, Identity: o.Identity, Strict: o.DenyReplays},
-		tokens:   &session.ReplayGuard{Backend: o.Backend, Keys: o.Keys, Identity: o.Provider.Issuer() + "\n" + o.ClientID, Strict: true},
-		framed:   framePolicy(o.Provider.Issuer()), revokedPause: time.Second, keysPause: keysPause,
+
+		redirectURIs: newFirsts(maxRedirectURIs), nameless: newFirsts(maxNameless),
+		replays: &session.ReplayGuard{Backend: o.Backend, Keys: o.Keys, Identity: o.Identity, Strict: o.DenyReplays},
+		tokens:  &session.ReplayGuard{Backend: o.Backend, Keys: o.Keys, Identity: o.Provider.Issuer() + "\n" + o.ClientID, Strict: true},
+		framed:  framePolicy(o.Provider.Issuer()), revokedPause: time.Second, keysPause: keysPause,
 	}
 	m.since = since
 	m.needed = m.neededClaims()

@@ -98,9 +98,28 @@ func (m *Middleware) headersFor(s *session.Session, claims oidc.Claims) []sessio
 	for _, name := range dropped {
 		m.o.Log.Warn("header left out: its value is too large", "header", name, "subject", digest(claims.Text("sub")))
 	}
+	m.warnNameless(claims)
 	fields := make([]session.Field, 0, len(set))
 	for _, h := range set {
 		fields = append(fields, session.Field{Name: h.Name, Value: h.Value})
 	}
 	return fields
+}
+
+// warnNameless says once of each user that the backend gets no X-Forwarded-User, and why.
+func (m *Middleware) warnNameless(claims oidc.Claims) {
+	rules := m.o.Rules
+	if rules.User(claims) != "" {
+		return
+	}
+	subject := digest(claims.Text("sub"))
+	if !m.nameless.add(subject) {
+		return
+	}
+	reason := "the claim of userIdentifierClaim is missing or is not a text: check the scopes, or name another claim"
+	if claims.Text(rules.UserClaim) != "" {
+		reason = "the provider does not say that the e-mail address is verified: verify it there, name another claim in userIdentifierClaim, or set emailVerified"
+	}
+	m.o.Log.Warn("a signed-in user has no X-Forwarded-User", "subject", subject, "reason", reason, "claim", rules.UserClaim,
+		"emailVerified", rules.EmailVerified, "email_verified", claims.Shape("email_verified"))
 }

@@ -18,6 +18,7 @@ type page struct {
 	target    string // where "try again" leads; empty: the request's own address is not offered
 	signOut   bool   // offer the sign-out
 	confirm   bool   // the sign-out has to be confirmed
+	details   []any  // of the log line: names and values
 }
 
 const style = `:root{color-scheme:light dark}

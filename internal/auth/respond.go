@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
@@ -136,10 +137,25 @@ func (m *Middleware) failSignIn(w http.ResponseWriter, r *http.Request, f failur
 	m.answer(w, r, page{failure: f, target: target}, err)
 }
 
-// refuse answers a person whom the rules do not let in.
+// refuse answers a user whom the rules do not let in. One line of the log has the
+// reference, the reason and all that the reason can come from.
 func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, o *session.Opened) {
-	m.log(r, slogInfo, "not allowed", "subject", o.Subject, "reason", o.Reason)
-	m.answer(w, r, page{failure: notAllowed, signOut: true}, nil)
+	m.answer(w, r, page{failure: notAllowed, signOut: true, details: m.refusalDetails(o)}, nil)
+}
+
+// refusalDetails says why a user is not let in: the claims that the rules looked at, and
+// the scopes that the provider was asked for, without which it may not send them.
+func (m *Middleware) refusalDetails(o *session.Opened) []any {
+	details := []any{"subject", o.Subject, "reason", o.Reason}
+	if o.Looked == "" {
+		return details
+	}
+	left := m.o.Provider.LeftOut(m.o.Scopes)
+	details = append(details, "claims", o.Looked, "scopes", strings.Join(m.o.Scopes, " "))
+	if len(left) > 0 {
+		details = append(details, "scopesNotOffered", strings.Join(left, " "))
+	}
+	return details
 }
 
 // answer writes the response of p: a page for people, JSON for programs. A
@@ -158,6 +174,7 @@ func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, p page, err 
 		if err != nil {
 			args = append(args, "error", err.Error())
 		}
+		args = append(args, p.details...)
 		m.log(r, level, "request refused", args...)
 	}
 	h := w.Header()

@@ -1,6 +1,8 @@
 package auth
 
 import (
+	"context"
+	"encoding/json"
 	"net/http"
 	"regexp"
 	"strings"
@@ -108,7 +110,17 @@ func (m *Middleware) signIn(w http.ResponseWriter, r *http.Request, j journey) {
 	for _, c := range cookies {
 		http.SetCookie(w, c)
 	}
+	m.logRedirectURI(r)
 	m.redirect(w, to)
+}
+
+// logRedirectURI tells the operator what has to be registered at the provider: where it
+// is not, only the provider's own page says so.
+func (m *Middleware) logRedirectURI(r *http.Request) {
+	uri := m.absolute(r, m.o.CallbackURL)
+	if m.redirectURIs.add(uri) {
+		m.log(r, slogInfo, "the provider is asked to redirect to this URI; it must be registered there exactly so", "redirectURI", brief(uri), "client", m.o.ClientID)
+	}
 }
 
 func (m *Middleware) authParams(j journey) map[string]string {
@@ -144,8 +156,26 @@ func (m *Middleware) Prepare(s *session.Session) session.View {
 	v.Reason = reason
 	if allowed {
 		v.Headers = m.headersFor(s, claims)
+	} else {
+		v.Looked = m.looked(claims)
 	}
 	return v
+}
+
+// looked says of each claim that the rules look at whether it is there and of which
+// shape. Its value is told at the level debug only.
+func (m *Middleware) looked(claims oidc.Claims) string {
+	values := m.o.Log.Enabled(context.Background(), slogDebug)
+	var told []string
+	for _, name := range m.o.Rules.Claims() {
+		text := name + ": " + claims.Shape(name)
+		if v, ok := claims.Lookup(name); ok && values {
+			written, _ := json.Marshal(v)
+			text += " " + brief(string(written))
+		}
+		told = append(told, text)
+	}
+	return strings.Join(told, "; ")
 }
 
 // decide reports whether a user with these claims may pass, and why. What the

@@ -7,6 +7,7 @@ var (
 	_ any = (*crossing)(nil)
 	_ any = (*dressed)(nil)
 	_ any = client(nil)
+	_ any = (*firsts)(nil)
 	_ any = (*handler)(nil)
 	_ any = (*level)(nil)
 	_ any = (*limiter)(nil)

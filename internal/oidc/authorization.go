@@ -78,6 +78,24 @@ func offeredScopes(asked, supported []string) []string {
 	return kept
 }
 
+// LeftOut returns those of scopes that an authorization request does not have, because
+// the provider's discovery document does not offer them. It asks nothing of the
+// network: before discovery was read, there are none.
+func (p *Provider) LeftOut(scopes []string) []string {
+	m, _, _ := p.discovery.state()
+	if m == nil {
+		return nil
+	}
+	kept := offeredScopes(scopes, m.ScopesSupported)
+	var left []string
+	for _, scope := range scopes {
+		if scope != "" && !contains(kept, scope) && !contains(left, scope) {
+			left = append(left, scope)
+		}
+	}
+	return left
+}
+
 // withQuery sets parameters in the query of a URL.
 func withQuery(raw string, set url.Values) (string, error) {
 	u, err := url.Parse(raw)

@@ -87,6 +87,35 @@ func (r *Rules) Allow(c oidc.Claims) Decision {
 	return Decision{Allowed: true, Reason: "allowed"}
 }
 
+// Claims returns the names of the claims that the rules look at, each once: for a user
+// who may not pass, the cause is in one of them.
+func (r *Rules) Claims() []string {
+	var names []string
+	if len(r.users)+len(r.domains) > 0 {
+		names = appendNew(names, r.UserClaim)
+	}
+	if len(r.domains) > 0 {
+		names = appendNew(names, r.DomainClaim)
+	}
+	if len(names) > 0 && r.NeedsEmail() && r.EmailVerified != "ignore" {
+		names = appendNew(names, "email_verified")
+	}
+	if len(r.named) > 0 {
+		names = appendNew(names, r.GroupClaim)
+		names = appendNew(names, r.RoleClaim)
+	}
+	return names
+}
+
+func appendNew(names []string, name string) []string {
+	for _, n := range names {
+		if n == name {
+			return names
+		}
+	}
+	return append(names, name)
+}
+
 // unknown is the reason for a user whom neither Users nor Domains name.
 func (r *Rules) unknown(c oidc.Claims) string {
 	const reason = "neither the user nor the domain is allowed"

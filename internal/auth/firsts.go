@@ -1,0 +1,35 @@
+package auth
+
+import "sync"
+
+const (
+	// maxRedirectURIs bounds the redirect URIs that the log tells of: a site has a few
+	// hosts, and the Host header is the client's.
+	maxRedirectURIs = 16
+	// maxNameless bounds the users whom the log names as without X-Forwarded-User.
+	maxNameless = 4096
+)
+
+// firsts remembers keys, so that something is said once for each. It is safe for
+// concurrent use.
+type firsts struct {
+	most int // keys that it remembers; further ones count as seen
+
+	mu   sync.Mutex // guards seen
+	seen map[string]bool
+}
+
+func newFirsts(most int) *firsts {
+	return &firsts{most: most, seen: map[string]bool{}}
+}
+
+// add reports whether key comes for the first time.
+func (f *firsts) add(key string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.seen[key] || len(f.seen) >= f.most {
+		return false
+	}
+	f.seen[key] = true
+	return true
+}
