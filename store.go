@@ -31,8 +31,9 @@ type store struct {
 	done    context.Context
 	end     context.CancelFunc
 
-	mu  sync.Mutex // guards log
-	log *slog.Logger
+	mu       sync.Mutex // guards the fields below
+	log      *slog.Logger
+	reminded bool // a reminder will come
 }
 
 // logTo makes log the place of the store's lines. It is that of the middleware that
@@ -107,6 +108,9 @@ func (s *store) Observe(e cache.Event, cause error) {
 	if registry.Shared.Replaced(s.key) {
 		return
 	}
+	if e == cache.FellBack {
+		s.remind()
+	}
 	level := slog.LevelWarn
 	switch e {
 	case cache.Connected, cache.Restored, cache.TrackingUp, cache.Restarted:
@@ -117,6 +121,48 @@ func (s *store) Observe(e cache.Event, cause error) {
 		return
 	}
 	s.line().Log(context.Background(), level, e.Text(), "error", cause.Error())
+}
+
+// reminderPeriod is how often the log says that an outage of Redis lasts.
+const reminderPeriod = 5 * time.Minute
+
+// remind has the log say again that Redis does not serve, for as long as it lasts.
+func (s *store) remind() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reminded {
+		return
+	}
+	s.reminded = true
+	background.After(reminderPeriod, &reminder{s: s})
+}
+
+// A reminder is the line that says that an outage of Redis lasts.
+type reminder struct {
+	s *store
+}
+
+// Run implements background.Runner.
+func (r *reminder) Run() {
+	s := r.s
+	s.mu.Lock()
+	s.reminded = false
+	s.mu.Unlock()
+	if s.done.Err() != nil || s.hybrid == nil {
+		return
+	}
+	lasts, cause := s.hybrid.Outage()
+	if !lasts {
+		return
+	}
+	if !registry.Shared.Replaced(s.key) {
+		text := "none"
+		if cause != nil {
+			text = cause.Error()
+		}
+		s.line().Warn("Redis still does not serve: sessions are NOT shared with other replicas; check redis.address, redis.password, redis.tls and the Redis server", "error", text)
+	}
+	s.remind()
 }
 
 // markBytes bounds what replay markers take in memory.

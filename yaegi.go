@@ -8,6 +8,7 @@ var (
 	_ any = (*namesBuilder)(nil)
 	_ any = (*providerBuilder)(nil)
 	_ any = (*memory)(nil)
+	_ any = (*reminder)(nil)
 	_ any = (*sharedMiddleware)(nil)
 	_ any = (*sharedNames)(nil)
 	_ any = (*sharedProvider)(nil)

@@ -248,6 +248,15 @@ func (h *Hybrid) Health(ctx context.Context) error {
 	return h.l2.Health(ctx)
 }
 
+// Outage reports whether memory alone serves, because Redis does not, and the latest
+// failure of Redis, which names neither keys nor secrets.
+func (h *Hybrid) Outage() (bool, error) {
+	h.l1.mu.Lock()
+	fallback := h.fallback
+	h.l1.mu.Unlock()
+	return fallback, h.l2.cause()
+}
+
 // Watch calls w for every change from now on, whoever makes it.
 func (h *Hybrid) Watch(w Watcher) {
 	h.l1.mu.Lock()

@@ -22,7 +22,7 @@ const (
 var eventTexts = map[Event]string{
 	Connected:       "Redis cache initialized",
 	BreakerOpened:   "Circuit breaker opened",
-	FellBack:        "Falling back to memory cache",
+	FellBack:        "Falling back to memory cache: sessions are NOT shared with other replicas until Redis serves again",
 	Restored:        "Redis connection restored",
 	TrackingUp:      "Redis invalidation link up",
 	TrackingDown:    "Redis invalidation link down",

@@ -249,11 +249,7 @@ func (r *Redis) done(ctx context.Context, era uint64, err error) error {
 		return nil
 	}
 	o := outcome(ctx, err)
-	if o == circuitbreaker.Failure || o == circuitbreaker.Denied {
-		r.mu.Lock()
-		r.failure = err
-		r.mu.Unlock()
-	}
+	r.note(o, err)
 	if r.breaker != nil {
 		r.breaker.Done(era, o)
 	}
@@ -261,6 +257,15 @@ func (r *Redis) done(ctx context.Context, era uint64, err error) error {
 		return ErrMiss
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// note remembers a failure that counts against the server.
+func (r *Redis) note(o circuitbreaker.Outcome, err error) {
+	if o == circuitbreaker.Failure || o == circuitbreaker.Denied {
+		r.mu.Lock()
+		r.failure = err
+		r.mu.Unlock()
+	}
 }
 
 // cause is the last failure that counted against the server.

@@ -160,7 +160,10 @@ type prober struct {
 // Probe implements circuitbreaker.Prober.
 func (p *prober) Probe() circuitbreaker.Outcome {
 	ctx := context.Background()
-	return outcome(ctx, p.r.client.Set(ctx, p.r.prefix+probeKey, []byte("1"), 10*time.Second))
+	err := p.r.client.Set(ctx, p.r.prefix+probeKey, []byte("1"), 10*time.Second)
+	o := outcome(ctx, err)
+	p.r.note(o, err)
+	return o
 }
 
 // Verify reaches the server that o describes: it dials, authenticates, selects,

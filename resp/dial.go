@@ -3,15 +3,20 @@ package resp
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
 	"net"
+	"os"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
 // dial opens a connection and prepares it: TLS, credentials, database and name
-// in one round trip. All of it ends at the deadline of ctx.
-func dial(ctx context.Context, o *Options, proto int, epoch time.Time) (*conn, error) {
+// in one round trip. All of it ends at the deadline of ctx. It says in s how far it is.
+func dial(ctx context.Context, o *Options, proto int, epoch time.Time, s *stage) (*conn, error) {
+	s.at.Store(stageConnect)
 	nc, err := reach(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotSent, err)
@@ -20,19 +25,69 @@ func dial(ctx context.Context, o *Options, proto int, epoch time.Time) (*conn, e
 		_ = nc.SetDeadline(at)
 	}
 	if o.TLS != nil {
+		s.at.Store(stageTLS)
 		secured := tls.Client(nc, clientConfig(o))
 		if err := secured.HandshakeContext(ctx); err != nil {
 			_ = nc.Close()
-			return nil, fmt.Errorf("%w: %w", ErrNotSent, err)
+			return nil, handshakeFailed(ctx, o, err)
 		}
 		nc = secured
 	}
+	s.at.Store(stageGreet)
 	x := newConn(nc, o.Limits, epoch)
 	if err := x.greet(o, proto); err != nil {
 		x.close()
+		if o.TLS == nil && isSilence(ctx, err) {
+			return nil, fmt.Errorf("%w: %s: %w", ErrNotSent, stageText(stageGreet, o), err)
+		}
 		return nil, err
 	}
 	return x, nil
+}
+
+// A stage is how far the opening of a connection is.
+type stage struct {
+	at atomic.Int64
+}
+
+const (
+	stageConnect = 1 + iota
+	stageTLS
+	stageGreet
+)
+
+// stageText says what an opening that is at a stage waits for. A server that expects
+// TLS, or does not know it, often says nothing at all, so the address and TLS are named.
+func stageText(at int64, o *Options) string {
+	switch {
+	case at == stageConnect:
+		return "no connection to " + o.Address
+	case at == stageTLS:
+		return "no TLS answer from " + o.Address + " (does it speak TLS?)"
+	case at == stageGreet && o.TLS == nil:
+		return "no answer from " + o.Address + " to a connection without TLS (does it want TLS?)"
+	case at == stageGreet:
+		return "no answer from " + o.Address
+	}
+	return ""
+}
+
+// isSilence reports whether err says that the server gave no answer of the protocol that
+// it was spoken to in: none in time, the end of the connection, or something else.
+func isSilence(ctx context.Context, err error) bool {
+	if ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return true
+	}
+	var record tls.RecordHeaderError
+	return errors.As(err, &record) || errors.Is(err, ErrProtocol)
+}
+
+// handshakeFailed says whether there was no TLS at all, or what was wrong with it.
+func handshakeFailed(ctx context.Context, o *Options, err error) error {
+	if isSilence(ctx, err) {
+		return fmt.Errorf("%w: %s: %w", ErrNotSent, stageText(stageTLS, o), err)
+	}
+	return fmt.Errorf("%w: TLS with %s: %w", ErrNotSent, o.Address, err)
 }
 
 // reach opens a connection on which nothing was said yet.

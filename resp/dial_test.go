@@ -280,6 +280,9 @@ func TestJ9TLS(t *testing.T) {
 			if err != nil && (!errors.Is(err, ErrNotSent) || s.Count("SET") != 0) {
 				t.Errorf("error %v, %d commands", err, s.Count("SET"))
 			}
+			if row.client == nil && (err == nil || !strings.Contains(err.Error(), "no answer from "+inner.Addr().String()+" to a connection without TLS")) {
+				t.Errorf("error %v does not name the address and TLS", err)
+			}
 			if err == nil {
 				for i := 0; i < 10; i++ {
 					if _, err := c.Get(bg, "k"); err != nil {
@@ -289,13 +292,33 @@ func TestJ9TLS(t *testing.T) {
 			}
 		})
 	}
+	for _, patience := range []time.Duration{200 * time.Millisecond, time.Minute} {
+		t.Run("J9 TLS to a server that says nothing, patience "+patience.String(), func(t *testing.T) {
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer ln.Close() // nothing accepts: the system takes the connection and keeps what is sent
+			o := patient(ln.Addr().String())
+			o.TLS, o.MaxRetries = &tls.Config{RootCAs: ca.pool()}, -1
+			o.OperationTimeout = patience
+			if patience == time.Minute {
+				o.DialTimeout = 200 * time.Millisecond // the dial ends first
+			}
+			c := NewClient(o)
+			defer c.Close()
+			if err := c.Ping(bg); !errors.Is(err, ErrNotSent) || !strings.Contains(err.Error(), "no TLS answer from "+ln.Addr().String()) {
+				t.Error(err)
+			}
+		})
+	}
 	t.Run("J9 TLS to a plain server", func(t *testing.T) {
 		s := resptest.Start(t)
 		o := patient(s.Addr())
 		o.TLS, o.MaxRetries = &tls.Config{RootCAs: ca.pool()}, -1
 		c := NewClient(o)
 		defer c.Close()
-		if err := c.Ping(bg); !errors.Is(err, ErrNotSent) || s.Count("PING") != 0 {
+		if err := c.Ping(bg); !errors.Is(err, ErrNotSent) || s.Count("PING") != 0 || !strings.Contains(err.Error(), "no TLS answer from "+s.Addr()) {
 			t.Error(err)
 		}
 	})

@@ -47,6 +47,7 @@ type pool struct {
 	patrolled bool // a patrol will come
 	open      int  // turns taken: idle, in use, being opened
 	dialling  int
+	latest    *stage        // of the opening that was begun last; nil: none was
 	refused   time.Duration // when the last dial failed
 	lastErr   error         // of the last dial; nil after one that succeeded
 	sweeper   *time.Timer
@@ -243,7 +244,8 @@ func (p *pool) dialLocked() {
 func (p *pool) openLocked() {
 	p.open++
 	p.dialling++
-	background.Start(&opening{p: p})
+	p.latest = &stage{}
+	background.Start(&opening{p: p, stage: p.latest})
 }
 
 // close ends the pool. Connections in use are closed when they come back.

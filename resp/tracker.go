@@ -137,7 +137,7 @@ func (l *listening) Run() {
 // listen opens a connection and tells changes until it fails.
 func (t *Tracker) listen() error {
 	ctx, cancel := context.WithTimeout(t.ctx, t.o.DialTimeout)
-	x, err := dial(ctx, &t.o, t.proto, time.Now())
+	x, err := dial(ctx, &t.o, t.proto, time.Now(), &stage{})
 	cancel()
 	if err != nil {
 		return err

@@ -104,19 +104,23 @@ func (p *pool) overdueLocked(w *waiter) error {
 	if p.lastErr != nil {
 		return fmt.Errorf("%w (%s): last dial: %w", ErrPoolTimeout, state, p.lastErr)
 	}
+	if p.dialling > 0 && p.dialling == p.open {
+		return fmt.Errorf("%w (%s): %s", ErrPoolTimeout, state, stageText(p.latest.at.Load(), &p.o))
+	}
 	return fmt.Errorf("%w (%s)", ErrPoolTimeout, state)
 }
 
 // An opening opens one connection, for whoever waits first when it is done.
 type opening struct {
-	p *pool
+	p     *pool
+	stage *stage
 }
 
 // Run implements background.Runner.
 func (o *opening) Run() {
 	p := o.p
 	ctx, cancel := context.WithTimeout(context.Background(), p.o.DialTimeout)
-	x, err := dial(ctx, &p.o, 2, p.epoch)
+	x, err := dial(ctx, &p.o, 2, p.epoch, o.stage)
 	cancel()
 	if err != nil {
 		p.opened(nil, err)

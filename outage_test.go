@@ -1,0 +1,71 @@
+package traefikoidc
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/config"
+	"github.com/traefikoidc/traefikoidc/internal/registry"
+	"github.com/traefikoidc/traefikoidc/internal/resptest"
+)
+
+// The log says again and again that Redis does not serve, why, and what it means.
+func TestTheLogSaysThatAnOutageLasts(t *testing.T) {
+	server := resptest.Start(t)
+	server.Require("default", "right")
+	p := &paper{}
+	s := &config.Settings{Redis: config.Redis{
+		Enabled: true, Mode: "hybrid", Network: "tcp", Addresses: []string{server.Addr()}, Password: "wrong", KeyPrefix: "x", Breaker: true,
+		BreakerThreshold: 1, BreakerTimeout: time.Second, PoolSize: 4, L1Entries: 10, L1Bytes: 1 << 20, L1TTL: time.Second,
+		DialTimeout: 30 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second,
+		PoolTimeout: 30 * time.Second, OperationTimeout: 30 * time.Second,
+	}}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	r, err := registry.Shared.Acquire(ctx, t.Name(), &storeBuilder{s: s, key: t.Name(), log: slog.New(slog.NewTextHandler(p, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := r.(*store)
+	log := ""
+	await := func(text string) {
+		t.Helper()
+		for end := time.Now().Add(time.Minute); !strings.Contains(log, text); time.Sleep(5 * time.Millisecond) {
+			if log += p.taken(); time.Now().After(end) {
+				t.Fatalf("the log does not say %q: %s", text, log)
+			}
+		}
+	}
+	await("sessions are NOT shared")
+	reminder := &reminder{s: st}
+	for i := 0; i < 3; i++ {
+		st.mu.Lock()
+		comes := st.reminded
+		st.mu.Unlock()
+		if !comes {
+			t.Error("no reminder will come")
+		}
+		p.taken()
+		reminder.Run()
+		text := p.taken()
+		for _, want := range []string{"still does not serve", "sessions are NOT shared", "WRONGPASS", "address=" + server.Addr(), "redis.password"} {
+			if strings.Count(text, want) != 1 {
+				t.Errorf("%s is not said once: %s", want, text)
+			}
+		}
+	}
+	server.Require("default", "wrong")
+	await("Redis connection restored")
+	reminder.Run()
+	if text := p.taken(); strings.Contains(text, "NOT shared") {
+		t.Errorf("after the outage the log says %s", text)
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.reminded {
+		t.Error("a reminder will come after the outage")
+	}
+}
