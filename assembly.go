@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/traefikoidc/traefikoidc/internal/auth"
 	"github.com/traefikoidc/traefikoidc/internal/config"
@@ -278,6 +279,30 @@ func (b *middlewareBuilder) Build() (registry.Resource, error) {
 	for _, w := range b.s.Warnings {
 		b.log.Warn(w)
 	}
-	b.log.Info("middleware ready", "issuer", b.s.Provider.Issuer, "client", b.s.Client.ID)
+	b.log.Info("middleware ready", "issuer", b.s.Provider.Issuer, "client", b.s.Client.ID,
+		"allowed", allowedText(b.s.Access))
 	return shared, nil
+}
+
+// allowedText says who may pass, by which options: lists may have many names, so that it
+// says how many.
+func allowedText(a config.Access) string {
+	var who []string
+	if n := len(a.Users); n > 0 {
+		who = append(who, fmt.Sprintf("allowedUsers (%d)", n))
+	}
+	if n := len(a.Domains); n > 0 {
+		who = append(who, fmt.Sprintf("allowedUserDomains (%d)", n))
+	}
+	text := strings.Join(who, " or ")
+	if n := len(a.RolesAndGroups); n > 0 {
+		if text != "" {
+			text = "(" + text + ") and "
+		}
+		text += fmt.Sprintf("allowedRolesAndGroups (%d)", n)
+	}
+	if text == "" {
+		return "everyone the provider signs in"
+	}
+	return text
 }
