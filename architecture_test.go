@@ -26,16 +26,17 @@ const module = "github.com/traefikoidc/traefikoidc"
 // root, and every package may import internal/background. What is not a key is no
 // package of the plugin.
 var arrows = map[string]string{
-	".": "internal/config internal/registry internal/logfile internal/auth internal/admin internal/oidc internal/policy internal/headers " +
+	".": "internal/config internal/registry internal/logfile internal/auth internal/admin internal/oidc internal/policy internal/headers internal/texts " +
 		"session cache resp circuitbreaker",
-	"internal/auth":       "session internal/policy internal/headers internal/oidc internal/places cache internal/chain",
+	"internal/auth":       "session internal/policy internal/headers internal/oidc internal/places internal/texts cache internal/chain",
 	"internal/admin":      "",
 	"session":             "cache",
 	"cache":               "resp circuitbreaker",
 	"internal/policy":     "internal/oidc",
 	"internal/headers":    "internal/oidc",
 	"internal/registry":   "cache internal/oidc",
-	"internal/config":     "internal/headers",
+	"internal/config":     "internal/headers internal/texts",
+	"internal/texts":      "",
 	"resp":                "",
 	"circuitbreaker":      "",
 	"internal/oidc":       "internal/places",
@@ -50,7 +51,7 @@ var arrows = map[string]string{
 var support = []string{"internal/oidctest", "internal/resptest", "internal/traefiktest", "internal/firstuse", "cache/cachetest", "examples", "test", "scripts"}
 
 // quiet packages return or count; one place logs, the handler.
-var quiet = strings.Fields("resp circuitbreaker cache session internal/oidc internal/policy internal/headers internal/places internal/background internal/chain")
+var quiet = strings.Fields("resp circuitbreaker cache session internal/oidc internal/policy internal/headers internal/places internal/background internal/chain internal/texts")
 
 // theVariable is the one package variable that changes, because Traefik calls New
 // again and again.

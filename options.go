@@ -7,6 +7,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/config"
 	"github.com/traefikoidc/traefikoidc/internal/headers"
 	"github.com/traefikoidc/traefikoidc/internal/policy"
+	"github.com/traefikoidc/traefikoidc/internal/texts"
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
@@ -49,7 +50,8 @@ func (b *middlewareBuilder) options() (auth.Options, error) {
 		Rules: rules, Bypass: bypass, Templates: templates, Minimal: s.Headers.Minimal,
 		Cleaner:      headers.NewCleaner(templates.Names(), s.Headers.Kept),
 		PageTemplate: s.Pages.Template, Security: security, CORS: cors,
-		Rate: s.Limits.Rate, TrustedProxies: s.Limits.TrustedProxies, Log: b.log,
+		PageTexts: texts.Options{Language: s.Pages.Language, Custom: s.Pages.Texts, CustomTag: s.Pages.TextsTag},
+		Rate:      s.Limits.Rate, TrustedProxies: s.Limits.TrustedProxies, Log: b.log,
 	}
 	if o.CallbackURL == "" {
 		o.CallbackURL = s.SignIn.CallbackPath

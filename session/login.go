@@ -47,12 +47,30 @@ type Login struct {
 	Verifier string // the PKCE code verifier (RFC 7636 section 4.1)
 	Target   string // where the person wanted to go: a path of this origin
 	Attempt  int    // how often this sign-in was started again by itself
+	Account  Account
 	Started  time.Time
 	Expiry   time.Time
 
 	id   string // the last part of the cookie's name
 	seed []byte
 }
+
+// Account is whether a sign-in asked for another account than the one that the
+// provider has a session of. It outlives the way to the provider, so that what was
+// refused there is not asked for again.
+type Account byte
+
+const (
+	// AnyAccount is the one that the provider has a session of, if there is one.
+	AnyAccount Account = iota
+	// ChosenAccount is one that the user chooses.
+	ChosenAccount
+	// NewAccount is one that the user signs in to.
+	NewAccount
+)
+
+// accountShift is where the byte with the attempt has the account.
+const accountShift = 6
 
 // Logins makes and recognises the sign-ins of one middleware.
 type Logins struct {
@@ -62,23 +80,28 @@ type Logins struct {
 	Now      func() time.Time
 }
 
-// Start returns a new sign-in towards target; attempt counts the starts that came
-// from a callback of the same journey.
+// Start returns a new sign-in towards target; attempt, which is less than 64, counts
+// the starts that came from a callback of the same journey.
 func (l *Logins) Start(target string, attempt int) (*Login, error) {
+	return l.StartWith(target, attempt, AnyAccount)
+}
+
+// StartWith is Start for a sign-in that asks for an account.
+func (l *Logins) StartWith(target string, attempt int, account Account) (*Login, error) {
 	b, err := random(loginIDBytes + seedBytes)
 	if err != nil {
 		return nil, err
 	}
 	now := l.Now()
 	g := &Login{
-		Target: target, Attempt: attempt, Started: now, Expiry: now.Add(LoginLifetime),
+		Target: target, Attempt: attempt, Account: account, Started: now, Expiry: now.Add(LoginLifetime),
 		id: base64.RawURLEncoding.EncodeToString(b[:loginIDBytes]), seed: b[loginIDBytes:],
 	}
 	g.derive()
 	plain := make([]byte, 8, stateBytes+len(target))
 	binary.BigEndian.PutUint64(plain, uint64(now.UnixMilli()))
 	plain = append(plain, b[:loginIDBytes]...)
-	plain = append(plain, byte(attempt))
+	plain = append(plain, byte(attempt)|byte(account)<<accountShift)
 	plain = append(plain, g.proof()...)
 	plain = append(plain, target...)
 	g.State, err = l.Keys.Seal("sign-in state", l.Identity, plain)
@@ -131,7 +154,8 @@ func (l *Logins) Find(state string, r *http.Request) (*Login, error) {
 	g := &Login{
 		State:   state,
 		Target:  string(plain[stateBytes:]),
-		Attempt: int(plain[8+loginIDBytes]),
+		Attempt: int(plain[8+loginIDBytes] & (1<<accountShift - 1)),
+		Account: Account(plain[8+loginIDBytes] >> accountShift),
 		Started: started,
 		Expiry:  started.Add(LoginLifetime),
 		id:      base64.RawURLEncoding.EncodeToString(plain[8 : 8+loginIDBytes]),

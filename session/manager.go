@@ -18,6 +18,7 @@ type View struct {
 	Reason  string // why not; constant text for the log
 	Looked  string // which claims the reason is about and whether they are there, for the log
 	Subject string // a short digest of the person's subject, for the log and to tell people apart
+	User    string // the name of a user who is not allowed, for the user alone
 	Headers []Field
 	End     time.Time // the session ends here then at the latest; zero: the claims set no end
 }
@@ -41,6 +42,7 @@ type Opened struct {
 	Reason  string
 	Looked  string
 	Subject string
+	User    string
 	Headers []Field
 
 	Until time.Time // served without asking the store until then

@@ -114,7 +114,7 @@ func (m *Manager) present(p opening, s *Session, h cache.Header) *Opened {
 		links: joinLinks(h.Links), value: p.value, key: p.key, version: h.Version, epoch: p.epoch,
 	}
 	if p.known != nil && p.known.version == h.Version {
-		o.show(View{Allowed: p.known.Allowed, Reason: p.known.Reason, Looked: p.known.Looked, Subject: p.known.Subject, Headers: p.known.Headers})
+		o.show(View{Allowed: p.known.Allowed, Reason: p.known.Reason, Looked: p.known.Looked, Subject: p.known.Subject, User: p.known.User, Headers: p.known.Headers})
 		o.latest = p.known.latest
 	} else {
 		v := m.o.Preparer.Prepare(s)
@@ -132,8 +132,9 @@ func (o *Opened) show(v View) {
 	o.Reason = v.Reason
 	o.Looked = v.Looked
 	o.Subject = v.Subject
+	o.User = v.User
 	o.Headers = v.Headers
-	o.size = openedOverhead + len(o.value) + len(o.key) + len(o.links) + len(o.Looked)
+	o.size = openedOverhead + len(o.value) + len(o.key) + len(o.links) + len(o.Looked) + len(o.User)
 	for _, f := range v.Headers {
 		o.size += len(f.Name) + len(f.Value)
 	}

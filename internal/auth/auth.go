@@ -22,6 +22,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
 	"github.com/traefikoidc/traefikoidc/internal/places"
 	"github.com/traefikoidc/traefikoidc/internal/policy"
+	"github.com/traefikoidc/traefikoidc/internal/texts"
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
@@ -65,6 +66,7 @@ type Options struct {
 	Minimal   bool               // X-Forwarded-User alone
 
 	PageTemplate string            // the operator's page; empty: the built-in one
+	PageTexts    texts.Options     // in which languages pages are; zero: the browser chooses a built-in one
 	Security     *headers.Security // nil: the strict headers of our own answers alone
 	CORS         *headers.CORS     // nil: no scripts of other origins
 
@@ -91,28 +93,30 @@ const (
 // A Middleware is everything of one configuration that the handlers of all its
 // routers share. It is safe for concurrent use.
 type Middleware struct {
-	o            Options
-	callbackPath string
-	callbackHost string         // with the port; empty: the host of each request
-	paths        []string       // that are ours
-	special      *regexp.Regexp // paths that are ours or may be open
-	needed       []string
-	sessions     *session.Manager
-	logins       *session.Logins
-	stripper     *session.Stripper
-	replays      *session.ReplayGuard
-	tokens       *session.ReplayGuard // of logout tokens, which are the client's, whatever the group
-	limits       *limiter
-	markers      *markerCount
-	visits       *places.Places // of requests without a session, by network
-	pages        *pages
-	framed       string // the policy of the answer that the provider shows in a frame
-	revokedPause time.Duration
-	redirectURIs *firsts                       // that the log has told
-	nameless     *firsts                       // users without X-Forwarded-User whom the log has told of
-	uncounted    atomic.Bool                   // the log says that the sessions of a user could not be counted
-	since        func(time.Time) time.Duration // how long a moment is past
-	keysPause    time.Duration
+	o              Options
+	callbackPath   string
+	callbackHost   string         // with the port; empty: the host of each request
+	paths          []string       // that are ours
+	postLogoutPath string         // where a sign-out ends
+	postLogoutHost string         // on which host; empty: on that of each request
+	special        *regexp.Regexp // paths that are ours or may be open
+	needed         []string
+	sessions       *session.Manager
+	logins         *session.Logins
+	stripper       *session.Stripper
+	replays        *session.ReplayGuard
+	tokens         *session.ReplayGuard // of logout tokens, which are the client's, whatever the group
+	limits         *limiter
+	markers        *markerCount
+	visits         *places.Places // of requests without a session, by network
+	pages          *pages
+	framed         string // the policy of the answer that the provider shows in a frame
+	revokedPause   time.Duration
+	uncounted      atomic.Bool                   // the log says that the sessions of a user could not be counted
+	since          func(time.Time) time.Duration // how long a moment is past
+	keysPause      time.Duration
+	redirectURIs   *firsts // that the log has told
+	nameless       *firsts // users without X-Forwarded-User whom the log has told of
 }
 
 // New returns a middleware. It asks nothing of the network.
@@ -135,7 +139,7 @@ func New(o Options) (*Middleware, error) {
 			return nil, err
 		}
 	}
-	p, err := newPages(o.PageTemplate)
+	p, err := newPages(o.PageTemplate, o.PageTexts)
 	if err != nil {
 		return nil, err
 	}
@@ -153,6 +157,9 @@ func New(o Options) (*Middleware, error) {
 		framed:  framePolicy(o.Provider.Issuer()), revokedPause: time.Second, keysPause: keysPause,
 	}
 	m.since = since
+	if err := m.setPostLogout(); err != nil {
+		return nil, err
+	}
 	m.needed = m.neededClaims()
 	m.paths = m.ownPaths()
 	m.special, err = specialPaths(m.paths, o.Bypass)
@@ -170,6 +177,20 @@ func New(o Options) (*Middleware, error) {
 	})
 	o.CookieNames.Add(o.Cookies.Name)
 	return m, nil
+}
+
+// setPostLogout notes where a sign-out ends.
+func (m *Middleware) setPostLogout() error {
+	u, err := url.Parse(m.postLogout())
+	if err != nil {
+		return err
+	}
+	m.postLogoutPath = u.Path
+	if u.Path == "" {
+		m.postLogoutPath = "/"
+	}
+	m.postLogoutHost = u.Host
+	return nil
 }
 
 // Close lets go of the store; sessions live on in it. Backends that others serve may

@@ -118,7 +118,7 @@ func (m *Middleware) resume(w http.ResponseWriter, r *http.Request, g *session.L
 	case g.Attempt >= attemptsLimit:
 		m.failSignIn(w, r, m.loopCause(r), why, m.target(g))
 	default:
-		m.signIn(w, r, journey{target: m.target(g), attempt: g.Attempt + 1})
+		m.signIn(w, r, journey{target: m.target(g), attempt: g.Attempt + 1, account: g.Account})
 	}
 }
 
@@ -149,6 +149,10 @@ var promptErrors = map[string]bool{
 	"login_required": true, "interaction_required": true, "consent_required": true, "account_selection_required": true,
 }
 
+// declined are the errors that say nothing about prompt=select_account: the user
+// declined, or the provider is busy.
+var declined = map[string]bool{"access_denied": true, "temporarily_unavailable": true}
+
 // providerRefused tells the person that the provider did not sign them in. The
 // session they may have lives on.
 func (m *Middleware) providerRefused(w http.ResponseWriter, r *http.Request, g *session.Login, code string) {
@@ -157,6 +161,10 @@ func (m *Middleware) providerRefused(w http.ResponseWriter, r *http.Request, g *
 		return
 	}
 	http.SetCookie(w, m.logins.Delete(g))
+	if g.Account == session.ChosenAccount && !declined[code] && m.o.AuthParams["prompt"] == "" {
+		m.signIn(w, r, journey{target: m.target(g), attempt: g.Attempt, account: session.NewAccount})
+		return
+	}
 	f := signInRefused
 	switch code {
 	case "access_denied":
@@ -303,7 +311,7 @@ func (m *Middleware) signInAgain(w http.ResponseWriter, r *http.Request, g *sess
 	ctx, cancel := context.WithTimeout(r.Context(), m.revokedPause)
 	<-ctx.Done()
 	cancel()
-	m.signIn(w, r, journey{target: m.target(g), attempt: g.Attempt + 1})
+	m.signIn(w, r, journey{target: m.target(g), attempt: g.Attempt + 1, account: g.Account})
 }
 
 // originOf is by what the provider calls a session later on.

@@ -43,6 +43,7 @@ func (m *Middleware) logout(w http.ResponseWriter, r *http.Request) {
 		m.log(r, slogInfo, "signed out", "subject", digest(claimsOf(ended).Text("sub")))
 		background.Start(&revocation{m: m, session: ended})
 	}
+	target, another := m.accountTarget(r)
 	to, err := m.endSessionURL(r, ended)
 	if err != nil {
 		m.log(r, slogWarn, "signed out here alone: the provider could not be asked for its logout", "error", err.Error())
@@ -50,10 +51,12 @@ func (m *Middleware) logout(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case to != "":
 		m.redirect(w, to)
+	case another:
+		m.signIn(w, r, journey{target: target, account: session.ChosenAccount})
 	case m.o.PostLogoutURL != "":
-		m.redirect(w, m.absolute(r, m.o.PostLogoutURL))
+		m.redirect(w, m.afterLogout(r))
 	default:
-		m.signedOut(w, r)
+		m.signedOut(w, r, goodbye{target: "/"})
 	}
 }
 
@@ -91,11 +94,10 @@ func (v *revocation) Run() {
 // endSessionURL is where the provider ends its own session; "" when it has no such
 // place or there was no session to end there.
 func (m *Middleware) endSessionURL(r *http.Request, ended *session.Session) (string, error) {
-	e := oidc.EndSession{PostLogoutRedirectURI: m.absolute(r, m.postLogout())}
+	e := oidc.EndSession{PostLogoutRedirectURI: m.absolute(r, m.postLogout()), State: m.goodbyeState(endedThere)}
 	if ended != nil {
 		e.IDTokenHint = ended.IDToken
 		e.LogoutHint = logoutHint(tokenClaims(ended.IDToken))
-		e.State = reference()
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), endSessionTimeout)
 	defer cancel()

@@ -9,26 +9,44 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
+
+	"github.com/traefikoidc/traefikoidc/internal/texts"
 )
 
-// A page is what a person is shown.
+// A page is what a user is shown.
 type page struct {
 	failure   failure
 	reference string
-	target    string // where "try again" leads; empty: the request's own address is not offered
-	signOut   bool   // offer the sign-out
+	target    string // where label leads; empty: there is no such link
+	label     string // key of the text of the link to target; empty: "try again"
+	user      string // of the refused session; empty: unknown
+	another   string // where a sign-in with another account begins; empty: nowhere
+	back      string // where "back" leads; empty: nowhere
 	confirm   bool   // the sign-out has to be confirmed
 	details   []any  // of the log line: names and values
+	reload    int    // seconds until the browser asks again by itself; zero: it does not
 }
 
-const style = `:root{color-scheme:light dark}
-body{font:1.05rem/1.5 system-ui,sans-serif;max-width:34rem;margin:12vh auto;padding:0 1.5rem}
-h1{font-size:1.5rem;line-height:1.25}
-a,button{display:inline-block;font:inherit;padding:.5rem 1rem;margin:.5rem .5rem 0 0;border:1px solid;border-radius:.4rem;color:inherit;background:none;text-decoration:none;cursor:pointer}
-small{opacity:.7}`
+const style = `:root{color-scheme:light dark;--ink:#1c2333;--soft:#596275;--card:#fff;--ground:#eef1f6;--line:#dde2ea;--edge:#7a8496;--accent:#3b5bdb;--on:#fff}
+@media (prefers-color-scheme:dark){:root{--ink:#e8ecf4;--soft:#a5aebd;--card:#1b2130;--ground:#10141d;--line:#2c3445;--edge:#7b879c;--accent:#8da2fb;--on:#10141d}}
+*{box-sizing:border-box}
+body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1.5rem 1rem;background:var(--ground);color:var(--ink);font:1rem/1.5 system-ui,sans-serif}
+main{width:100%;max-width:34rem;background:var(--card);border:1px solid var(--line);border-radius:1rem;padding:2rem;overflow-wrap:anywhere}
+h1{margin:0 0 .75rem;font-size:1.6rem;line-height:1.25;text-wrap:balance}
+p{margin:.75rem 0}
+bdi{font-weight:600}
+div{display:flex;flex-wrap:wrap;gap:.75rem;margin-top:1.5rem}
+form{margin:0}
+a,button{display:inline-block;min-height:2.75rem;padding:.6rem 1.1rem;border:1px solid var(--edge);border-radius:.75rem;font:inherit;line-height:1.5;color:var(--ink);background:none;text-align:center;text-decoration:none;cursor:pointer}
+div>:first-child:is(a),form button{border-color:var(--accent);background:var(--accent);color:var(--on)}
+a:hover,button:hover{border-color:var(--ink)}
+:focus-visible{outline:3px solid var(--accent);outline-offset:2px}
+small{color:var(--soft)}
+@media (max-width:30rem){main{padding:1.5rem}div>*,button{width:100%}}`
 
 const body = `<!doctype html>
-<html lang="en">
+<html lang="{{.Language}}"{{if .RightToLeft}} dir="rtl"{{end}}>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -39,40 +57,49 @@ const body = `<!doctype html>
 <body>
 <main>
 <h1>{{.Title}}</h1>
-<p>{{.Advice}}</p>
-{{if .Confirm}}<form method="post" action="{{.LogoutPath}}"><button type="submit">Sign out</button></form>{{end}}
-{{if .Target}}<a href="{{.Target}}">Try again</a>{{end}}
-{{if .SignOut}}<a href="{{.LogoutPath}}">Sign out</a>{{end}}
-{{if .Reference}}<p><small>Reference: <code>{{.Reference}}</code></small></p>{{end}}
-</main>
+{{if .User}}<p>{{.BeforeUser}}<bdi>{{.User}}</bdi>{{.AfterUser}}</p>
+{{end}}<p>{{.Advice}}{{if .Reload}} {{.ReloadText}}{{end}}</p>
+{{if or .Confirm .Target .AnotherAccount .Back}}<div>
+{{if .Confirm}}<form method="post" action="{{.LogoutPath}}"><button type="submit">{{.SignOutText}}</button></form>
+{{end}}{{if .Target}}<a href="{{.Target}}">{{.TargetText}}</a>
+{{end}}{{if .AnotherAccount}}<a href="{{.AnotherAccount}}">{{.AnotherAccountText}}</a>
+{{end}}{{if .Back}}<a href="{{.Back}}">{{.BackText}}</a>
+{{end}}</div>
+{{end}}{{if .Reference}}<p><small>{{.ReferenceText}} <code>{{.Reference}}</code></small></p>
+{{end}}</main>
 </body>
 </html>
 `
 
-// pages writes what people see: without scripts, from a template whose values are
+// pages writes what users see: without scripts, from a template whose values are
 // escaped, under a policy that lets nothing else run.
 type pages struct {
 	t      *template.Template
 	policy string
+	book   *texts.Book
 }
 
 // newPages returns the built-in pages, or those of the operator's template, which
 // may bring styles and pictures of its own but no scripts.
-func newPages(custom string) (*pages, error) {
+func newPages(custom string, language texts.Options) (*pages, error) {
 	text := body
 	policy := builtInPolicy()
 	if custom != "" {
 		text = custom
 		policy = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:"
 	}
+	book, err := texts.New(language)
+	if err != nil {
+		return nil, fmt.Errorf("pageLanguage: %w", err)
+	}
 	t, err := template.New("page").Parse(text)
 	if err == nil {
-		err = t.Execute(io.Discard, page{failure: internalFault}.data(""))
+		err = t.Execute(io.Discard, page{failure: internalFault}.data("", book.For("")))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("errorTemplate: %w", err)
 	}
-	return &pages{t: t, policy: policy + "; base-uri 'none'; frame-ancestors 'none'"}, nil
+	return &pages{t: t, policy: policy + "; base-uri 'none'; frame-ancestors 'none'", book: book}, nil
 }
 
 func builtInPolicy() string {
@@ -80,13 +107,23 @@ func builtInPolicy() string {
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
-// data is what a template can show of p: Status, Code, Title, Advice, Reference,
-// Target ("Try again" leads there), SignOut (offer LogoutPath), Confirm (ask, in a
-// form that posts to LogoutPath) and Style, that of the built-in page.
-func (p page) data(logoutPath string) map[string]any {
+// data is what a template can show of p. docs/configuration.md has the list.
+func (p page) data(logoutPath string, l *texts.Language) map[string]any {
+	label := p.label
+	if label == "" {
+		label = "label.try_again"
+	}
+	before, after, _ := strings.Cut(l.Text("label.signed_in_as"), texts.User)
 	return map[string]any{
-		"Status": p.failure.status, "Code": p.failure.code, "Title": p.failure.title, "Advice": p.failure.advice, "Reference": p.reference,
-		"Target": p.target, "SignOut": p.signOut, "Confirm": p.confirm, "LogoutPath": logoutPath,
+		"Status": p.failure.status, "Code": p.failure.code, "Reference": p.reference, "ReferenceText": l.Text("label.reference"),
+		"Title": l.Text(p.failure.text() + ".title"), "Advice": l.Text(p.failure.text() + ".advice"),
+		"Language": l.Tag, "RightToLeft": l.RightToLeft,
+		"User": p.user, "BeforeUser": before, "AfterUser": after,
+		"Target": p.target, "TargetText": l.Text(label),
+		"AnotherAccount": p.another, "AnotherAccountText": l.Text("label.another_account"),
+		"Back": p.back, "BackText": l.Text("label.back"),
+		"SignOut": p.another != "", "Confirm": p.confirm, "LogoutPath": logoutPath, "SignOutText": l.Text("label.sign_out"),
+		"Reload": p.reload, "ReloadText": l.Text("label.by_itself"),
 		"Style": template.CSS(style),
 	}
 }
@@ -94,11 +131,12 @@ func (p page) data(logoutPath string) map[string]any {
 // write sends p. A form may lead on to the provider, and browsers check each
 // redirect of it, so that form-action is set only where there is no form.
 func (t *pages) write(w http.ResponseWriter, r *http.Request, logoutPath string, p page) {
+	language := t.book.For(r.Header.Get("Accept-Language"))
 	var b bytes.Buffer
-	err := t.t.Execute(&b, p.data(logoutPath))
+	err := t.t.Execute(&b, p.data(logoutPath, language))
 	if err != nil {
 		b.Reset()
-		b.WriteString(p.failure.title)
+		b.WriteString(template.HTMLEscapeString(language.Text(p.failure.text() + ".title")))
 	}
 	h := w.Header()
 	policy := t.policy
@@ -109,6 +147,13 @@ func (t *pages) write(w http.ResponseWriter, r *http.Request, logoutPath string,
 		// null when no referrer may be sent.
 		h.Set("Referrer-Policy", "same-origin")
 	}
+	if p.reload > 0 {
+		h.Set("Refresh", strconv.Itoa(p.reload))
+	}
+	if t.book.Asks() {
+		h.Add("Vary", "Accept-Language")
+	}
+	h.Set("Content-Language", language.Tag)
 	h.Set("Content-Security-Policy", policy)
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
@@ -118,22 +163,20 @@ func (t *pages) write(w http.ResponseWriter, r *http.Request, logoutPath string,
 	}
 }
 
-// confirmLogout asks the person whether they want what another site asked for.
+// confirmLogout asks the user whether they want what another site asked for.
 func (m *Middleware) confirmLogout(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusOK
 	if !wantsHTML(r) {
 		status = http.StatusForbidden
 	}
-	m.answer(w, r, page{confirm: true, failure: failure{
-		status: status, code: "confirm", title: "Do you want to sign out?",
-		advice: "Another site sent you here to sign out of this one.",
-	}}, nil)
+	m.answer(w, r, page{confirm: true, target: "/", label: "label.stay_signed_in", failure: failure{status, "confirm", false}}, nil)
 }
 
 // signedOut says that the session is over.
-func (m *Middleware) signedOut(w http.ResponseWriter, r *http.Request) {
-	m.answer(w, r, page{target: m.postLogout(), failure: failure{
-		status: http.StatusOK, code: "signed_out", title: "You are signed out",
-		advice: "Your session here is over. You may still be signed in at the provider.",
-	}}, nil)
+func (m *Middleware) signedOut(w http.ResponseWriter, r *http.Request, g goodbye) {
+	f := failure{http.StatusOK, "signed_out", false}
+	if g.there {
+		f.code = "signed_out_there"
+	}
+	m.answer(w, r, page{target: g.target, label: "label.sign_in_again", failure: f}, nil)
 }

@@ -39,8 +39,11 @@ func (m *Middleware) secure(r *http.Request) bool {
 	if m.o.ForceHTTPS || r.TLS != nil {
 		return true
 	}
-	proto := r.Header.Get("X-Forwarded-Proto")
-	return strings.EqualFold(proto, "https") || strings.EqualFold(proto, "wss")
+	switch strings.ToLower(r.Header.Get("X-Forwarded-Proto")) {
+	case "https", "wss":
+		return true
+	}
+	return false
 }
 
 // origin is this site as the browser names it. The Host header alone counts:

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
+	"github.com/traefikoidc/traefikoidc/internal/policy"
+	"github.com/traefikoidc/traefikoidc/internal/texts"
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
@@ -28,63 +30,51 @@ const (
 // scheme that they do not know.
 const challenge = `OIDC realm="sign-in required"`
 
-// A failure is one way in which a request does not get what it asked for: its
-// status, and what a person can do about it. Its texts are constant: nothing that
-// came from outside is ever shown.
+// A failure is one way in which a request does not get what it asked for. Its title
+// and its advice to the user are in the package texts, by its code.
 type failure struct {
 	status int
-	code   string // for programs
-	title  string
-	advice string
-	again  bool // a link to where the person wanted to go makes sense
+	code   string // for API clients
+	again  bool   // a link to where the user wanted to go makes sense
+}
+
+// callbackCode begins the codes of callbacks, which have the same texts.
+const callbackCode = "callback_"
+
+// text is the key of the failure's title and advice, without their endings.
+func (f failure) text() string {
+	if strings.HasPrefix(f.code, callbackCode) {
+		return "callback"
+	}
+	return f.code
 }
 
 var (
-	notSignedIn = failure{http.StatusUnauthorized, "not_signed_in", "You are not signed in",
-		"What you sent was not passed on. Open the page again to sign in, then repeat it.", true}
-	notAllowed = failure{http.StatusForbidden, "not_allowed", "You are not allowed in here",
-		"You are signed in, but this account may not open this page. Ask the people who run this site, or sign out and use another account.", false}
-	signInExpired = failure{http.StatusBadRequest, "sign_in_expired", "The sign-in took too long",
-		"A sign-in has to be finished within ten minutes. Try again.", true}
-	signInLoop = failure{http.StatusBadRequest, "sign_in_loop", "The sign-in goes round in circles",
-		"It came back several times without the cookie that belongs to it. Close other tabs of this site, allow its cookies, and try again.", true}
-	cookiesBlocked = failure{http.StatusBadRequest, "cookies_blocked", "Your browser sends no cookies here",
-		"The sign-in came back several times without any. Allow cookies for this site, and try again.", true}
-	mixedSchemes = failure{http.StatusBadRequest, "http_and_https_mixed", "This address is not secure",
-		"The sign-in's cookies are sent over https alone, and you came by http. Open the https address of this site.", false}
-	sessionLost = failure{http.StatusBadGateway, "session_lost", "Your sign-in does not last",
-		"You were signed in, but your session could not be found right after. Tell the people who run this site: its servers may not share sessions.", true}
-	signedOutMeanwhile = failure{http.StatusBadRequest, "signed_out_meanwhile", "You were signed out while you signed in",
-		"The provider ended this sign-in each time it was tried. Wait a moment, and try again.", true}
-	accessDenied = failure{http.StatusForbidden, "access_denied", "You were not signed in",
-		"The sign-in was declined. Try again, or use another account.", true}
-	signInRefused = failure{http.StatusBadRequest, "sign_in_refused", "The provider refused the sign-in",
-		"Try again. If it happens again, give the people who run this site the reference below.", true}
-	signInInvalid = failure{http.StatusBadGateway, "sign_in_invalid", "The sign-in could not be verified",
-		"What the provider answered does not hold. Try again; if it happens again, give the people who run this site the reference below.", true}
-	providerFault = failure{http.StatusBadGateway, "provider_fault", "The provider could not sign you in",
-		"It reported a fault of its own. Try again in a moment.", true}
-	siteMisconfigured = failure{http.StatusBadGateway, "site_misconfigured", "This site is not set up correctly",
-		"The sign-in service does not accept this site. Nothing is wrong with your account. Give the people who run this site the reference below.", true}
-	providerDown = failure{http.StatusServiceUnavailable, "provider_unreachable", "The sign-in service cannot be reached",
-		"Nothing is wrong with your account. Try again in a moment.", true}
-	storeDown = failure{http.StatusServiceUnavailable, "sessions_unreachable", "Your session cannot be looked up right now",
-		"You are not signed out. Try again in a moment.", true}
-	tooMany = failure{http.StatusTooManyRequests, "too_many_requests", "That was too often",
-		"So many sign-ins are under way or came from your network that this one has to wait. Try again in a moment.", true}
-	notVisited = failure{http.StatusForbidden, "not_visited", "Nothing was done",
-		"Your browser asked for this address ahead of a visit, or as a part of a page. Open it yourself.", false}
-	wrongMethod = failure{http.StatusMethodNotAllowed, "wrong_method", "This address does not take such requests",
-		"Go back to the page you wanted.", false}
-	internalFault = failure{http.StatusInternalServerError, "internal", "Something went wrong here",
-		"Try again. If it happens again, give the people who run this site the reference below.", true}
+	notSignedIn        = failure{http.StatusUnauthorized, "not_signed_in", true}
+	notAllowed         = failure{http.StatusForbidden, "not_allowed", false}
+	signInExpired      = failure{http.StatusBadRequest, "sign_in_expired", true}
+	signInLoop         = failure{http.StatusBadRequest, "sign_in_loop", true}
+	cookiesBlocked     = failure{http.StatusBadRequest, "cookies_blocked", true}
+	mixedSchemes       = failure{http.StatusBadRequest, "http_and_https_mixed", false}
+	sessionLost        = failure{http.StatusBadGateway, "session_lost", true}
+	signedOutMeanwhile = failure{http.StatusBadRequest, "signed_out_meanwhile", true}
+	accessDenied       = failure{http.StatusForbidden, "access_denied", true}
+	signInRefused      = failure{http.StatusBadRequest, "sign_in_refused", true}
+	signInInvalid      = failure{http.StatusBadGateway, "sign_in_invalid", true}
+	providerFault      = failure{http.StatusBadGateway, "provider_fault", true}
+	siteMisconfigured  = failure{http.StatusBadGateway, "site_misconfigured", true}
+	providerDown       = failure{http.StatusServiceUnavailable, "provider_unreachable", true}
+	storeDown          = failure{http.StatusServiceUnavailable, "sessions_unreachable", true}
+	tooMany            = failure{http.StatusTooManyRequests, "too_many_requests", true}
+	notVisited         = failure{http.StatusForbidden, "not_visited", false}
+	wrongMethod        = failure{http.StatusMethodNotAllowed, "wrong_method", false}
+	internalFault      = failure{http.StatusInternalServerError, "internal", true}
 )
 
 // badCallback is the failure of a callback that is not the end of a sign-in of ours.
 // The person is told the same whatever is wrong with it; the code tells apart.
 func badCallback(problem string) failure {
-	return failure{http.StatusBadRequest, "callback_" + problem, "This sign-in cannot be completed",
-		"The address does not belong to a sign-in that was started here. Go back to the page you wanted and sign in again.", true}
+	return failure{http.StatusBadRequest, callbackCode + problem, true}
 }
 
 // verdict returns what an error of the provider's side means to the person;
@@ -125,7 +115,7 @@ func (m *Middleware) wanted(r *http.Request) string {
 	if r.URL.Path == m.o.LogoutPath {
 		return m.o.LogoutPath
 	}
-	target, ok := targetOf(r)
+	target, ok := policy.ReturnTarget(r.URL.RequestURI())
 	if !ok || m.own(target) {
 		return "/"
 	}
@@ -138,9 +128,12 @@ func (m *Middleware) failSignIn(w http.ResponseWriter, r *http.Request, f failur
 }
 
 // refuse answers a user whom the rules do not let in. One line of the log has the
-// reference, the reason and all that the reason can come from.
+// reference, the reason and all that the reason can come from. The page says who is
+// signed in.
 func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, o *session.Opened) {
-	m.answer(w, r, page{failure: notAllowed, signOut: true, details: m.refusalDetails(o)}, nil)
+	m.answer(w, r, page{
+		failure: notAllowed, user: o.User, another: m.anotherAccount(m.wanted(r)), back: m.before(r), details: m.refusalDetails(o),
+	}, nil)
 }
 
 // refusalDetails says why a user is not let in: the claims that the rules looked at, and
@@ -183,13 +176,19 @@ func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, p page, err 
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", challenge)
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		h.Set("Retry-After", strconv.Itoa(m.retryAfter(p.failure)))
+		wait := m.retryAfter(p.failure)
+		h.Set("Retry-After", strconv.Itoa(wait))
+		if p.failure.status == http.StatusServiceUnavailable && r.Method == http.MethodGet && r.URL.Path != m.o.LogoutPath {
+			p.reload = within(wait, leastReload, mostReload)
+		}
 	}
 	if wantsHTML(r) && (p.failure.status != http.StatusUnauthorized || r.Header.Get("Sec-Fetch-Mode") == "navigate") {
 		m.pages.write(w, r, m.o.LogoutPath, p)
 		return
 	}
-	told := map[string]string{"error": p.failure.code, "message": p.failure.title + ". " + p.failure.advice}
+	told := map[string]string{
+		"error": p.failure.code, "message": texts.English(p.failure.text()+".title") + ". " + texts.English(p.failure.text()+".advice"),
+	}
 	if p.reference != "" {
 		told["reference"] = p.reference
 	}
@@ -199,6 +198,23 @@ func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, p page, err 
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(append(body, '\n'))
 	}
+}
+
+// leastReload and mostReload bound after how many seconds a page about something
+// unreachable asks again by itself.
+const (
+	leastReload = 10
+	mostReload  = 60
+)
+
+func within(n, least, most int) int {
+	switch {
+	case n < least:
+		return least
+	case n > most:
+		return most
+	}
+	return n
 }
 
 // retryAfter is how many seconds a client had better wait.

@@ -32,6 +32,10 @@ func (m *Middleware) askToSignIn(w http.ResponseWriter, r *http.Request, foreign
 	if foreignCookie {
 		http.SetCookie(w, m.o.Cookies.Delete(m.o.Cookies.Name))
 	}
+	if g, back := m.backFromLogout(r); back {
+		m.signedOut(w, r, g)
+		return
+	}
 	lost := m.sessions.Lost(r)
 	if lost >= lossesLimit {
 		m.fail(w, r, sessionLost, nil)
@@ -43,7 +47,11 @@ func (m *Middleware) askToSignIn(w http.ResponseWriter, r *http.Request, foreign
 // returnTarget is what a sign-in that r starts leads to: a path of this host, or, if
 // the callback is on another host of the domain that shares our cookies, a URL.
 func (m *Middleware) returnTarget(r *http.Request) string {
-	target := m.wanted(r)
+	return m.withOrigin(r, m.wanted(r))
+}
+
+// withOrigin returns a path of the host of r as the callback needs it.
+func (m *Middleware) withOrigin(r *http.Request, target string) string {
 	host := strings.ToLower(r.Host)
 	if m.callbackHost == "" || m.callbackHost == host || !m.sharesCookies(host) {
 		return target
@@ -75,6 +83,7 @@ type journey struct {
 	target      string
 	attempt     int
 	interactive bool // without the prompt=none of the configuration
+	account     session.Account
 }
 
 // signIn sends the browser to the provider (OpenID Connect Core section 3.1.2.1).
@@ -85,7 +94,7 @@ func (m *Middleware) signIn(w http.ResponseWriter, r *http.Request, j journey) {
 		return
 	}
 	defer v.leave()
-	g, err := m.logins.Start(j.target, j.attempt)
+	g, err := m.logins.StartWith(j.target, j.attempt, j.account)
 	if err != nil {
 		m.fail(w, r, internalFault, err)
 		return
@@ -123,8 +132,20 @@ func (m *Middleware) logRedirectURI(r *http.Request) {
 	}
 }
 
+// prompts are the values of prompt that ask for an account (OpenID Connect Core,
+// section 3.1.2.1).
+var prompts = map[session.Account]string{session.ChosenAccount: "select_account", session.NewAccount: "login"}
+
+// authParams are the operator's parameters of the authorization request, whose prompt
+// counts before ours.
 func (m *Middleware) authParams(j journey) map[string]string {
-	if !j.interactive || m.o.AuthParams["prompt"] == "" {
+	own := m.o.AuthParams["prompt"]
+	drop := j.interactive && own != ""
+	ask := ""
+	if own == "" {
+		ask = prompts[j.account]
+	}
+	if !drop && ask == "" {
 		return m.o.AuthParams
 	}
 	params := map[string]string{}
@@ -132,6 +153,9 @@ func (m *Middleware) authParams(j journey) map[string]string {
 		if k != "prompt" {
 			params[k] = v
 		}
+	}
+	if ask != "" {
+		params["prompt"] = ask
 	}
 	return params
 }
@@ -158,6 +182,7 @@ func (m *Middleware) Prepare(s *session.Session) session.View {
 		v.Headers = m.headersFor(s, claims)
 	} else {
 		v.Looked = m.looked(claims)
+		v.User = m.userName(claims)
 	}
 	return v
 }

@@ -8,6 +8,7 @@ var (
 	_ any = (*dressed)(nil)
 	_ any = client(nil)
 	_ any = (*firsts)(nil)
+	_ any = failure{}
 	_ any = (*handler)(nil)
 	_ any = (*level)(nil)
 	_ any = (*limiter)(nil)

@@ -106,6 +106,8 @@ type Config struct {
 	KeepRequestHeaders []string
 	SecurityHeaders    SecurityHeadersOptions
 	ErrorTemplate      string
+	PageLanguage       string
+	PageTexts          string
 
 	// Operation.
 	LogLevel       string
@@ -256,6 +258,7 @@ func New() *Config {
 			CORSMaxAge:                    86400,
 		},
 		DynamicClientRegistration: RegistrationOptions{StorageBackend: "auto"},
+		PageLanguage:              "auto",
 		LogLevel:                  "info",
 		LogFormat:                 "text",
 		LogFile:                   "stdout",

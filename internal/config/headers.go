@@ -81,18 +81,3 @@ func (r *reader) responseHeader(option, name string) {
 		r.problem(option, "cannot be set here")
 	}
 }
-
-// pages reads what people see when something fails.
-func (r *reader) pages(c *Config) Pages {
-	const option = "errorTemplate"
-	path := r.text(option, c.ErrorTemplate)
-	if path == "" {
-		return Pages{}
-	}
-	before := len(r.problems)
-	p := Pages{Template: r.file(option, strings.TrimPrefix(path, "file:"), maxFile)}
-	if len(r.problems) == before && strings.TrimSpace(p.Template) == "" {
-		r.problem(option, "the file is empty")
-	}
-	return p
-}

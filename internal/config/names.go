@@ -20,7 +20,7 @@ const (
 		allowOpaqueTokens requireTokenIntrospection enableBearerAuth bearerIdentifierClaim
 		stripAuthorizationHeader bearerEmitWWWAuthenticate bearerOverridesCookie maxTokenAgeSeconds
 		maxIdentifierLength bearerFailureThreshold bearerFailureWindowSeconds bearerFailurePenaltySeconds
-		headers minimalHeaders keepRequestHeaders securityHeaders errorTemplate logLevel logFormat logFile rateLimit
+		headers minimalHeaders keepRequestHeaders securityHeaders errorTemplate pageLanguage pageTexts logLevel logFormat logFile rateLimit
 		trustedProxies redis`
 	headerNames   = `name value`
 	securityNames = `enabled profile contentSecurityPolicy strictTransportSecurity

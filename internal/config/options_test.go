@@ -18,7 +18,7 @@ import (
 // there yet.
 func TestEveryOptionCounts(t *testing.T) {
 	cert, key := certificate(t)
-	env := environment(map[string]string{}, map[string]string{"/cert.pem": cert, "/key.pem": key, "/page.html": "<p>sorry</p>"})
+	env := environment(map[string]string{}, map[string]string{"/cert.pem": cert, "/key.pem": key, "/page.html": "<p>sorry</p>", "/texts.json": `{"language": "it", "label.back": "Indietro"}`})
 	// The second value is that of another option that has to go with it.
 	values := map[string][]any{
 		"providerURL":                                   {"https://other.example.com"},
@@ -98,6 +98,8 @@ func TestEveryOptionCounts(t *testing.T) {
 		"minimalHeaders":                                {true},
 		"keepRequestHeaders":                            {"Remote-User"},
 		"errorTemplate":                                 {"/page.html"},
+		"pageLanguage":                                  {"fr"},
+		"pageTexts":                                     {"/texts.json"},
 		"logLevel":                                      {"debug"},
 		"logFormat":                                     {"json"},
 		"logFile":                                       {"/var/log/oidc.log"},

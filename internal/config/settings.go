@@ -224,10 +224,15 @@ type CORS struct {
 	MaxAge           time.Duration
 }
 
-// Pages says what people see when something fails.
+// Pages says what users see when something fails.
 type Pages struct {
 	// Template is the text of errorTemplate; empty means the page built in.
 	Template string
+	// Language is auto or the tag of a language that there are texts in.
+	Language string
+	// Texts are those of pageTexts, by key, in the language TextsTag; nil: none.
+	Texts    map[string]string
+	TextsTag string
 }
 
 // Logout says where and how sessions end.

@@ -1,0 +1,8 @@
+package texts
+
+// Types with methods, converted once while the sources are loaded: see "Methods"
+// in docs/ARCHITECTURE.md. This file is the last by name.
+var (
+	_ any = (*Book)(nil)
+	_ any = (*Language)(nil)
+)
