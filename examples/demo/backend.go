@@ -12,6 +12,7 @@ import (
 type received struct {
 	Path    string
 	User    string
+	Name    string   // of somebody who is signed in
 	About   []header // the person
 	Headers []header // everything else
 }
@@ -44,7 +45,7 @@ func show(w http.ResponseWriter, r *http.Request) {
 }
 
 func receive(r *http.Request) received {
-	seen := received{Path: r.URL.Path, User: r.Header.Get("X-Forwarded-User")}
+	seen := received{Path: r.URL.Path, User: r.Header.Get("X-Forwarded-User"), Name: r.Header.Get("X-Demo-Name")}
 	for name, values := range r.Header {
 		h := header{name, strings.Join(values, ", ")}
 		if aboutPerson(name) {
@@ -80,8 +81,8 @@ const pageTop = `<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>traefikoidc demo</title>
 <style>
-:root { color-scheme: light dark; --ink: #1c2333; --soft: #667085; --card: #fff; --ground: #eef1f6; --line: #dde2ea; --accent: #3b5bdb; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8ecf4; --soft: #98a2b3; --card: #1b2130; --ground: #10141d; --line: #2c3445; --accent: #8da2fb; } }
+:root { color-scheme: light dark; --ink: #1c2333; --soft: #596275; --card: #fff; --ground: #eef1f6; --line: #dde2ea; --accent: #3b5bdb; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e8ecf4; --soft: #a5aebd; --card: #1b2130; --ground: #10141d; --line: #2c3445; --accent: #8da2fb; } }
 * { box-sizing: border-box; }
 body { margin: 0; padding: 2rem 1rem; background: var(--ground); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
 main { max-width: 44rem; margin: 0 auto; background: var(--card); border: 1px solid var(--line); border-radius: 1rem; padding: 2rem; }
@@ -94,6 +95,11 @@ a.site b { color: var(--accent); } a.site span { display: block; font-size: .9re
 table { width: 100%; border-collapse: collapse; font-size: .9rem; }
 td { padding: .35rem .5rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
 td:first-child { width: 40%; font-family: ui-monospace, monospace; }
+@media (max-width: 40rem) {
+  main { padding: 1.25rem; }
+  td { display: block; width: auto; padding: .1rem 0 .5rem; }
+  td:first-child { width: auto; padding: .5rem 0 0; border-bottom: 0; font-size: .85rem; color: var(--soft); overflow-wrap: normal; }
+}
 nav { margin-top: 1.5rem; display: flex; gap: 1.25rem; flex-wrap: wrap; }
 </style>
 </head>
@@ -112,9 +118,11 @@ const homeBody = `<h1>traefikoidc demo</h1>
 </html>
 `
 
-const seenBody = `<h1>{{with .User}}{{.}}{{else}}Nobody in particular{{end}}</h1>
+const seenBody = `<h1>{{if .User}}{{.User}}{{else if .Name}}{{.Name}}{{else}}Nobody in particular{{end}}</h1>
 <p>The backend received a request for {{.Path}}. It trusts these headers, because Traefik removes whatever a visitor sends under their names.</p>
-<h2>About the person</h2>
+{{if and .Name (not .User)}}<p>There is no X-Forwarded-User: the provider says that {{.Name}} has not confirmed the e-mail address (email_verified is false),
+so that the address could be anybody&rsquo;s. The option emailVerified, whose default is deny, keeps it from the backend.</p>
+{{end}}<h2>About the person</h2>
 <table>{{range .About}}<tr><td>{{.Name}}</td><td>{{.Value}}</td></tr>{{else}}<tr><td>nothing</td><td></td></tr>{{end}}</table>
 <h2>Everything else</h2>
 <table>{{range .Headers}}<tr><td>{{.Name}}</td><td>{{.Value}}</td></tr>{{end}}</table>

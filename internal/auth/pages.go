@@ -43,6 +43,7 @@ div>:first-child:is(a),form button{border-color:var(--accent);background:var(--a
 a:hover,button:hover{border-color:var(--ink)}
 :focus-visible{outline:3px solid var(--accent);outline-offset:2px}
 small{color:var(--soft)}
+p:last-child{margin-bottom:0}
 @media (max-width:30rem){main{padding:1.5rem}div>*,button{width:100%}}`
 
 const body = `<!doctype html>

@@ -58,7 +58,8 @@ footer { margin-top: 1.5rem; font-size: .8rem; color: var(--soft); }
 {{if or .People .Button}}<form method="get">
 {{range $name, $values := .Query}}{{range $values}}<input type="hidden" name="{{$name}}" value="{{.}}">
 {{end}}{{end}}{{range .People}}<button name="person" value="{{.Sub}}">
-<span class="mark">{{with .Name}}{{slice . 0 1}}{{end}}</span><span class="name">{{.Name}}</span><span class="note">{{.Email}} &middot; {{.Note}}</span>
+<span class="mark">{{with .Name}}{{slice . 0 1}}{{end}}</span><span class="name">{{.Name}}</span><span class="note">{{.Email}} &middot; {{.Note}}<br>
+{{if .Groups}}Groups: {{range $i, $group := .Groups}}{{if $i}}, {{end}}{{$group}}{{end}}{{else}}No groups{{end}}</span>
 </button>
 {{end}}{{with .Button}}<button class="plain" name="confirm" value="yes">{{.}}</button>{{end}}
 </form>{{end}}

@@ -53,6 +53,14 @@ func TestMakeDemo(t *testing.T) {
 	if r := v.get("/team", nil); !strings.Contains(r.Body, "X-Demo-Name: Bob Brandt") {
 		t.Errorf("the header of the configuration is missing: %s", r.Body)
 	}
+	dave := newVisitor(p)
+	r = dave.signIn("/team", "dave")
+	if r.Status != http.StatusOK || !strings.Contains(r.Body, "<h1>Dave Dupont</h1>") || !strings.Contains(r.Body, "There is no X-Forwarded-User") {
+		t.Errorf("Dave, whose address is not confirmed: %d %s", r.Status, r.Body)
+	}
+	if r := v.open("/team"); strings.Contains(r.Body, "There is no X-Forwarded-User") {
+		t.Errorf("Bob: %s", r.Body)
+	}
 	if r := v.follow(v.open("/admin")); r.Status != http.StatusForbidden {
 		t.Errorf("Bob at /admin: %d, want 403", r.Status)
 	}
