@@ -39,10 +39,20 @@ func (m *Middleware) goodbyeState(where string) string {
 	return state
 }
 
-// backFromLogout reports whether r, which has no session, comes back from a sign-out of
-// ours. It returns the page of it.
+// shownSignedOut answers a request for the page after a sign-out that comes back from
+// one. It reports whether r is that.
+func (m *Middleware) shownSignedOut(w http.ResponseWriter, r *http.Request) bool {
+	g, back := m.backFromLogout(r)
+	if back {
+		m.signedOut(w, r, g)
+	}
+	return back
+}
+
+// backFromLogout reports whether r, which has no session, has the path of the page
+// after a sign-out, comes back from one of ours. It returns what that page shows.
 func (m *Middleware) backFromLogout(r *http.Request) (goodbye, bool) {
-	if r.URL.Path != m.postLogoutPath || m.postLogoutHost != "" && !strings.EqualFold(m.postLogoutHost, r.Host) {
+	if m.postLogoutHost != "" && !strings.EqualFold(m.postLogoutHost, r.Host) {
 		return goodbye{}, false
 	}
 	state, ok := onlyParameter(r, "state")

@@ -176,19 +176,13 @@ func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, p page, err 
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", challenge)
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		wait := m.retryAfter(p.failure)
-		h.Set("Retry-After", strconv.Itoa(wait))
-		if p.failure.status == http.StatusServiceUnavailable && r.Method == http.MethodGet && r.URL.Path != m.o.LogoutPath {
-			p.reload = within(wait, leastReload, mostReload)
-		}
+		p.reload = m.askToWait(h, r, p.failure)
 	}
 	if wantsHTML(r) && (p.failure.status != http.StatusUnauthorized || r.Header.Get("Sec-Fetch-Mode") == "navigate") {
 		m.pages.write(w, r, m.o.LogoutPath, p)
 		return
 	}
-	told := map[string]string{
-		"error": p.failure.code, "message": texts.English(p.failure.text()+".title") + ". " + texts.English(p.failure.text()+".advice"),
-	}
+	told := map[string]string{"error": p.failure.code, "message": texts.Sentences(p.failure.code)}
 	if p.reference != "" {
 		told["reference"] = p.reference
 	}
@@ -198,6 +192,17 @@ func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, p page, err 
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(append(body, '\n'))
 	}
+}
+
+// askToWait sets when r may come again, and returns after how many seconds a page does
+// so by itself; zero: it does not.
+func (m *Middleware) askToWait(h http.Header, r *http.Request, f failure) int {
+	wait := m.retryAfter(f)
+	h.Set("Retry-After", strconv.Itoa(wait))
+	if f.status != http.StatusServiceUnavailable || r.Method != http.MethodGet || r.URL.Path == m.o.LogoutPath {
+		return 0
+	}
+	return within(wait, leastReload, mostReload)
 }
 
 // leastReload and mostReload bound after how many seconds a page about something

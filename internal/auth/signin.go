@@ -32,8 +32,7 @@ func (m *Middleware) askToSignIn(w http.ResponseWriter, r *http.Request, foreign
 	if foreignCookie {
 		http.SetCookie(w, m.o.Cookies.Delete(m.o.Cookies.Name))
 	}
-	if g, back := m.backFromLogout(r); back {
-		m.signedOut(w, r, g)
+	if r.URL.Path == m.postLogoutPath && m.shownSignedOut(w, r) {
 		return
 	}
 	lost := m.sessions.Lost(r)
@@ -136,26 +135,26 @@ func (m *Middleware) logRedirectURI(r *http.Request) {
 // section 3.1.2.1).
 var prompts = map[session.Account]string{session.ChosenAccount: "select_account", session.NewAccount: "login"}
 
-// authParams are the operator's parameters of the authorization request, whose prompt
-// counts before ours.
+// authParams are the operator's parameters of the authorization request.
 func (m *Middleware) authParams(j journey) map[string]string {
-	own := m.o.AuthParams["prompt"]
-	drop := j.interactive && own != ""
-	ask := ""
-	if own == "" {
-		ask = prompts[j.account]
-	}
-	if !drop && ask == "" {
+	if j.account == session.AnyAccount && !j.interactive {
 		return m.o.AuthParams
 	}
+	return m.promptFor(j)
+}
+
+// promptFor returns the operator's parameters with the prompt of j. One of the
+// operator's own counts before ours, but for the none that a sign-in has dropped.
+func (m *Middleware) promptFor(j journey) map[string]string {
 	params := map[string]string{}
 	for k, v := range m.o.AuthParams {
-		if k != "prompt" {
-			params[k] = v
-		}
+		params[k] = v
 	}
-	if ask != "" {
-		params["prompt"] = ask
+	if j.interactive {
+		delete(params, "prompt")
+	}
+	if m.o.AuthParams["prompt"] == "" && prompts[j.account] != "" {
+		params["prompt"] = prompts[j.account]
 	}
 	return params
 }

@@ -107,7 +107,7 @@ func (b *Book) Asks() bool {
 	return b.fixed == nil
 }
 
-// English returns the English text of a key, which is what API clients get.
+// English returns the English text of a key.
 func English(key string) string {
 	return english[key]
 }
@@ -154,6 +154,16 @@ func (l *Language) Text(key string) string {
 		}
 	}
 	return ""
+}
+
+// Sentences returns the English title and advice of the page with a code in one text,
+// which is what API clients get. A code without texts is one of a callback.
+func Sentences(code string) string {
+	title := english[code+".title"]
+	if title == "" {
+		return english["callback.title"] + ". " + english["callback.advice"]
+	}
+	return title + ". " + english[code+".advice"]
 }
 
 // Keys are the keys that texts have, sorted.

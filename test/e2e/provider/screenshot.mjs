@@ -9,7 +9,7 @@ process.stdin.on('end', () => context?.close().finally(() => process.exit(1))).r
 context = await chromium.launchPersistentContext(profile, {
   executablePath: executable,
   headless: true,
-  viewport: { width: 960, height: 720 },
+  viewport: { width: 960, height: 800 },
   deviceScaleFactor: 1.5,
   colorScheme: 'light',
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
