@@ -71,9 +71,42 @@ func (b *bed) relyingParty(o Options) *Provider {
 	if o.HTTPClient == nil {
 		o.HTTPClient = &http.Client{Transport: NewTransport(TransportOptions{AllowPrivate: true})}
 	}
+	if o.Timeout == 0 {
+		o.Timeout = time.Minute // no machine is that slow
+	}
 	o.AllowInsecureHTTP = true
 	o.Now = b.clock.Now
 	return NewProvider(o)
+}
+
+// hurry sets how long each further call may take.
+func (b *bed) hurry(timeout time.Duration) {
+	for _, e := range []*endpoint{b.rp.discovery.call, b.rp.keys.call, b.rp.token, b.rp.refresh, b.rp.userinfo, b.rp.revocation} {
+		e.timeout = timeout
+	}
+}
+
+// lasts reports whether a fault makes an answer last.
+func lasts(f oidctest.Fault) bool { return f.Slow > 0 || f.Hold != nil }
+
+// sent is what call returns when the token endpoint got it, which it does once. Where
+// an answer lasts, each try is given more time.
+func (b *bed) sent(t *testing.T, fault oidctest.Fault, call func() error) error {
+	t.Helper()
+	for timeout := 200 * time.Millisecond; timeout < time.Minute; timeout *= 2 {
+		if lasts(fault) {
+			b.hurry(timeout)
+		}
+		before := b.op.Count(oidctest.Token)
+		err := call()
+		if n := b.op.Count(oidctest.Token) - before; n == 1 {
+			return err
+		} else if n > 1 {
+			t.Errorf("E16 sent %d times", n)
+		}
+	}
+	t.Fatal("never sent")
+	return nil
 }
 
 // code signs alice in and returns the code.
@@ -140,7 +173,7 @@ func toJSON(v any) []byte {
 // until polls a condition that another goroutine makes true.
 func until(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !is(); {
+	for deadline := time.Now().Add(time.Minute); !is(); {
 		if time.Now().After(deadline) {
 			t.Fatalf("never: %s", what)
 		}

@@ -39,7 +39,7 @@ func (endless) Read(p []byte) (int, error) {
 
 // The transport takes compressed responses. What counts is their size after that.
 func TestCompressedResponses(t *testing.T) {
-	bomb := zipped(t, io.LimitReader(endless{}, 256<<20))
+	bomb := strings.Repeat(zipped(t, io.LimitReader(endless{}, 1<<20)), 256) // members that follow each other are one file
 	if len(bomb) >= maxBody {
 		t.Fatalf("the bomb has %d bytes", len(bomb))
 	}
