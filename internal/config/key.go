@@ -17,6 +17,9 @@ const (
 func (r *reader) keys(raw any) [][]byte {
 	const option = "sessionEncryptionKey"
 	texts, ok := keyTexts(raw)
+	if text, isText := raw.(string); isText && r.oneKey(option, text) {
+		return nil
+	}
 	switch {
 	case !ok:
 		r.problem(option, "must be a text or a list of texts")
@@ -55,6 +58,20 @@ func (r *reader) keys(raw any) [][]byte {
 		out = append(out, []byte(key))
 	}
 	return out
+}
+
+// oneKey looks for a list in a text, which would be one key, and reports whether it
+// refused it. Keys hardly ever have commas.
+func (r *reader) oneKey(option, text string) bool {
+	text = strings.TrimSpace(text)
+	if strings.HasPrefix(text, "[") && strings.HasSuffix(text, "]") && strings.Contains(text, ",") {
+		r.problem(option, "is a text with a list in brackets: write a list in a file, or number the elements of a label: sessionEncryptionKey[0], sessionEncryptionKey[1]")
+		return true
+	}
+	if before, after, found := strings.Cut(text, ","); found && len(before) >= minKey && len(after) >= minKey {
+		r.warn(option, "is one key with a comma in it, as a text is never split here: write several keys as a list, in labels as sessionEncryptionKey[0] and sessionEncryptionKey[1]")
+	}
+	return false
 }
 
 // keyTexts returns the texts of an option that is a text or a list of texts.

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
 // A list in the notation of another place is refused: each of its elements would name
@@ -97,6 +99,25 @@ func TestSessionMaxAge(t *testing.T) {
 			if err != nil || s.Session.MaxAge != want {
 				t.Errorf("%v (%T) is not %s: %v", value, value, want, err)
 			}
+		}
+	}
+}
+
+// A text with several keys would be one, and every session would end.
+func TestKeysInOneText(t *testing.T) {
+	a, b := oidctest.NewSecret(), oidctest.NewSecret()
+	for _, text := range []string{"[" + a + "," + b + "]", `["` + a + `", "` + b + `"]`} {
+		c := minimal()
+		c.SessionEncryptionKey = text
+		wantProblem(t, c, Environment{}, "sessionEncryptionKey: is a text with a list in brackets")
+		if _, err := Parse(c, Environment{}); err == nil || strings.Contains(err.Error(), a) {
+			t.Errorf("the error shows a key, or there is none: %v", err)
+		}
+	}
+	for text, want := range map[any]string{a + "," + b: "sessionEncryptionKey: is one key with a comma in it", a: ""} {
+		got := warnings(t, func(c *Config) { c.SessionEncryptionKey = text })
+		if !strings.Contains(got, want) || (want == "") != (got == "") || strings.Contains(got, a) {
+			t.Errorf("the warning is %q, want %q", got, want)
 		}
 	}
 }

@@ -3,6 +3,7 @@
 package examples
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"text/template"
 
 	"github.com/mitchellh/mapstructure"
 	"gopkg.in/yaml.v3"
@@ -83,13 +85,8 @@ func TestKubernetesSecretsAreMounted(t *testing.T) {
 // documents.
 func middlewares(t *testing.T, path string) []map[string]any {
 	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
 	var all []map[string]any
-	for decoder := yaml.NewDecoder(f); ; {
+	for decoder := yaml.NewDecoder(content(t, path)); ; {
 		var document any
 		err := decoder.Decode(&document)
 		if errors.Is(err, io.EOF) {
@@ -100,6 +97,28 @@ func middlewares(t *testing.T, path string) []map[string]any {
 		}
 		all = append(all, below(document)...)
 	}
+}
+
+// content is the text of a file. Traefik's file provider runs its files as templates,
+// which know the environment; nothing runs a resource of Kubernetes.
+func content(t *testing.T, path string) io.Reader {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if filepath.Base(path) != "dynamic.yml" {
+		return bytes.NewReader(text)
+	}
+	file, err := template.New(path).Funcs(template.FuncMap{"env": os.Getenv}).Parse(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := file.Execute(&out, nil); err != nil {
+		t.Fatal(err)
+	}
+	return &out
 }
 
 // below finds what stands under plugin and traefikoidc.

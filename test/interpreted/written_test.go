@@ -17,6 +17,7 @@ func TestOptionsOfLabelsAndResources(t *testing.T) {
 		warned  string // empty: no warning
 	}{
 		{"a list in brackets", map[string]any{"allowedRolesAndGroups": "[user,admin]"}, "allowedRolesAndGroups: is a text with brackets", ""},
+		{"keys in brackets", map[string]any{"sessionEncryptionKey": "[" + key + "," + key + "]"}, "sessionEncryptionKey: is a text with a list in brackets", ""},
 		{"a list", map[string]any{"allowedRolesAndGroups": "user,admin"}, "", ""},
 		{"a distinguished name as a text", map[string]any{"allowedRolesAndGroups": "CN=Admins,OU=Groups,DC=example"}, "", "allowedRolesAndGroups: has an element that is one part"},
 		{"a distinguished name in a list", map[string]any{"allowedRolesAndGroups": []any{"CN=Admins,OU=Groups,DC=example"}}, "", ""},
