@@ -39,11 +39,8 @@ func (m *Middleware) secure(r *http.Request) bool {
 	if m.o.ForceHTTPS || r.TLS != nil {
 		return true
 	}
-	switch strings.ToLower(r.Header.Get("X-Forwarded-Proto")) {
-	case "https", "wss":
-		return true
-	}
-	return false
+	proto := r.Header.Get("X-Forwarded-Proto")
+	return strings.EqualFold(proto, "https") || strings.EqualFold(proto, "wss")
 }
 
 // origin is this site as the browser names it. The Host header alone counts:

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
-	"github.com/traefikoidc/traefikoidc/internal/policy"
 	"github.com/traefikoidc/traefikoidc/internal/texts"
 	"github.com/traefikoidc/traefikoidc/session"
 )
@@ -115,7 +114,7 @@ func (m *Middleware) wanted(r *http.Request) string {
 	if r.URL.Path == m.o.LogoutPath {
 		return m.o.LogoutPath
 	}
-	target, ok := policy.ReturnTarget(r.URL.RequestURI())
+	target, ok := targetOf(r)
 	if !ok || m.own(target) {
 		return "/"
 	}

@@ -111,8 +111,8 @@ type flood struct {
 // plain request takes at a server. The least of many tries counts, so that a busy machine
 // only makes the test longer.
 func TestHostileRequests(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes half a minute")
+	if testing.Short() || raced {
+		t.Skip("takes half a minute; the race detector slows the standard library most")
 	}
 	options := map[string]any{
 		"excludedURLs": []any{"/public"}, "logLevel": "error", "trustedProxies": []any{"192.0.2.0/24"},
@@ -190,6 +190,8 @@ func floods(session string) []flood {
 		{"L5 L16 sixty cookies of another middleware, signed in", signedIn, request("GET /x", in+strings.Repeat("; "+siblingCookie+"="+strings.Repeat("A", 98), 60)), 200},
 		{"L5 L16 sixty cookies of another middleware on a public path", public, request("GET /public/x", "Cookie: a=b"+strings.Repeat("; "+siblingCookie+"="+strings.Repeat("A", 98), 60)), 200},
 		{"L5 L16 sixty long cookies of another middleware", public, request("GET /public/x", "Cookie: a=b"+strings.Repeat("; "+siblingCookie+"-s-12345678="+strings.Repeat("A", 1_000), 60)), 200},
+		{"L5 made-up sessions", stranger, request("GET /x", "Cookie: "+strings.Repeat(cookie+"="+strings.Repeat("A", 98)+"; ", 500)), 401},
+		{"L5 made-up sign-ins, a page", page, request("GET /x", "Accept: text/html", "Cookie: "+strings.Repeat(cookie+"-s-abcdefgh="+strings.Repeat("A", 104)+"; ", 450)), 302},
 		{"L5 crumbs of a cookie", stranger, request("GET /x", numbered(20_000, "Cookie: a%d")...), 431},
 		{"L5 empty crumbs", stranger, request("GET /x", strings.Split(strings.Repeat("Cookie:,", 30_000), ",")[:30_000]...), 431},
 		{"L5 a hundred crumbs on a public path", public, request("GET /public/x", numbered(100, "Cookie: a%d")...), 200},
@@ -203,6 +205,7 @@ func floods(session string) []flood {
 		{"L5 30,000 Connection headers", stranger, request("GET /x", strings.Split(strings.Repeat("Connection: a,", 30_000), ",")[:30_000]...), 401},
 		{"L5 30,000 offers of an upgrade", stranger, request("GET /x", strings.Split(strings.Repeat("Upgrade: h2c,", 30_000), ",")[:30_000]...), 401},
 		{"L5 names of a trailer", stranger, request("GET /x", "Transfer-Encoding: chunked", "Trailer: "+strings.Join(numbered(50_000, "x-%d"), ",")), 431},
+		{"L5 a megabyte of X-Forwarded-Proto, a page", page, request("GET /x", "Accept: text/html", "X-Forwarded-Proto: "+strings.Repeat("A", 1_000_000)), 302},
 		{"L5 a long Accept", stranger, request("GET /x", "Accept: "+strings.Repeat("a/b,", 200_000)), 401},
 	}
 }
