@@ -130,6 +130,23 @@ func TestWhoseRateLimit(t *testing.T) {
 			}
 		}
 	})
+	t.Run("K3 sign-ins that the provider refuses, of many clients, stop nobody", func(t *testing.T) {
+		s := newSite(t, setup{options: options})
+		s.provider.Set(func(b *oidctest.Behaviour) { b.TokenError = "invalid_grant" })
+		visit := func(address string) *browser.Page {
+			b := s.browser()
+			b.Header.Set("X-Forwarded-For", address)
+			return s.comeBack(b, s.callbackFor(b, "/", "alice"))
+		}
+		for i := range 12 {
+			s.status(visit(fmt.Sprintf("198.%d.0.1", 51+i)), http.StatusBadRequest)
+		}
+		s.provider.Reset()
+		s.status(visit("192.0.2.1"), http.StatusFound)
+		if n := s.provider.Count(oidctest.Token); n != 13 {
+			t.Errorf("%d calls to the token endpoint, want 13", n)
+		}
+	})
 	t.Run("K2 logout tokens that hold, however many", func(t *testing.T) {
 		s := newMovable(t, setup{options: options})
 		for range 150 {

@@ -352,6 +352,8 @@ func TestAuthorizationResponse(t *testing.T) {
 		}
 	})
 
+	// Two defences hold B20: such options are refused at the start, as here, and the
+	// authorization request leaves them out (internal/oidc).
 	t.Run("B20 nobody replaces our parameters", func(t *testing.T) {
 		s := whole.in(t)
 		ours := []string{"redirect_uri", "client_id", "scope", "state", "nonce", "code_challenge", "code_challenge_method", "response_type"}
