@@ -36,11 +36,11 @@ func acquire(ctx context.Context, s *config.Settings, name string, log *slog.Log
 		return nil, err
 	}
 	st.(*store).logTo(log)
-	names, err := cookieNames()
+	all, err := names()
 	if err != nil {
 		return nil, err
 	}
-	mb := &middlewareBuilder{s: s, name: name, log: log, provider: p.(*sharedProvider).provider, store: st.(*store), names: names}
+	mb := &middlewareBuilder{s: s, name: name, log: log, provider: p.(*sharedProvider).provider, store: st.(*store), names: all.names, siblings: all.siblings}
 	if err := mb.findPredecessor(); err != nil {
 		return nil, err
 	}
@@ -55,19 +55,20 @@ func acquire(ctx context.Context, s *config.Settings, name string, log *slog.Log
 	return m.middleware, nil
 }
 
-// cookieNames returns the names of the cookies of all middlewares. They are one for
+// names returns what all middlewares of the process know of each other. It is one for
 // the process and kept as long as it, so that no two middlewares know different ones.
-func cookieNames() (*session.CookieNames, error) {
+func names() (*sharedNames, error) {
 	var b registry.Builder = &namesBuilder{}
 	r, err := registry.Shared.Acquire(context.Background(), "cookie names", b)
 	if err != nil {
 		return nil, err
 	}
-	return r.(*sharedNames).names, nil
+	return r.(*sharedNames), nil
 }
 
 type sharedNames struct {
-	names *session.CookieNames
+	names    *session.CookieNames
+	siblings *auth.Siblings
 }
 
 // Close has nothing to let go of.
@@ -77,7 +78,7 @@ type namesBuilder struct{}
 
 // Build returns no names yet: each middleware adds its own.
 func (b *namesBuilder) Build() (registry.Resource, error) {
-	return &sharedNames{names: session.NewCookieNames()}, nil
+	return &sharedNames{names: session.NewCookieNames(), siblings: &auth.Siblings{}}, nil
 }
 
 // shared returns the resource that is configured with parts. The registry's key is
@@ -154,6 +155,7 @@ type middlewareBuilder struct {
 	provider *oidc.Provider
 	store    *store
 	names    *session.CookieNames // of all middlewares
+	siblings *auth.Siblings
 
 	served  string // key of the store that serves the middleware until now, if it is another one
 	turn    int    // how often another one came to serve it: what served before is not what serves

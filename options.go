@@ -44,7 +44,7 @@ func (b *middlewareBuilder) options() (auth.Options, error) {
 		BackchannelPath: s.Logout.BackchannelPath, FrontchannelPath: s.Logout.FrontchannelPath,
 		Cookies: session.Cookies{Name: s.Session.CookieName, Domain: s.Session.CookieDomain, Secure: s.Session.Secure},
 		MaxAge:  s.Session.MaxAge, IdleTimeout: s.Session.IdleTimeout, RefreshGrace: s.Session.RefreshGrace, AlwaysAsk: s.Redis.Enabled && s.Redis.Mode == "redis",
-		StripCookies: s.Session.StripCookies, CookieNames: b.names,
+		StripCookies: s.Session.StripCookies, CookieNames: b.names, Siblings: b.siblings, Name: b.name,
 		Scopes: s.SignIn.Scopes, AuthParams: s.SignIn.Params, WithoutPKCE: !s.SignIn.PKCE,
 		MaxAuthAge: s.SignIn.MaxAge, UserInfo: userInfo[s.Provider.UserInfo], CheckReplays: s.SignIn.DetectReplay, DenyReplays: s.SignIn.ReplayFallback == "deny",
 		Rules: rules, Bypass: bypass, Templates: templates, Minimal: s.Headers.Minimal,

@@ -206,8 +206,12 @@ func (l *Logins) surplus(r *http.Request) []string {
 		return nil
 	}
 	prefix := l.Cookies.Name + loginInfix
+	count := l.completedID()
 	for _, c := range cookiesAfter(joined(cookies), "; "+prefix, loginsSeen) {
 		id, value, _ := strings.Cut(c, "=")
+		if id == count {
+			continue
+		}
 		_, expiry, err := l.openCookie(prefix+id, value)
 		if err != nil {
 			expiry = time.Time{}

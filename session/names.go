@@ -145,6 +145,17 @@ func withoutCookies(header, own string, found [][]int) string {
 	return rest
 }
 
+// IsSessionCookie reports whether Cookie headers have a cookie of the name that has the
+// form of a session's.
+func IsSessionCookie(headers []string, name string) bool {
+	for _, v := range values(headers, name) {
+		if sealedForm("=" + v) {
+			return true
+		}
+	}
+	return false
+}
+
 // sealedForm reports whether a cookie, from the end of the session cookie's name on,
 // is one of a session or of a sign-in by its form.
 func sealedForm(cookie string) bool {

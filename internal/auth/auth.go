@@ -34,6 +34,7 @@ type Options struct {
 	Backend  cache.Backend
 	Keys     *session.Keyring
 	Identity string // issuer, relying party and session group
+	Name     string // of the middleware, as the operator calls it
 
 	CallbackURL   string // a path, or an absolute URL whose path is ours
 	LogoutPath    string
@@ -50,6 +51,7 @@ type Options struct {
 	AlwaysAsk    bool                 // the store is asked for the session at each request
 	StripCookies bool                 // the backend does not see our cookies
 	CookieNames  *session.CookieNames // of all middlewares of the process; nil: of this one alone
+	Siblings     *Siblings            // the middlewares of the process; nil: this one only
 
 	Scopes       []string
 	AuthParams   map[string]string // of the authorization request, beside ours
@@ -117,6 +119,9 @@ type Middleware struct {
 	keysPause      time.Duration
 	redirectURIs   *firsts // that the log has told
 	nameless       *firsts // users without X-Forwarded-User whom the log has told of
+	self           *sibling
+	foreignTold    atomic.Int64 // when the log last said that there are foreign cookies, in ns since 1970; zero: never
+	insecureTold   atomic.Bool  // the log says that users come by http
 }
 
 // New returns a middleware. It asks nothing of the network.
@@ -134,6 +139,9 @@ func New(o Options) (*Middleware, error) {
 	if o.CookieNames == nil {
 		o.CookieNames = session.NewCookieNames()
 	}
+	if o.Siblings == nil {
+		o.Siblings = &Siblings{}
+	}
 	if o.Security == nil {
 		if o.Security, err = headers.NewSecurity(headers.SecurityOptions{}); err != nil {
 			return nil, err
@@ -144,7 +152,7 @@ func New(o Options) (*Middleware, error) {
 		return nil, err
 	}
 	m := &Middleware{
-		o: o, callbackPath: callback.Path, callbackHost: strings.ToLower(callback.Host), pages: p,
+		o: o, callbackPath: callback.Path, callbackHost: canonicalHost(callback.Host, callback.Scheme), pages: p,
 		logins:   &session.Logins{Keys: o.Keys, Identity: o.Identity, Cookies: o.Cookies, Now: o.Now},
 		stripper: o.Cookies.Stripper(),
 		limits:   newLimiter(o.Rate, o.TrustedProxies, o.Now),
@@ -176,6 +184,8 @@ func New(o Options) (*Middleware, error) {
 		Client: o.ClientID, Renewer: renews, Grace: o.RefreshGrace, RetryAfter: n.retryAfter, Observer: observes,
 	})
 	o.CookieNames.Add(o.Cookies.Name)
+	m.self = &sibling{name: o.Name, identity: o.Identity, callback: o.CallbackURL, path: m.callbackPath, logins: m.logins}
+	o.Siblings.add(m.self)
 	return m, nil
 }
 
@@ -197,6 +207,7 @@ func (m *Middleware) setPostLogout() error {
 // see the cookies of this middleware then.
 func (m *Middleware) Close() {
 	m.o.CookieNames.Remove(m.o.Cookies.Name)
+	m.o.Siblings.remove(m.self)
 	m.sessions.Close()
 }
 

@@ -46,7 +46,7 @@ func (m *Middleware) callback(w http.ResponseWriter, r *http.Request) {
 	}
 	g, err := m.logins.Find(a.state, r)
 	if errors.Is(err, session.ErrState) {
-		m.fail(w, r, badCallback("foreign_state"), err)
+		m.fail(w, r, badCallback("foreign_state"), m.foreignState(r, a.state))
 		return
 	}
 	if err != nil {
@@ -116,7 +116,8 @@ func (m *Middleware) resume(w http.ResponseWriter, r *http.Request, g *session.L
 	case errors.Is(why, session.ErrLoginExpired):
 		m.failSignIn(w, r, signInExpired, why, m.target(g))
 	case g.Attempt >= attemptsLimit:
-		m.failSignIn(w, r, m.loopCause(r), why, m.target(g))
+		f, cause := m.loopCause(r, why)
+		m.failSignIn(w, r, f, cause, m.target(g))
 	default:
 		m.signIn(w, r, journey{target: m.target(g), attempt: g.Attempt + 1, account: g.Account})
 	}
@@ -124,14 +125,16 @@ func (m *Middleware) resume(w http.ResponseWriter, r *http.Request, g *session.L
 
 // loopCause is why the cookie of a sign-in does not come back, as far as the
 // request tells.
-func (m *Middleware) loopCause(r *http.Request) failure {
+func (m *Middleware) loopCause(r *http.Request, why error) (failure, error) {
 	switch {
+	case m.o.Cookies.Domain != "":
+		return cookieDomainRefused, fmt.Errorf("auth: the browser did not send back the cookie of cookieDomain %q: browsers refuse one for a public suffix, such as co.uk; set cookieDomain to a domain of your own, or leave it out: %w", m.o.Cookies.Domain, why)
 	case m.o.Cookies.Secure && r.TLS == nil && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "http"):
-		return mixedSchemes
+		return mixedSchemes, why
 	case len(r.Header["Cookie"]) == 0:
-		return cookiesBlocked
+		return cookiesBlocked, why
 	}
-	return signInLoop
+	return signInLoop, why
 }
 
 // target is where g leads. It was checked when it was sealed; our own paths may
@@ -274,6 +277,9 @@ func (m *Middleware) complete(w http.ResponseWriter, r *http.Request, g *session
 	m.endOldest(r, origin, value, subject)
 	http.SetCookie(w, m.o.Cookies.Set(m.o.Cookies.Name, value, m.o.MaxAge))
 	http.SetCookie(w, m.logins.Delete(g))
+	if c, err := m.logins.Complete(r); err == nil {
+		http.SetCookie(w, c)
+	}
 	if allowed {
 		m.log(r, slogInfo, "signed in", "subject", subject)
 	} else {
@@ -331,7 +337,7 @@ func (m *Middleware) signedInMeanwhile(r *http.Request, g *session.Login, subjec
 
 // redeem turns the code of x into a session that was not stored yet.
 func (m *Middleware) redeem(r *http.Request, g *session.Login, x oidc.Exchange) (*session.Session, error) {
-	x.RedirectURI = m.absolute(r, m.o.CallbackURL)
+	x.RedirectURI = m.callbackAddress(r)
 	if !m.o.WithoutPKCE {
 		x.Verifier = g.Verifier
 	}

@@ -39,6 +39,9 @@ func (m *Middleware) logout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.SetCookie(w, m.o.Cookies.Delete(m.o.Cookies.Name))
+	if m.logins.Completed(r) > 0 {
+		http.SetCookie(w, m.logins.Forget())
+	}
 	if ended != nil {
 		m.log(r, slogInfo, "signed out", "subject", digest(claimsOf(ended).Text("sub")))
 		background.Start(&revocation{m: m, session: ended})

@@ -47,9 +47,9 @@ func (m *Middleware) secure(r *http.Request) bool {
 // Traefik routed by it, and X-Forwarded-Host is anybody's.
 func (m *Middleware) origin(r *http.Request) string {
 	if m.secure(r) {
-		return "https://" + r.Host
+		return "https://" + canonicalHost(r.Host, "https")
 	}
-	return "http://" + r.Host
+	return "http://" + canonicalHost(r.Host, "http")
 }
 
 // absolute returns u, a path or an absolute URL of the configuration, as an
@@ -82,5 +82,5 @@ func fromElsewhere(r *http.Request) bool {
 		return true
 	}
 	u, err := url.Parse(from)
-	return err != nil || !strings.EqualFold(u.Host, r.Host)
+	return err != nil || canonicalHost(u.Host, u.Scheme) != canonicalHost(r.Host, u.Scheme)
 }

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -177,6 +178,7 @@ func TestLoopCause(t *testing.T) {
 	}{
 		{"B26 no cookies", nil, "cookies_blocked"},
 		{"B26 http and https mixed", map[string]string{"X-Forwarded-Proto": "http", "Cookie": "a=1"}, "http_and_https_mixed"},
+		{"L27 a cookieDomain", map[string]string{"X-Forwarded-Proto": "https"}, "cookie_domain_refused"},
 		{"B26 something else", map[string]string{"X-Forwarded-Proto": "https", "Cookie": "a=1"}, "sign_in_loop"},
 	}
 	for _, x := range rows {
@@ -184,8 +186,12 @@ func TestLoopCause(t *testing.T) {
 		for k, v := range x.head {
 			r.Header.Set(k, v)
 		}
-		if got := m.loopCause(r); got.code != x.want {
-			t.Errorf("%s: %s", x.name, got.code)
+		m.o.Cookies.Domain = ""
+		if x.want == cookieDomainRefused.code {
+			m.o.Cookies.Domain = "co.uk"
+		}
+		if got, err := m.loopCause(r, session.ErrLoginElsewhere); got.code != x.want || !errors.Is(err, session.ErrLoginElsewhere) {
+			t.Errorf("%s: %s, %v", x.name, got.code, err)
 		}
 	}
 }

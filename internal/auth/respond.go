@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
+	"github.com/traefikoidc/traefikoidc/internal/policy"
 	"github.com/traefikoidc/traefikoidc/internal/texts"
 	"github.com/traefikoidc/traefikoidc/session"
 )
@@ -111,12 +112,31 @@ func (m *Middleware) fail(w http.ResponseWriter, r *http.Request, f failure, err
 // wanted is the page that r asks for, as far as a link may lead there. Who comes to
 // sign out goes on to do so; who comes by a callback begins anew.
 func (m *Middleware) wanted(r *http.Request) string {
+	if r.Header["X-Forwarded-Prefix"] != nil {
+		return m.wantedBehind(r, removedPrefix(r))
+	}
 	if r.URL.Path == m.o.LogoutPath {
 		return m.o.LogoutPath
 	}
 	target, ok := targetOf(r)
 	if !ok || m.own(target) {
 		return "/"
+	}
+	return target
+}
+
+// wantedBehind is wanted where prefix was taken off the path.
+func (m *Middleware) wantedBehind(r *http.Request, prefix string) string {
+	if r.URL.Path == m.o.LogoutPath {
+		return prefix + m.o.LogoutPath
+	}
+	target, ok := targetOf(r)
+	if !ok || m.own(target) {
+		return prefix + "/"
+	}
+	target, ok = policy.ReturnTarget(prefix + target)
+	if !ok {
+		return prefix + "/"
 	}
 	return target
 }
@@ -178,7 +198,7 @@ func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, p page, err 
 		p.reload = m.askToWait(h, r, p.failure)
 	}
 	if wantsHTML(r) && (p.failure.status != http.StatusUnauthorized || r.Header.Get("Sec-Fetch-Mode") == "navigate") {
-		m.pages.write(w, r, m.o.LogoutPath, p)
+		m.pages.write(w, r, removedPrefix(r)+m.o.LogoutPath, p)
 		return
 	}
 	told := map[string]string{"error": p.failure.code, "message": texts.Sentences(p.failure.code)}

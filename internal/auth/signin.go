@@ -21,12 +21,28 @@ const attemptsLimit = 2
 // browsers give up after 20 redirects, and a sign-in has three.
 const lossesLimit = 4
 
+// completedLimit is how many sign-ins a browser may complete within seconds, and still
+// have no session of ours, before the user is told. Two middlewares that take the
+// session from each other reach it before the browser gives up.
+const completedLimit = 3
+
 // askToSignIn answers a request without a session: a person going to a page is
 // sent to the provider, anything else is told 401, so that a script's request or a
 // form's body is never turned into a redirect.
 func (m *Middleware) askToSignIn(w http.ResponseWriter, r *http.Request, foreignCookie bool) {
+	if foreignCookie {
+		m.tellOfForeignCookie(r)
+	}
 	if !navigation(r) {
 		m.fail(w, r, notSignedIn, nil)
+		return
+	}
+	if err := m.misplaced(r); err != nil {
+		m.fail(w, r, misplacedCallback, err)
+		return
+	}
+	if f, err := m.unusableHost(r); err != nil {
+		m.fail(w, r, f, err)
 		return
 	}
 	if foreignCookie {
@@ -40,6 +56,11 @@ func (m *Middleware) askToSignIn(w http.ResponseWriter, r *http.Request, foreign
 		m.fail(w, r, sessionLost, nil)
 		return
 	}
+	if lost == 0 && m.logins.Completed(r) >= completedLimit {
+		m.fail(w, r, signInRepeats, errRepeats)
+		return
+	}
+	m.insecureRequest(r)
 	m.signIn(w, r, journey{target: m.returnTarget(r), attempt: lost})
 }
 
@@ -51,8 +72,11 @@ func (m *Middleware) returnTarget(r *http.Request) string {
 
 // withOrigin returns a path of the host of r as the callback needs it.
 func (m *Middleware) withOrigin(r *http.Request, target string) string {
-	host := strings.ToLower(r.Host)
-	if m.callbackHost == "" || m.callbackHost == host || !m.sharesCookies(host) {
+	if m.callbackHost == "" {
+		return target
+	}
+	host := m.host(r)
+	if m.callbackHost == host || !m.sharesCookies(host) {
 		return target
 	}
 	return m.origin(r) + target
@@ -103,7 +127,7 @@ func (m *Middleware) signIn(w http.ResponseWriter, r *http.Request, j journey) {
 		verifier = ""
 	}
 	to, err := m.o.Provider.AuthURL(r.Context(), oidc.AuthRequest{
-		RedirectURI: m.absolute(r, m.o.CallbackURL), State: g.State, Nonce: g.Nonce,
+		RedirectURI: m.callbackAddress(r), State: g.State, Nonce: g.Nonce,
 		Verifier: verifier, Scopes: m.o.Scopes, Extra: m.authParams(j),
 	})
 	if err != nil {

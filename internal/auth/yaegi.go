@@ -3,6 +3,7 @@ package auth
 // Types with methods, converted once while the sources are loaded: see "Methods"
 // in docs/ARCHITECTURE.md. This file is the last by name.
 var (
+	_ any = (*Siblings)(nil)
 	_ any = (*Middleware)(nil)
 	_ any = (*crossing)(nil)
 	_ any = (*dressed)(nil)

@@ -36,8 +36,8 @@ func TestSignIn(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
-	if got := b.Jar.Names(s.home()); len(got) != 2 || got[0] != cookie {
-		t.Errorf("cookies after the sign-in: %v, want the session and the sign-in of the other tab", got)
+	if got := b.Jar.Names(s.home()); len(got) != 3 || got[0] != cookie {
+		t.Errorf("cookies after the sign-in: %v, want the session, the sign-in of the other tab and the count of completed ones", got)
 	}
 
 	if got := s.sees(b.Fetch(s.url + "/api")).Header.Get("X-Forwarded-User"); got != "alice@example.com" {

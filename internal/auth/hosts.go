@@ -1,0 +1,120 @@
+package auth
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+)
+
+// hostForm is the host of a URL in lower case: a name or an address, and a port.
+var hostForm = regexp.MustCompile(`^([a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])\.?(?::([0-9]{0,5}))?$`)
+
+// usualHost is one in its one form already.
+var usualHost = regexp.MustCompile(`^[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$`)
+
+// canonicalHost returns a host of a URL of the scheme in the one form of all its
+// spellings (RFC 3986, sections 6.2.2.1 and 6.2.3): in lower case, without the dot at the
+// end of a name and without the scheme's own port. What is no host stays as it is.
+func canonicalHost(host, scheme string) string {
+	if usualHost.MatchString(host) {
+		return host
+	}
+	parts := hostForm.FindStringSubmatch(strings.ToLower(host))
+	if parts == nil {
+		return host
+	}
+	name := parts[1]
+	port := parts[2]
+	if port == "" || scheme == "https" && port == "443" || scheme == "http" && port == "80" {
+		return name
+	}
+	return name + ":" + port
+}
+
+// scheme is that of this site's own URLs.
+func (m *Middleware) scheme(r *http.Request) string {
+	if m.secure(r) {
+		return "https"
+	}
+	return "http"
+}
+
+// host is that of r, with a port that is not the scheme's own.
+func (m *Middleware) host(r *http.Request) string {
+	return canonicalHost(r.Host, m.scheme(r))
+}
+
+const (
+	// maxPrefix and maxPrefixes bound X-Forwarded-Prefix, in bytes and headers.
+	maxPrefix   = 200
+	maxPrefixes = 8
+)
+
+// prefixForm is a path of segments that mean themselves.
+var prefixForm = regexp.MustCompile(`^(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$`)
+
+// removedPrefix is what middlewares before this one took off the path, which Traefik
+// says in X-Forwarded-Prefix, once for each; empty: nothing, or nothing plain. It counts
+// for where a browser is sent, never for what a request may do.
+func removedPrefix(r *http.Request) string {
+	values := r.Header["X-Forwarded-Prefix"]
+	if len(values) == 0 || len(values) > maxPrefixes {
+		return ""
+	}
+	prefix := strings.Join(values, "")
+	if len(prefix) > maxPrefix {
+		return ""
+	}
+	prefix = strings.TrimSuffix(strings.ReplaceAll(prefix, "//", "/"), "/")
+	if !prefixForm.MatchString(prefix) {
+		return ""
+	}
+	return prefix
+}
+
+// callbackAddress is where the provider sends users back to.
+func (m *Middleware) callbackAddress(r *http.Request) string {
+	if strings.HasPrefix(m.o.CallbackURL, "/") {
+		return m.origin(r) + removedPrefix(r) + m.o.CallbackURL
+	}
+	return m.o.CallbackURL
+}
+
+var (
+	wrongCookieDomain   = failure{http.StatusInternalServerError, "wrong_cookie_domain", false}
+	wrongCallbackHost   = failure{http.StatusInternalServerError, "wrong_callback_host", false}
+	cookieDomainRefused = failure{http.StatusInternalServerError, "cookie_domain_refused", true}
+)
+
+// unusableHost reports why no sign-in that begins at r's host can end there; nil: one
+// can.
+func (m *Middleware) unusableHost(r *http.Request) (failure, error) {
+	var usable failure
+	if m.callbackHost == "" && m.o.Cookies.Domain == "" {
+		return usable, nil
+	}
+	host := m.host(r)
+	domain := m.o.Cookies.Domain
+	if domain != "" && !m.sharesCookies(host) {
+		return wrongCookieDomain, fmt.Errorf("auth: browsers refuse the cookies: cookieDomain is %q, which does not hold the host %q; change cookieDomain, or leave it out", domain, brief(host))
+	}
+	if m.callbackHost == "" || host == m.callbackHost || domain != "" && m.sharesCookies(m.callbackHost) {
+		return usable, nil
+	}
+	if canonicalHost(r.Header.Get("X-Forwarded-Host"), m.scheme(r)) == m.callbackHost {
+		return usable, nil // a proxy before Traefik changed the Host
+	}
+	return wrongCallbackHost, fmt.Errorf("auth: the sign-in would end at the host of callbackURL, %q, whose cookies do not reach the host %q: "+
+		"write callbackURL as a path, or set cookieDomain to a domain that holds both", m.callbackHost, brief(host))
+}
+
+// insecureRequest warns, once, of users that come by http while our own URLs are https.
+func (m *Middleware) insecureRequest(r *http.Request) {
+	if !m.o.ForceHTTPS || r.TLS != nil || !strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "http") || m.insecureTold.Swap(true) {
+		return
+	}
+	m.log(r, slogWarn, "a user came by http, but forceHTTPS is on: the redirect URI and the cookies are for https; "+
+		"send users to https, or have the entry point trust the X-Forwarded-Proto of the proxy that ends TLS (forwardedHeaders.trustedIPs), or set forceHTTPS: false for a site that has no https",
+		"redirectURI", brief(m.callbackAddress(r)))
+}
