@@ -171,7 +171,7 @@ func TestSecretsThatResembleReferences(t *testing.T) {
 
 // No random secret is taken for a reference, a path, a placeholder or a weak key.
 func TestRandomSecretsPass(t *testing.T) {
-	n := 12000 // with the spellings 108,000
+	n := 1500 // with the spellings 13,500
 	if testing.Short() {
 		n = 500
 	}
