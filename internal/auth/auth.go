@@ -174,15 +174,7 @@ func New(o Options) (*Middleware, error) {
 	if err != nil {
 		return nil, err
 	}
-	var view session.Preparer = m
-	n := &renewer{m: m}
-	var renews session.Renewer = n
-	var observes session.Observer = n
-	m.sessions = session.NewManager(session.Options{
-		Backend: o.Backend, Keys: o.Keys, Identity: o.Identity, Cookies: o.Cookies,
-		MaxAge: o.MaxAge, IdleTimeout: o.IdleTimeout, AlwaysAsk: o.AlwaysAsk, Preparer: view, Now: o.Now,
-		Client: o.ClientID, Renewer: renews, Grace: o.RefreshGrace, RetryAfter: n.retryAfter, Observer: observes,
-	})
+	m.sessions = m.newSessions()
 	o.CookieNames.Add(o.Cookies.Name)
 	m.self = &sibling{name: o.Name, identity: o.Identity, callback: o.CallbackURL, path: m.callbackPath, logins: m.logins}
 	o.Siblings.add(m.self)
@@ -201,6 +193,21 @@ func (m *Middleware) setPostLogout() error {
 	}
 	m.postLogoutHost = u.Host
 	return nil
+}
+
+// newSessions returns the manager of the sessions, which asks m what a session means
+// here and how its tokens are refreshed.
+func (m *Middleware) newSessions() *session.Manager {
+	o := m.o
+	var view session.Preparer = m
+	n := &renewer{m: m}
+	var renews session.Renewer = n
+	var observes session.Observer = n
+	return session.NewManager(session.Options{
+		Backend: o.Backend, Keys: o.Keys, Identity: o.Identity, Cookies: o.Cookies,
+		MaxAge: o.MaxAge, IdleTimeout: o.IdleTimeout, AlwaysAsk: o.AlwaysAsk, Preparer: view, Now: o.Now,
+		Client: o.ClientID, Renewer: renews, Grace: o.RefreshGrace, RetryAfter: n.retryAfter, Observer: observes,
+	})
 }
 
 // Close lets go of the store; sessions live on in it. Backends that others serve may
