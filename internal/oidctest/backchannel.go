@@ -66,7 +66,7 @@ func (p *Provider) ownLogoutToken(client, sub, sid string) string {
 // has it, once, and remembers what came of it.
 func (p *Provider) Tell(address, token string) Delivery {
 	d := Delivery{URL: address, Token: token}
-	ctx, cancel := context.WithTimeout(context.Background(), deliveryTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	form := url.Values{"logout_token": {token}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))

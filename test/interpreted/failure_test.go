@@ -36,15 +36,15 @@ func withoutName(body string) string {
 	return ownName.ReplaceAllString(body, "")
 }
 
-// eventually polls until f is true.
+// eventually polls until f is true, for a minute at most.
 func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if f() {
 			return
 		}
 	}
-	t.Fatalf("%s: not within 30 s", what)
+	t.Fatalf("%s: not within a minute", what)
 }
 
 func TestProviderDown(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
@@ -195,7 +194,6 @@ func TestHeaders(t *testing.T) {
 		}
 		for _, value := range []string{`{{printf "%999999999d" 1}}`, `{{printf "%*d" 99999999 1}}`, "{{range .Claims.groups}}{{range $.Claims.groups}}{{range $.Claims.groups}}" + strings.Repeat("x", 9000) + "{{end}}{{end}}{{end}}"} {
 			options := map[string]any{"headers": []any{map[string]any{"name": "X-Large", "value": value}}}
-			start := time.Now()
 			if text, ok := s.tried(options); !ok {
 				if !strings.Contains(text, "headers") {
 					t.Errorf("%s: the refusal does not name the option: %s", value, text)
@@ -206,9 +204,6 @@ func TestHeaders(t *testing.T) {
 			seen := large.sees(large.signIn(large.browser(), "/", "alice"))
 			if got := len(seen.Header.Get("X-Large")); got > 64<<10 {
 				t.Errorf("%s: a header of %d bytes", value, got)
-			}
-			if took := time.Since(start); took > 10*time.Second {
-				t.Errorf("%s: took %s", value, took)
 			}
 		}
 	})

@@ -102,7 +102,7 @@ func TestLogoutsAmongRenewals(t *testing.T) {
 				s.own(m, s.me(m))
 				s.own(lasting[i], s.me(lasting[i]))
 			}
-			s.taken(s.tell(s.token(m, nil)))
+			s.delivered(s.token(m, nil))
 			s.status(m.Fetch(s.url+"/"), http.StatusUnauthorized)
 			s.own(lasting[i], s.me(lasting[i]))
 			s.pass(2 * time.Second) // for everybody, and little enough for the sign-ins that are under way
