@@ -64,7 +64,9 @@ func TestASettledKeyCostsNoCommand(t *testing.T) {
 func TestConcurrentMissesMakeOneRead(t *testing.T) {
 	s := startServer(t)
 	ok(t, startReplica(t, s, "x", nil).put("s:k", live(1)))
-	b := startReplica(t, s, "x", nil)
+	b := startReplica(t, s, "x", func(o *cache.HybridOptions) { // the reads may pile up slowly
+		o.Redis.Server.OperationTimeout, o.Redis.Server.ReadTimeout, o.Redis.Server.WriteTimeout = time.Minute, time.Minute, time.Minute
+	})
 	s.do("CONFIG", "RESETSTAT")
 	s.signal(syscall.SIGSTOP) // the reads pile up
 	results := make(chan string, 64)

@@ -163,11 +163,20 @@ func TestALeaseAmongReplicas(t *testing.T) {
 	lease := func(owner string) cache.Lease {
 		return cache.Lease{Record: "s:{ab}k", Version: 1, Grant: "grant", Owner: owner, TTL: 300 * time.Millisecond, Keep: time.Hour}
 	}
-	_, err := a.Acquire(ctx, lease("a"))
+	// One that does not end while the test asks: a second holder of it fails the test.
+	ok(t, a.put("s:{cd}k", live(1)))
+	lasting := func(owner string) cache.Lease {
+		l := lease(owner)
+		l.Record, l.Grant, l.TTL = "s:{cd}k", "lasting", time.Minute
+		return l
+	}
+	_, err := a.Acquire(ctx, lasting("a"))
 	ok(t, err)
-	if _, err := b.Acquire(ctx, lease("b")); !errors.Is(err, cache.ErrExists) {
+	if _, err := b.Acquire(ctx, lasting("b")); !errors.Is(err, cache.ErrExists) {
 		t.Errorf("E6: a second holder: %v", err)
 	}
+	_, err = a.Acquire(ctx, lease("a"))
+	ok(t, err)
 	cachetest.Until(t, "the lease ends", func() bool {
 		_, err = b.Acquire(ctx, lease("b"))
 		return !errors.Is(err, cache.ErrExists)

@@ -24,6 +24,7 @@ type link struct {
 	lives []time.Duration // of connections that got no answer
 	froze int             // what listened when it was less than this gets nothing any more
 	ears  int             // connections that listen for changes, ever
+	told  int             // pieces with changes that got through to those
 	asked []string        // the first command of each piece that was sent to carry commands
 }
 
@@ -74,7 +75,7 @@ func (k *link) carry(c net.Conn) {
 	case cut:
 		return
 	case deaf:
-		_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(patience))
 		said := make([]byte, 4096)
 		n, _ := c.Read(said)
 		if strings.Contains(string(said[:n]), "HELLO\r\n$1\r\n2") {
@@ -142,7 +143,11 @@ func (x *carried) passes(piece []byte, asking bool) bool {
 	if asking && x.ear == 0 {
 		k.asked = append(k.asked, commandOf(piece))
 	}
-	return x.ear == 0 || x.ear > k.froze
+	through := x.ear == 0 || x.ear > k.froze
+	if through && !asking && x.ear != 0 && strings.Contains(string(piece), "invalidate\r\n") {
+		k.told++
+	}
+	return through
 }
 
 // commandOf is the first command of a piece.
@@ -167,6 +172,26 @@ func (k *link) listeners() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.ears
+}
+
+// changes is how many pieces with changes got through to those who listen.
+func (k *link) changes() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.told
+}
+
+// pings is how often a connection that carries commands carried a PING.
+func (k *link) pings() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	n := 0
+	for _, command := range k.asked {
+		if command == "PING" {
+			n++
+		}
+	}
+	return n
 }
 
 // trips are the round trips so far, by their first command, without those that only

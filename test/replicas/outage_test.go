@@ -92,44 +92,36 @@ func TestJ1RedisIsKilled(t *testing.T) {
 	}
 }
 
-// TestJ1RedisStalls is not parallel: it measures.
+// TestJ1RedisStalls counts the requests that ask a server that does not answer. It
+// fails where more do than the threshold says.
 func TestJ1RedisStalls(t *testing.T) {
-	const budget, slack = 500 * time.Millisecond, 400 * time.Millisecond // for a busy machine
 	s := startServer(t)
 	m := newMiddleware(t, oidctest.Options{})
 	a, b := m.pair(m.options(hybrid(s.address, "circuitBreakerThreshold", "3", "operationTimeout", "500ms")))
 	a.ready()
 	b.ready()
 	p, q := newPerson(t, "alice").signIn(a), newPerson(t, "bob").signIn(a)
-	q.is(b, "in")
-	p.on(b).Fetch(appURL + callback) // the TLS handshakes are not Redis's fault
+	q.becomes(b, "in")
 	s.signal(syscall.SIGSTOP)
 	defer s.signal(syscall.SIGCONT)
 
-	delayed := 0
-	for range 10 {
-		start := time.Now()
+	fallen := func() bool { return strings.Count(b.log(), fellBack) > strings.Count(b.log(), restored) }
+	opened := strings.Count(b.log(), "Circuit breaker opened")
+	asked := 0
+	for asked < 10 && !fallen() && strings.Count(b.log(), "Circuit breaker opened") == opened {
 		p.waits(b)
-		took := time.Since(start)
-		if took > budget+slack {
-			t.Errorf("a request waited %s for Redis", took)
-		}
-		if took > budget/2 {
-			delayed++
-		}
+		asked++
 	}
-	if delayed == 0 || delayed > 3 {
-		t.Errorf("%d of ten requests were delayed, with a threshold of 3", delayed)
+	if asked > 4 { // the log may be written while one is answered
+		t.Errorf("%d requests asked, with a threshold of 3", asked)
 	}
-	b.says(fellBack, 1)
+	eventually(t, "fallen back", fallen)
 	q.is(b, "in")
+	p.waits(b)
 
 	s.signal(syscall.SIGCONT)
-	took := until(t, "restored", 20*time.Second, func() bool { return strings.Contains(b.log(), restored) })
-	if took < 0 || took > 2*time.Second {
-		t.Errorf("the recovery was noticed after %s", took)
-	}
-	p.is(b, "in")
+	p.becomes(b, "in")
+	b.says(restored, 1)
 }
 
 func TestJ2RestartWithoutData(t *testing.T) {
@@ -176,7 +168,7 @@ func TestJ2FlushAllSignsEverybodyOut(t *testing.T) {
 	s.do("FLUSHALL")
 	for _, x := range []*person{p, q} {
 		for _, r := range []*replica{a, b} {
-			if took := until(t, "out", 5*time.Second, func() bool {
+			if took := until(t, "out", patience, func() bool {
 				got := x.sees(r)
 				if got != "in" && got != "provider" {
 					t.Fatalf("%s came to %q:\n%s", x.name, got, r.log())

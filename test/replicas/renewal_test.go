@@ -80,13 +80,15 @@ func TestRenewal(t *testing.T) {
 		const slow = 8 * time.Second
 		x := newClockedScene(t, common)
 		p := x.member("alice")
+		before := p.lives(x.a).access()
 		x.disturb(oidctest.Fault{Delay: slow})
 		x.expire()
 		answers := crowd(20, p, x.a, x.b)
 		served(t, answers)
 		for _, n := range answers {
-			if n.access() != answers[0].access() || n.took < slow-time.Second {
-				t.Errorf("a request was served after %s", n.took)
+			// A request that does not wait for the provider is served the old token.
+			if n.access() == before || n.access() != answers[0].access() {
+				t.Errorf("a request was served another token than the one that came, after %s", n.took)
 				break
 			}
 		}
@@ -102,21 +104,33 @@ func TestRenewal(t *testing.T) {
 		x.pass(4*time.Minute + 30*time.Second)
 		hold := make(chan struct{})
 		x.disturb(oidctest.Fault{Hold: hold, Times: 1})
+		// All are answered before the provider answers, with the token that they have.
 		answers := crowd(30, p, x.a, x.b)
 		served(t, answers)
-		waited := 0
+		before := answers[0].access()
 		for _, n := range answers {
-			if n.took > 1500*time.Millisecond {
-				waited++
+			if n.access() != before {
+				t.Error("a request was served a token that the provider holds back")
 			}
-			if n.took > 6*time.Second {
-				t.Errorf("a request waited %s", n.took)
+		}
+		// Nobody waits while the call of another is under way. A busy machine may make
+		// requests late once; those that wait do so each time.
+		late := func(answers []answer) int {
+			n := 0
+			for _, a := range answers {
+				if a.took > 1500*time.Millisecond {
+					n++
+				}
 			}
+			return n
+		}
+		waited := late(answers)
+		for tries := 0; waited > 2 && tries < 2; tries++ {
+			waited = late(crowd(30, p, x.a, x.b))
 		}
 		if waited > 2 {
-			t.Errorf("%d requests waited for the provider, want at most one at each replica", waited)
+			t.Errorf("%d requests waited for the provider each time, want at most one at each replica", waited)
 		}
-		before := answers[0].access()
 		close(hold)
 		for _, r := range x.both() {
 			eventually(t, "the new tokens", func() bool { return p.lives(r).access() != before })
@@ -167,9 +181,12 @@ func TestRenewal(t *testing.T) {
 		p := x.member("alice")
 		x.disturb(oidctest.Fault{DropDone: true, Times: 1})
 		x.expire()
+		eventually(t, "the loss is noticed", func() bool {
+			served(t, crowd(10, p, x.a, x.b))
+			return strings.Contains(x.a.log()+x.b.log(), "the answer to a renewal was lost")
+		})
 		for range 3 {
 			served(t, crowd(10, p, x.a, x.b))
-			time.Sleep(500 * time.Millisecond)
 		}
 		x.refreshes(1)
 		if n := strings.Count(x.a.log()+x.b.log(), `msg="the answer to a renewal was lost`); n != 1 {
@@ -291,7 +308,10 @@ func TestRenewalWithClocksThatDiffer(t *testing.T) {
 			x := newSceneIn(t, common, plugins[0], plugins[1], time.Now)
 			x.tokensLast(soon, later)
 			p := newPerson(t, "alice").signIn(x.a)
-			time.Sleep(soon)
+			eventually(t, "the tokens expire", func() bool {
+				served(t, crowd(10, p, x.a, x.b))
+				return x.provider.Count(oidctest.Refresh) > 0
+			})
 			for range 3 {
 				served(t, crowd(10, p, x.a, x.b))
 			}

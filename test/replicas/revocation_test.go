@@ -16,8 +16,9 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
 )
 
-// TestALogoutIsKnownWithin50Milliseconds is not parallel: it measures. It prints
-// what it saw with MEASURE=1.
+// TestALogoutIsKnownWithin50Milliseconds is not parallel: with MEASURE=1 it prints how
+// long it takes, and the median is to be 50 ms. Without, it fails where the other
+// replica is not told: what it holds has no end of its own while the link is up.
 func TestALogoutIsKnownWithin50Milliseconds(t *testing.T) {
 	x := newScene(t, startServer(t))
 	const logouts = 50
@@ -40,22 +41,24 @@ func TestALogoutIsKnownWithin50Milliseconds(t *testing.T) {
 				stolen, sid := p.copy(), p.sid(x.a)
 				stolen.lives(x.b)
 				row.end(p, sid)
-				took = append(took, stolen.ends(x.b, 5*time.Second))
+				took = append(took, stolen.ends(x.b))
 				stolen.ended(x.a)
 			}
 			sort.Slice(took, func(i, j int) bool { return took[i] < took[j] })
 			median, longest := took[len(took)/2], took[len(took)-1]
 			if os.Getenv("MEASURE") != "" {
 				fmt.Printf("%s: refused at the other replica after %s (median), %s (the longest) of %d\n", row.name, median, longest, len(took))
-			}
-			if median > 50*time.Millisecond {
-				t.Errorf("the others learn of it after %v", took)
+				if median > 50*time.Millisecond {
+					t.Errorf("the others learn of it after %v", took)
+				}
 			}
 		})
 	}
 }
 
-// TestALogoutWhenTheLinkIsCutSilently is not parallel: it measures.
+// TestALogoutWhenTheLinkIsCutSilently is not parallel: with MEASURE=1 it prints how
+// long it takes, and that has a bound. Without, it fails where the other replica goes
+// on to trust a link that says nothing.
 func TestALogoutWhenTheLinkIsCutSilently(t *testing.T) {
 	const bound = 2500 * time.Millisecond
 	x := newScene(t, startServer(t))
@@ -72,12 +75,12 @@ func TestALogoutWhenTheLinkIsCutSilently(t *testing.T) {
 			stolen.lives(x.b)
 			x.linkB.freeze()
 			row.end(p, sid)
-			took := stolen.ends(x.b, 10*time.Second)
+			took := stolen.ends(x.b)
 			if os.Getenv("MEASURE") != "" {
 				fmt.Printf("%s, with a silent link: refused at the other replica after %s\n", row.name, took)
-			}
-			if took > bound {
-				t.Errorf("the other replica learns of it after %s", took)
+				if took > bound {
+					t.Errorf("the other replica learns of it after %s", took)
+				}
 			}
 		})
 	}
@@ -90,7 +93,6 @@ func TestBackchannel(t *testing.T) {
 	t.Run("sid, sub and both", func(t *testing.T) {
 		t.Parallel()
 		x := newScene(t, common)
-		const soon = 5 * time.Second
 		for _, row := range []struct {
 			name     string
 			sub, sid int // of whom the token tells; -1: of nobody
@@ -124,7 +126,7 @@ func TestBackchannel(t *testing.T) {
 				for i, p := range people {
 					for _, r := range x.both() {
 						if over[i] {
-							p.ends(r, soon)
+							p.ends(r)
 						} else {
 							p.lives(r)
 						}
@@ -135,8 +137,9 @@ func TestBackchannel(t *testing.T) {
 		t.Run("BL17 who signs in anew is signed in", func(t *testing.T) {
 			p := newPerson(t, "bob").signIn(x.a)
 			x.a.taken(x.provider.LogoutToken("client", "bob", "", nil))
-			p.ends(x.b, soon)
-			time.Sleep(1100 * time.Millisecond) // what was issued in the second of the logout counts as before it
+			p.ends(x.b)
+			second := time.Now().Unix() // what was issued in the second of the logout counts as before it
+			eventually(t, "the next second", func() bool { return time.Now().Unix() > second })
 			p.signIn(x.b).lives(x.a)
 		})
 	})
@@ -182,8 +185,8 @@ func TestBackchannel(t *testing.T) {
 			x.b.taken(x.provider.LogoutToken("client", "bob", "", nil))
 			x.a.taken(x.provider.LogoutToken("client", "", bySid.sid(x.a), nil))
 			for _, r := range x.both() {
-				bySub.ends(r, 5*time.Second)
-				bySid.ends(r, 5*time.Second)
+				bySub.ends(r)
+				bySid.ends(r)
 			}
 		}
 	})
@@ -207,8 +210,8 @@ func TestBackchannelInAnOutage(t *testing.T) {
 		x.a.refused(tokens[0], "temporarily_unavailable")
 
 		x.server.start()
-		p.ends(x.b, 10*time.Second)
-		q.ends(x.b, 10*time.Second)
+		p.ends(x.b)
+		q.ends(x.b)
 		x.a.says(restored, 1)
 		x.a.taken(tokens[0])
 		x.b.taken(tokens[1])
@@ -232,8 +235,8 @@ func TestBackchannelInAnOutage(t *testing.T) {
 		p.lives(x.b)
 		unseen.lives(x.b)
 		x.linkA.set(whole)
-		p.ends(x.b, 10*time.Second)
-		unseen.ends(x.b, 10*time.Second)
+		p.ends(x.b)
+		unseen.ends(x.b)
 		eventually(t, "the retry is taken", func() bool { return x.a.delivers(token).status == http.StatusOK })
 		unseen.ended(x.a)
 	})
@@ -256,9 +259,7 @@ func TestALogoutInAnOutage(t *testing.T) {
 		stolen.lives(x.b)
 		x.linkA.set(whole)
 		x.a.says(restored, 1)
-		if took := stolen.ends(x.b, 10*time.Second); took > time.Second {
-			t.Errorf("%s after the recovery", took)
-		}
+		stolen.ends(x.b) // it would live on if the other were not told
 	})
 
 	t.Run("I6 Redis restarts with its data", func(t *testing.T) {
@@ -271,9 +272,7 @@ func TestALogoutInAnOutage(t *testing.T) {
 		stolen.ended(x.a)
 		x.server.start()
 		x.a.says("Redis restarted with its data", 1)
-		if took := stolen.ends(x.b, 10*time.Second); took > time.Second {
-			t.Errorf("%s after the recovery", took)
-		}
+		stolen.ends(x.b) // it would live on if the other were not told
 		stolen.ended(x.a)
 	})
 }
@@ -291,8 +290,8 @@ func TestALogoutWhileRedisIsStopped(t *testing.T) {
 	x.a.refused(token, "temporarily_unavailable")
 	q.ended(x.a)
 	x.server.signal(syscall.SIGCONT)
-	stolen.ends(x.b, 10*time.Second)
-	q.ends(x.b, 10*time.Second)
+	stolen.ends(x.b)
+	q.ends(x.b)
 	eventually(t, "the retry is taken", func() bool { return x.a.delivers(token).status == http.StatusOK })
 	stolen.ended(x.a)
 }
@@ -322,16 +321,17 @@ func TestLostDataAfterALogout(t *testing.T) {
 			if row.deaf {
 				x.linkB.freeze()
 			}
+			heard := x.linkB.changes()
 			row.end(x, p, sid)
 			if !row.deaf {
-				time.Sleep(50 * time.Millisecond)
+				eventually(t, "B hears of a change", func() bool { return x.linkB.changes() > heard })
 			}
 			x.server.kill()
 			x.server.start()
 			x.a.says("lost its data", 1)
 			x.b.says("lost its data", 1)
 			for _, r := range x.both() {
-				stolen.ends(r, 10*time.Second)
+				stolen.ends(r)
 			}
 			never(t, "it lives again", time.Second, func() bool {
 				return stolen.uses(x.a).status == http.StatusOK || stolen.uses(x.b).status == http.StatusOK
@@ -362,7 +362,7 @@ func TestJ10EvictedSessionsAreSignedOut(t *testing.T) {
 		return len(x.server.keys(0, "traefikoidc:s:*")) == 0
 	})
 	for _, r := range x.both() {
-		p.ends(r, 10*time.Second)
+		p.ends(r)
 		p.is(r, "provider")
 	}
 	x.server.do("CONFIG", "SET", "maxmemory", "0")

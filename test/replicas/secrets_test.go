@@ -160,7 +160,7 @@ func TestLeastPrivileges(t *testing.T) {
 		return m.provider.Count(oidctest.Refresh) > 0
 	})
 	a.taken(m.provider.LogoutToken("client", "carol", "", nil))
-	renewing.ends(b, 5*time.Second)
+	renewing.ends(b)
 	a.reload(m.options(hybrid(s.address, "username", "plugin", "password", "pw", "poolSize", "7"), channels))
 	a.says(inUse, 1)
 	p.is(a, "in")
@@ -197,13 +197,13 @@ func TestWithoutScripts(t *testing.T) {
 	x.refreshes(1)
 	x.b.taken(x.provider.LogoutToken("client", "alice", "", nil))
 	for _, r := range x.both() {
-		p.ends(r, 5*time.Second)
+		p.ends(r)
 	}
 	q := newPerson(t, "bob").signIn(x.b)
 	stolen := q.copy()
 	stolen.lives(x.a)
 	q.signOut(x.a)
-	stolen.ends(x.b, 5*time.Second)
+	stolen.ends(x.b)
 	for _, e := range s.do("ACL", "LOG").Elems {
 		for i := 0; i+1 < len(e.Elems); i += 2 {
 			if object := string(e.Elems[i+1].Str); string(e.Elems[i].Str) == "object" && object != "eval" && object != "evalsha" {

@@ -48,7 +48,7 @@ func newServer(t testing.TB, args ...string) *server {
 		t.Fatal(err)
 	}
 	s := &server{t: t, address: freeAddress(t), socket: filepath.Join(dir, "s"), dir: dir, args: args}
-	s.admin = resp.NewClient(resp.Options{Network: "unix", Address: s.socket, PoolSize: 4, OperationTimeout: 2 * time.Second})
+	s.admin = resp.NewClient(resp.Options{Network: "unix", Address: s.socket, PoolSize: 4, OperationTimeout: patience, ReadTimeout: patience, WriteTimeout: patience})
 	t.Cleanup(func() {
 		s.admin.Close()
 		s.kill()
@@ -122,7 +122,7 @@ func (s *server) signal(sig syscall.Signal) {
 // do runs a command for the test itself.
 func (s *server) do(args ...string) resp.Reply {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	r, err := s.admin.Do(ctx, args...)
 	if err != nil {

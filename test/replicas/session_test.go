@@ -131,11 +131,11 @@ func (p *person) ended(r *replica) {
 }
 
 // ends waits until it does and returns how long that took.
-func (p *person) ends(r *replica, limit time.Duration) time.Duration {
+func (p *person) ends(r *replica) time.Duration {
 	p.t.Helper()
-	took := until(p.t, "the end", limit, func() bool { return p.uses(r).status == http.StatusUnauthorized })
+	took := until(p.t, "the end", patience, func() bool { return p.uses(r).status == http.StatusUnauthorized })
 	if took < 0 {
-		p.t.Errorf("%s: the session still serves after %s", p.name, limit)
+		p.t.Errorf("%s: the session still serves after %s", p.name, patience)
 	}
 	return took
 }

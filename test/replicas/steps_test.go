@@ -5,7 +5,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
@@ -65,7 +64,7 @@ func areOne(t *testing.T, a, b *replica) {
 		p.lives(pair[1])
 		stolen := p.copy()
 		p.signOut(pair[1])
-		stolen.ends(pair[0], patience)
+		stolen.ends(pair[0])
 	}
 }
 
@@ -219,7 +218,7 @@ func TestStepsOfANewSessionKey(t *testing.T) {
 			}
 			// What the provider ends at one ends at the other.
 			pair[1].taken(m.provider.LogoutToken("client", "", p.sid(pair[1]), nil))
-			p.ends(pair[0], 5*time.Second)
+			p.ends(pair[0])
 			p.ended(pair[1])
 		}
 	}
@@ -290,12 +289,12 @@ func TestStepsToEndSessions(t *testing.T) {
 	if ended != 1 {
 		t.Fatalf("the page ends %d sessions", ended)
 	}
-	p.ends(x.a, 5*time.Second)
-	p.ends(x.b, 5*time.Second)
+	p.ends(x.a)
+	p.ends(x.b)
 	q := x.member("bob")
 	x.server.runs([]string{"FLUSHALL"})
-	q.ends(x.a, 5*time.Second)
-	q.ends(x.b, 5*time.Second)
+	q.ends(x.a)
+	q.ends(x.b)
 	if page := q.get(x.a, "/page"); page.Status != http.StatusFound {
 		t.Errorf("status %d", page.Status)
 	}

@@ -238,9 +238,14 @@ func TestGetAllocatesItsValueAndSetNothing(t *testing.T) {
 		{"SET NX", 0, func() { _, _ = c.SetNX(bg, benchKey, value, time.Minute) }},
 	}
 	for _, r := range rows {
-		// Every 5 ms an operation carries a proof, which allocates.
-		if n := testing.AllocsPerRun(2000, r.call); n > r.most {
-			t.Errorf("%s allocates %v times", r.name, n)
+		// Every 5 ms an operation carries a proof, which allocates: on a busy machine
+		// that may be each of them. An operation that allocates itself does so each time.
+		least := testing.AllocsPerRun(2000, r.call)
+		for tries := 0; least > r.most && tries < 4; tries++ {
+			least = min(least, testing.AllocsPerRun(2000, r.call))
+		}
+		if least > r.most {
+			t.Errorf("%s allocates %v times", r.name, least)
 		}
 	}
 }

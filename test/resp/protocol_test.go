@@ -60,7 +60,7 @@ func TestEveryTypeOfARealServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer nc.Close()
-		_ = nc.SetDeadline(time.Now().Add(5 * time.Second))
+		_ = nc.SetDeadline(time.Now().Add(time.Minute))
 		r := resp.NewReader(nc, resp.Limits{})
 		ask := func(command string) resp.Reply {
 			t.Helper()
