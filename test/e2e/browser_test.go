@@ -37,6 +37,7 @@ type visit struct {
 		Secure, HTTPOnly             bool
 	}
 	CookiesAfterwards []string
+	SignedOut         string
 	Violations        []string
 }
 
@@ -71,6 +72,9 @@ func TestChromium(t *testing.T) {
 	}
 	if v.Question.Status != 200 || !strings.Contains(v.Question.Text, "sign out") {
 		t.Errorf("I1 another site's link to the logout: %+v", v.Question)
+	}
+	if v.SignedOut != "You are signed out" {
+		t.Errorf("the page after the sign-out says %q", v.SignedOut)
 	}
 	if !strings.HasPrefix(v.AtProvider, r.issuer+"/session/end") || !strings.HasPrefix(v.Afterwards, r.issuer) || v.AsksAgain != 1 {
 		t.Errorf("the logout went to %s, then %s", v.AtProvider, v.Afterwards)

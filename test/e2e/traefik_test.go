@@ -151,9 +151,13 @@ func TestLogout(t *testing.T) {
 	if !back {
 		t.Errorf("the provider did not send the browser back: %s (%d)", end.URL, end.Status)
 	}
-	// The site is protected: the way back is the way to the next sign-in.
-	if forms := end.Forms(); len(forms) == 0 || forms[0].Values.Get("prompt") != "login" {
-		t.Errorf("after the logout the provider does not ask who it is: %s", end.URL)
+	if end.URL.Host != r.home().Host || !strings.Contains(string(end.Body), "You are signed out") {
+		t.Errorf("after the sign-out %s (%d) does not say so", end.URL, end.Status)
+	}
+	// The site is protected: the next page is the way to the next sign-in.
+	again := b.Open(r.url + "/")
+	if forms := again.Forms(); len(forms) == 0 || forms[0].Values.Get("prompt") != "login" {
+		t.Errorf("after the sign-out the provider does not ask who it is: %s", again.URL)
 	}
 }
 

@@ -67,10 +67,15 @@ try {
   result.atProvider = two.url();
   await Promise.all([two.waitForNavigation(), two.locator('button[value=yes]').click()]);
   await two.waitForLoadState();
-  result.afterwards = two.url();
-  result.asksAgain = await two.locator('input[name=login]').count();
+  result.signedOut = await two.locator('h1').innerText();
   result.scriptAfterwards = await ask(one);
   result.cookiesAfterwards = (await context.cookies(site)).map((c) => c.name);
+
+  // The page's link is the way to the next sign-in.
+  await Promise.all([two.waitForNavigation(), two.getByText('Sign in again').click()]);
+  await two.waitForLoadState();
+  result.afterwards = two.url();
+  result.asksAgain = await two.locator('input[name=login]').count();
   result.violations = violations;
 } catch (e) {
   result.error = String(e?.stack ?? e);
