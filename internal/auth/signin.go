@@ -126,8 +126,9 @@ func (m *Middleware) signIn(w http.ResponseWriter, r *http.Request, j journey) {
 	if m.o.WithoutPKCE {
 		verifier = ""
 	}
+	callback := m.callbackAddress(r)
 	to, err := m.o.Provider.AuthURL(r.Context(), oidc.AuthRequest{
-		RedirectURI: m.callbackAddress(r), State: g.State, Nonce: g.Nonce,
+		RedirectURI: callback, State: g.State, Nonce: g.Nonce,
 		Verifier: verifier, Scopes: m.o.Scopes, Extra: m.authParams(j),
 	})
 	if err != nil {
@@ -142,17 +143,16 @@ func (m *Middleware) signIn(w http.ResponseWriter, r *http.Request, j journey) {
 	for _, c := range cookies {
 		http.SetCookie(w, c)
 	}
-	m.logRedirectURI(r)
+	if m.redirectURIs.add(callback) {
+		m.logRedirectURI(r, callback)
+	}
 	m.redirect(w, to)
 }
 
 // logRedirectURI tells the operator what has to be registered at the provider: where it
 // is not, only the provider's own page says so.
-func (m *Middleware) logRedirectURI(r *http.Request) {
-	uri := m.absolute(r, m.o.CallbackURL)
-	if m.redirectURIs.add(uri) {
-		m.log(r, slogInfo, "the provider is asked to redirect to this URI; it must be registered there exactly so", "redirectURI", brief(uri), "client", m.o.ClientID)
-	}
+func (m *Middleware) logRedirectURI(r *http.Request, uri string) {
+	m.log(r, slogInfo, "the provider is asked to redirect to this URI; it must be registered there exactly so", "redirectURI", brief(uri), "client", m.o.ClientID)
 }
 
 // prompts are the values of prompt that ask for an account (OpenID Connect Core,
