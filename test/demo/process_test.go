@@ -132,7 +132,7 @@ func (p *process) ended() {
 	p.t.Helper()
 	select {
 	case <-p.done:
-	case <-time.After(time.Minute):
+	case <-time.After(20 * time.Second):
 		p.t.Fatal("the demo does not end")
 	}
 }

@@ -32,7 +32,7 @@ func newVisitor(p *process) *visitor {
 		p.t.Fatal(err)
 	}
 	return &visitor{t: p.t, site: "http://localhost:" + p.port, client: &http.Client{
-		Jar: jar, Timeout: time.Minute,
+		Jar: jar, Timeout: 20 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }

@@ -125,16 +125,20 @@ func (x *replicas) unknownAt(r *rig, p *person) {
 	x.waits("a navigation", b.Hop(r.url+"/page"))
 	x.waits("a script", p.fetch(r))
 	for what, fetch := range map[string]bool{"a form": false, "a script's POST": true} {
+		began := time.Now()
 		page := b.Do(browser.Request{Method: "POST", URL: r.url + "/save", From: r.home(), Body: "a=1", Fetch: fetch, OneHop: true})
 		x.waits(what, page)
 		if page.Location() != nil || strings.Contains(string(page.Body), "X-Subject") {
 			x.t.Errorf("%s: to %s: %.200s", what, page.Location(), page.Body)
 		}
+		if took := time.Since(began); took > 5*time.Second {
+			x.t.Errorf("%s took %v", what, took)
+		}
 	}
 }
 
 func (x *replicas) expiryInOutage() {
-	const lifetime = 8 * time.Second // Redis is away long before
+	const lifetime = 2 * time.Second
 	x.set("lifetime", lifetime.Seconds())
 	p := x.known("paul")
 	x.set()

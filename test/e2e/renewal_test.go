@@ -43,19 +43,11 @@ func TestRenewals(t *testing.T) {
 // expired is somebody known at both whose tokens have expired, with nobody asking.
 func (x *replicas) expired(name string) *person {
 	x.t.Helper()
-	for range 10 {
-		x.set("lifetime", 2)
-		before := x.counts()
-		p := x.known(name)
-		x.set()
-		time.Sleep(2 * time.Second)
-		if x.counts().Asked == before.Asked {
-			return p
-		}
-		x.t.Logf("the tokens of %s were refreshed before anybody waited", name)
-	}
-	x.t.Fatalf("the tokens of %s are refreshed without a request, or a sign-in takes longer than they last", name)
-	return nil
+	x.set("lifetime", 2)
+	p := x.known(name)
+	x.set()
+	time.Sleep(2 * time.Second)
+	return p
 }
 
 // asking is one request at r, under way until it has its answer.
@@ -89,7 +81,7 @@ func (x *replicas) logoutWhileRenewing(logout func(p *person)) {
 
 func (x *replicas) hangUpWhileRenewing() {
 	p := x.expired("rosa")
-	x.set("delay", 8000)
+	x.set("delay", 1500)
 	before := x.counts()
 	ctx, cancel := context.WithCancel(context.Background())
 	req, err := http.NewRequestWithContext(ctx, "GET", x.a.home().String()+"x", nil)
@@ -142,32 +134,30 @@ func (x *replicas) redisDiesWhileRenewing() {
 // for renewal all the time, and the configuration changes.
 func (x *replicas) crowd() {
 	before := x.counts()
-	const people, rounds = 30, 6
-	c := x.gather(people, time.Minute, false)
-	for round := 0; time.Now().Before(c.end) && (round < rounds || x.counts().Refreshes < before.Refreshes+people); round++ {
+	lasts := 6 * time.Second
+	c := x.gather(30, lasts, false)
+	for time.Now().Before(c.end) {
 		for _, r := range []*rig{x.a, x.b} {
 			r.settings.generation++
 			r.configure()
 			time.Sleep(500 * time.Millisecond)
 		}
 	}
-	c.stop.Store(true)
 	c.wait.Wait()
 	now := x.counts()
 	if now.Refused != before.Refused || now.Revoked != before.Revoked {
 		x.t.Errorf("before %+v, after %+v, want no grant refused", before, now)
 	}
 	renewals := now.Refreshes - before.Refreshes
-	if renewals < people {
-		x.t.Errorf("%d renewals of %d people", renewals, people)
+	if renewals < 30 {
+		x.t.Errorf("%d renewals of 30 people in %v", renewals, lasts)
 	}
-	x.t.Logf("%d renewals of %d people", renewals, people)
+	x.t.Logf("%d renewals of 30 people in %v", renewals, lasts)
 }
 
 // A crowd is people with short tokens, each of whom asks at both replicas.
 type crowd struct {
 	end   time.Time
-	stop  atomic.Bool // it ends before
 	wait  sync.WaitGroup
 	asked atomic.Int64
 }
@@ -187,7 +177,7 @@ func (x *replicas) gather(people int, lasts time.Duration, mayDie bool) *crowd {
 			c.wait.Add(1)
 			go func() {
 				defer c.wait.Done()
-				for !c.stop.Load() && time.Now().Before(c.end) {
+				for time.Now().Before(c.end) {
 					at := rand.IntN(2)
 					c.asked.Add(1)
 					if wrong := askers[at].ask(); wrong != "" && !(mayDie && at == 0 && x.down.Load()) {

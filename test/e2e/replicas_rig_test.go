@@ -105,7 +105,7 @@ func (x *replicas) openRedis() {
 
 func (x *replicas) startRedis() {
 	x.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	if err := x.redis.Start(ctx); err != nil {
 		x.t.Fatal(err)

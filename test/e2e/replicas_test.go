@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"net/http"
-	"os"
 	"sort"
 	"sync"
 	"testing"
@@ -38,9 +37,15 @@ func (x *replicas) sharedSession() {
 }
 
 func (x *replicas) fiftyAtExpiry() {
-	p := x.expired("carl")
+	const lifetime = 2 * time.Second
+	x.set("lifetime", lifetime.Seconds())
 	before := x.counts()
+	p := x.known("carl")
 	x.set("lifetime", 3, "delay", 8000) // of the tokens that the renewal brings, and how long it takes
+	time.Sleep(lifetime)                // until they expire, with nobody asking
+	if now := x.counts(); now.Refreshes != before.Refreshes {
+		x.t.Fatalf("renewed without a request: %+v", now)
+	}
 	x.fifty(p)
 	if now := x.counts(); now.Refreshes != before.Refreshes+1 || now.Refused != before.Refused || now.Revoked != before.Revoked {
 		x.t.Errorf("E6 before %+v, after %+v, want one refresh", before, now)
@@ -80,6 +85,7 @@ func (x *replicas) fifty(p *person) {
 }
 
 func (x *replicas) signOutEverywhere() {
+	const bound = 50 * time.Millisecond
 	var took []time.Duration
 	for range 15 {
 		p := x.known("dora")
@@ -91,8 +97,8 @@ func (x *replicas) signOutEverywhere() {
 			if err == nil && status == http.StatusUnauthorized {
 				break
 			}
-			if time.Since(began) > time.Minute {
-				x.t.Fatalf("still %d, %v at B a minute after the sign-out at A", status, err)
+			if time.Since(began) > 10*time.Second {
+				x.t.Fatalf("still %d, %v at B ten seconds after the sign-out at A", status, err)
 			}
 		}
 		took = append(took, time.Since(began))
@@ -103,9 +109,8 @@ func (x *replicas) signOutEverywhere() {
 	}
 	sort.Slice(took, func(i, j int) bool { return took[i] < took[j] })
 	x.t.Logf("a sign-out at A was known at B after %v (median), %v at most, of %d", took[len(took)/2], took[len(took)-1], len(took))
-	// A machine that does other work as well says nothing about the bound.
-	if median := took[len(took)/2]; os.Getenv("SOAK") != "" && median > 50*time.Millisecond {
-		x.t.Errorf("I6 median %v, want at most 50 ms: %v", median, took)
+	if took[len(took)/2] > bound {
+		x.t.Errorf("I6 median %v, want at most %v: %v", took[len(took)/2], bound, took)
 	}
 }
 
@@ -196,9 +201,11 @@ func (x *replicas) chromiumAtBoth() {
 
 func (x *replicas) killedInRenewal() {
 	mona := x.known("mona")
-	nora := x.expired("nora")
-	x.set("hold", 8000)
+	x.set("lifetime", 2)
+	nora := x.known("nora")
+	x.set("hold", 3000)
 	defer x.set()
+	time.Sleep(2 * time.Second) // until the tokens expire, with nobody asking
 	before := x.counts()
 	w := x.watch(mona, x.b)
 
@@ -216,7 +223,11 @@ func (x *replicas) killedInRenewal() {
 	if wrong := atB.ask(); wrong != "" {
 		x.t.Errorf("E8 at B: %s", wrong)
 	}
-	x.t.Logf("B served the session %v after A was killed in its renewal", time.Since(began))
+	took := time.Since(began)
+	x.t.Logf("B served the session %v after A was killed in its renewal", took)
+	if took > 15*time.Second {
+		x.t.Errorf("E8 B waited %v for a replica that was dead", took)
+	}
 	x.a.start()
 	for range 20 {
 		x.isIn(nora, x.a, x.b)

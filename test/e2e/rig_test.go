@@ -261,12 +261,12 @@ func (r *rig) options() map[string]any {
 
 // client trusts the certificate of the rig.
 func (r *rig) client() *http.Client {
-	return &http.Client{Timeout: time.Minute, Transport: transport(r.network), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &http.Client{Timeout: 30 * time.Second, Transport: transport(r.network), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 func (r *rig) eventually(what string, f func() bool) {
 	r.t.Helper()
-	r.within(time.Minute, what, f)
+	r.within(30*time.Second, what, f)
 }
 
 func (r *rig) within(limit time.Duration, what string, f func() bool) {

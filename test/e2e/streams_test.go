@@ -73,7 +73,7 @@ var nextEvent = make(chan struct{})
 func TestWebSocket(t *testing.T) {
 	r := theRig(t)
 	cookie, _ := r.signedIn("alice").Jar.Get(r.home(), r.cookie)
-	dialer := websocket.Dialer{TLSClientConfig: insecure(), NetDialContext: transport(r.network).DialContext, HandshakeTimeout: time.Minute}
+	dialer := websocket.Dialer{TLSClientConfig: insecure(), NetDialContext: transport(r.network).DialContext, HandshakeTimeout: 20 * time.Second}
 	address := strings.Replace(r.url, "http", "ws", 1) + "/socket"
 
 	_, res, err := dialer.Dial(address, http.Header{"Origin": {r.url}})
@@ -86,7 +86,7 @@ func TestWebSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range []string{"hello alice@example.com", "one", strings.Repeat("x", 100_000)} {
