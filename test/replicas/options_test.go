@@ -429,7 +429,7 @@ func TestRedisOptions(t *testing.T) {
 			n := kept(x, "large", 9, 8)
 			x.want("memory held no more than that", n > 0 && n < 8)
 		}},
-		{option: "l1TTL", value: "10m", variable: "REDIS_L1_TTL", check: func(x *trial) {
+		{option: "l1TTL", value: "5m", variable: "REDIS_L1_TTL", check: func(x *trial) {
 			s := startServer(x)
 			s.do("ACL", "SETUSER", "mute", "on", ">pw", "~*", "&*", "+@all", "-client|tracking")
 			r := x.start(section{"address": s.address, "username": "mute", "password": "pw"})
