@@ -280,7 +280,7 @@ func (m message) tell(next Store) error {
 }
 
 // spread tells everyone who follows, each once: a store may follow one that follows
-// it. Who follows a store is asked after that was told, so that one that begins to
+// it. The follower of a store is asked after that was told, so that one that begins to
 // meanwhile either is told or finds it there.
 func (f *followers) spread(m message, err error) error {
 	if !Applied(err) {

@@ -193,14 +193,14 @@ func TestL2TheNextStoreTakesOver(t *testing.T) {
 				x.onServer(server, row.want)
 			}
 			x.wants(next, row.want)
-			// What comes to be stored after its revocation.
+			// A record that is stored after its revocation.
 			if err := next.Add(context.Background(), "s:of bob", cachetest.Linked(1, 10, "of bob"), time.Minute); !errors.Is(err, cache.ErrConflict) {
 				t.Errorf("a session that was revoked before it was stored: %v", err)
 			}
 			if server == nil {
 				return
 			}
-			// What is known here counts in the next outage too.
+			// Records that are known here count in the next outage too.
 			server.Stop()
 			for name, want := range row.want {
 				if want == "revoked" && is(t, next, name) != want {

@@ -53,7 +53,7 @@ func trimming(t *testing.T, s Subject) {
 	check("5 9 7 1 bob")
 	wantTrimmed(t, s, 4, "1", 0)
 
-	// What was revoked does not count.
+	// Revoked records do not count.
 	want(t, s.Backend.Revoke(ctx, Revoking(100, "sid 2", "ann")), nil)
 	check("5 7 1 bob")
 	wantTrimmed(t, s, 3, "1", 0)
