@@ -66,6 +66,13 @@ func (c Cookies) Stripper() *Stripper {
 	return &Stripper{name: c.Name, own: regexp.MustCompile(own)}
 }
 
+// SignIns returns an expression for the cookies of sign-ins in a Cookie header that
+// begins with "; ", each with the "; " before it. It finds those that browsers write;
+// a Stripper finds the others, too.
+func (c Cookies) SignIns() *regexp.Regexp {
+	return regexp.MustCompile("; " + regexp.QuoteMeta(c.Name) + loginInfix + "[^=;]*=[^;]*")
+}
+
 // Strip returns the Cookie header value without the cookies of this relying
 // party; every other byte stays as the browser sent it. It reports false, and what it
 // returns must not be passed on, for a header with more names like ours than a

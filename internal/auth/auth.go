@@ -223,7 +223,7 @@ func (m *Middleware) Handler(next http.Handler) http.Handler {
 	next = m.dress(next)
 	h := &handler{
 		m: m, next: next, hot: m.sessions.Hot(), since: m.since, harmless: m.o.Cleaner.Harmless(), closed: m.o.Cleaner.Closed(), special: m.special,
-		name: m.o.Cookies.Name, mark: m.o.Cookies.Name + "=", strips: m.o.StripCookies, tells: !m.o.Minimal,
+		name: m.o.Cookies.Name, mark: m.o.Cookies.Name + "=", signIns: m.o.Cookies.SignIns(), strips: m.o.StripCookies, tells: !m.o.Minimal,
 		plain: policy.PlainTarget, names: m.o.CookieNames.Known(), marks: true,
 	}
 	if m.o.CORS != nil {

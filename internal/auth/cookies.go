@@ -47,11 +47,11 @@ func (m *Middleware) stripCookies(head http.Header) ([]string, bool) {
 	return cookies, true
 }
 
-// keepOthers leaves what stands before the cookie of a session, and after it, in the
-// one Cookie header. It reports false, and leaves the header as it is, if that is for
-// stripCookies: because it is large, or may have more cookies of ours.
+// keepOthers leaves the cookies before the session cookie and after it in the one Cookie
+// header. It reports false, and leaves the header as it is, if it is large or may hold
+// more cookies that the backend must not see: stripCookies then decides.
 func (h *handler) keepOthers(head http.Header, before, after string) bool {
-	if len(head["Cookie"][0]) > maxCookieBytes || strings.Contains(before, h.name) || strings.Contains(after, h.name) {
+	if len(head["Cookie"][0]) > maxCookieBytes {
 		return false
 	}
 	switch {
@@ -62,10 +62,29 @@ func (h *handler) keepOthers(head http.Header, before, after string) bool {
 	default:
 		after = strings.TrimSuffix(before, " ") + after
 	}
+	if strings.Contains(after, h.name) {
+		return h.keepButSignIns(head, after)
+	}
 	if len(h.names.Load().([]string)) > 1 && h.m.o.CookieNames.Others(after, h.name) {
 		return false
 	}
 	head["Cookie"] = []string{after}
+	return true
+}
+
+// keepButSignIns is keepOthers for a browser that has cookies of sign-ins, as each has
+// for half a minute after one.
+func (h *handler) keepButSignIns(head http.Header, others string) bool {
+	left := h.signIns.ReplaceAllString("; "+others, "")
+	kept := strings.TrimPrefix(left, "; ")
+	if kept == left && kept != "" || strings.Contains(kept, h.name) || len(h.names.Load().([]string)) > 1 && h.m.o.CookieNames.Others(kept, h.name) {
+		return false
+	}
+	if kept == "" {
+		delete(head, "Cookie")
+	} else {
+		head["Cookie"] = []string{kept}
+	}
 	return true
 }
 

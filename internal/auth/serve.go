@@ -28,6 +28,7 @@ type handler struct {
 	special  *regexp.Regexp // paths that are ours or may be open
 	name     string         // of the session cookie, with which those of sign-ins begin
 	mark     string         // the name and "="
+	signIns  *regexp.Regexp // cookies of sign-ins, each after "; "
 	strips   bool           // our cookies do not pass
 	tells    bool           // the backend is told the request's own URI
 	plain    *regexp.Regexp // URIs that are return targets as they are

@@ -163,6 +163,9 @@ func (g *rig) signIn() (string, error) {
 	}
 	var pairs []string
 	for _, c := range jar.Cookies(site) {
+		if strings.Contains(c.Name, "-s-") {
+			continue // of the sign-in: browsers drop it after half a minute
+		}
 		pairs = append(pairs, c.Name+"="+c.Value)
 	}
 	return strings.Join(pairs, "; "), nil

@@ -1,0 +1,42 @@
+package auth
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/traefikoidc/traefikoidc/session"
+)
+
+// TestCookiesOfASignedInRequest sends Cookie headers to a session that memory has. The
+// backend must get what a Stripper leaves of each, whichever way the request took.
+func TestCookiesOfASignedInRequest(t *testing.T) {
+	s := newSite(t, nil)
+	b := s.signedIn("alice")
+	own := cookieName + "=" + b.jar[cookieName]
+	strip := session.Cookies{Name: cookieName}.Stripper()
+	signIn := cookieName + "-s-8Qm3x_1A=abc"
+	for _, header := range []string{
+		"S", "a=1; S; b=2", "S; b=2", "a=1; S", "a=1; S;b=2", "S;",
+		"S; I", "I; S", "I; S; I", "a=1; I; S; I; b=2", "I; a=1; S; b=2; I", "S; a=1; I; b=2", "a=1; S; I; I; I; I; I",
+		"S; I;b=2", "S;I", "a=1;I; S; b=2", "S; " + cookieName + "-s-; b=2", "S; " + cookieName + "-s-x; b=2", "S; " + cookieName + "-s-x =1; b=2",
+		"S; S; b=2", "S; b=2; " + cookieName + "=other", "S; x" + cookieName + "-s-8Qm3x_1A=abc; b=2", "S; " + cookieName + "x=1", "S; a=" + cookieName + "-s-1=2",
+		"S; I\t; b=2", "S; \tI; b=2",
+	} {
+		header = strings.NewReplacer("S", own, "I", signIn).Replace(header)
+		r := b.request(http.MethodGet, "/", nil)
+		r.Header["Cookie"] = []string{header}
+		before := s.hits()
+		b.send(s.handler, r)
+		if s.hits() != before+1 {
+			t.Errorf("%q: the backend was not reached", header)
+			continue
+		}
+		s.mu.Lock()
+		got := strings.Join(s.seen[len(s.seen)-1].Header["Cookie"], "|")
+		s.mu.Unlock()
+		if want, _ := strip.Strip(header); got != want {
+			t.Errorf("F23: of %q the backend gets %q, want %q", header, got, want)
+		}
+	}
+}
