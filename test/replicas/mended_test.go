@@ -105,7 +105,7 @@ func TestAnOutageThatAnOptionEnds(t *testing.T) {
 			back := newcomer.callback(a)
 			twin := newcomer.twin()
 			newcomer.comesBack(a, back)
-			newcomer.lives(a)
+			newcomer.livesAtOnce(a)
 
 			mended := []*replica{a}
 			if !row.alone {
@@ -114,8 +114,8 @@ func TestAnOutageThatAnOptionEnds(t *testing.T) {
 			for _, r := range mended {
 				r.reload(m.options(after, channels))
 				r.says(inUse, 1)
-				stolen.ended(r)
-				gone.ended(r)
+				stolen.endedAtOnce(r)
+				gone.endedAtOnce(r)
 				if row.same {
 					kept.lives(r)
 					newcomer.lives(r)

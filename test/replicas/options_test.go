@@ -60,6 +60,7 @@ func (x *trial) start(base section) *replica {
 	if flat == nil {
 		flat = section{"enabled": "true"}
 	}
+	maps.Copy(flat, unhurried)
 	maps.Copy(flat, base)
 	delete(flat, x.row.option)
 	delete(flat, stands[x.row.option])
@@ -294,7 +295,7 @@ func TestRedisOptions(t *testing.T) {
 		{option: "maxRetries", value: "0", variable: "REDIS_MAX_RETRIES", check: func(x *trial) {
 			s := startServer(x)
 			k := newLink(x, s.address)
-			r := x.start(section{"address": k.address, "operationTimeout": "3s", "minIdleConns": "0", "circuitBreakerThreshold": "100", "enableHealthCheck": "false"})
+			r := x.start(section{"address": k.address, "minIdleConns": "0", "circuitBreakerThreshold": "100", "enableHealthCheck": "false"})
 			r.ready()
 			all := x.strangers(x.other(hybrid(s.address)), 5)
 			k.set(deaf)
@@ -353,7 +354,7 @@ func TestRedisOptions(t *testing.T) {
 		}},
 		{option: "maxConnAge", value: "1", variable: "REDIS_MAX_CONN_AGE", check: func(x *trial) {
 			s := startServer(x)
-			r := x.start(section{"address": s.address, "operationTimeout": "90s", "readTimeout": "90s", "writeTimeout": "90s"})
+			r := x.start(section{"address": s.address})
 			r.ready()
 			var first map[string]bool
 			eventually(x, "the idle connections", func() bool { first = ids(s); return len(first) == 5 })
@@ -368,7 +369,7 @@ func TestRedisOptions(t *testing.T) {
 		}},
 		{option: "idleTimeout", value: "1", variable: "REDIS_IDLE_TIMEOUT", check: func(x *trial) {
 			s := startServer(x)
-			r := x.start(section{"address": s.address, "minIdleConns": "0", "operationTimeout": "90s", "readTimeout": "90s", "writeTimeout": "90s"})
+			r := x.start(section{"address": s.address, "minIdleConns": "0"})
 			r.ready()
 			newPerson(x, "alice").signIn(r)
 			x.want("unused connections are closed", until(x, "closed", x.patienceIf(x.set), func() bool {

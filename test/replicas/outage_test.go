@@ -25,13 +25,13 @@ func TestJ1RedisIsDownAtStart(t *testing.T) {
 	a, b := m.pair(m.options(hybrid(s.address)))
 	p := newPerson(t, "alice").signIn(a)
 	a.says(fellBack, 1)
-	p.is(a, "in")
+	p.isAtOnce(a, "in")
 	p.waits(b)
 	q := newPerson(t, "bob").signIn(a)
 	gone := q.copy()
-	gone.is(a, "in")
+	gone.isAtOnce(a, "in")
 	q.signOut(a)
-	gone.is(a, "provider")
+	gone.isAtOnce(a, "provider")
 
 	s.start()
 	a.says("Redis cache initialized", 1)
@@ -58,23 +58,23 @@ func TestJ1RedisIsKilled(t *testing.T) {
 
 	// Until the breaker has opened, and after.
 	for range 12 {
-		onlyA.is(a, "in")
-		both.is(a, "in")
-		both.is(b, "in")
+		onlyA.isAtOnce(a, "in")
+		both.isAtOnce(a, "in")
+		both.isAtOnce(b, "in")
 		onlyA.waits(b)
 	}
 	b.says(fellBack, 1)
 	b.says("Circuit breaker opened", 1)
 	for range 3 {
 		onlyA.waits(b)
-		both.is(b, "in")
+		both.isAtOnce(b, "in")
 	}
 	if page := onlyA.on(b).Fetch(appURL + "/api"); page.Status != http.StatusServiceUnavailable || page.Header.Get("Retry-After") == "" {
 		t.Errorf("a script's request: status %d, %v", page.Status, page.Header)
 	}
 	leaver.signOut(a)
-	left.is(a, "provider")
-	left.is(b, "in") // B cannot know yet
+	left.isAtOnce(a, "provider")
+	left.isAtOnce(b, "in") // B cannot know yet
 	newcomer := newPerson(t, "bob").signIn(b)
 	newcomer.waits(a)
 
@@ -116,7 +116,7 @@ func TestJ1RedisStalls(t *testing.T) {
 		t.Errorf("%d requests asked, with a threshold of 3", asked)
 	}
 	eventually(t, "fallen back", fallen)
-	q.is(b, "in")
+	q.isAtOnce(b, "in")
 	p.waits(b)
 
 	s.signal(syscall.SIGCONT)
@@ -137,8 +137,8 @@ func TestJ2RestartWithoutData(t *testing.T) {
 	s.kill()
 	s.start()
 	for range 20 {
-		p.is(a, "in")
-		q.is(b, "in")
+		p.isAtOnce(a, "in")
+		q.isAtOnce(b, "in")
 		for _, x := range []*person{p, q} {
 			for _, r := range []*replica{a, b} {
 				// One of the other replica, which that has not given back yet, has to wait.

@@ -40,15 +40,15 @@ func TestAServerThatRefuses(t *testing.T) {
 			}
 			q := newPerson(t, "bob").signIn(a)
 			for range 8 {
-				p.is(a, "in")
-				p.is(b, "in")
-				q.is(a, "in")
+				p.isAtOnce(a, "in")
+				p.isAtOnce(b, "in")
+				q.isAtOnce(a, "in")
 			}
 			if got := q.sees(b); got != "in" && got != "503" && got != "provider" {
 				t.Errorf("a session that the server refused came to %q at the other replica", got)
 			}
 			leaver.signOut(a)
-			left.is(a, "provider")
+			left.isAtOnce(a, "provider")
 			if page := p.get(b, "/page"); page.Status >= http.StatusInternalServerError {
 				t.Errorf("status %d", page.Status)
 			}

@@ -150,7 +150,7 @@ func TestRenewal(t *testing.T) {
 		eventually(t, "A asks the provider", func() bool { return x.provider.Count(oidctest.Refresh) == 1 })
 		x.linkA.set(cut)
 		served(t, crowd(10, p, x.b))
-		if got := p.lives(x.b).access(); got != before {
+		if got := p.livesAtOnce(x.b).access(); got != before {
 			t.Error("the other replica renewed")
 		}
 		x.b.says("the answer to a renewal was lost", 1)
@@ -273,7 +273,7 @@ func TestRenewal(t *testing.T) {
 		x.linkA.set(cut)
 		x.expire()
 		for range 10 {
-			if p.lives(x.a).access() != before {
+			if p.livesAtOnce(x.a).access() != before {
 				t.Error("renewed by a replica that could not ask the others")
 			}
 		}

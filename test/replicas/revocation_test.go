@@ -146,7 +146,7 @@ func TestBackchannel(t *testing.T) {
 
 	t.Run("BL9 J14 a hundred deliveries at both: one is taken", func(t *testing.T) {
 		t.Parallel()
-		x := newScene(t, common, "operationTimeout", "10s", "readTimeout", "10s", "writeTimeout", "10s", "poolTimeout", "10s")
+		x := newScene(t, common)
 		p := x.member("alice")
 		token := x.provider.LogoutToken("client", "alice", p.sid(x.a), nil)
 		counts := map[int]int{}
@@ -202,13 +202,13 @@ func TestBackchannelInAnOutage(t *testing.T) {
 		x.server.kill()
 		tokens := []string{x.provider.LogoutToken("client", "alice", sid, nil), x.provider.LogoutToken("client", "bob", "", nil)}
 		for _, token := range tokens {
-			x.a.refused(token, "temporarily_unavailable")
+			x.a.refused(token, comeAgain)
 		}
-		p.ended(x.a)
-		q.ended(x.a)
-		bystander.lives(x.a)
-		p.lives(x.b) // it cannot know yet
-		x.a.refused(tokens[0], "temporarily_unavailable")
+		p.endedAtOnce(x.a)
+		q.endedAtOnce(x.a)
+		bystander.livesAtOnce(x.a)
+		p.livesAtOnce(x.b) // it cannot know yet
+		x.a.refused(tokens[0], comeAgain)
 
 		x.server.start()
 		p.ends(x.b)
@@ -231,8 +231,8 @@ func TestBackchannelInAnOutage(t *testing.T) {
 		unseen := newPerson(t, "alice").signIn(x.b) // A has no copy of it
 		token := x.provider.LogoutToken("client", "alice", "", nil)
 		x.linkA.set(cut)
-		x.a.refused(token, "temporarily_unavailable")
-		p.ended(x.a)
+		x.a.refused(token, comeAgain)
+		p.endedAtOnce(x.a)
 		p.lives(x.b)
 		unseen.lives(x.b)
 		x.linkA.set(whole)
@@ -256,7 +256,7 @@ func TestALogoutInAnOutage(t *testing.T) {
 			return strings.Contains(x.a.log(), fellBack)
 		})
 		p.signOut(x.a)
-		stolen.ended(x.a)
+		stolen.endedAtOnce(x.a)
 		stolen.lives(x.b)
 		x.linkA.set(whole)
 		x.a.says(restored, 1)
@@ -270,7 +270,7 @@ func TestALogoutInAnOutage(t *testing.T) {
 		stolen := p.copy()
 		x.server.kill()
 		p.signOut(x.a)
-		stolen.ended(x.a)
+		stolen.endedAtOnce(x.a)
 		x.server.start()
 		x.a.says("Redis restarted with its data", 1)
 		stolen.ends(x.b) // it would live on if the other were not told
@@ -281,15 +281,15 @@ func TestALogoutInAnOutage(t *testing.T) {
 // TestALogoutWhileRedisIsStopped is about a server that is there and does not answer.
 func TestALogoutWhileRedisIsStopped(t *testing.T) {
 	t.Parallel()
-	x := newScene(t, startServer(t))
+	x := newScene(t, startServer(t), "operationTimeout", "2s")
 	p, q := x.member("alice"), x.member("bob")
 	stolen := p.copy()
 	token := x.provider.LogoutToken("client", "", q.sid(x.a), nil)
 	x.server.signal(syscall.SIGSTOP)
 	p.signOut(x.a)
-	stolen.ended(x.a)
-	x.a.refused(token, "temporarily_unavailable")
-	q.ended(x.a)
+	stolen.endedAtOnce(x.a)
+	x.a.refused(token, comeAgain)
+	q.endedAtOnce(x.a)
 	x.server.signal(syscall.SIGCONT)
 	stolen.ends(x.b)
 	q.ends(x.b)

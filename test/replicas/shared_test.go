@@ -65,7 +65,7 @@ func TestReplicasAreOne(t *testing.T) {
 
 func TestJ14OfManyCallbacksWithOneCodeAtBothOneWins(t *testing.T) {
 	t.Parallel()
-	_, a, b := usual(t, "operationTimeout", "10s", "readTimeout", "10s", "writeTimeout", "10s", "poolTimeout", "10s")
+	_, a, b := usual(t)
 	p := newPerson(t, "alice")
 	to := p.callback(a)
 	redeemed := a.provider.Count(oidctest.Token)

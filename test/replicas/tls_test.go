@@ -115,12 +115,12 @@ func TestRedisTLS(t *testing.T) {
 	}
 	encrypted := func(x *trial) {
 		s := secured(x, ours, cert, key)
-		r := tried(x, s, section{"tls.caFile": ours.file, "operationTimeout": "3s"})
+		r := tried(x, s, section{"tls.caFile": ours.file})
 		x.want("it connects", x.connects(r))
 	}
 	unchecked := func(x *trial) {
 		s := secured(x, theirs, foreign, foreignKey)
-		r := tried(x, s, section{"tls.enabled": "true", "tls.caFile": ours.file, "operationTimeout": "3s"})
+		r := tried(x, s, section{"tls.enabled": "true", "tls.caFile": ours.file})
 		x.want("it connects", x.connects(r))
 		if log := r.log(); x.set != strings.Contains(log, "certificate is not checked") {
 			t.Errorf("the log:\n%s", log)
@@ -131,32 +131,32 @@ func TestRedisTLS(t *testing.T) {
 		{option: "enableTLS", value: "true", variable: "REDIS_ENABLE_TLS", world: "aliases", check: encrypted},
 		{option: "tls.caFile", value: ours.file, variable: "REDIS_TLS_CA_FILE", check: func(x *trial) {
 			s := secured(x, ours, cert, key)
-			x.want("it connects", x.connects(tried(x, s, section{"tls.enabled": "true", "operationTimeout": "3s"})))
+			x.want("it connects", x.connects(tried(x, s, section{"tls.enabled": "true"})))
 		}},
 		{option: "tls.caFile", value: theirs.file, check: func(x *trial) {
 			s := secured(x, ours, cert, key)
-			if r := tried(x, s, section{"tls.enabled": "true", "operationTimeout": "3s"}); x.connects(r) {
+			if r := tried(x, s, section{"tls.enabled": "true"}); x.connects(r) {
 				x.Error("J9 it connects to a server with a certificate of another authority")
 			}
 		}},
 		{option: "tls.serverName", value: "redis.example.test", variable: "REDIS_TLS_SERVER_NAME", check: func(x *trial) {
 			s := secured(x, ours, named, namedKey)
-			x.want("J9 it connects", x.connects(tried(x, s, section{"tls.enabled": "true", "tls.caFile": ours.file, "operationTimeout": "3s"})))
+			x.want("J9 it connects", x.connects(tried(x, s, section{"tls.enabled": "true", "tls.caFile": ours.file})))
 		}},
 		{option: "tls.insecureSkipVerify", value: "true", variable: "REDIS_TLS_INSECURE_SKIP_VERIFY", check: unchecked},
 		{option: "tlsSkipVerify", value: "true", variable: "REDIS_TLS_SKIP_VERIFY", world: "aliases", check: unchecked},
 		{option: "tls.minVersion", value: "1.3", variable: "REDIS_TLS_MIN_VERSION", check: func(x *trial) {
 			s := secured(x, ours, cert, key, "--tls-protocols", "TLSv1.2")
-			x.want("it refuses TLS 1.2", !x.connects(tried(x, s, section{"tls.enabled": "true", "tls.caFile": ours.file, "operationTimeout": "3s"})))
+			x.want("it refuses TLS 1.2", !x.connects(tried(x, s, section{"tls.enabled": "true", "tls.caFile": ours.file})))
 		}},
 		{option: "tls.certFile", value: client, variable: "REDIS_TLS_CERT_FILE", world: "pair", required: true, check: func(x *trial) {
 			s := secured(x, ours, cert, key, "--tls-auth-clients", "yes")
-			base := section{"tls.enabled": "true", "tls.caFile": ours.file, "tls.keyFile": clientKey, "operationTimeout": "3s"}
+			base := section{"tls.enabled": "true", "tls.caFile": ours.file, "tls.keyFile": clientKey}
 			x.want("it connects", x.connects(tried(x, s, base)))
 		}},
 		{option: "tls.keyFile", value: clientKey, variable: "REDIS_TLS_KEY_FILE", world: "pair", check: func(x *trial) {
 			s := secured(x, ours, cert, key, "--tls-auth-clients", "yes")
-			base := section{"tls.enabled": "true", "tls.caFile": ours.file, "operationTimeout": "3s"}
+			base := section{"tls.enabled": "true", "tls.caFile": ours.file}
 			if x.set {
 				base["tls.certFile"] = client
 			}
@@ -171,10 +171,10 @@ func TestRedisTLS(t *testing.T) {
 		s, plain := secured(t, ours, cert, key), startServer(t)
 		x := &trial{T: t, plugin: first, m: m, row: row{option: "address"}}
 		ca := section{"caFile": ours.file}
-		if !x.connects(m.start(first, m.options(hybrid("rediss://"+s.address, "operationTimeout", "3s", "tls", ca)))) {
+		if !x.connects(m.start(first, m.options(hybrid("rediss://"+s.address, "tls", ca)))) {
 			t.Error("it does not connect")
 		}
-		if x.connects(m.start(first, m.options(hybrid("rediss://"+plain.address, "tls", ca)))) {
+		if x.connects(m.start(first, m.options(hybrid("rediss://"+plain.address, "operationTimeout", "3s", "tls", ca)))) {
 			t.Error("it connects without TLS")
 		}
 		if pooled, listening := plain.clients(); len(pooled)+len(listening) != 0 {
