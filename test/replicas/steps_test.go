@@ -280,7 +280,7 @@ func TestStepsToEndSessions(t *testing.T) {
 		t.Fatalf("%d sessions", len(keys))
 	}
 	ended := 0
-	for _, command := range commands(t, "## Looking into the server") {
+	for _, command := range commands(t, "## Keys in Redis") {
 		if command[0] == "UNLINK" {
 			x.server.runs([]string{command[0], keys[0]})
 			ended++
