@@ -5,12 +5,13 @@ import (
 	"strings"
 )
 
-// specialAddresses are the blocks that no provider on the public internet has an
-// address in, one a line with its name: every row of the IANA IPv4 and IPv6
-// Special-Purpose Address Registries as of 2025-10-09 (RFC 6890, RFC 8190), whether
-// or not it is globally reachable; what the IANA address space registries keep for
-// multicast or do not assign; and the addresses that clouds serve instance
-// metadata at and that are in none of these.
+// specialAddresses are the blocks without addresses of public providers, one a line
+// with its name:
+//   - every row of the IANA IPv4 and IPv6 Special-Purpose Address Registries as of
+//     2025-10-09 (RFC 6890, RFC 8190), whether or not it is globally reachable;
+//   - blocks that the IANA address space registries keep for multicast or have not
+//     assigned;
+//   - addresses of instance metadata of clouds that are in none of these.
 const specialAddresses = `
 	0.0.0.0/8          this network
 	0.0.0.0/32         this host on this network
@@ -77,7 +78,7 @@ const specialAddresses = `
 
 var specialPrefixes = parsePrefixes(specialAddresses)
 
-// parsePrefixes returns the first word of each line that has one.
+// parsePrefixes reads the first word of each line that has one as a prefix.
 func parsePrefixes(table string) []netip.Prefix {
 	var out []netip.Prefix
 	for _, line := range strings.Split(table, "\n") {
@@ -88,8 +89,8 @@ func parsePrefixes(table string) []netip.Prefix {
 	return out
 }
 
-// isPublic reports whether ip is none of specialAddresses. The IPv4 address in an
-// IPv4-mapped one decides; an address with a zone is never public.
+// isPublic reports whether ip is in none of specialAddresses. An IPv4-mapped address
+// counts as its IPv4 address. An address with a zone is never public.
 func isPublic(ip netip.Addr) bool {
 	ip = ip.Unmap()
 	if !ip.IsValid() || ip.Zone() != "" {

@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// reservedBlocks are the blocks of the IANA registries, written down here once
-// more: special purpose IPv4, special purpose IPv6, and those of the address space
-// registries that are multicast or not assigned.
+// reservedBlocks repeats the blocks of the IANA registries: special purpose IPv4,
+// special purpose IPv6, and the blocks of the address space registries that are
+// multicast or not assigned.
 const reservedBlocks = `
 	0.0.0.0/8 0.0.0.0/32 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.0.0/29
 	192.0.0.8/32 192.0.0.9/32 192.0.0.10/32 192.0.0.170/32 192.0.0.171/32 192.0.2.0/24 192.31.196.0/24 192.52.193.0/24
@@ -24,8 +24,8 @@ const reservedBlocks = `
 	224.0.0.0/4 ff00::/8 fec0::/10 ::/96 ::ffff:0:0:0/96 ::/3 4000::/2 8000::/1
 	168.63.129.16/32`
 
-// The first and the last address of each block is special; its neighbours outside
-// are public, unless another block has them.
+// The first and the last address of each block are special. Its neighbours outside are
+// public unless they are in another block.
 func TestSpecialAddresses(t *testing.T) {
 	blocks := parsePrefixes(strings.ReplaceAll(reservedBlocks, " ", "\n"))
 	special := func(ip netip.Addr) bool {
@@ -97,9 +97,9 @@ func TestPublicAddresses(t *testing.T) {
 	checkPublic(t, netip.Addr{}, false)
 }
 
-// A name is looked up once; each of its addresses is checked, and those that were
-// checked are dialled, not the name.
-func TestDialledIsWhatWasChecked(t *testing.T) {
+// A name is looked up once, and each of its addresses is checked. Then the checked
+// addresses are dialled, not the name.
+func TestOnlyCheckedAddressesAreDialled(t *testing.T) {
 	refused := errors.New("refused")
 	for _, c := range []struct {
 		name, addrs, want string

@@ -15,11 +15,12 @@ import (
 	"strings"
 )
 
-// An algorithm is one of RFC 7518, section 3.1, or RFC 8037. "none" is not.
+// An algorithm is a signature algorithm of RFC 7518, section 3.1, or RFC 8037. There
+// is no algorithm "none".
 type algorithm struct {
 	name   string
 	family string      // RS, PS, ES, Ed, HS
-	hash   crypto.Hash // of at_hash too
+	hash   crypto.Hash // also used for at_hash, c_hash and s_hash
 	kty    string      // of the keys that fit
 	curve  string      // of EC and OKP keys
 	size   int         // bytes of r and of s in an EC signature
@@ -51,7 +52,7 @@ func findAlgorithm(name string) (algorithm, bool) {
 	return algorithm{}, false
 }
 
-// asymmetric keeps the names of a list that need no shared secret.
+// asymmetric returns the names of known algorithms that need no shared secret.
 func asymmetric(names []string) []string {
 	var kept []string
 	for _, name := range names {
@@ -78,7 +79,7 @@ func (a algorithm) digest(b string) []byte {
 	return h.Sum(nil)
 }
 
-// verifies tells whether a key that fits made the signature.
+// verifies reports whether k made the signature. k must fit the algorithm.
 func (a algorithm) verifies(k *key, signed string, sig []byte) bool {
 	switch a.family {
 	case "RS":
@@ -94,7 +95,7 @@ func (a algorithm) verifies(k *key, signed string, sig []byte) bool {
 	return false
 }
 
-// verifiesEC takes r and s of exactly the curve's size, between 1 and n-1
+// verifiesEC requires r and s of exactly the curve's size, between 1 and n-1
 // (RFC 7518, section 3.4).
 func (a algorithm) verifiesEC(pub *ecdsa.PublicKey, signed string, sig []byte) bool {
 	if len(sig) != 2*a.size {
@@ -129,16 +130,16 @@ func (a algorithm) verifiesMAC(secret, signed string, sig []byte) bool {
 	return len(secret) >= a.hash.Size() && hmac.Equal(sig, a.mac(secret, signed))
 }
 
-// isHalfHash tells whether claim is the value of at_hash, c_hash or s_hash for a
-// value (OpenID Connect Core 1.0, section 3.1.3.6).
+// isHalfHash reports whether claim is the at_hash, c_hash or s_hash of value
+// (OpenID Connect Core 1.0, section 3.1.3.6).
 func (a algorithm) isHalfHash(claim, value string) bool {
 	sum := a.digest(value)
 	want := base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
 	return subtle.ConstantTimeCompare([]byte(claim), []byte(want)) == 1
 }
 
-// decodeBase64 reads unpadded base64url strictly: the alphabet, no line breaks,
-// no trailing bits, so that each value has one spelling.
+// decodeBase64 reads unpadded base64url strictly. Line breaks, other alphabets and
+// trailing bits are refused, so that each value has one spelling.
 func decodeBase64(s string) ([]byte, error) {
 	if strings.ContainsAny(s, "\r\n") {
 		return nil, errMalformed

@@ -13,7 +13,7 @@ import (
 	"fmt"
 )
 
-var errAssertionKey = errors.New("oidc: client assertion: the key is none, or not one for its algorithm")
+var errAssertionKey = errors.New("oidc: client assertion: clientAssertionPrivateKey is not a private key in PEM, or does not fit clientAssertionAlg")
 
 // An AssertionKey signs client assertions (private_key_jwt). It is safe for
 // concurrent use.
@@ -25,9 +25,10 @@ type AssertionKey struct {
 	ed  ed25519.PrivateKey
 }
 
-// ParseAssertionKey reads a private key in PEM: PKCS #8, PKCS #1 or SEC 1. An
-// empty id sends no kid; an empty alg is RS256, ES256, ES384, ES512 or EdDSA, as
-// the key is.
+// ParseAssertionKey reads a private key in PEM: PKCS #8, PKCS #1 or SEC 1. id is the
+// kid of assertions; empty: they have none. alg is their algorithm; empty: RS256,
+// ES256, ES384, ES512 or EdDSA, by the type of the key. It fails if text is no private
+// key, if the key does not fit alg, or if an RSA key has less than 2048 bits.
 func ParseAssertionKey(text, id, alg string) (*AssertionKey, error) {
 	block, _ := pem.Decode([]byte(text))
 	if block == nil {
@@ -45,7 +46,8 @@ func ParseAssertionKey(text, id, alg string) (*AssertionKey, error) {
 	return k, nil
 }
 
-// read takes the key and tells which algorithms it fits, the usual one first.
+// read parses the key and returns the algorithms that it fits, the default first; nil:
+// it is no usable key.
 func (k *AssertionKey) read(der []byte) []string {
 	parsed, err := x509.ParsePKCS8PrivateKey(der)
 	if err != nil {

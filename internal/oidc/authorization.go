@@ -9,19 +9,20 @@ import (
 	"strings"
 )
 
-// An AuthRequest is what an authorization request says beside the client.
+// An AuthRequest has the parameters of an authorization request, except those of the
+// client.
 type AuthRequest struct {
 	RedirectURI string
 	State       string
 	Nonce       string
 	Verifier    string            // of PKCE, sent as S256; empty: no PKCE
-	Scopes      []string          // those that the provider does not offer are left out
-	Extra       map[string]string // further parameters; they cannot replace ours
+	Scopes      []string          // scopes that the provider does not offer are omitted
+	Extra       map[string]string // further parameters; reserved names are ignored
 }
 
-// AuthURL is where the browser goes to sign in (OpenID Connect Core 1.0, section
-// 3.1.2.1). A query that the endpoint already has is kept, and each parameter
-// stands once.
+// AuthURL returns the URL of an authorization request (OpenID Connect Core 1.0, section
+// 3.1.2.1). It keeps the query of the endpoint. Each parameter is in it once.
+// ErrUnavailable: there is no metadata.
 func (p *Provider) AuthURL(ctx context.Context, a AuthRequest) (string, error) {
 	m, err := p.Metadata(ctx)
 	if err != nil {
@@ -51,8 +52,8 @@ func (p *Provider) AuthURL(ctx context.Context, a AuthRequest) (string, error) {
 	return withQuery(m.AuthorizationEndpoint, ours)
 }
 
-// isReserved names what only this package sets, and what would change the
-// response or carry a second request.
+// isReserved reports whether Extra must not set a parameter: this package sets it, or
+// it would change the kind of response, or it carries a second request.
 func isReserved(name string) bool {
 	switch name {
 	case "response_type", "response_mode", "client_id", "redirect_uri", "scope", "state", "nonce",
@@ -62,15 +63,16 @@ func isReserved(name string) bool {
 	return false
 }
 
-// offeredScopes keeps the order, puts openid first if it is missing, and names
-// each once. A provider that does not tell its scopes is asked for all.
-func offeredScopes(asked, supported []string) []string {
+// offeredScopes returns the wanted scopes that the provider supports, in their order,
+// without repetitions. It puts openid first if it is missing. If supported is empty,
+// all are returned.
+func offeredScopes(wanted, supported []string) []string {
 	kept := []string{}
-	if !contains(asked, "openid") {
+	if !contains(wanted, "openid") {
 		kept = append(kept, "openid")
 	}
-	for _, scope := range asked {
-		offered := len(supported) == 0 || contains(supported, scope) || alwaysAsked(scope)
+	for _, scope := range wanted {
+		offered := len(supported) == 0 || contains(supported, scope) || alwaysRequested(scope)
 		if scope != "" && offered && !contains(kept, scope) {
 			kept = append(kept, scope)
 		}
@@ -78,9 +80,9 @@ func offeredScopes(asked, supported []string) []string {
 	return kept
 }
 
-// LeftOut returns those of scopes that an authorization request does not have, because
-// the provider's discovery document does not offer them. It asks nothing of the
-// network: before discovery was read, there are none.
+// LeftOut returns the scopes that authorization requests omit because the discovery
+// document does not offer them. It sends no request; nil: the document was not fetched
+// yet, or offers all of them.
 func (p *Provider) LeftOut(scopes []string) []string {
 	m, _, _ := p.discovery.state()
 	if m == nil {
@@ -100,7 +102,7 @@ func (p *Provider) LeftOut(scopes []string) []string {
 func withQuery(raw string, set url.Values) (string, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
-		return "", fmt.Errorf("oidc: an endpoint of the provider is no URL: %w", ErrUnavailable)
+		return "", fmt.Errorf("oidc: an endpoint of the provider is not a URL: %w", ErrUnavailable)
 	}
 	q := u.Query()
 	for name, values := range set {
@@ -110,10 +112,10 @@ func withQuery(raw string, set url.Values) (string, error) {
 	return u.String(), nil
 }
 
-// CheckResponseIssuer compares the iss of an authorization response (RFC 9207,
-// section 2.4). present is false where the response has none, which is an error
-// if the provider says that it sends it. ErrInvalidToken: the response is of
-// another provider.
+// CheckResponseIssuer checks the iss of an authorization response (RFC 9207, section
+// 2.4). present is false for a response without iss, which is an error if the provider
+// announces that it sends iss. ErrInvalidToken: iss is missing, or the response is of
+// another provider. ErrUnavailable: there is no metadata.
 func (p *Provider) CheckResponseIssuer(ctx context.Context, iss string, present bool) error {
 	m, err := p.Metadata(ctx)
 	switch {
@@ -127,7 +129,8 @@ func (p *Provider) CheckResponseIssuer(ctx context.Context, iss string, present 
 	return nil
 }
 
-// isResponseIssuer knows no tenant yet: it takes any that is allowed.
+// isResponseIssuer accepts the issuer of any allowed tenant, because the user's tenant
+// is not known yet.
 func (m *Metadata) isResponseIssuer(iss string) bool {
 	if !m.issuerHasTenant {
 		return iss == m.Issuer

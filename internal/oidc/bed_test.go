@@ -57,7 +57,7 @@ func newBed(t testing.TB, op oidctest.Options, rp Options) *bed {
 	return b
 }
 
-// relyingParty is a further one at the same provider.
+// relyingParty makes another relying party of the same provider.
 func (b *bed) relyingParty(o Options) *Provider {
 	if o.Issuer == "" {
 		o.Issuer = b.op.URL()
@@ -72,30 +72,31 @@ func (b *bed) relyingParty(o Options) *Provider {
 		o.HTTPClient = &http.Client{Transport: NewTransport(TransportOptions{AllowPrivate: true})}
 	}
 	if o.Timeout == 0 {
-		o.Timeout = time.Minute // no machine is that slow
+		o.Timeout = time.Minute // longer than any call takes on a slow machine
 	}
 	o.AllowInsecureHTTP = true
 	o.Now = b.clock.Now
 	return NewProvider(o)
 }
 
-// hurry sets how long each further call may take.
-func (b *bed) hurry(timeout time.Duration) {
+// setTimeout sets the timeout of later calls.
+func (b *bed) setTimeout(timeout time.Duration) {
 	for _, e := range []*endpoint{b.rp.discovery.call, b.rp.keys.call, b.rp.token, b.rp.refresh, b.rp.userinfo, b.rp.revocation} {
 		e.timeout = timeout
 	}
 }
 
-// lasts reports whether a fault makes an answer last.
-func lasts(f oidctest.Fault) bool { return f.Slow > 0 || f.Hold != nil }
+// isSlow reports whether a fault delays the response.
+func isSlow(f oidctest.Fault) bool { return f.Slow > 0 || f.Hold != nil }
 
-// sent is what call returns when the token endpoint got it, which it does once. Where
-// an answer lasts, each try is given more time.
+// sent repeats call until it reaches the token endpoint, checks that it did so once,
+// and returns its error. If the fault delays the response, each try has more time than
+// the one before.
 func (b *bed) sent(t *testing.T, fault oidctest.Fault, call func() error) error {
 	t.Helper()
 	for timeout := 200 * time.Millisecond; timeout < time.Minute; timeout *= 2 {
-		if lasts(fault) {
-			b.hurry(timeout)
+		if isSlow(fault) {
+			b.setTimeout(timeout)
 		}
 		before := b.op.Count(oidctest.Token)
 		err := call()
@@ -139,7 +140,7 @@ func (b *bed) tokens(t testing.TB) *Tokens {
 	return tokens
 }
 
-// claims are those of a valid ID token.
+// claims returns the claims of a valid ID token.
 func (b *bed) claims() map[string]any {
 	now := b.clock.Now().Unix()
 	return map[string]any{
@@ -153,13 +154,13 @@ func (b *bed) verify(raw string) error {
 	return err
 }
 
-// failsWith tells whether err is the sentinel and names what; both empty: whether
-// there is none.
-func failsWith(err, sentinel error, what string) bool {
+// failsWith reports whether err is the sentinel and contains text; a nil sentinel:
+// whether err is nil.
+func failsWith(err, sentinel error, text string) bool {
 	if sentinel == nil {
 		return err == nil
 	}
-	return errors.Is(err, sentinel) && strings.Contains(err.Error(), what)
+	return errors.Is(err, sentinel) && strings.Contains(err.Error(), text)
 }
 
 func toJSON(v any) []byte {
@@ -170,12 +171,12 @@ func toJSON(v any) []byte {
 	return b
 }
 
-// until polls a condition that another goroutine makes true.
-func until(t *testing.T, what string, is func() bool) {
+// until waits for a condition that another goroutine makes true.
+func until(t *testing.T, condition string, is func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !is(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
+			t.Fatalf("never: %s", condition)
 		}
 		time.Sleep(time.Millisecond)
 	}

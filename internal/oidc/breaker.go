@@ -6,41 +6,41 @@ import (
 )
 
 const (
-	breakerThreshold = 5 // failures without an answer between them
-	breakerClients   = 3 // that they have to be of, where clients have a say in what is sent
-	breakerTries     = 5 // at once, after the pause
+	breakerThreshold = 5 // failures without a response below 500 between them
+	breakerClients   = 3 // that must have failed, at endpoints where clients choose the data sent
+	breakerTries     = 5 // at the same time, after the pause
 	breakerPause     = 10 * time.Second
 )
 
-// What a call says about its endpoint.
+// The outcomes of a call.
 const (
-	callAnswered  = iota // with a status below 500
-	callFailed           // with 500 or more, or by timeout
+	callAnswered  = iota // status below 500
+	callFailed           // status 500 or more, or a timeout
 	callUndecided        // the caller gave up, or there was no connection
 )
 
-// A breaker stops the calls to an endpoint for a while after failures of several
-// clients, so that a client that makes the endpoint fail for itself stops nobody
-// else. After the pause each client may try, one call at a time. An answer closes
-// the breaker; failures of several clients open it again. An answer below 500 is
-// never a failure.
+// A breaker stops the calls to an endpoint for breakerPause after failures of several
+// clients. A single client whose requests make the endpoint fail does not open it, and
+// so does not stop the others. After the pause each client may try, one call at a
+// time. A response below 500 closes the breaker and is never a failure. Failures of
+// several clients open it again.
 type breaker struct {
 	now     func() time.Time
-	clients int // whose failures open it
+	clients int // different clients that must fail before it opens
 
 	mu       sync.Mutex // guards the fields below
-	failures int        // since the latest answer
+	failures int        // since the latest response below 500
 	failed   map[string]bool
 	pause    time.Time // no calls before; zero: closed
 	trying   map[string]bool
 }
 
-// newBreaker returns a closed breaker, which failures of so many clients open.
+// newBreaker returns a closed breaker that opens when so many clients failed.
 func newBreaker(now func() time.Time, clients int) *breaker {
 	return &breaker{now: now, clients: clients, failed: map[string]bool{}, trying: map[string]bool{}}
 }
 
-// admit reports whether client may make a call. If so, done must follow.
+// admit reports whether client may make a call. If it may, done must follow.
 func (b *breaker) admit(client string) bool {
 	b.mu.Lock()
 	ok := b.admitsLocked(client)
@@ -51,7 +51,7 @@ func (b *breaker) admit(client string) bool {
 	return ok
 }
 
-// admits is admit for a caller that only asks.
+// admits is admit without the start of a call: done must not follow.
 func (b *breaker) admits(client string) bool {
 	b.mu.Lock()
 	ok := b.admitsLocked(client)
@@ -66,6 +66,7 @@ func (b *breaker) admitsLocked(client string) bool {
 	return !b.now().Before(b.pause) && !b.trying[client] && len(b.trying) < breakerTries
 }
 
+// done records the outcome of a call that was admitted.
 func (b *breaker) done(client string, outcome int) {
 	b.mu.Lock()
 	delete(b.trying, client)
@@ -87,7 +88,7 @@ func (b *breaker) done(client string, outcome int) {
 	b.mu.Unlock()
 }
 
-// retryAt is zero while the breaker is closed.
+// retryAt returns the end of the pause; zero: the breaker is closed.
 func (b *breaker) retryAt() time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -13,16 +13,16 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
-// A sender calls one endpoint as so many clients.
+// A sender calls one endpoint on behalf of numbered clients.
 type sender struct {
 	name  string
-	count string // the endpoint as the provider counts it
+	count string // the name under which the provider counts the calls
 	send  func(b *bed, client int) error
 	retry func(b *bed) time.Duration
 	at    func(b *bed) *endpoint
 }
 
-// calls counts what is sent from now on, be it that nobody waits until it arrives.
+// calls counts the requests sent from now on, also those that the caller abandons.
 func (s sender) calls(b *bed) *atomic.Int64 {
 	e := s.at(b)
 	c := &counter{next: e.client.Transport}
@@ -81,13 +81,13 @@ func TestOnlyFailuresOfTheProviderOpenTheBreaker(t *testing.T) {
 				tokens := b.tokens(t)
 				calls := by.calls(b)
 				b.op.Set(func(be *oidctest.Behaviour) { be.Faults[by.count] = c.fault })
-				if lasts(c.fault) {
-					b.hurry(100 * time.Millisecond)
+				if isSlow(c.fault) {
+					b.setTimeout(100 * time.Millisecond)
 				}
 				for i := 0; i < 2*breakerThreshold; i++ {
 					_ = by.send(b, i)
 				}
-				b.hurry(time.Minute)
+				b.setTimeout(time.Minute)
 				want := int64(2 * breakerThreshold)
 				if c.opens {
 					want = breakerThreshold
@@ -188,15 +188,15 @@ func TestFailuresOfOneClientOpenNoBreaker(t *testing.T) {
 			_ = b.rp.Revoke(ctx, fmt.Sprint(i), "")
 		}
 		if n := b.op.Count(oidctest.UserInfo) - asked; n != breakerThreshold {
-			t.Errorf("of several users userinfo is asked %d times", n)
+			t.Errorf("%d userinfo requests of several users", n)
 		}
 		if n := b.op.Count(oidctest.Revocation) - revoked; n != breakerThreshold {
-			t.Errorf("of several tokens %d are revoked", n)
+			t.Errorf("%d revocations of several tokens", n)
 		}
 	})
 }
 
-func TestPeopleWhoLeaveOpenNoBreaker(t *testing.T) {
+func TestCanceledRequestsOpenNoBreaker(t *testing.T) {
 	b := newBed(t, oidctest.Options{}, Options{})
 	tokens := b.tokens(t)
 	b.op.Set(func(be *oidctest.Behaviour) {
@@ -226,7 +226,7 @@ func TestEachClientTriesOnceAtATime(t *testing.T) {
 	}
 	fail("a", "b", "a", "b", "c")
 	if b.admit("d") {
-		t.Fatal("open, and admits")
+		t.Fatal("the open breaker admits a call")
 	}
 	c.add(breakerPause)
 	if !b.admit("a") || b.admit("a") {
@@ -240,7 +240,7 @@ func TestEachClientTriesOnceAtATime(t *testing.T) {
 	b.done("a", callFailed)
 	fail("d")
 	if b.admit("e") {
-		t.Fatal("failed tries of three clients close it")
+		t.Fatal("failed tries of three clients close the breaker")
 	}
 	c.add(breakerPause)
 	for i := 0; i < breakerTries; i++ {
@@ -279,7 +279,8 @@ func TestOneFailingDocumentIsEnough(t *testing.T) {
 	}
 }
 
-// held are calls of clients that the token endpoint does not answer before release.
+// held starts calls to which the token endpoint does not respond before release.
+// answered waits for all of them and returns their errors.
 func (b *bed) held(t *testing.T, calls int, send func(i int) error) (answered func() []error, release func()) {
 	t.Helper()
 	hold := make(chan struct{})

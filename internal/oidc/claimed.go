@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// claimedHeader and claimedPayload are what the key that may have signed a token is
-// found by, and whom it is from and for.
+// claimedHeader and claimedPayload are the members that select the key of a token
+// and name its issuer and its audience.
 type claimedHeader struct {
 	Alg string  `json:"alg"`
 	Typ string  `json:"typ"`
@@ -20,18 +20,18 @@ type claimedPayload struct {
 	AuthorizedParty json.RawMessage `json:"azp"`
 }
 
-// maxClaim bounds a claim of a token that anybody may have made, in bytes, and
-// maxElements a list of texts.
+// maxClaim bounds a claim of an unverified token, in bytes; maxElements bounds the
+// length of a list of strings in it.
 const (
 	maxClaim    = 2 << 10
 	maxElements = 16
 )
 
-// claimedJWT reads from a token that anybody may have made just what is needed to
-// refuse it or to verify its signature. The standard library does it in one call
-// each, because an interpreted walk over a payload that its sender chose costs
-// milliseconds. It is not strict: what it returns must be compared with what parseJWT
-// reads once the signature holds.
+// claimedJWT reads an unverified token: only the members that are needed to refuse
+// it or to verify its signature. One call of the standard library reads each part,
+// because an interpreted walk over a payload of the sender's choice costs
+// milliseconds. This reading is not strict. After the signature is verified, parseJWT
+// reads the token again, and matches compares both readings.
 func claimedJWT(raw string) (*jwt, error) {
 	parts, err := splitJWT(raw)
 	if err != nil {
@@ -65,13 +65,13 @@ func claimedJWT(raw string) (*jwt, error) {
 	return t, nil
 }
 
-// isObject reports whether b can be a JSON object and nothing else.
+// isObject reports whether b, if it is JSON, is an object.
 func isObject(b []byte) bool {
 	text := strings.TrimLeft(string(b), " \t\r\n")
 	return strings.HasPrefix(text, "{")
 }
 
-// put adds a claim to c unless it is missing, null or too much to be read.
+// put adds a claim to c unless it is missing, null or too long.
 func (c Claims) put(name string, raw json.RawMessage) {
 	if len(raw) == 0 || len(raw) > maxClaim || strings.Count(string(raw), ",") >= maxElements {
 		return
@@ -82,8 +82,8 @@ func (c Claims) put(name string, raw json.RawMessage) {
 	}
 }
 
-// isAs reports whether t, read strictly, is the token that was verified.
-func (t *jwt) isAs(verified *jwt) bool {
+// matches reports whether t, read strictly, is the token that was verified.
+func (t *jwt) matches(verified *jwt) bool {
 	return t.alg == verified.alg && t.kid == verified.kid && t.hasKid == verified.hasKid && t.typ == verified.typ &&
 		equalIn(t.claims, verified.claims, "iss") && equalIn(t.claims, verified.claims, "tid")
 }

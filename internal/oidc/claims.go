@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// Claims are what a token or the userinfo endpoint says. Names are exact,
-// numbers are [json.Number], objects map[string]any, arrays []any. Claims that a
-// function of this package returned are shared: do not change them.
+// Claims are the claims of a token or of a userinfo response. Names are exact, numbers
+// are [json.Number], objects map[string]any, arrays []any. Claims returned by this
+// package are shared and must not be changed.
 type Claims map[string]any
 
-// Lookup finds a claim by its name or, if no claim has that name, by a path of
-// names joined with dots through nested objects. A name on the path may itself
-// have dots. A claim that is null is absent.
+// Lookup finds a claim by its name. If no claim has that name, it finds one by a path
+// of names, joined with dots, through nested objects. Names on the path may have dots
+// too. A null counts as absent.
 func (c Claims) Lookup(path string) (any, bool) {
 	return lookup(c, path)
 }
@@ -41,8 +41,8 @@ func lookup(m map[string]any, path string) (any, bool) {
 	return nil, false
 }
 
-// Text is the claim at a path, if it is a string, or a number as it was
-// written. Anything else is empty.
+// Text returns the claim at a path if it is a string, or a number as written in the
+// token. Otherwise it returns an empty string.
 func (c Claims) Text(path string) string {
 	v, _ := c.Lookup(path)
 	if n, ok := v.(json.Number); ok {
@@ -52,11 +52,13 @@ func (c Claims) Text(path string) string {
 	return s
 }
 
-// List is the names that the claim at a path gives. Providers write them in
-// several shapes: an array of strings, of numbers (as they are written) or of
-// objects with a name; an object whose keys are the names, where a value of false,
-// null, 0 or nothing takes its key out; or one string, which is one name and is
-// never split. Elements of another kind are passed over.
+// List returns the names in the claim at a path. Providers use several shapes:
+//   - an array of strings, of numbers (as written) or of objects with a name;
+//   - an object with the names as keys, where a key with the value false, null, 0 or
+//     an empty value does not count;
+//   - one string, which is one name and is never split.
+//
+// Elements of other kinds are ignored.
 func (c Claims) List(path string) []string {
 	v, _ := c.Lookup(path)
 	if list, ok := v.([]any); ok {
@@ -79,7 +81,7 @@ func namesIn(list []any) []string {
 	return names
 }
 
-// keysOf returns the keys that count, in an order of their own.
+// keysOf returns the keys with a value that is not empty, sorted.
 func keysOf(object map[string]any) []string {
 	var keys []string
 	for key, v := range object {
@@ -121,8 +123,8 @@ func appendName(names []string, v any) []string {
 	return append(names, text)
 }
 
-// Shape says in a few words of what kind the claim at a path is, and how many names
-// [Claims.List] finds in it. It has no value of the claim, so that it may be logged.
+// Shape describes the type of the claim at a path, and how many names [Claims.List]
+// finds in it. The description contains no value of the claim and may be logged.
 func (c Claims) Shape(path string) string {
 	v, ok := c.Lookup(path)
 	if !ok {
@@ -144,7 +146,8 @@ func (c Claims) Shape(path string) string {
 	return "one text or number"
 }
 
-// texts reads one string or an array of nothing but strings.
+// texts returns the strings in v: one string, or an array of strings only. The second
+// result is false for anything else.
 func texts(v any) ([]string, bool) {
 	if s, ok := v.(string); ok {
 		return []string{s}, true
@@ -164,7 +167,8 @@ func texts(v any) ([]string, bool) {
 	return list, true
 }
 
-// text is a claim that must be a string; a number is none here.
+// text returns a claim that is a string. The second result is false for anything else,
+// also for a number.
 func (c Claims) text(name string) (string, bool) {
 	s, ok := c[name].(string)
 	return s, ok
@@ -175,22 +179,23 @@ func (c Claims) has(name string) bool {
 	return c[name] != nil
 }
 
-// mentions reports whether the name is there, with whatever value.
+// mentions reports whether there is a claim of this name, even if it is null.
 func (c Claims) mentions(name string) bool {
 	_, ok := c[name]
 	return ok
 }
 
-// Instant is a claim that is a NumericDate; false where it is none.
+// Instant returns a claim that is a NumericDate. The second result is false for
+// anything else.
 func (c Claims) Instant(name string) (time.Time, bool) {
 	return c.instant(name)
 }
 
-// lastInstant is the end of the year 9999, where huge dates end up.
+// lastInstant is the end of the year 9999, in seconds since 1970.
 const lastInstant = 253402300799
 
-// instant is a NumericDate (RFC 7519, section 2): a number that may have a
-// fraction. What lies before 1970 or after 9999 is moved there.
+// instant reads a NumericDate (RFC 7519, section 2), a number that may have a
+// fraction. Dates before 1970 or after 9999 become that limit.
 func (c Claims) instant(name string) (time.Time, bool) {
 	n, ok := c[name].(json.Number)
 	if !ok {
@@ -202,23 +207,23 @@ func (c Claims) instant(name string) (time.Time, bool) {
 	return time.Unix(int64(whole), int64((f-whole)*1e9)), true
 }
 
-// Merge returns the claims of an ID token with those that userinfo adds, where
-// both came together. A claim of the ID token wins, because the provider signed it.
-// Userinfo has no say about the token, the user's identity and the sign-in: such
-// claims are neither replaced nor added.
+// Merge returns the claims of an ID token and of a userinfo response that came with
+// it. A claim of the ID token takes precedence, because the provider signed it. Claims
+// about the token, the user's identity and the sign-in are taken from the ID token
+// only.
 func Merge(idToken, userinfo Claims) Claims {
 	return overlay(idToken, withoutProtected(userinfo))
 }
 
-// Update is Merge for userinfo that was fetched after the ID token was issued: its
-// claims win, because they are newer.
+// Update is Merge for a userinfo response that is newer than the ID token: the claims
+// of userinfo take precedence.
 func Update(idToken, userinfo Claims) Claims {
 	return overlay(withoutProtected(userinfo), idToken)
 }
 
-// overlay returns the claims of first, and those of second that first lacks, also
-// as a path into an object: a claim of second must not hide one of first from
-// [Claims.Lookup]. A null counts as absent.
+// overlay returns the claims of first, and those of second that first has not. A claim
+// of second is also left out if its name is a path to a claim of first, which it would
+// hide from [Claims.Lookup]. A null counts as absent.
 func overlay(first, second Claims) Claims {
 	merged := Claims{}
 	for name, v := range first {
@@ -233,8 +238,8 @@ func overlay(first, second Claims) Claims {
 	return merged
 }
 
-// mergeVerified keeps email_verified with the address that it is about: that of
-// the source of email, or of the other one if it names no other address.
+// mergeVerified sets email_verified for the merged email. It takes that of the source
+// of email, or that of the other source if that names no other address.
 func mergeVerified(merged, first, second Claims) {
 	const address, verified = "email", "email_verified"
 	from, other := first, second

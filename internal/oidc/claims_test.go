@@ -51,7 +51,8 @@ func TestClaimsByPath(t *testing.T) {
 	}
 }
 
-// Providers write groups and roles in many shapes; one odd element voids nothing.
+// Providers write groups and roles in many shapes. An odd element does not hide the
+// others.
 func TestGroupShapes(t *testing.T) {
 	for _, c := range []struct {
 		name, groups string
@@ -105,8 +106,8 @@ func TestInstants(t *testing.T) {
 	}
 }
 
-// FuzzClaims: what is accepted is what encoding/json reads, with no member
-// twice, and is found by its name.
+// FuzzClaims checks that accepted documents have no repeated member, that encoding/json
+// reads them alike, and that each claim is found by its name.
 func FuzzClaims(f *testing.F) {
 	for _, s := range []string{
 		sampleClaims, `{}`, `{"a":{"a":{"a":[]}}}`, `{"a":1,"a":2}`, `{"a":"\ud800"}`, `{"":{"":""}}`, `[1]`, `{"a":1e400}`,

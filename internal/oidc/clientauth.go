@@ -13,11 +13,11 @@ import (
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
-// assertionLife is how long a client assertion holds.
+// assertionLife is the time from iat to exp of a client assertion.
 const assertionLife = time.Minute
 
-// authenticated makes a POST of a form that says which client sends it (OpenID
-// Connect Core 1.0, section 9).
+// authenticated makes a POST of a form that authenticates the client (OpenID Connect
+// Core 1.0, section 9).
 func (p *Provider) authenticated(m *Metadata, where string, form url.Values) (call, error) {
 	c := call{method: http.MethodPost, url: where, accept: "application/json"}
 	method := p.authMethod(m)
@@ -38,13 +38,15 @@ func (p *Provider) authenticated(m *Metadata, where string, form url.Values) (ca
 		form.Set("client_assertion_type", assertionType)
 		form.Set("client_assertion", assertion)
 	default:
-		return call{}, fmt.Errorf("oidc: the client's authentication method is not known: %w", ErrRejected)
+		return call{}, fmt.Errorf("oidc: clientAuthMethod is not a known method: %w", ErrRejected)
 	}
 	c.body = form.Encode()
 	return c, nil
 }
 
-// authMethod is the one that was set, or the simplest that the provider offers.
+// authMethod returns Options.ClientAuthMethod. Without it, the credentials decide:
+// an AssertionKey, no secret, or a secret with the simplest method that the provider
+// offers.
 func (p *Provider) authMethod(m *Metadata) string {
 	switch {
 	case p.options.ClientAuthMethod != "":
@@ -68,7 +70,7 @@ func basicAuth(id, secret string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(pair))
 }
 
-// assertion makes a JWT that is good for one request (RFC 7523, section 3).
+// assertion makes a client assertion for one request (RFC 7523, section 3).
 func (p *Provider) assertion(method, audience string) (string, error) {
 	id := make([]byte, 16)
 	if _, err := rand.Read(id); err != nil {

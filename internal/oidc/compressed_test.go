@@ -13,7 +13,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
-// zipped is text under gzip.
+// zipped returns text compressed by gzip.
 func zipped(t testing.TB, text io.Reader) string {
 	t.Helper()
 	var b bytes.Buffer
@@ -27,7 +27,7 @@ func zipped(t testing.TB, text io.Reader) string {
 	return b.String()
 }
 
-// endless is a text of the letter a.
+// endless reads the letter a without end.
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) {
@@ -37,9 +37,10 @@ func (endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// The transport takes compressed responses. What counts is their size after that.
+// The transport accepts compressed responses. The limit applies to their size after
+// decompression.
 func TestCompressedResponses(t *testing.T) {
-	bomb := strings.Repeat(zipped(t, io.LimitReader(endless{}, 1<<20)), 256) // members that follow each other are one file
+	bomb := strings.Repeat(zipped(t, io.LimitReader(endless{}, 1<<20)), 256) // gzip members in a row are one file
 	if len(bomb) >= maxBody {
 		t.Fatalf("the bomb has %d bytes", len(bomb))
 	}
@@ -48,8 +49,8 @@ func TestCompressedResponses(t *testing.T) {
 		sentinel   error
 		what       string
 	}{
-		{"F16 a response that unfolds to 256 MB", bomb, ErrLost, "sent too much"},
-		{"F16 one byte too much", zipped(t, strings.NewReader(strings.Repeat(" ", maxBody+1))), ErrLost, "sent too much"},
+		{"F16 a response that unfolds to 256 MB", bomb, ErrLost, "too large"},
+		{"F16 one byte too much", zipped(t, strings.NewReader(strings.Repeat(" ", maxBody+1))), ErrLost, "too large"},
 		{"F16 a response of the usual size", zipped(t, strings.NewReader(`{"access_token":"a","id_token":"i"}`)), nil, ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -71,7 +72,7 @@ func TestCompressedResponses(t *testing.T) {
 	}
 }
 
-// allocated is what was ever allocated, in bytes.
+// allocated returns the bytes allocated since the process started.
 func allocated() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)

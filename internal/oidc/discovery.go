@@ -13,8 +13,8 @@ const (
 	maxPause     = 30 * time.Second
 )
 
-// A discovery holds a provider's metadata, once it has been got. Metadata that
-// has become old is served while it is fetched anew, and kept where that fails.
+// A discovery holds a provider's metadata. Metadata older than metadataLife is
+// fetched again in the background. It is served meanwhile, and kept if that fails.
 type discovery struct {
 	options Options
 	now     func() time.Time
@@ -22,20 +22,20 @@ type discovery struct {
 	flight  *flight
 
 	mu       sync.Mutex // guards the fields below
-	metadata *Metadata  // nil: never got
-	fresh    time.Time  // until then it is not fetched again
-	failures int
-	pause    time.Time // after a failure: nothing is fetched before
-	failure  error     // the latest
+	metadata *Metadata  // nil: never fetched
+	fresh    time.Time  // metadata is not due before
+	failures int        // in a row
+	pause    time.Time  // after a failure: no fetch before
+	failure  error      // the latest; nil after a success
 }
 
 func newDiscovery(o Options, e *endpoint) *discovery {
 	return &discovery{options: o, now: o.Now, call: e, flight: &flight{}}
 }
 
-// Metadata is what discovery says. It is fetched when it is first asked for,
-// once for all who ask. ErrUnavailable: there is none yet; for a while after a
-// failure without asking again, each time a little longer.
+// Metadata returns the provider's metadata. The first call fetches it; other calls
+// meanwhile wait for the same fetch. ErrUnavailable: there is none yet. After a
+// failure, calls return it at once during a pause, which grows with each failure.
 func (p *Provider) Metadata(ctx context.Context) (*Metadata, error) {
 	d := p.discovery
 	m, due, failure := d.state()
@@ -58,7 +58,7 @@ func (p *Provider) Metadata(ctx context.Context) (*Metadata, error) {
 	return m, nil
 }
 
-// state is the metadata, whether it should be fetched, and the latest failure.
+// state returns the metadata, whether it is due, and the latest failure.
 func (d *discovery) state() (*Metadata, bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -66,7 +66,7 @@ func (d *discovery) state() (*Metadata, bool, error) {
 	due := (d.metadata == nil || !now.Before(d.fresh)) && !now.Before(d.pause)
 	failure := d.failure
 	if failure == nil {
-		failure = fmt.Errorf("oidc: discovery ended without an answer: %w", ErrUnavailable)
+		failure = fmt.Errorf("oidc: discovery ended without a response: %w", ErrUnavailable)
 	}
 	return d.metadata, due, failure
 }
@@ -94,7 +94,7 @@ func (d *discovery) Run() {
 
 func (d *discovery) fetch() (*Metadata, error) {
 	if !isEndpoint(d.options.Issuer, d.options.AllowInsecureHTTP) {
-		return nil, fmt.Errorf("oidc: discovery: the issuer is no https URL: %w", ErrUnavailable)
+		return nil, fmt.Errorf("oidc: discovery: providerURL is not an https URL: %w", ErrUnavailable)
 	}
 	if m := staticMetadata(d.options); m != nil {
 		return m, nil
@@ -105,13 +105,13 @@ func (d *discovery) fetch() (*Metadata, error) {
 	}
 	m, err := parseMetadata(a.body, d.options)
 	if err != nil {
-		return nil, fmt.Errorf("oidc: discovery: the document at %s %v: %w", shown(d.options.discoveryURL()), err, ErrUnavailable)
+		return nil, fmt.Errorf("oidc: discovery: the document at %s %v: %w", displayURL(d.options.discoveryURL()), err, ErrUnavailable)
 	}
 	return m, nil
 }
 
-// discoveryURL is OpenID Connect Discovery 1.0, section 4, unless the operator
-// wrote another address.
+// discoveryURL returns the address of the metadata: Options.DiscoveryURL, or that of
+// OpenID Connect Discovery 1.0, section 4.
 func (o Options) discoveryURL() string {
 	if o.DiscoveryURL != "" {
 		return o.DiscoveryURL
@@ -125,7 +125,8 @@ func (d *discovery) retryAt() time.Time {
 	return d.pause
 }
 
-// pauseAfter is the pause after so many failures before: 1 s, doubled each time.
+// pauseAfter returns the pause after a failure that followed so many others: 1 s,
+// doubled for each, at most maxPause.
 func pauseAfter(failures int) time.Duration {
 	if failures > 4 {
 		return maxPause

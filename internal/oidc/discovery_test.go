@@ -22,7 +22,7 @@ func TestDiscoveryDocuments(t *testing.T) {
 		{"D1 another issuer", set("issuer", "https://evil.example"), "and the document says https://evil.example"},
 		{"D1 a trailing slash", func(d map[string]any) { d["issuer"] = d["issuer"].(string) + "/" }, "trailing slash"},
 		{"D1 another case", func(d map[string]any) { d["issuer"] = strings.ToUpper(d["issuer"].(string)) }, "another issuer"},
-		{"D1 an issuer that is no address", set("issuer", "evil\nexample"), "the document says an address that cannot be shown"},
+		{"D1 an issuer that is no address", set("issuer", "evil\nexample"), "the document says an address that cannot be displayURL"},
 		{"D1 no issuer", without("issuer"), "another issuer"},
 		{"D1 the issuer is an array", func(d map[string]any) { d["issuer"] = []any{d["issuer"]} }, "another issuer"},
 		{"D6 jwks_uri is a file", set("jwks_uri", "file:///etc/passwd"), "unusable jwks_uri"},
@@ -78,7 +78,7 @@ func TestUnusableOptionalEndpointsAreLeftOut(t *testing.T) {
 func TestPlainHTTPIsRefusedUnlessAllowed(t *testing.T) {
 	b := newBed(t, oidctest.Options{}, Options{})
 	b.rp.discovery.options.AllowInsecureHTTP = false
-	if _, err := b.rp.Metadata(context.Background()); !failsWith(err, ErrUnavailable, "no https URL") || b.op.Count(oidctest.Discovery) != 0 {
+	if _, err := b.rp.Metadata(context.Background()); !failsWith(err, ErrUnavailable, "providerURL is not an https URL") || b.op.Count(oidctest.Discovery) != 0 {
 		t.Fatalf("D6 issuer: %v", err)
 	}
 	doc := toJSON(map[string]any{
@@ -98,27 +98,27 @@ func TestDiscoveryAnswers(t *testing.T) {
 	}{
 		{"D4 HTML", oidctest.Fault{Status: 200, Body: "<html>canary</html>"}, "malformed"},
 		{"D4 nothing", oidctest.Fault{Status: 200}, "malformed"},
-		{"D4 10 MB", oidctest.Fault{Status: 200, Body: strings.Repeat("[", 10<<20)}, "gave no full answer"},
-		{"D4 slow", oidctest.Fault{Status: 200, Body: strings.Repeat(" ", 10000), Slow: time.Millisecond}, "gave no full answer"},
+		{"D4 10 MB", oidctest.Fault{Status: 200, Body: strings.Repeat("[", 10<<20)}, "sent no complete response"},
+		{"D4 slow", oidctest.Fault{Status: 200, Body: strings.Repeat(" ", 10000), Slow: time.Millisecond}, "sent no complete response"},
 		{"D7 a redirect", oidctest.Fault{Redirect: "http://127.0.0.1:1/"}, "status 307"},
 		{"D9 503", oidctest.Fault{Status: 503}, "status 503"},
 		{"D9 404", oidctest.Fault{Status: 404}, "status 404"},
-		{"D9 dropped", oidctest.Fault{Drop: true}, "gave no full answer"},
+		{"D9 dropped", oidctest.Fault{Drop: true}, "sent no complete response"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBed(t, oidctest.Options{}, Options{})
 			b.op.Set(func(be *oidctest.Behaviour) { be.Faults[oidctest.Discovery] = c.fault })
-			if lasts(c.fault) {
-				b.hurry(500 * time.Millisecond)
+			if isSlow(c.fault) {
+				b.setTimeout(500 * time.Millisecond)
 			}
 			_, err := b.rp.Metadata(context.Background())
-			b.hurry(time.Minute)
+			b.setTimeout(time.Minute)
 			if !failsWith(err, ErrUnavailable, c.fails) || strings.Contains(err.Error(), "canary") {
 				t.Fatal(err)
 			}
 			b.op.Reset()
 			if _, err := b.rp.Metadata(context.Background()); err == nil {
-				t.Fatal("asked again at once")
+				t.Fatal("fetched again at once")
 			}
 			b.clock.add(b.rp.RetryAfter())
 			if _, err := b.rp.Metadata(context.Background()); err != nil {
@@ -192,7 +192,7 @@ func TestWaitingIsBounded(t *testing.T) {
 	cancel()
 	for i := 0; i < maxWaiting; i++ {
 		if err := <-ended; !failsWith(err, ErrUnavailable, "the request ended") {
-			t.Errorf("K4 given up: %v", err)
+			t.Errorf("K4 a request that ended: %v", err)
 		}
 	}
 	if waiting() != 0 {
@@ -286,7 +286,8 @@ func TestCertificatesAreChecked(t *testing.T) {
 	}
 }
 
-// FuzzDiscovery: what is accepted is of the issuer and points to https alone.
+// FuzzDiscovery checks that accepted documents name the issuer and https endpoints
+// only.
 func FuzzDiscovery(f *testing.F) {
 	f.Add([]byte(`{"issuer":"https://idp.example","authorization_endpoint":"https://idp.example/a?x=1","token_endpoint":"https://idp.example/t","jwks_uri":"https://idp.example/j"}`))
 	f.Add([]byte(`{"issuer":"https://idp.example","Issuer":"https://evil.example"}`))

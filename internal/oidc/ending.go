@@ -6,8 +6,9 @@ import (
 	"net/url"
 )
 
-// Revoke ends a token at the provider (RFC 7009). hint is access_token or
-// refresh_token. It is nil too where the provider offers no revocation.
+// Revoke revokes a token at the provider (RFC 7009). hint is access_token or
+// refresh_token; empty: none is sent. Revoke does nothing and returns nil if the
+// token is empty or the provider has no revocation endpoint.
 func (p *Provider) Revoke(ctx context.Context, token, hint string) error {
 	m, err := p.Metadata(ctx)
 	if err != nil {
@@ -38,18 +39,19 @@ func (p *Provider) Revoke(ctx context.Context, token, hint string) error {
 	return nil
 }
 
-// An EndSession is what a sign-out says to the provider. Empty fields are left
-// out.
+// An EndSession has the parameters of a sign-out at the provider. Empty fields are
+// omitted.
 type EndSession struct {
 	IDTokenHint           string
-	LogoutHint            string // names the user where the ID token is too long to send
+	LogoutHint            string // names the user; sent only if IDTokenHint is too long to send
 	PostLogoutRedirectURI string
 	State                 string
 }
 
-// EndSessionURL is where the browser goes to sign out at the provider too
-// (OpenID Connect RP-Initiated Logout 1.0, section 2); empty: the provider has
-// no such place. With Options.EndSessionURL it needs no discovery.
+// EndSessionURL returns the URL at which the browser signs out at the provider
+// (OpenID Connect RP-Initiated Logout 1.0, section 2); empty: the provider has no
+// end_session_endpoint. With Options.EndSessionURL it needs no discovery.
+// ErrUnavailable: there is no metadata.
 func (p *Provider) EndSessionURL(ctx context.Context, e EndSession) (string, error) {
 	where := p.options.EndSessionURL
 	if where == "" {
@@ -76,9 +78,9 @@ func (p *Provider) EndSessionURL(ctx context.Context, e EndSession) (string, err
 	return withQuery(where, q)
 }
 
-// maxLocation is the longest URL that a sign-out leads to with an id_token_hint, in
-// bytes. Servers refuse longer ones: IIS by its default of 2 KB for a query, others
-// from 4 or 8 KB of a request line on. The user would stay signed in there.
+// maxLocation is the maximum length in bytes of a sign-out URL with an id_token_hint.
+// Servers refuse longer ones, and the user would stay signed in at the provider: IIS
+// by default refuses queries over 2 KB, other servers request lines over 4 or 8 KB.
 const maxLocation = 2048
 
 func setIfAny(q url.Values, name, value string) {

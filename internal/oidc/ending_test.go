@@ -49,7 +49,7 @@ func TestSignOutWhileTheProviderIsDown(t *testing.T) {
 	}
 }
 
-func TestCognitoNamesItsLogoutParameterOtherwise(t *testing.T) {
+func TestCognitoHasAnotherLogoutParameter(t *testing.T) {
 	p := NewProvider(Options{
 		Issuer: "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_x", ClientID: "client", EndSessionURL: "https://x.auth.eu-west-1.amazoncognito.com/logout",
 	})

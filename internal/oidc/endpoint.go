@@ -19,16 +19,17 @@ import (
 )
 
 const (
-	callPlaces    = 128  // calls to one endpoint that are under way
-	refreshPlaces = 64   // token refreshes that are
+	callPlaces    = 128  // calls to one endpoint at the same time
+	refreshPlaces = 64   // token refreshes at the same time
 	callRoom      = 1024 // calls that wait for their turn
 	turnPatience  = 30 * time.Second
 )
 
-// An endpoint makes the calls to one endpoint of the provider: bounded in time,
-// size and number, without following redirects, behind a breaker of its own. Its
-// callers name the client that a call is for, and none can have all the places or
-// open the breaker.
+// An endpoint makes the calls to one endpoint of the provider. Calls are bounded in
+// time, size and number, follow no redirect, and pass a breaker of this endpoint.
+//
+// Each call names the client that it is made for: a network, a user or a token. One
+// client can neither take all the places nor open the breaker.
 type endpoint struct {
 	name    string
 	client  *http.Client
@@ -44,8 +45,8 @@ func newEndpoint(name string, client *http.Client, o Options) *endpoint {
 	}
 }
 
-// newDocument is an endpoint that is called for everybody at once, so that its own
-// failures open the breaker.
+// newDocument makes an endpoint of a document that is fetched for all clients at once.
+// Failures of that one caller open its breaker.
 func newDocument(name string, client *http.Client, o Options) *endpoint {
 	e := newEndpoint(name, client, o)
 	e.breaker.clients = 1
@@ -56,8 +57,8 @@ func refuseRedirect(_ *http.Request, _ []*http.Request) error {
 	return http.ErrUseLastResponse
 }
 
-// newCallClient takes over the transport alone: no cookies, and no redirect is
-// followed, since a call may carry a secret.
+// newCallClient makes a client with the transport of c. It has no cookie jar and
+// follows no redirect, because a call may carry a secret.
 func newCallClient(c *http.Client) *http.Client {
 	calls := &http.Client{CheckRedirect: refuseRedirect}
 	if c == nil {
@@ -68,9 +69,9 @@ func newCallClient(c *http.Client) *http.Client {
 	return calls
 }
 
-// unsharedConnections makes a client whose every call has a connection of its
-// own: one that was kept may have been closed at the other end, which shows only
-// when the call is sent, and then nobody knows whether it arrived.
+// unsharedConnections makes a client that opens a connection for each call. The
+// provider may have closed a kept connection. That shows only when a call is sent on
+// it, and then it is unknown whether the call arrived.
 func unsharedConnections(c *http.Client) *http.Client {
 	shared, ok := c.Transport.(*http.Transport)
 	if !ok {
@@ -81,23 +82,23 @@ func unsharedConnections(c *http.Client) *http.Client {
 	return &http.Client{Transport: own, CheckRedirect: refuseRedirect}
 }
 
-// A call is a request that can be sent once. A body is a form.
+// A call is a request that is sent at most once.
 type call struct {
 	method string
 	url    string
 	accept string
 	auth   string // the Authorization header
-	body   string
+	body   string // a form; empty: none
 }
 
-// An answer has no body where the status is 500 or more.
+// An answer is a response. It has no body if the status is 500 or more.
 type answer struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// A Turn is the right to make one call.
+// A Turn is the right to make one call to an endpoint. It is safe for concurrent use.
 type Turn struct {
 	endpoint *endpoint
 	client   string
@@ -106,11 +107,11 @@ type Turn struct {
 	ended bool
 }
 
-// await returns the next turn of client, and waits for it: do or End must follow.
-// ErrUnavailable: the endpoint is left alone, or there was none in time.
+// await waits for the next turn of client. Turn.do or Turn.End must follow.
+// ErrUnavailable: the breaker is open, or no turn came in time.
 func (e *endpoint) await(ctx context.Context, client string) (*Turn, error) {
 	if !e.breaker.admits(client) {
-		return nil, e.fail(leftAlone, ErrUnavailable)
+		return nil, e.fail(breakerOpen, ErrUnavailable)
 	}
 	patient, cancel := context.WithTimeout(ctx, turnPatience)
 	err := e.places.Take(patient, client)
@@ -120,14 +121,14 @@ func (e *endpoint) await(ctx context.Context, client string) (*Turn, error) {
 	}
 	if !e.breaker.admit(client) {
 		e.places.Leave(client)
-		return nil, e.fail(leftAlone, ErrUnavailable)
+		return nil, e.fail(breakerOpen, ErrUnavailable)
 	}
 	return &Turn{endpoint: e, client: client}, nil
 }
 
-const leftAlone = "is not answering and is left alone for a while"
+const breakerOpen = "is not answering and is left alone for a while"
 
-// End gives a turn back that was not used. After a use it does nothing.
+// End gives back a turn that was not used. After the call it does nothing.
 func (t *Turn) End() {
 	t.end(callUndecided)
 }
@@ -144,8 +145,9 @@ func (t *Turn) end(outcome int) {
 	}
 }
 
-// do awaits the turn of client and sends a call. ErrUnavailable: it was not sent.
-// ErrLost: it was sent and not fully answered. A status of any kind is an answer.
+// do awaits the turn of client and sends a call. A response of any status is an
+// answer. ErrUnavailable: the call was not sent. ErrLost: it was sent, and no complete
+// response came.
 func (e *endpoint) do(ctx context.Context, client string, c call) (*answer, error) {
 	t, err := e.await(ctx, client)
 	if err != nil {
@@ -154,7 +156,7 @@ func (e *endpoint) do(ctx context.Context, client string, c call) (*answer, erro
 	return t.do(ctx, c)
 }
 
-// do sends a call, as do of the endpoint, and ends the turn.
+// do sends a call, like endpoint.do, and ends the turn.
 func (t *Turn) do(ctx context.Context, c call) (*answer, error) {
 	e := t.endpoint
 	timed, cancel := context.WithTimeout(ctx, e.timeout)
@@ -180,18 +182,18 @@ func (t *Turn) do(ctx context.Context, c call) (*answer, error) {
 	return nil, e.failAt(c.url, reason(err), ErrUnavailable)
 }
 
-// get is do for a request that does no harm when it is sent again: an answer
-// that was lost is ErrUnavailable.
+// get is do for a request that may be sent again. ErrUnavailable: there was no
+// complete response.
 func (e *endpoint) get(ctx context.Context, client string, c call) (*answer, error) {
 	c.method = http.MethodGet
 	a, err := e.do(ctx, client, c)
 	if errors.Is(err, ErrLost) {
-		return nil, e.failAt(c.url, "gave no full answer", ErrUnavailable)
+		return nil, e.failAt(c.url, "sent no complete response", ErrUnavailable)
 	}
 	return a, err
 }
 
-// document fetches what the provider publishes. Every error is ErrUnavailable.
+// document fetches a published document. Every error is an ErrUnavailable.
 func (e *endpoint) document(c call) (*answer, error) {
 	a, err := e.get(context.Background(), "", c)
 	if err != nil {
@@ -203,7 +205,8 @@ func (e *endpoint) document(c call) (*answer, error) {
 	return a, nil
 }
 
-// refused turns a status that is not the wanted one into an error.
+// refused makes an error of an unexpected status: ErrUnavailable if the call may succeed
+// later, otherwise ErrRejected.
 func (e *endpoint) refused(a *answer) error {
 	why := fmt.Sprintf("answered with status %d", a.status)
 	if a.status >= 500 || a.status == http.StatusTooManyRequests || a.status == http.StatusRequestTimeout {
@@ -212,22 +215,22 @@ func (e *endpoint) refused(a *answer) error {
 	return e.fail(why, ErrRejected)
 }
 
-// fail makes an error of constant words.
-func (e *endpoint) fail(what string, sentinel error) error {
-	return fmt.Errorf("oidc: %s %s: %w", e.name, what, sentinel)
+// fail makes an error from the endpoint's name and constant words.
+func (e *endpoint) fail(problem string, sentinel error) error {
+	return fmt.Errorf("oidc: %s %s: %w", e.name, problem, sentinel)
 }
 
-// failAt is fail with the address that was requested.
-func (e *endpoint) failAt(address, what string, sentinel error) error {
-	return fmt.Errorf("oidc: %s at %s %s: %w", e.name, shown(address), what, sentinel)
+// failAt is fail with the requested address.
+func (e *endpoint) failAt(address, problem string, sentinel error) error {
+	return fmt.Errorf("oidc: %s at %s %s: %w", e.name, displayURL(address), problem, sentinel)
 }
 
-// shown is an address as an error may have it: without a query, without what no
-// address has, and not too long.
-func shown(address string) string {
+// displayURL returns an address for use in an error: without its query. An address
+// that is too long, has an @ or has characters that no URL has is replaced.
+func displayURL(address string) string {
 	address, _, _ = strings.Cut(address, "?")
 	if len(address) > 300 || strings.Trim(address, addressChars) != "" || strings.Contains(address, "@") {
-		return "an address that cannot be shown"
+		return "an address that cannot be displayURL"
 	}
 	return address
 }
@@ -273,8 +276,8 @@ func (e *endpoint) exchange(ctx context.Context, c call) (*answer, error) {
 	return a, nil
 }
 
-// A sendTrace learns whether a connection was there to send on. From then on a
-// call counts as sent.
+// A sendTrace records whether a call got a connection. From then on the call counts as
+// sent.
 type sendTrace struct {
 	connected atomic.Bool
 }
@@ -300,7 +303,7 @@ func isDialError(err error) bool {
 	return errors.Is(err, errAddress) || errors.As(err, &dns) || (errors.As(err, &op) && op.Op == "dial")
 }
 
-// reason says in constant words why there was no answer.
+// reason returns constant words for the cause of a call without a response.
 func reason(err error) string {
 	var dns *net.DNSError
 	var cert *tls.CertificateVerificationError
@@ -309,11 +312,11 @@ func reason(err error) string {
 	case errors.Is(err, errAddress):
 		return "is at an address that is not allowed"
 	case errors.Is(err, errTooLarge):
-		return "sent too much"
+		return "sent a response that is too large"
 	case errors.Is(err, context.Canceled):
-		return "was not waited for"
+		return "did not respond before the request was canceled"
 	case errors.Is(err, http.ErrSchemeMismatch):
-		return "answers in plain http, and https was expected: check the port and the scheme"
+		return "responds in plain http instead of https: check the port and the scheme"
 	case isTimeout(err):
 		return "timed out"
 	case errors.As(err, &dns):

@@ -44,7 +44,7 @@ func TestOwnEndpointsReplaceDiscovery(t *testing.T) {
 	p := b.relyingParty(all)
 	m, err := p.Metadata(context.Background())
 	if err != nil || b.op.Count(oidctest.Discovery) != 0 {
-		t.Fatalf("discovery was asked: %v", err)
+		t.Fatalf("discovery was fetched: %v", err)
 	}
 	if m.AuthorizationEndpoint != all.AuthorizationURL || m.TokenEndpoint != all.TokenURL || m.UserinfoEndpoint != all.UserinfoURL || m.JWKSURI != all.JWKSURL {
 		t.Errorf("%+v", m)
@@ -52,7 +52,8 @@ func TestOwnEndpointsReplaceDiscovery(t *testing.T) {
 	b.rp = p
 	checkRefusal(t, b.verifyGood(), "")
 
-	// One of them leaves the others to discovery, and a document without it is good.
+	// With one of these options, discovery gives the other endpoints, and its document
+	// need not have that one.
 	b.op.Set(func(be *oidctest.Behaviour) { be.Discovery = without("token_endpoint") })
 	m, err = b.relyingParty(Options{TokenURL: "https://a.example/token"}).Metadata(context.Background())
 	if err != nil || m.TokenEndpoint != "https://a.example/token" || m.JWKSURI != b.op.Endpoint(oidctest.JWKS) {
@@ -81,7 +82,7 @@ func TestMissingNonce(t *testing.T) {
 	}
 }
 
-// The proxy may be inside; a host that it does not serve may not.
+// The proxy may have a private address. A host that it does not serve may not.
 func TestProxy(t *testing.T) {
 	var through []string
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -102,7 +103,7 @@ func TestProxy(t *testing.T) {
 	if err != nil || a.status != http.StatusTeapot || strings.Join(through, " ") != "keys.example" {
 		t.Errorf("%v, through %q", err, through)
 	}
-	inside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("D6 the inside was reached") }))
+	inside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("D6 a private address was reached") }))
 	defer inside.Close()
 	to := strings.Replace(inside.URL, "127.0.0.1", "127.0.0.2", 1)
 	if _, err := e.do(context.Background(), "", call{method: http.MethodGet, url: to}); !failsWith(err, ErrUnavailable, "an address that is not allowed") {

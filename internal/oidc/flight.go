@@ -8,20 +8,19 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/background"
 )
 
-// maxWaiting bounds the requests that one slow answer of a provider holds. It is more
-// than all clients of a few middlewares together may have under way.
+// maxWaiting is the maximum of requests that wait for one slow response of a provider.
+// It exceeds the calls that a few middlewares together may have in progress.
 const maxWaiting = 4096
 
-// A flight lets a task run once at a time, whoever asks for it, and lets
-// everybody wait for its end. The task outlives those who wait, and must end by
-// itself. The zero value is ready.
+// A flight runs a task once at a time and lets all callers wait for its end. The task
+// goes on when the callers are gone, and must end by itself. The zero value is ready.
 type flight struct {
 	mu      sync.Mutex // guards the fields below
 	running bool
 	waiting map[*waiter]bool
 }
 
-// start runs the task unless it runs already.
+// start runs the task in the background unless it runs already.
 func (f *flight) start(r background.Runner) {
 	f.mu.Lock()
 	first := !f.running
@@ -36,8 +35,8 @@ func (f *flight) launch(r background.Runner) {
 	background.Start(&flightTask{flight: f, task: r})
 }
 
-// wait starts the task unless it runs already, and returns when it is over.
-// ErrUnavailable: ctx ended first, or too many wait.
+// wait starts the task unless it runs already, and returns when it has ended.
+// ErrUnavailable: ctx ended first, or maxWaiting callers wait already.
 func (f *flight) wait(ctx context.Context, r background.Runner) error {
 	w := &waiter{done: make(chan bool, 1)}
 	f.mu.Lock()
@@ -78,7 +77,7 @@ func (f *flight) finish() {
 	f.running = false
 	f.mu.Unlock()
 	for w := range waiting {
-		w.tell(true)
+		w.notify(true)
 	}
 }
 
@@ -93,25 +92,25 @@ func (t *flightTask) Run() {
 	t.task.Run()
 }
 
-// A waiter is told once: by the end of the flight, or of its own context.
+// A waiter is notified once: at the end of the flight or of its own context.
 type waiter struct {
 	done chan bool
 
-	mu   sync.Mutex // guards told
-	told bool
+	mu       sync.Mutex // guards notified
+	notified bool
 }
 
-func (w *waiter) tell(finished bool) {
+func (w *waiter) notify(finished bool) {
 	w.mu.Lock()
-	first := !w.told
-	w.told = true
+	first := !w.notified
+	w.notified = true
 	w.mu.Unlock()
 	if first {
 		w.done <- finished
 	}
 }
 
-// Run tells that the context ended.
+// Run notifies the waiter that its context ended.
 func (w *waiter) Run() {
-	w.tell(false)
+	w.notify(false)
 }

@@ -14,10 +14,10 @@ const (
 	maxNodes = 20000 // tokens in a document
 )
 
-// decodeObject reads a document that is one JSON object. Member names keep
-// their case and stand once each (RFC 8725, section 2.6), numbers stay as
-// written, and size, depth and the number of elements are bounded. Bytes that
-// are not UTF-8 are refused.
+// decodeObject reads a document that is one JSON object of at most limit bytes.
+// Member names keep their case and must not repeat (RFC 8725, section 2.6). Numbers
+// are json.Number. Depth and the number of elements are bounded. Bytes that are not
+// UTF-8 are refused. errMalformed: the document is anything else.
 func decodeObject(b []byte, limit int) (map[string]any, error) {
 	if len(b) > limit || !utf8.Valid(b) || !json.Valid(b) {
 		return nil, errMalformed
@@ -36,8 +36,8 @@ func decodeObject(b []byte, limit int) (map[string]any, error) {
 	return m, nil
 }
 
-// A jsonWalk builds values token by token, because encoding/json keeps the last
-// of repeated members without a word.
+// A jsonWalk builds values token by token, because encoding/json silently keeps the
+// last of repeated members.
 type jsonWalk struct {
 	dec   *json.Decoder
 	nodes int

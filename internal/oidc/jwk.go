@@ -16,11 +16,11 @@ const (
 	maxRSABits = 8192
 )
 
-// A key verifies signatures. One of rsa, ec, ed is set, as kty says.
+// A key verifies signatures. Exactly one of rsa, ec and ed is set, by kty.
 type key struct {
-	id     string // empty: it has none
+	id     string // kid; empty: none
 	alg    string // empty: any that fits
-	issuer string // whose tokens it signs, where keys of many tenants are published together
+	issuer string // of the tokens it signs, in a set with the keys of many tenants
 	kty    string
 	curve  string
 	rsa    *rsa.PublicKey
@@ -28,15 +28,14 @@ type key struct {
 	ed     ed25519.PublicKey
 }
 
-// fits tells whether type, curve and alg of a key agree with an algorithm
+// fits reports whether the key's type, curve and alg agree with an algorithm
 // (RFC 8725, section 3.1).
 func (k *key) fits(a algorithm) bool {
 	return k.kty == a.kty && k.curve == a.curve && (k.alg == "" || k.alg == a.name)
 }
 
-// parseKeys reads a JWK Set (RFC 7517, section 5). Keys that are not for
-// signatures, of unknown kinds, weak or broken are left out; a set with no key
-// left is an error.
+// parseKeys reads a JWK Set (RFC 7517, section 5). It omits keys that are not for
+// signatures, of unknown kinds, weak or malformed. A set with no key left is an error.
 func parseKeys(b []byte) ([]*key, error) {
 	m, err := decodeObject(b, maxBody)
 	if err != nil {
@@ -87,7 +86,7 @@ func parseKey(jwk Claims) (*key, bool) {
 	return nil, false
 }
 
-// forSignatures is RFC 7517, sections 4.2 and 4.3.
+// forSignatures reads use and key_ops (RFC 7517, sections 4.2 and 4.3).
 func forSignatures(jwk Claims) bool {
 	use, ok := optionalText(jwk, "use")
 	if !ok || (use != "" && use != "sig") {
@@ -100,13 +99,14 @@ func forSignatures(jwk Claims) bool {
 	return contains(ops, "verify")
 }
 
-// optionalText is false for a member that is there and not a string.
+// optionalText returns a member that is a string, or empty and true if the member is
+// absent or null. It returns false for a member of another type.
 func optionalText(m Claims, name string) (string, bool) {
 	s, ok := m.text(name)
 	return s, ok || !m.has(name)
 }
 
-// number reads a Base64urlUInt of at most so many bytes; nil: it is none.
+// number reads a Base64urlUInt of at most size bytes; nil: the member is not one.
 func number(jwk Claims, name string, size int) *big.Int {
 	s, _ := jwk.text(name)
 	if s == "" || len(s) > size*4/3+4 {
@@ -131,8 +131,8 @@ func parseRSA(jwk Claims) *rsa.PublicKey {
 	return &rsa.PublicKey{N: n, E: int(e.Int64())}
 }
 
-// parseEC takes coordinates of the curve's full size (RFC 7518, section
-// 6.2.1.2) that are a point of the curve.
+// parseEC requires coordinates of the curve's full size (RFC 7518, section
+// 6.2.1.2) that are a point on the curve; nil: they are not.
 func parseEC(jwk Claims, curve string) *ecdsa.PublicKey {
 	pub := &ecdsa.PublicKey{}
 	var group ecdh.Curve

@@ -92,7 +92,7 @@ func TestKeySetsAreBounded(t *testing.T) {
 	}
 }
 
-// FuzzParseJWKS: what is accepted can be used, and no key is weak.
+// FuzzParseJWKS checks that accepted keys can be used and that none is weak.
 func FuzzParseJWKS(f *testing.F) {
 	for _, alg := range []string{"RS256", "ES256", "ES512", "EdDSA"} {
 		f.Add(toJSON(map[string]any{"keys": []any{oidctest.NewKey(alg).JWK()}}))

@@ -13,12 +13,12 @@ const (
 var (
 	errNotJWT    = errors.New("not a signed JWT")
 	errEncrypted = errors.New("encrypted tokens are not supported")
-	errHeader    = errors.New("unacceptable header")
+	errHeader    = errors.New("unsupported or malformed header")
 )
 
-// A jwt is a parsed token. Nothing about it has been verified.
+// A jwt is a parsed token. Nothing in it is verified.
 type jwt struct {
-	alg       string // as written
+	alg       string // as in the header, which may name an unknown one
 	kid       string
 	hasKid    bool
 	typ       string // in lower case, without "application/"
@@ -27,9 +27,9 @@ type jwt struct {
 	signature []byte
 }
 
-// parseJWT reads the compact serialisation of a JWS (RFC 7515, section 7.1)
-// whose header and payload are JSON objects. Extensions are refused, since none
-// is known here; keys in the header are ignored.
+// parseJWT reads the compact serialisation of a JWS (RFC 7515, section 7.1). Its
+// header and payload must be JSON objects. Extensions are refused, because none is
+// supported. Keys in the header are ignored.
 func parseJWT(raw string) (*jwt, error) {
 	parts, err := splitJWT(raw)
 	if err != nil {
@@ -72,8 +72,9 @@ func decodePart(part string, limit int) (Claims, error) {
 	return decodeObject(b, limit)
 }
 
-// readHeader is RFC 7515, section 4.1, as far as it is understood here. b64
-// (RFC 7797), zip and enc would change what was signed.
+// readHeader reads the header parameters of RFC 7515, section 4.1, that matter here.
+// It refuses crit, and b64 (RFC 7797), zip and enc, which would change the signed
+// bytes.
 func (t *jwt) readHeader(h Claims) bool {
 	var okAlg, okTyp, okKid bool
 	t.alg, okAlg = h.text("alg")

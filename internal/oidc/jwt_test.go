@@ -89,7 +89,7 @@ func TestCaseOfClaimNames(t *testing.T) {
 	})
 }
 
-// TestHugeTokensCostLittle bounds what hostile tokens allocate.
+// TestHugeTokensCostLittle bounds the memory that hostile tokens allocate.
 func TestHugeTokensCostLittle(t *testing.T) {
 	header := b64(`{"alg":"ES256"}`)
 	many := `{"aud":["` + strings.Repeat(`a","`, 100000) + `"]}`
@@ -119,8 +119,8 @@ func TestHugeTokensCostLittle(t *testing.T) {
 	}
 }
 
-// FuzzParseJWT: what is accepted has one spelling, and is what encoding/json
-// reads.
+// FuzzParseJWT checks that accepted tokens have one spelling and that encoding/json
+// reads them alike.
 func FuzzParseJWT(f *testing.F) {
 	for _, s := range []string{
 		b64(`{"alg":"ES256","kid":"k","typ":"JWT"}`) + "." + b64(`{"iss":"i","aud":["a"],"n":1e3,"o":{"x":null}}`) + ".c2ln",

@@ -10,42 +10,42 @@ import (
 )
 
 const (
-	keysLife    = time.Hour // where the provider does not say
+	keysLife    = time.Hour // without a max-age of the provider
 	keysMinLife = 5 * time.Minute
 	keysMaxLife = 24 * time.Hour
-	keysMaxAge  = 48 * time.Hour // of keys that cannot be fetched again
+	keysMaxAge  = 48 * time.Hour // of keys when fetching them again fails
 	keysPause   = 5 * time.Second
 
 	refetchBurst    = 3
 	refetchInterval = 10 * time.Second
 )
 
-// ErrKeysThrottled is returned, as an ErrUnavailable, when a token names a key that
-// is not known, and the keys were fetched too often lately to look for it now.
-var ErrKeysThrottled = fmt.Errorf("oidc: the keys were fetched only just now: %w", ErrUnavailable)
+// ErrKeysThrottled is returned, as an ErrUnavailable, when a token names an unknown
+// key and the keys were fetched too often lately to be fetched again now.
+var ErrKeysThrottled = fmt.Errorf("oidc: the provider's keys were fetched a moment ago and are not fetched again yet: %w", ErrUnavailable)
 
-// A keySet holds a provider's keys. What was got is kept until something better
-// is: an answer that is no key set changes nothing.
+// A keySet holds a provider's keys. They are kept until a fetch returns a valid key
+// set; any other response changes nothing.
 type keySet struct {
 	now    func() time.Time
 	call   *endpoint
 	flight *flight
 
 	mu      sync.Mutex // guards the fields below
-	from    string     // where keys came from
+	from    string     // URL of keys
 	keys    []*key
-	version int // counts what was got
+	version int // counts the fetches that succeeded
 	got     time.Time
-	fresh   time.Time // until then keys are not fetched again
-	pause   time.Time // after a failure: nothing is fetched before
+	fresh   time.Time // keys are not due before
+	pause   time.Time // after a failure: no fetch before
 
-	// Anybody can send logout tokens: their invented key ids must not hold up the
-	// tokens that the provider gave to us. So each has a credit, guarded by mu.
+	// Logout tokens can come from anybody. Invented key ids in them must not delay
+	// tokens that the provider sent to us, so each kind has a credit, guarded by mu.
 	tokens, logouts *credit
 }
 
-// A credit is how many times keys may be fetched before they are due. It grows by
-// one each refetchInterval, up to refetchBurst.
+// A credit is the number of times that keys may be fetched before they are due. It
+// grows by one each refetchInterval, up to refetchBurst.
 type credit struct {
 	left   int
 	earned time.Time // when left last grew
@@ -58,15 +58,15 @@ func newKeySet(e *endpoint) *keySet {
 	}
 }
 
-// A keyring is a version of the keys.
+// A keyring is one version of the keys.
 type keyring struct {
 	keys    []*key
 	version int
 	url     string
 }
 
-// current is the keys, fetched if there are none or they are old.
-// ErrUnavailable: there are none.
+// current returns the keys. It fetches them if there are none or they are due.
+// ErrUnavailable: there are no keys that are young enough.
 func (s *keySet) current(ctx context.Context, url string) (keyring, error) {
 	s.mu.Lock()
 	due := s.isDueLocked(url)
@@ -90,9 +90,10 @@ func (s *keySet) isDueLocked(url string) bool {
 	return old && !now.Before(s.pause)
 }
 
-// newer is the keys after those that did not do. They are fetched anew, but not
-// often, so that tokens with invented key ids do not make us flood the provider.
-// ErrKeysThrottled: not again so soon. ErrUnavailable: the fetch failed.
+// newer returns a later version of the keys than seen, none of which verified a
+// token. It fetches them if there is none, at the cost of c, so that tokens with
+// invented key ids do not make us flood the provider. ErrKeysThrottled: c is used up.
+// ErrUnavailable: the fetch failed.
 func (s *keySet) newer(ctx context.Context, seen keyring, c *credit) (keyring, error) {
 	s.mu.Lock()
 	known := s.version != seen.version
@@ -115,6 +116,7 @@ func (s *keySet) newer(ctx context.Context, seen keyring, c *credit) (keyring, e
 	return keyring{s.keys, s.version, seen.url}, nil
 }
 
+// spend takes one from the credit and reports whether there was one.
 func (c *credit) spend(now time.Time) bool {
 	if grown := int(now.Sub(c.earned) / refetchInterval); grown > 0 {
 		c.earned = now
@@ -130,15 +132,15 @@ func (c *credit) spend(now time.Time) bool {
 	return true
 }
 
-// A keyFetch fetches keys once: instead of a version that did not do, or because
-// they are due.
+// A keyFetch is one fetch of the keys: because they are due, or because no key of
+// the version instead verified a token.
 type keyFetch struct {
 	set     *keySet
 	url     string
-	instead int // zero: only if they are due
+	instead int // zero: fetches only if the keys are due
 }
 
-// Run does nothing where another fetch has just done it.
+// Run fetches the keys unless another fetch has just done so.
 func (f *keyFetch) Run() {
 	s := f.set
 	s.mu.Lock()
@@ -170,7 +172,8 @@ func (s *keySet) fetch(url string) ([]*key, time.Duration, error) {
 	return keys, cacheLife(a.header.Get("Cache-Control")), err
 }
 
-// cacheLife is the max-age of a Cache-Control header, within bounds.
+// cacheLife returns the max-age of a Cache-Control header, limited to keysMinLife and
+// keysMaxLife; keysLife: there is no max-age.
 func cacheLife(header string) time.Duration {
 	for _, part := range strings.Split(header, ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")

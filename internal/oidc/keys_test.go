@@ -147,8 +147,8 @@ func TestBadKeyAnswersChangeNothing(t *testing.T) {
 			}
 			b.op.Set(func(be *oidctest.Behaviour) { be.Faults[oidctest.JWKS] = c.fault })
 			b.op.Rotate()
-			if lasts(c.fault) {
-				b.hurry(500 * time.Millisecond)
+			if isSlow(c.fault) {
+				b.setTimeout(500 * time.Millisecond)
 			}
 			if err := b.verifyGood(); !errors.Is(err, ErrUnavailable) {
 				t.Fatalf("signed by a key that could not be fetched: %v", err)
@@ -160,11 +160,11 @@ func TestBadKeyAnswersChangeNothing(t *testing.T) {
 			}
 			fetches := b.op.Count(oidctest.JWKS)
 			if err := b.verify(raw); err != nil || b.op.Count(oidctest.JWKS) != fetches {
-				t.Fatalf("asked again at once: %v", err)
+				t.Fatalf("fetched again at once: %v", err)
 			}
 			b.clock.add(keysMaxAge)
 			if err := b.verify(good.SignClaims(b.claims(), nil)); !errors.Is(err, ErrUnavailable) {
-				t.Fatalf("keys of two days ago still count: %v", err)
+				t.Fatalf("keys of two days ago are still used: %v", err)
 			}
 			b.op.Reset()
 			b.clock.add(time.Minute)

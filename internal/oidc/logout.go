@@ -5,26 +5,26 @@ import (
 	"time"
 )
 
-// logoutEvent is what a logout token tells of.
+// logoutEvent is the member of events that makes a token a logout token.
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 
-// maxLogoutAge bounds how long after its issue a logout token is taken.
+// maxLogoutAge bounds the age of a logout token that is accepted.
 const maxLogoutAge = time.Hour
 
-// A LogoutToken tells that a session at the provider ended: that of SessionID,
-// or all of Subject. At least one of them is set.
+// A LogoutToken reports that the session SessionID, or all sessions of Subject, ended
+// at the provider. At least one of both is set.
 type LogoutToken struct {
 	Issuer    string
 	Subject   string
 	SessionID string
-	Issued    time.Time // iat: what began later is not meant
-	ID        string    // jti: the caller takes each once
-	Expiry    time.Time // until when ID must be remembered
+	Issued    time.Time // iat: sessions that began later are not meant
+	ID        string    // jti: the caller must accept each only once
+	Expiry    time.Time // the caller may forget ID after it
 }
 
 // VerifyLogoutToken does the checks of OpenID Connect Back-Channel Logout 1.0,
-// section 2.6, but for the one that needs a memory, of jti. ErrInvalidToken: a
-// check failed. ErrUnavailable: the keys could not be fetched.
+// section 2.6, except that of a repeated jti, which is the caller's. ErrInvalidToken:
+// a check failed. ErrUnavailable: the keys could not be fetched.
 func (p *Provider) VerifyLogoutToken(ctx context.Context, raw string) (LogoutToken, error) {
 	claimed, err := claimedJWT(raw) // 1
 	if err != nil {
@@ -45,8 +45,8 @@ func (p *Provider) VerifyLogoutToken(ctx context.Context, raw string) (LogoutTok
 	if err != nil {
 		return LogoutToken{}, inToken("logout token", invalid(err.Error()))
 	}
-	if !t.isAs(claimed) {
-		return LogoutToken{}, inToken("logout token", invalid("it can be read in two ways"))
+	if !t.matches(claimed) {
+		return LogoutToken{}, inToken("logout token", invalid("its JSON is ambiguous"))
 	}
 	if err := p.checkDelivery(m, t); err != nil {
 		return LogoutToken{}, inToken("logout token", err)
@@ -77,7 +77,7 @@ func (p *Provider) checkDelivery(m *Metadata, t *jwt) error {
 	return nil
 }
 
-// checkLogout checks the claims of a logout token whose signature holds.
+// checkLogout checks the claims of a logout token with a verified signature.
 func (p *Provider) checkLogout(c Claims) error {
 	switch {
 	case !p.isIssued(c) || !p.isRecentLogout(c): // 3
@@ -88,8 +88,8 @@ func (p *Provider) checkLogout(c Claims) error {
 		return invalid("exp is past or missing (check the clocks)")
 	case !namesSession(c): // 4
 		return invalid("sub and sid are missing or malformed")
-	case !tellsLogout(c): // 5
-		return invalid("events does not tell of a logout")
+	case !isLogoutEvent(c): // 5
+		return invalid("events is not that of a logout")
 	case c.mentions("nonce"): // 6
 		return invalid("it has a nonce")
 	case !isBounded(c, "jti"): // 7
@@ -117,8 +117,8 @@ func (p *Provider) isRecentLogout(c Claims) bool {
 	return p.now().Sub(iat) <= age+p.options.Skew
 }
 
-// isLogoutUnexpired lets the age alone bound tokens of providers that predate
-// the requirement of exp, where that is permitted.
+// isLogoutUnexpired checks exp. With Options.LogoutMaxAge a token may have no exp,
+// because some providers predate that requirement; then only its age limits it.
 func (p *Provider) isLogoutUnexpired(c Claims) bool {
 	if !c.has("exp") {
 		return p.options.LogoutMaxAge > 0
@@ -136,7 +136,7 @@ func isBounded(c Claims, name string) bool {
 	return s != "" && len(s) <= 1024
 }
 
-func tellsLogout(c Claims) bool {
+func isLogoutEvent(c Claims) bool {
 	events, _ := c["events"].(map[string]any)
 	_, ok := events[logoutEvent].(map[string]any)
 	return ok && len(events) == 1
@@ -154,7 +154,7 @@ func (p *Provider) logoutToken(c Claims) LogoutToken {
 		expiry = l.Issued.Add(p.options.LogoutMaxAge)
 	}
 	if latest := l.Issued.Add(maxLogoutAge); expiry.After(latest) {
-		expiry = latest // older ones are refused, whatever they say
+		expiry = latest // a token of that age is refused, whatever its exp
 	}
 	l.Expiry = expiry.Add(p.options.Skew)
 	return l

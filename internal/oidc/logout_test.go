@@ -85,7 +85,7 @@ func TestLogoutTokens(t *testing.T) {
 	}
 }
 
-func TestWhatALogoutTokenTells(t *testing.T) {
+func TestContentsOfALogoutToken(t *testing.T) {
 	b := newBed(t, oidctest.Options{}, Options{})
 	raw := b.op.LogoutToken("client", "alice", "sid", func(_, c map[string]any) { c["jti"] = "id" })
 	l, err := b.rp.VerifyLogoutToken(context.Background(), raw)
@@ -95,7 +95,7 @@ func TestWhatALogoutTokenTells(t *testing.T) {
 	}
 }
 
-func TestALogoutTokenIsRememberedForAsLongAsItIsTaken(t *testing.T) {
+func TestALogoutTokenExpiresWhenItIsNoLongerAccepted(t *testing.T) {
 	b := newBed(t, oidctest.Options{}, Options{})
 	raw := b.op.LogoutToken("client", "alice", "sid", func(_, c map[string]any) { c["exp"] = b.clock.Now().Add(20 * 365 * 24 * time.Hour).Unix() })
 	l, err := b.rp.VerifyLogoutToken(context.Background(), raw)

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// Metadata is what a provider says about itself (OpenID Connect Discovery 1.0,
-// section 3). It does not change once it is returned. Empty: the provider has
-// none, or does not say.
+// Metadata describes a provider (OpenID Connect Discovery 1.0, section 3). It is not
+// changed after it is returned. Empty fields: the provider has no such endpoint, or
+// does not list the values.
 type Metadata struct {
 	Issuer                string // may contain {tenantid}
 	AuthorizationEndpoint string
@@ -24,18 +24,19 @@ type Metadata struct {
 	SigningAlgs     []string // of ID tokens
 	UserinfoAlgs    []string
 	SendsIssuer     bool // in authorization responses (RFC 9207)
-	// Unusable names the optional endpoints that are left out, because the document
-	// gives no absolute https URL for them.
-	Unusable           []string
+	// Unusable names the optional endpoints that are ignored, because their value in
+	// the document is not an absolute https URL.
+	Unusable []string
+
 	tenantsAllowed     []string
 	anyTenant          bool
 	issuerHasTenant    bool
 	alternativeIssuers []string
 }
 
-// parseMetadata reads a discovery document and refuses one of another issuer
-// (OpenID Connect Discovery 1.0, section 4.3). Its errors name both issuers, as far as
-// they are addresses, and nothing else of the document.
+// parseMetadata reads a discovery document and refuses one of another issuer (OpenID
+// Connect Discovery 1.0, section 4.3). Its errors contain both issuers, as displayURL
+// permits, and no other value of the document.
 func parseMetadata(b []byte, o Options) (*Metadata, error) {
 	doc, err := decodeObject(b, maxBody)
 	if err != nil {
@@ -57,8 +58,8 @@ func parseMetadata(b []byte, o Options) (*Metadata, error) {
 	return m, nil
 }
 
-// staticMetadata is what the operator's own endpoints make of a provider, which
-// is never asked then; nil: they are too few, and discovery tells the rest.
+// staticMetadata returns metadata made from the operator's endpoints only; nil: one of
+// the required endpoints is missing, so that discovery is needed.
 func staticMetadata(o Options) *Metadata {
 	if o.AuthorizationURL == "" || o.TokenURL == "" || o.JWKSURL == "" {
 		return nil
@@ -69,7 +70,7 @@ func staticMetadata(o Options) *Metadata {
 	return m
 }
 
-// replaceEndpoints puts the operator's endpoints in the place of the discovered.
+// replaceEndpoints replaces discovered endpoints by the operator's.
 func (m *Metadata) replaceEndpoints(o Options) {
 	m.AuthorizationEndpoint = either(o.AuthorizationURL, m.AuthorizationEndpoint)
 	m.TokenEndpoint = either(o.TokenURL, m.TokenEndpoint)
@@ -97,12 +98,12 @@ func (m *Metadata) readTenantIssuer(o Options) error {
 	switch {
 	case isTenantTemplate(m.Issuer, o.Issuer):
 	case strings.TrimSuffix(m.Issuer, "/") == strings.TrimSuffix(o.Issuer, "/"):
-		return fmt.Errorf("names an issuer that differs by a trailing slash: providerURL is %s, and the document says %s", shown(o.Issuer), shown(m.Issuer))
+		return fmt.Errorf("names an issuer that differs by a trailing slash: providerURL is %s, and the document says %s", displayURL(o.Issuer), displayURL(m.Issuer))
 	default:
-		return fmt.Errorf("names another issuer: providerURL is %s, and the document says %s", shown(o.Issuer), shown(m.Issuer))
+		return fmt.Errorf("names another issuer: providerURL is %s, and the document says %s", displayURL(o.Issuer), displayURL(m.Issuer))
 	}
 	if len(o.AllowedTenants) == 0 {
-		return errors.New("names an issuer for many tenants, and none is allowed")
+		return errors.New("names an issuer for many tenants: set allowedTenants, in which none is allowed now")
 	}
 	m.issuerHasTenant = true
 	m.allowTenants(o.AllowedTenants)
@@ -114,7 +115,7 @@ func (m *Metadata) allowTenants(tenants []string) {
 	m.anyTenant = contains(tenants, "*")
 }
 
-// readEndpoints reads those that the operator did not write.
+// readEndpoints reads the endpoints. One that an option replaces is not required.
 func (m *Metadata) readEndpoints(doc Claims, o Options) error {
 	for _, e := range []struct {
 		name     string
@@ -144,7 +145,8 @@ func (m *Metadata) readEndpoints(doc Claims, o Options) error {
 	return nil
 }
 
-// isEndpoint takes absolute https URLs that carry no credentials or fragment.
+// isEndpoint reports whether raw is an absolute https URL, or an http URL if that is
+// allowed, without credentials and fragment.
 func isEndpoint(raw string, allowHTTP bool) bool {
 	u, err := url.Parse(raw)
 	if err != nil || u.Hostname() == "" || u.User != nil || u.Fragment != "" || len(raw) > 2048 {
@@ -153,8 +155,8 @@ func isEndpoint(raw string, allowHTTP bool) bool {
 	return u.Scheme == "https" || (allowHTTP && u.Scheme == "http")
 }
 
-// isIssuer tells whether a token's iss is this provider's (OpenID Connect Core
-// 1.0, section 3.1.3.7, number 2).
+// isIssuer reports whether a token's iss is this provider (OpenID Connect Core 1.0,
+// section 3.1.3.7, number 2).
 func (m *Metadata) isIssuer(c Claims) bool {
 	iss, ok := c.text("iss")
 	switch {
@@ -167,10 +169,10 @@ func (m *Metadata) isIssuer(c Claims) bool {
 	return m.allowsTenant(tenant) && iss == tenantIssuer(m.Issuer, tenant)
 }
 
-// isKeyIssuer reports whether a key that is published with this issuer may sign
-// the token with the claims c. It matters only where one set has the keys of many
-// tenants: then the key's issuer, with the token's tid in its place, must be the
-// token's iss
+// isKeyIssuer reports whether a key that is published with this issuer may sign the
+// token with the claims c. It is always true unless one key set has the keys of many
+// tenants. Then the key's issuer, with the token's tid in the place of the tenant,
+// must be the token's iss
 // (https://learn.microsoft.com/entra/identity-platform/access-tokens#validate-the-signing-key-issuer).
 func (m *Metadata) isKeyIssuer(issuer string, c Claims) bool {
 	if !m.issuerHasTenant {

@@ -1,13 +1,14 @@
-// Package oidc is the relying party's side of OpenID Connect without the
-// serving of HTTP: discovery, keys, tokens and their checks, the endpoints of
-// the provider, logout tokens.
+// Package oidc is the relying party's side of OpenID Connect: discovery, keys,
+// tokens and their checks, the endpoints of the provider, logout tokens. It serves
+// no HTTP.
 //
-// A [Provider] stands for one client at one provider. It needs no network until
-// it is first asked for something, and then finds out what it must: metadata and
-// keys are fetched once for everybody who waits, kept, and refreshed.
+// A [Provider] is one client at one provider. It sends no request before the first
+// call that needs one. Metadata and keys are fetched once for all calls that wait,
+// kept, and refreshed.
 //
-// Errors name what failed in constant words. They never carry a token, a claim's
-// value, a secret or a text that the provider sent.
+// Errors name the failed check or endpoint in constant words, with the address of
+// the endpoint where that helps. They never contain a token, a claim's value, a
+// secret or free text from the provider.
 package oidc
 
 import (
@@ -19,26 +20,27 @@ import (
 )
 
 var (
-	// ErrUnavailable is returned when the provider could not be asked, or
-	// answered that it cannot serve. What was asked may be asked again, after
+	// ErrUnavailable is returned when no request reached the provider, or the
+	// provider responded that it cannot serve now. The call may be repeated after
 	// [Provider.RetryAfter].
 	ErrUnavailable = errors.New("provider unavailable")
-	// ErrInvalidToken is returned when something that the provider sent fails a
-	// check: a token, a token response, a userinfo response.
+	// ErrInvalidToken is returned when a token, a token response or a userinfo
+	// response fails a check.
 	ErrInvalidToken = errors.New("invalid token")
-	// ErrInvalidGrant is returned when the provider says that a code or a refresh
-	// token is not, or no longer, valid.
+	// ErrInvalidGrant is returned when the provider reports that a code or a refresh
+	// token is invalid, expired or used up.
 	ErrInvalidGrant = errors.New("invalid grant")
-	// ErrRejected is returned when the provider refused the request itself: an
-	// OAuth error other than invalid_grant, or an answer that is none.
+	// ErrRejected is returned when the provider refused the request: by an OAuth
+	// error other than invalid_grant, or by a status without a known OAuth error.
 	ErrRejected = errors.New("rejected by the provider")
 	// ErrClientRefused is returned, as an ErrRejected, when the provider does not know
-	// the client or refuses its secret, its key or what it asks for: the operator's
-	// clientID, clientSecret or clientAuthMethod is wrong, or the client's registration.
+	// the client, or refuses its secret, its key or its type of grant. The cause is
+	// the option clientID, clientSecret or clientAuthMethod, or the registration of
+	// the client at the provider.
 	ErrClientRefused = errors.New("the provider refuses the client")
-	// ErrLost is returned when a request was sent and its answer was lost. A code
-	// or refresh token that was in it may be used up, and must not be sent again.
-	ErrLost = errors.New("answer lost")
+	// ErrLost is returned when a request was sent and its response was lost. A code
+	// or refresh token in that request may be used up and must not be sent again.
+	ErrLost = errors.New("response lost")
 )
 
 const (
@@ -47,59 +49,60 @@ const (
 	maxBody        = 1 << 20
 )
 
-// Options say which provider, and as which client. Only Issuer and ClientID are
+// Options describe the provider and the client at it. Issuer and ClientID are
 // required.
 type Options struct {
-	Issuer   string // compared exactly with what discovery and tokens name
+	Issuer   string // compared exactly with the issuer in discovery and tokens
 	ClientID string
 
 	ClientSecret     string        // empty: a public client
-	ClientAuthMethod string        // empty: what discovery offers
-	AssertionKey     *AssertionKey // of private_key_jwt
+	ClientAuthMethod string        // empty: chosen from those in discovery
+	AssertionKey     *AssertionKey // for private_key_jwt
 
-	HTTPClient *http.Client  // only its Transport is used; nil: one of our own
+	HTTPClient *http.Client  // only its Transport is used; nil: a NewTransport without options
 	Timeout    time.Duration // of one call to the provider; zero: 15 s
 
-	// AllowInsecureHTTP permits http where https is required, for the issuer and
-	// for every endpoint that discovery names.
+	// AllowInsecureHTTP permits http URLs for the issuer and for every endpoint in
+	// discovery.
 	AllowInsecureHTTP bool
 
-	SigningAlgs      []string // empty: what discovery offers, without HS*
-	TrustedAudiences []string // may stand beside ClientID in an ID token
-	AllowedTenants   []string // of an issuer with many; "*": all of them
+	SigningAlgs      []string // empty: those in discovery, without HS*
+	TrustedAudiences []string // permitted in aud beside ClientID
+	AllowedTenants   []string // of an issuer with many tenants; "*": all of them
 
-	// DiscoveryURL is where the metadata is; empty: /.well-known/openid-configuration
-	// below Issuer. The document must name Issuer all the same.
+	// DiscoveryURL is the address of the metadata; empty:
+	// /.well-known/openid-configuration below Issuer. The document must name Issuer
+	// in both cases.
 	DiscoveryURL string
-	// Endpoints that replace the discovered ones; empty: discovered. With
-	// AuthorizationURL, TokenURL and JWKSURL there is no discovery.
+	// These endpoints replace those in discovery; empty: the endpoint in discovery.
+	// With AuthorizationURL, TokenURL and JWKSURL no discovery document is fetched.
 	AuthorizationURL, TokenURL, UserinfoURL, JWKSURL string
 	RevocationURL, EndSessionURL                     string
 
-	AllowMissingNonce bool // an ID token of a sign-in may have none
+	AllowMissingNonce bool // accepts an ID token of a sign-in without a nonce
 
-	MaxAge            time.Duration // asked for, and checked; zero: not
+	MaxAge            time.Duration // max_age of sign-ins, sent and checked; zero: neither
 	LogoutMaxAge      time.Duration // of logout tokens without exp; zero: exp is required
-	RequireLogoutType bool          // logout tokens must say typ logout+jwt
-	Skew              time.Duration // between the clocks; zero: 60 s
+	RequireLogoutType bool          // logout tokens must have typ logout+jwt
+	Skew              time.Duration // tolerated between the clocks; zero: 60 s
 
 	Now func() time.Time // nil: time.Now
 }
 
-// A Provider is safe for concurrent use.
+// A Provider is a client's view of one provider. It is safe for concurrent use.
 type Provider struct {
 	options Options
 	now     func() time.Time
 
 	discovery  *discovery
 	keys       *keySet
-	token      *endpoint // for codes
+	token      *endpoint // the token endpoint, for codes
 	refresh    *endpoint // the token endpoint, for refresh tokens
 	userinfo   *endpoint
 	revocation *endpoint
 }
 
-// NewProvider starts nothing and needs no network.
+// NewProvider makes a Provider. It starts no goroutine and sends no request.
 func NewProvider(o Options) *Provider {
 	if o.Skew == 0 {
 		o.Skew = defaultSkew
@@ -123,18 +126,18 @@ func NewProvider(o Options) *Provider {
 	return p
 }
 
-// Issuer is the provider's issuer identifier, as it is configured.
+// Issuer returns Options.Issuer.
 func (p *Provider) Issuer() string {
 	return p.options.Issuer
 }
 
-// Skew is how far the provider's clock may be from ours.
+// Skew returns the tolerated difference between the provider's clock and ours.
 func (p *Provider) Skew() time.Duration {
 	return p.options.Skew
 }
 
-// RetryAfter is how long it takes until a sign-in makes sense again: whole seconds,
-// at least one.
+// RetryAfter returns how long a user should wait before the next sign-in: the rest
+// of the pause of discovery and of the token endpoint, in whole seconds, at least one.
 func (p *Provider) RetryAfter() time.Duration {
 	return p.untilRetry(p.token)
 }

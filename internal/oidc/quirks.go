@@ -2,12 +2,13 @@ package oidc
 
 import "strings"
 
-// A quirk is how one provider differs from the specifications, in what this
-// package must know to work with it. Nothing else may be configured to differ.
+// A quirk is a deviation of one provider from the specifications that this package
+// supports. No option adds further deviations. The zero value is no deviation.
 type quirk struct {
-	// tokenIssuers are found in iss beside the issuer itself.
+	// tokenIssuers are accepted as iss beside the issuer itself.
 	tokenIssuers []string
-	// logoutParameter names post_logout_redirect_uri at the end_session endpoint.
+	// logoutParameter replaces the name post_logout_redirect_uri at the end_session
+	// endpoint.
 	logoutParameter string
 }
 
@@ -23,13 +24,13 @@ func quirkOf(issuer string) quirk {
 	return quirk{}
 }
 
-// tenantPlace stands in the issuer of Entra's discovery documents for many
-// tenants, and for the tid of each token
+// tenantPlace is the placeholder in the issuer of Entra's discovery documents for many
+// tenants. The tid of each token takes its place
 // (https://learn.microsoft.com/entra/identity-platform/access-tokens#validate-the-issuer).
 const tenantPlace = "{tenantid}"
 
-// isTenantTemplate tells whether the template, with one path segment in the
-// place of the tenant, is the configured issuer.
+// isTenantTemplate reports whether issuer, the configured one, is the template with
+// one path segment in the place of the tenant.
 func isTenantTemplate(template, issuer string) bool {
 	before, after, ok := strings.Cut(template, "/"+tenantPlace+"/")
 	if !ok || !strings.HasPrefix(issuer, before+"/") || !strings.HasSuffix(issuer, "/"+after) {
@@ -43,14 +44,13 @@ func tenantIssuer(template, tenant string) string {
 	return strings.Replace(template, tenantPlace, tenant, 1)
 }
 
-// isTenant takes a GUID.
+// isTenant reports whether tid is a GUID.
 func isTenant(tid string) bool {
 	return len(tid) == 36 && strings.Count(tid, "-") == 4 && strings.Trim(tid, "0123456789abcdefABCDEF-") == ""
 }
 
-// alwaysAsked tells whether a scope is asked for although scopes_supported does
-// not name it: openid, and the scopes of resources, which are URIs and listed
-// nowhere.
-func alwaysAsked(scope string) bool {
+// alwaysRequested reports whether a scope is requested even if scopes_supported does
+// not list it: openid, and the scopes of resources, which are URIs and never listed.
+func alwaysRequested(scope string) bool {
 	return scope == "openid" || strings.Contains(scope, "://")
 }

@@ -10,10 +10,10 @@ var (
 	errAudience = fmt.Errorf("the ID token has an audience that is not among trustedAudiences: %w", ErrInvalidToken)
 )
 
-// Recheck does the checks of an ID token that depend on what the operator allows,
-// for the claims of one that was verified before, maybe under other options. It
-// asks nobody. ErrInvalidToken: today the token would be refused, for the reason
-// that the error names.
+// Recheck repeats the checks of issuer and audience for the claims of an ID token that
+// was verified before, perhaps under other options. It sends no request.
+// ErrInvalidToken: under the present options the token would be refused; the error
+// names the option.
 func (p *Provider) Recheck(c Claims) error {
 	switch {
 	case !p.admitsIssuer(c):
@@ -24,8 +24,8 @@ func (p *Provider) Recheck(c Claims) error {
 	return nil
 }
 
-// admitsIssuer is Metadata.isIssuer, as far as it can be told before there is
-// metadata.
+// admitsIssuer is Metadata.isIssuer. Without metadata it decides by the options and
+// by the shape of the issuer.
 func (p *Provider) admitsIssuer(c Claims) bool {
 	if m, _, _ := p.discovery.state(); m != nil {
 		return m.isIssuer(c)

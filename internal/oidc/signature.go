@@ -2,9 +2,10 @@ package oidc
 
 import "context"
 
-// algorithmOf is the token's algorithm, if it may sign here: one that was named,
-// or that the provider offers and needs no shared secret (OpenID Connect Core
-// 1.0, section 3.1.3.7, number 7; RFC 8725, section 3.1).
+// algorithmOf returns the token's algorithm and reports whether it is allowed (OpenID
+// Connect Core 1.0, section 3.1.3.7, number 7; RFC 8725, section 3.1). Allowed are
+// Options.SigningAlgs; without them, the offered ones that need no shared secret;
+// without those, RS256.
 func (p *Provider) algorithmOf(t *jwt, offered []string) (algorithm, bool) {
 	allowed := p.options.SigningAlgs
 	if len(allowed) == 0 {
@@ -17,9 +18,10 @@ func (p *Provider) algorithmOf(t *jwt, offered []string) (algorithm, bool) {
 	return a, known && contains(allowed, t.alg)
 }
 
-// verifySignature tries the keys that may have signed. Keys that the provider
-// has published since count too: they are fetched anew, throttled, when none
-// has. A token whose key could not be looked for is not invalid: ErrUnavailable.
+// verifySignature tries the keys that fit the token. If none verifies it, the keys are
+// fetched again at the cost of c, because the provider may have published new ones.
+// ErrInvalidToken: no key verifies the token. ErrUnavailable: the keys could not be
+// fetched, so that the token may be valid.
 func (p *Provider) verifySignature(ctx context.Context, m *Metadata, t *jwt, a algorithm, c *credit) error {
 	if a.family == "HS" {
 		if !a.verifiesMAC(p.options.ClientSecret, t.signed, t.signature) {
@@ -48,9 +50,10 @@ func (p *Provider) verifySignature(ctx context.Context, m *Metadata, t *jwt, a a
 	return invalid("no key of the provider verifies the signature")
 }
 
-// verifiedBy tries each key that fits: those of the token's kid and those that
-// have none; without a kid, all. The second result reports that a key verifies
-// the signature, and none of those that do may sign for the token's issuer.
+// verifiedBy tries each key that fits: those with the token's kid and those without a
+// kid; for a token without a kid, all. The first result reports that a key verifies
+// the signature and may sign for the token's issuer. The second reports that keys
+// verify the signature, but none of them may sign for the token's issuer.
 func (t *jwt) verifiedBy(keys []*key, a algorithm, m *Metadata) (bool, bool) {
 	foreign := false
 	for _, k := range keys {

@@ -93,16 +93,16 @@ func TestShortSecretsVerifyNothing(t *testing.T) {
 	})
 }
 
-// The curve of a key tells its type too, and the size of a signature mostly tells the
-// curve: of these checks each holds what another lets through. What the curve alone
-// holds is below.
+// The checks of type, curve and signature size overlap: a curve implies a type, and a
+// size of signature mostly implies a curve. Each row passes one check and fails
+// another. TestAKeyOfAShorterCurve has a token that only the check of the curve refuses.
 func TestKeysMustFitTheAlgorithm(t *testing.T) {
 	all := []string{"RS256", "RS512", "PS256", "ES256", "ES384", "EdDSA"}
 	p384, _ := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	rs, es, ed := oidctest.NewKey("RS256"), oidctest.NewKey("ES256"), oidctest.NewKey("EdDSA")
 	for _, c := range []struct {
 		name  string
-		key   *oidctest.Key // signs; its kid names the published key
+		key   *oidctest.Key // signs the token; its kid is that of the published key
 		jwk   func(m map[string]any)
 		fails string
 	}{
@@ -253,7 +253,7 @@ func TestBrokenSignatures(t *testing.T) {
 	}
 }
 
-func TestSignedByTheRightKeyAlone(t *testing.T) {
+func TestOnlyTheRightKeyCounts(t *testing.T) {
 	b := newBed(t, oidctest.Options{SigningAlg: "RS256"}, Options{})
 	attacker, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -270,7 +270,7 @@ func TestSignedByTheRightKeyAlone(t *testing.T) {
 	})
 }
 
-func TestErrorsOfTokensTellNothing(t *testing.T) {
+func TestErrorsContainNothingOfTheToken(t *testing.T) {
 	b := newBed(t, oidctest.Options{}, Options{})
 	for i, change := range []func(map[string]any){
 		set("iss", "canary"), set("aud", "canary"), set("azp", "canary"), set("exp", "canary"), set("nonce", "canary"),

@@ -13,9 +13,9 @@ const (
 	otherTenant = "99999999-2222-3333-4444-555555555555"
 )
 
-// manyTenants makes the provider one for many tenants, whose keys have the issuer
-// given: a text in which {base} is the provider's origin, or another value; nil
-// leaves it out.
+// manyTenants makes the provider one for many tenants and sets the issuer of its keys.
+// In a string, {base} is replaced by the provider's origin. With nil, keys have no
+// issuer. It returns the origin.
 func manyTenants(b *bed, keyIssuer any) string {
 	base := strings.TrimSuffix(b.op.URL(), "/common/v2.0")
 	if text, ok := keyIssuer.(string); ok {
@@ -43,8 +43,8 @@ func ofTenant(base, tenant string) func(claims map[string]any) {
 	}
 }
 
-// One set has the keys of all tenants. A key counts only for those that it is
-// published for.
+// One set has the keys of all tenants. A key is valid only for the tenants that its
+// issuer names.
 func TestKeysOfManyTenants(t *testing.T) {
 	const foreign = "not published for the token's tenant"
 	for _, c := range []struct {
@@ -71,7 +71,7 @@ func TestKeysOfManyTenants(t *testing.T) {
 			fetched := b.op.Count(oidctest.JWKS)
 			checkRefusal(t, b.verify(b.op.IDToken("client", "alice", testNonce, ofTenant(base, ourTenant))), c.fails)
 			if b.op.Count(oidctest.JWKS) != fetched {
-				t.Error("a token of the wrong tenant made us fetch the keys again")
+				t.Error("a token of the wrong tenant caused a fetch of the keys")
 			}
 			logout := b.op.LogoutToken("client", "alice", "sid", func(_, claims map[string]any) { ofTenant(base, ourTenant)(claims) })
 			_, err := b.rp.VerifyLogoutToken(context.Background(), logout)
@@ -113,11 +113,11 @@ func TestKeysOfManyTenants(t *testing.T) {
 	})
 }
 
-// What was verified under other options counts as far as today's allow it.
+// A token that was verified under other options is checked by the present ones.
 func TestRecheck(t *testing.T) {
 	for _, c := range []struct {
 		name    string
-		tenants []string // of today
+		tenants []string // allowed now
 		trusted []string
 		change  func(base string, claims map[string]any)
 		fails   string
@@ -142,7 +142,7 @@ func TestRecheck(t *testing.T) {
 			c.change(base, claims)
 			checkRefusal(t, rp.Recheck(claims), c.fails)
 			if n := b.op.Count(oidctest.Discovery); n != 0 {
-				t.Errorf("the provider was asked %d times", n)
+				t.Errorf("%d requests to the provider", n)
 			}
 			if _, err := rp.Metadata(context.Background()); err != nil {
 				t.Fatal(err)

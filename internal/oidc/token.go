@@ -13,41 +13,44 @@ import (
 	"time"
 )
 
-// An Exchange is an authorization code and what belongs to it.
+// An Exchange is an authorization code and the parameters that redeem it.
 type Exchange struct {
 	Code        string
-	Verifier    string // of PKCE; empty: none was used
+	Verifier    string // of PKCE; empty: the request had no code_challenge
 	RedirectURI string
-	Turn        *Turn // to send it; nil: Redeem awaits one
+	Turn        *Turn // from AwaitTurn; nil: Redeem awaits one
 }
 
-// AwaitTurn returns the next turn of client to redeem a code, and waits for it. End
-// must follow. client names the network that the code comes from: it has a part of the
-// places at the token endpoint, whatever it sends, and its failures alone stop nobody
-// else. A caller that notes down which codes it sends does so after AwaitTurn, so that
-// nothing is noted of those that are not sent. ErrUnavailable: the endpoint is left
-// alone, or there was no turn in time.
+// AwaitTurn waits for the next turn of client to redeem a code. End must follow.
+//
+// client names the network that the code comes from. Each client gets at most a part
+// of the places at the token endpoint, and its failures do not stop other clients.
+// Callers that record the codes they send do so after AwaitTurn, so that codes that
+// are never sent are not recorded.
+//
+// ErrUnavailable: the breaker of the endpoint is open, or no turn came in time.
 func (p *Provider) AwaitTurn(ctx context.Context, client string) (*Turn, error) {
 	return p.token.await(ctx, client)
 }
 
-// Tokens are what the token endpoint gave. Nothing about them is verified.
+// Tokens are a response of the token endpoint. Nothing in them is verified.
 type Tokens struct {
-	IDToken      string // empty only after a refresh: the earlier one stays
+	IDToken      string // empty only after a refresh: the earlier one stays valid
 	AccessToken  string
-	RefreshToken string // empty: none; after a refresh, the earlier one stays
-	TokenType    string // Bearer
-	Scope        string // empty: as asked for
-	Expiry       time.Time
+	RefreshToken string    // empty: none; after a refresh, the earlier one stays valid
+	TokenType    string    // Bearer
+	Scope        string    // empty: as requested
+	Expiry       time.Time // of the access token; zero: unknown
 }
 
-// maxLifetime is what a longer expires_in is cut to.
+// maxLifetime is the upper limit for expires_in.
 const maxLifetime = 365 * 24 * time.Hour
 
-// Redeem exchanges a code (OpenID Connect Core 1.0, section 3.1.3). It is sent
-// at most once; only after ErrUnavailable may the caller redeem it again.
-// ErrInvalidGrant, ErrRejected: the provider refuses. ErrInvalidToken: what came
-// lacks an ID token or is unusable. ErrLost: nothing usable came.
+// Redeem exchanges a code for tokens (OpenID Connect Core 1.0, section 3.1.3). It
+// sends the code at most once. The caller may redeem it again only after
+// ErrUnavailable. ErrInvalidGrant, ErrRejected: the provider refuses.
+// ErrInvalidToken: the response has no ID token or is unusable. ErrLost: no readable
+// response came.
 func (p *Provider) Redeem(ctx context.Context, x Exchange) (*Tokens, error) {
 	form := url.Values{
 		"grant_type":   {"authorization_code"},
@@ -76,10 +79,10 @@ func (p *Provider) Redeem(ctx context.Context, x Exchange) (*Tokens, error) {
 	return t, nil
 }
 
-// Refresh renews tokens (OpenID Connect Core 1.0, section 12). After ErrLost and
-// ErrInvalidToken the refresh token must not be sent again, after
-// ErrInvalidGrant it is dead; after ErrUnavailable and ErrRejected it may be
-// sent later.
+// Refresh exchanges a refresh token for new tokens (OpenID Connect Core 1.0, section
+// 12). After ErrLost and ErrInvalidToken the refresh token must not be sent again.
+// After ErrInvalidGrant it is no longer valid. After ErrUnavailable and ErrRejected
+// it may be sent later.
 func (p *Provider) Refresh(ctx context.Context, refreshToken string) (*Tokens, error) {
 	if _, err := p.Metadata(ctx); err != nil {
 		return nil, err
@@ -95,13 +98,14 @@ func (p *Provider) Refresh(ctx context.Context, refreshToken string) (*Tokens, e
 	})
 }
 
-// clientOf names whoever has a token. Failures of one token are those of one client.
+// clientOf names the client of calls that carry token: each token counts as one
+// client.
 func clientOf(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return string(sum[:12])
 }
 
-// grant sends a form to the token endpoint in a turn of it.
+// grant sends a form to the token endpoint and uses up turn.
 func (p *Provider) grant(ctx context.Context, turn *Turn, form url.Values) (*Tokens, error) {
 	m, err := p.Metadata(ctx)
 	if err != nil {
@@ -124,7 +128,7 @@ func (p *Provider) grant(ctx context.Context, turn *Turn, form url.Values) (*Tok
 func (p *Provider) readTokens(body []byte) (*Tokens, error) {
 	doc, err := decodeObject(body, maxBody)
 	if err != nil {
-		return nil, p.token.fail("gave no readable answer", ErrLost)
+		return nil, p.token.fail("sent a response that could not be read", ErrLost)
 	}
 	c := Claims(doc)
 	t := &Tokens{TokenType: "Bearer", Expiry: p.expiry(c["expires_in"])}
@@ -145,8 +149,8 @@ func (p *Provider) readTokens(body []byte) (*Tokens, error) {
 	return t, nil
 }
 
-// expiry reads expires_in, which some providers send as a string. What is
-// missing, no number, or not positive says nothing.
+// expiry reads expires_in. Some providers send it as a string. A value that is
+// missing, not a number, or not positive gives the zero time.
 func (p *Provider) expiry(v any) time.Time {
 	s, _ := v.(string)
 	if n, ok := v.(json.Number); ok {
@@ -160,12 +164,12 @@ func (p *Provider) expiry(v any) time.Time {
 	return p.now().Add(time.Duration(seconds * float64(time.Second)))
 }
 
-// oauthError reads an error response (RFC 6749, section 5.2). Of its texts only
-// the code survives, and that only where it is a known one.
+// oauthError makes an error of an error response (RFC 6749, section 5.2). The error
+// contains the code if it is a known one, and no other text of the response.
 func (e *endpoint) oauthError(a *answer) error {
 	switch {
 	case a.status == http.StatusGatewayTimeout:
-		return e.fail("is behind a gateway that did not wait for it", ErrLost)
+		return e.fail("answered with status 504: a gateway in front of it timed out", ErrLost)
 	case a.status < 400:
 		return e.fail(fmt.Sprintf("answered with status %d", a.status), ErrRejected)
 	}
@@ -187,8 +191,8 @@ func (e *endpoint) oauthError(a *answer) error {
 	return e.fail("says "+code, ErrRejected)
 }
 
-// KnownError is an OAuth or OpenID Connect error code, or empty for a text that
-// is none, so that it may be shown and logged.
+// KnownError returns code if it is an error code of OAuth or OpenID Connect, and
+// otherwise an empty string. The result may be displayURL and logged.
 func KnownError(code string) string {
 	switch code {
 	case "invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", // RFC 6749

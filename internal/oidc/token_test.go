@@ -53,7 +53,7 @@ func TestExpiresIn(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		v    any
-		want time.Duration // zero: not told
+		want time.Duration // zero: unknown
 	}{
 		{"E2 a number", json.Number("300"), 5 * time.Minute},
 		{"E2 a string", "300", 5 * time.Minute},
@@ -102,9 +102,9 @@ func TestTokenEndpointFailures(t *testing.T) {
 		{"E9 dropped after it was handled", oidctest.Fault{DropDone: true}, ErrLost, "broke the connection"},
 		{"E9 slow", oidctest.Fault{Status: 200, Body: strings.Repeat(" ", 10000), Slow: time.Millisecond}, ErrLost, "timed out"},
 		{"E9 never", oidctest.Fault{Hold: make(chan struct{})}, ErrLost, "timed out"},
-		{"E9 garbage", oidctest.Fault{Status: 200, Body: "<html>canary"}, ErrLost, "no readable answer"},
-		{"E9 members twice", oidctest.Fault{Status: 200, Body: `{"access_token":"canary","access_token":"b"}`}, ErrLost, "no readable answer"},
-		{"E9 10 MB", oidctest.Fault{Status: 200, Body: strings.Repeat("a", 10<<20)}, ErrLost, "sent too much"},
+		{"E9 garbage", oidctest.Fault{Status: 200, Body: "<html>canary"}, ErrLost, "could not be read"},
+		{"E9 members twice", oidctest.Fault{Status: 200, Body: `{"access_token":"canary","access_token":"b"}`}, ErrLost, "could not be read"},
+		{"E9 10 MB", oidctest.Fault{Status: 200, Body: strings.Repeat("a", 10<<20)}, ErrLost, "too large"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBed(t, oidctest.Options{}, Options{})
@@ -127,7 +127,7 @@ func TestTokenEndpointFailures(t *testing.T) {
 	}
 }
 
-func TestACodeIsNotSentToWhoIsNotThere(t *testing.T) {
+func TestErrorsOfUnsentAndSentCodes(t *testing.T) {
 	b := newBed(t, oidctest.Options{}, Options{})
 	code := b.code(t)
 	b.op.Close()
@@ -145,8 +145,8 @@ func TestACodeIsNotSentToWhoIsNotThere(t *testing.T) {
 		cancel()
 	}()
 	_, err = lost.rp.Redeem(ctx, Exchange{Code: code, Verifier: "verifier", RedirectURI: testCallback})
-	if !failsWith(err, ErrLost, "was not waited for") {
-		t.Fatalf("E16 the person left: %v", err)
+	if !failsWith(err, ErrLost, "before the request was canceled") {
+		t.Fatalf("E16 the user left: %v", err)
 	}
 	close(hold)
 }
@@ -186,7 +186,7 @@ func TestClientAuthentication(t *testing.T) {
 		offered any
 		public  bool
 		basic   bool
-		params  string // names of what the form carries about the client
+		params  string // names of the client's parameters in the form
 	}{
 		{"E14 basic", "", []string{"client_secret_basic", "client_secret_post"}, false, true, ""},
 		{"E14 basic where discovery tells nothing", "", nil, false, true, ""},
@@ -243,7 +243,7 @@ func TestAPublicClientSendsNoSecret(t *testing.T) {
 		t.Errorf("E14: %+v %v", c, err)
 	}
 	p = NewProvider(Options{Issuer: "https://idp.example", ClientID: "client", ClientAuthMethod: "canary"})
-	if _, err := p.authenticated(&Metadata{}, "", url.Values{}); !failsWith(err, ErrRejected, "not known") || strings.Contains(err.Error(), "canary") {
+	if _, err := p.authenticated(&Metadata{}, "", url.Values{}); !failsWith(err, ErrRejected, "clientAuthMethod") || strings.Contains(err.Error(), "canary") {
 		t.Errorf("E14: %v", err)
 	}
 }

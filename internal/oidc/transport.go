@@ -15,14 +15,15 @@ import (
 
 var errAddress = errors.New("address not allowed")
 
-// TransportOptions say whom a provider's transport may talk to.
+// TransportOptions limit the addresses that a transport connects to. The zero value
+// permits public addresses only.
 type TransportOptions struct {
-	// Trusted are the URLs that the operator wrote. Their hosts are exempt from the
-	// rule on addresses, at every port.
+	// Trusted are URLs from the operator's configuration. Their hosts are exempt from
+	// the check of addresses, at every port.
 	Trusted []string
-	// Proxy returns the proxy of a request (http.ProxyFromEnvironment); nil: none is
-	// used. The proxy itself is exempt from the rule on addresses, and which
-	// addresses are dialled behind it is the proxy's own rule.
+	// Proxy returns the proxy for a request (http.ProxyFromEnvironment); nil: no
+	// proxy is used. The proxy's own host is exempt from the check of addresses.
+	// Behind a proxy, only the proxy can check the addresses that it connects to.
 	Proxy              func(r *http.Request) (*url.URL, error)
 	AllowPrivate       bool // permits private, loopback and other special addresses
 	RootCAs            *x509.CertPool
@@ -39,9 +40,9 @@ func connect(ctx context.Context, network, address string) (net.Conn, error) {
 	return d.DialContext(ctx, network, address)
 }
 
-// NewTransport makes a transport that looks at the address when it dials, after
-// names are resolved, so that a name cannot lead inside: neither one that
-// discovery invents nor one that changes its address between look-ups.
+// NewTransport makes a transport that checks each address when it dials, after names
+// are resolved. A name in a discovery document, or a name whose address changes
+// between look-ups, thus cannot lead to a private address.
 func NewTransport(o TransportOptions) *http.Transport {
 	d := &guardedDialer{allowPrivate: o.AllowPrivate, lookUp: lookUp, connect: connect, exempt: map[string]bool{}}
 	for _, raw := range o.Trusted {
@@ -68,7 +69,7 @@ func NewTransport(o TransportOptions) *http.Transport {
 	return t
 }
 
-// exemptProxies lets the proxies be dialled that requests to public hosts have.
+// exemptProxies exempts the proxies that serve requests to public hosts.
 func (d *guardedDialer) exemptProxies(proxy func(r *http.Request) (*url.URL, error)) {
 	for _, scheme := range []string{"http", "https"} {
 		u, err := proxy(&http.Request{URL: &url.URL{Scheme: scheme, Host: "host.invalid"}})
@@ -81,14 +82,14 @@ func (d *guardedDialer) exemptProxies(proxy func(r *http.Request) (*url.URL, err
 // A guardedDialer connects to public addresses only, and to any address of the
 // exempt hosts, at every port.
 type guardedDialer struct {
-	exempt       map[string]bool // in lower case; not changed once it dials
+	exempt       map[string]bool // host names in lower case; not changed after the first dial
 	allowPrivate bool
 	lookUp       func(ctx context.Context, host string) ([]netip.Addr, error)
 	connect      func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// dial looks a host up once. All of its addresses must be public, or none is
-// dialled: which of them a resolver puts first is up to the host's owner.
+// dial resolves a host once. If one of its addresses is not public, none is dialled,
+// because the owner of the name decides on the order of its addresses.
 func (d *guardedDialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {

@@ -12,13 +12,13 @@ import (
 )
 
 func TestInternalAddressesAreNotDialled(t *testing.T) {
-	inside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the inside was reached") }))
+	inside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a private address was reached") }))
 	defer inside.Close()
 	port := inside.URL[strings.LastIndexByte(inside.URL, ':'):]
 	for _, c := range []struct{ name, where string }{
 		{"D6 loopback", "http://127.0.0.1" + port},
 		{"D6 loopback in another spelling", "http://[::ffff:127.0.0.1]" + port},
-		// A name is looked at after it is resolved: where it pointed before does not matter.
+		// The check is of the resolved address, whatever the name resolved to before.
 		{"D8 a name that leads inside", "http://localhost" + port},
 		{"D6 link-local", "http://169.254.169.254/latest/meta-data"},
 	} {

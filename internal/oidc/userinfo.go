@@ -6,11 +6,12 @@ import (
 	"net/http"
 )
 
-// UserInfo asks for claims about the person (OpenID Connect Core 1.0, section
-// 5.3), as JSON or as a signed JWT. subject is the sub of the ID token, which
-// the answer must repeat. What userinfo has no say in is left out, sub too.
-// ErrInvalidToken: the answer is unusable or about somebody else. ErrRejected:
-// the provider refuses, or has no such endpoint.
+// UserInfo requests claims about the user (OpenID Connect Core 1.0, section 5.3), which
+// come as JSON or as a signed JWT. subject is the sub of the ID token, which the
+// response must repeat. The result has no claims about the token, the user's identity
+// and the sign-in, so it has no sub. ErrInvalidToken: the response is unusable or about
+// another user. ErrRejected: the provider refuses, or has no userinfo endpoint.
+// ErrUnavailable: there is no response, or no metadata.
 func (p *Provider) UserInfo(ctx context.Context, accessToken, subject string) (Claims, error) {
 	m, err := p.Metadata(ctx)
 	if err != nil {
@@ -34,7 +35,7 @@ func (p *Provider) UserInfo(ctx context.Context, accessToken, subject string) (C
 		return nil, err
 	}
 	if sub, _ := c.text("sub"); sub == "" || sub != subject {
-		return nil, p.userinfo.fail("tells of another sub, or of none", ErrInvalidToken)
+		return nil, p.userinfo.fail("names another sub than the ID token, or none", ErrInvalidToken)
 	}
 	return withoutProtected(c), nil
 }
@@ -46,7 +47,7 @@ func (p *Provider) readUserInfo(ctx context.Context, m *Metadata, a *answer) (Cl
 	}
 	c, err := decodeObject(a.body, maxBody)
 	if err != nil {
-		return nil, p.userinfo.fail("gave no readable answer", ErrInvalidToken)
+		return nil, p.userinfo.fail("sent a response that could not be read", ErrInvalidToken)
 	}
 	return c, nil
 }

@@ -28,10 +28,10 @@ func TestUserInfo(t *testing.T) {
 		{"E3 signed with another sub", func(be *oidctest.Behaviour) {
 			be.UserInfoSigned, be.UserInfo = true, set("sub", "bob")
 		}, ErrInvalidToken, "another sub"},
-		{"E3 an array", func(be *oidctest.Behaviour) { be.UserInfoBody = []byte(`[{"sub":"alice"}]`) }, ErrInvalidToken, "no readable answer"},
-		{"E3 HTML", func(be *oidctest.Behaviour) { be.UserInfoBody = []byte("<html>canary") }, ErrInvalidToken, "no readable answer"},
-		{"E3 sub twice", func(be *oidctest.Behaviour) { be.UserInfoBody = []byte(`{"sub":"alice","sub":"bob"}`) }, ErrInvalidToken, "no readable answer"},
-		{"E3 too large", func(be *oidctest.Behaviour) { be.UserInfo = set("x", strings.Repeat("a", 2<<20)) }, ErrUnavailable, "gave no full answer"},
+		{"E3 an array", func(be *oidctest.Behaviour) { be.UserInfoBody = []byte(`[{"sub":"alice"}]`) }, ErrInvalidToken, "could not be read"},
+		{"E3 HTML", func(be *oidctest.Behaviour) { be.UserInfoBody = []byte("<html>canary") }, ErrInvalidToken, "could not be read"},
+		{"E3 sub twice", func(be *oidctest.Behaviour) { be.UserInfoBody = []byte(`{"sub":"alice","sub":"bob"}`) }, ErrInvalidToken, "could not be read"},
+		{"E3 too large", func(be *oidctest.Behaviour) { be.UserInfo = set("x", strings.Repeat("a", 2<<20)) }, ErrUnavailable, "sent no complete response"},
 		{"E3 a JWT that is unsigned", func(be *oidctest.Behaviour) {
 			be.UserInfoSigned, be.IDTokenHeader = true, set("alg", "none")
 		}, ErrInvalidToken, "alg"},
@@ -41,10 +41,10 @@ func TestUserInfo(t *testing.T) {
 		{"E3 JSON said to be a JWT", func(be *oidctest.Behaviour) { be.UserInfoType = "application/jwt" }, ErrInvalidToken, "not a signed JWT"},
 		{"E3 a JWT said to be JSON", func(be *oidctest.Behaviour) {
 			be.UserInfoSigned, be.UserInfoType = true, "application/json"
-		}, ErrInvalidToken, "no readable answer"},
+		}, ErrInvalidToken, "could not be read"},
 		{"E3 401", func(be *oidctest.Behaviour) { be.Faults[oidctest.UserInfo] = oidctest.Fault{Status: 401} }, ErrRejected, "status 401"},
 		{"E3 500", func(be *oidctest.Behaviour) { be.Faults[oidctest.UserInfo] = oidctest.Fault{Status: 500} }, ErrUnavailable, "status 500"},
-		{"E3 dropped", func(be *oidctest.Behaviour) { be.Faults[oidctest.UserInfo] = oidctest.Fault{Drop: true} }, ErrUnavailable, "no full answer"},
+		{"E3 dropped", func(be *oidctest.Behaviour) { be.Faults[oidctest.UserInfo] = oidctest.Fault{Drop: true} }, ErrUnavailable, "no complete response"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBed(t, oidctest.Options{}, Options{})
@@ -84,7 +84,7 @@ func TestSignedUserInfoIsOfUs(t *testing.T) {
 	}
 }
 
-func TestUserInfoHasNoSayInTheSignIn(t *testing.T) {
+func TestUserInfoCannotChangeTheSignIn(t *testing.T) {
 	b := newBed(t, oidctest.Options{}, Options{})
 	protected := []string{"iss", "aud", "azp", "exp", "nbf", "iat", "jti", "sid", "nonce", "acr", "amr", "auth_time", "at_hash", "tid"}
 	b.op.Set(func(be *oidctest.Behaviour) {
@@ -106,25 +106,25 @@ func TestUserInfoHasNoSayInTheSignIn(t *testing.T) {
 		}
 	}
 	for name, merge := range map[string]func(idToken, userinfo Claims) Claims{"Merge": Merge, "Update": Update} {
-		told := Claims{"department": "ops", "sub": "evil"}
+		userinfo := Claims{"department": "ops", "sub": "evil"}
 		for _, p := range protected {
-			told[p] = "evil"
+			userinfo[p] = "evil"
 		}
-		merged := merge(Claims{"sub": "alice", "acr": "high"}, told)
+		merged := merge(Claims{"sub": "alice", "acr": "high"}, userinfo)
 		if !reflect.DeepEqual(merged, Claims{"sub": "alice", "acr": "high", "department": "ops"}) {
 			t.Errorf("E4 %s: %v", name, merged)
 		}
-		if len(told) != len(protected)+2 {
-			t.Errorf("%s changed what it was given", name)
+		if len(userinfo) != len(protected)+2 {
+			t.Errorf("%s changed its argument", name)
 		}
 	}
 }
 
-// What an ID token and userinfo say of one claim.
+// One claim may be in the ID token, in userinfo, or in both.
 func TestClaimsOfTwoSources(t *testing.T) {
 	for _, c := range []struct {
 		name, idToken, userinfo string
-		together, later         string // what is merged
+		together, later         string // expected results of Merge and Update
 	}{
 		{"E4 both have a claim", `{"email":"t","groups":["t"]}`, `{"email":"u","groups":["u"]}`, `{"email":"t","groups":["t"]}`, `{"email":"u","groups":["u"]}`},
 		{"E4 one has a claim", `{"a":"t"}`, `{"b":"u"}`, `{"a":"t","b":"u"}`, `{"a":"t","b":"u"}`},
@@ -151,7 +151,7 @@ func TestClaimsOfTwoSources(t *testing.T) {
 				t.Errorf("later: %v", got)
 			}
 			if !reflect.DeepEqual(idToken, mustClaims(t, c.idToken)) || !reflect.DeepEqual(userinfo, mustClaims(t, c.userinfo)) {
-				t.Error("merging changed what it was given")
+				t.Error("merging changed its arguments")
 			}
 		})
 	}
@@ -174,7 +174,7 @@ func TestProvidersWithoutUserInfo(t *testing.T) {
 	}
 }
 
-func TestTheAccessTokenTravelsInTheHeaderAlone(t *testing.T) {
+func TestTheAccessTokenIsSentInTheHeaderOnly(t *testing.T) {
 	b := newBed(t, oidctest.Options{}, Options{})
 	tokens := b.tokens(t)
 	if _, err := b.rp.UserInfo(context.Background(), tokens.AccessToken, "alice"); err != nil {

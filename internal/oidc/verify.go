@@ -8,19 +8,19 @@ import (
 	"time"
 )
 
-// Expect is what an ID token is compared with.
+// Expect holds the values that an ID token is compared with.
 type Expect struct {
-	// Nonce of the authorization request. Without Refreshed it is required.
+	// Nonce is that of the authorization request. It is required unless Refreshed.
 	Nonce string
-	// AccessToken, Code and State that came with the token. Where the token has
-	// at_hash, c_hash or s_hash they must match; empty ones are not compared.
+	// AccessToken, Code and State came with the token. They must match its at_hash,
+	// c_hash and s_hash if it has them. Empty ones are not compared.
 	AccessToken, Code, State string
-	// MaxAge that was asked for; zero: that of the Options.
+	// MaxAge is the max_age of the request; zero: that of the Options.
 	MaxAge time.Duration
 
-	// Refreshed says that the token comes from a refresh (OpenID Connect Core
-	// 1.0, section 12.2): then Subject is required, the nonce may be absent, and
-	// is Nonce if it is there.
+	// Refreshed marks the token of a refresh (OpenID Connect Core 1.0, section
+	// 12.2). Subject is then required. The nonce may be absent; if present, it must
+	// be Nonce.
 	Refreshed bool
 	Subject   string    // empty without Refreshed: any
 	Issuer    string    // of the first token; empty: the provider's
@@ -28,8 +28,8 @@ type Expect struct {
 }
 
 // VerifyIDToken does every check of OpenID Connect Core 1.0, section 3.1.3.7,
-// in its order. ErrInvalidToken: a check failed, which the error names.
-// ErrUnavailable: the keys to check with could not be fetched.
+// in its order. ErrInvalidToken: a check failed; the error names it.
+// ErrUnavailable: the keys could not be fetched.
 func (p *Provider) VerifyIDToken(ctx context.Context, raw string, e Expect) (Claims, error) {
 	m, err := p.Metadata(ctx)
 	if err != nil {
@@ -73,9 +73,9 @@ func (p *Provider) checkIDToken(ctx context.Context, m *Metadata, t *jwt, e Expe
 	case !p.isNonce(c, e): // 11
 		return invalid("nonce is not the one that was sent")
 	case !p.isRecent(c, e): // 13
-		return invalid("auth_time is older than asked for")
+		return invalid("auth_time is older than max_age permits")
 	case !isSubject(c) || !equalIfSet(c, "sub", e.Subject) || (e.Refreshed && e.Subject == ""):
-		return invalid("sub is missing or another")
+		return invalid("sub is missing or not the expected one")
 	case !isHashOf(c, "at_hash", a, e.AccessToken): // 3.1.3.8
 		return invalid("at_hash is of another access token")
 	case !isHashOf(c, "c_hash", a, e.Code) || !isHashOf(c, "s_hash", a, e.State): // 3.3.2.11
@@ -84,9 +84,9 @@ func (p *Provider) checkIDToken(ctx context.Context, m *Metadata, t *jwt, e Expe
 	return nil
 }
 
-// mayBeIDToken refuses what is known to be another kind of token, by its header
-// (RFC 8725, section 3.11), by its payload as Keycloak types it, or because it
-// tells an event.
+// mayBeIDToken refuses tokens of other kinds. It recognises them by the typ of the
+// header (RFC 8725, section 3.11), by the typ that Keycloak writes into the payload,
+// or by the claim events.
 func (t *jwt) mayBeIDToken() bool {
 	inner, _ := t.claims.text("typ")
 	switch inner {
@@ -96,7 +96,8 @@ func (t *jwt) mayBeIDToken() bool {
 	return !strings.HasSuffix(t.typ, "+jwt") && !t.claims.has("events")
 }
 
-// isAudience wants this client, and beside it only who is trusted.
+// isAudience requires this client in aud and permits only trusted audiences beside
+// it. With others beside it, azp is required too.
 func (p *Provider) isAudience(c Claims) bool {
 	list, _ := texts(c["aud"])
 	if !contains(list, p.options.ClientID) {
@@ -144,8 +145,8 @@ func (p *Provider) isNonce(c Claims, e Expect) bool {
 	return nonce != "" && subtle.ConstantTimeCompare([]byte(nonce), []byte(e.Nonce)) == 1
 }
 
-// isRecent compares auth_time with the age that was asked for, and after a
-// refresh with that of the first token.
+// isRecent compares auth_time with max_age; after a refresh, with the auth_time of
+// the first token.
 func (p *Provider) isRecent(c Claims, e Expect) bool {
 	at, ok := c.instant("auth_time")
 	if e.Refreshed {
@@ -158,7 +159,7 @@ func (p *Provider) isRecent(c Claims, e Expect) bool {
 	return maxAge == 0 || (ok && p.now().Sub(at) <= maxAge+p.options.Skew)
 }
 
-// isSubject is OpenID Connect Core 1.0, section 2.
+// isSubject checks sub by OpenID Connect Core 1.0, section 2.
 func isSubject(c Claims) bool {
 	sub, _ := c.text("sub")
 	return sub != "" && len(sub) <= 255 && !strings.ContainsAny(sub, controls)
@@ -167,6 +168,8 @@ func isSubject(c Claims) bool {
 const controls = "\x00\x01\x02\x03\x04\x05\x06\x07\x08\t\n\x0b\x0c\r\x0e\x0f" +
 	"\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f\x7f"
 
+// isHashOf reports whether the claim, if there is one, is the hash of value. An empty
+// value is not compared.
 func isHashOf(c Claims, name string, a algorithm, value string) bool {
 	if !c.has(name) || value == "" {
 		return true
@@ -180,8 +183,8 @@ func equalIfSet(c Claims, name, want string) bool {
 	return want == "" || s == want
 }
 
-func invalid(what string) error {
-	return fmt.Errorf("%s: %w", what, ErrInvalidToken)
+func invalid(reason string) error {
+	return fmt.Errorf("%s: %w", reason, ErrInvalidToken)
 }
 
 func inToken(name string, err error) error {

@@ -17,7 +17,7 @@ import (
 type claimCase struct {
 	name   string
 	change func(c map[string]any)
-	fails  string // what the error names; empty: the token is accepted
+	fails  string // text in the error; empty: the token is accepted
 }
 
 func set(name string, v any) func(map[string]any) {
@@ -299,7 +299,7 @@ func TestTenants(t *testing.T) {
 		name    string
 		allowed []string
 		tid     any
-		iss     string // the tenant in it
+		iss     string // the tenant in iss
 		fails   string
 	}{
 		{"C18 an allowed tenant", []string{tenant}, tenant, tenant, ""},
@@ -322,7 +322,7 @@ func TestTenants(t *testing.T) {
 		})
 	}
 	for _, c := range []struct{ name, issuer, what string }{
-		{"C18 no tenant is allowed", "/{tenantid}/v2.0", "none is allowed"},
+		{"C18 no tenant is allowed", "/{tenantid}/v2.0", "set allowedTenants"},
 		{"C18 the template is of another path", "/{tenantid}/v1.0", "another issuer"},
 		{"C18 the template spans the path", "/{tenantid}", "another issuer"},
 	} {
@@ -347,7 +347,7 @@ func newTenantBed(t *testing.T, allowed []string) *bed {
 	return newBed(t, oidctest.Options{Listener: l, Issuer: issuer}, Options{Issuer: issuer, AllowedTenants: allowed})
 }
 
-func TestGoogleSaysItsIssuerInTwoWays(t *testing.T) {
+func TestGoogleHasTwoIssuers(t *testing.T) {
 	m := &Metadata{}
 	if err := m.readIssuer(Claims{"issuer": "https://accounts.google.com"}, Options{Issuer: "https://accounts.google.com"}); err != nil {
 		t.Fatal(err)

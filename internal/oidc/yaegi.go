@@ -1,9 +1,9 @@
 package oidc
 
-// The interpreter works out the type of a method when it is first called; two
-// first calls at once are a data race in there. Converting a type to an
-// interface makes it do so for all methods of the type, while the sources are
-// loaded, of what it has compiled so far: so this file must be the last by name.
+// The interpreter computes the type of a method at its first call. Two first calls at
+// the same time are a data race in the interpreter. Converting a type to an interface
+// computes the types of all its methods while the sources load. That covers only
+// methods that are compiled already, so this file must be the last by name.
 var (
 	_ any = (*AssertionKey)(nil)
 	_ any = (*Provider)(nil)
