@@ -46,7 +46,7 @@ text/template/parse time unicode unicode/utf16 unicode/utf8`
 var rules = []rule{
 	{"select", isSelect,
 		[]string{`func f(c chan int) { select { case <-c: default: } }`},
-		[]string{`func f(c chan int) int { return <-c }`}},
+		[]string{`func f(c chan int) int { n := <-c; return n }`}},
 	{"generics", isGeneric,
 		[]string{`func f[T any](t T) {}`, `type s[T any] struct{ t T }`, `import "sync/atomic"; var p atomic.Pointer[int]`,
 			`import "sort"; func g[T any](t T) {}; func f() { g(1); sort.Ints(nil) }`},
@@ -125,6 +125,16 @@ var rules = []rule{
 		[]string{`func f(a, b int) { a, b = b, a }`, `func g() int { return 1 }; func f() { a, b := g(), g(); a, b = g(), g(); _, _ = a, b }`,
 			`func g() (int, error) { return 1, nil }; func f(t *struct{ n int }) { var err error; t.n, err = g(); _ = err }`,
 			`func f(a int64, b int) { a, b = int64(b), b }`, `func f(xs []int, t struct{ n int }) { a, b := xs[0], t.n+1; _, _ = a, b }`}},
+	{"results that go astray", isStrayResult,
+		[]string{`func f(b, s []byte) (int, int) { return int(b[0]), len(s) }`, `func f(xs []int) (int, []int) { return 1, append(xs, 1) }`, `func f() (error, map[int]int) { return nil, make(map[int]int) }`,
+			`func f(xs []int) (int, int, int) { return 1, 2, (cap(xs)) }`, `type t struct{}; func f() (bool, *t) { return true, new(t) }`,
+			`func f(c chan int) int { return <-c }`, `func f(c chan int) (int, error) { return <-c, nil }`,
+			`func f(n int) any { return n == 1 }`, `func f(n int) (bool, any) { return true, -n }`, `var f = func(b bool) any { return !b }`,
+			`type i interface{ do() }; type t struct{}; func (t *t) do() {}; func g() *t { return nil }; func f() (*t, i) { return g(), g() }`},
+		[]string{`func f(xs []int) ([]int, int) { return append(xs, 1), 2 }`, `func f(xs []int) (int, bool) { return 1, len(xs) == 1 }`, `func f(xs []int) (int, int64) { return 1, int64(len(xs)) }`,
+			`func f(c chan int) int { n := <-c; return n }`, `func f(n int) (bool, error) { return n == 1, nil }`, `func f(n int) any { return n + 1 }`, `func f() any { return 1 == 2 }`,
+			`func f(xs []int) []any { g := func() (int, bool) { return 1, !true }; g(); return nil }`,
+			`type i interface{ do() }; type t struct{}; func (t *t) do() {}; func g() *t { return nil }; func f() (int, i) { return 1, g() }`}},
 	{"cases that are half read", isHalfReadCase,
 		[]string{`func f(a, b bool) { switch { case a, b: } }`, `func f(v any) { switch v.(type) { case int, string: } }`},
 		[]string{`func f(a, b bool) { switch { case a || b: } }`, `func f(n int) { switch n { case 1, 2: } }`,
@@ -949,6 +959,72 @@ func isHalfReadCase(_ *code, n ast.Node) string {
 }
 
 // isNamedResult finds results that begin with what the caller's variable held.
+// isStrayResult finds the results that the interpreter stores in the place of another
+// one, or in one of another type.
+func isStrayResult(c *code, n ast.Node) string {
+	r, ok := n.(*ast.ReturnStmt)
+	if !ok {
+		return ""
+	}
+	results := c.resultsAround(r)
+	for i, e := range r.Results {
+		if results == nil || results.Len() != len(r.Results) {
+			break
+		}
+		t := results.At(i).Type()
+		switch x := unparen(e).(type) {
+		case *ast.CallExpr:
+			if i == 0 {
+				continue
+			}
+			if id := ident(x.Fun); id != nil && c.isBuiltin(id) {
+				return id.Name + " becomes the first result, too: take the value into a variable first"
+			}
+			if got := c.typeOf(x); types.IsInterface(t) && !types.IsInterface(got) && isOurs(got) && types.Identical(got, results.At(0).Type()) {
+				return "the result of the call does not become an interface: take it into a variable of that type first"
+			}
+		case *ast.UnaryExpr:
+			if x.Op == token.ARROW {
+				return "what is received cannot be returned: take it into a variable first"
+			}
+			if x.Op != token.AND && types.IsInterface(t) && c.info.Types[e].Value == nil {
+				return "the value does not become an interface: take it into a variable first"
+			}
+		case *ast.BinaryExpr:
+			if types.IsInterface(t) && isComparison(x.Op) && c.info.Types[e].Value == nil {
+				return "the value does not become an interface: take it into a variable first"
+			}
+		}
+	}
+	return ""
+}
+
+func isComparison(op token.Token) bool {
+	switch op {
+	case token.EQL, token.NEQ, token.LSS, token.LEQ, token.GTR, token.GEQ:
+		return true
+	}
+	return false
+}
+
+func (c *code) isBuiltin(id *ast.Ident) bool {
+	_, builtin := c.info.Uses[id].(*types.Builtin)
+	return builtin
+}
+
+// resultsAround are those of the function that n is in.
+func (c *code) resultsAround(n ast.Node) *types.Tuple {
+	for n = c.parent[n]; n != nil; n = c.parent[n] {
+		switch f := n.(type) {
+		case *ast.FuncLit:
+			return c.typeOf(f).(*types.Signature).Results()
+		case *ast.FuncDecl:
+			return c.info.Defs[f.Name].Type().(*types.Signature).Results()
+		}
+	}
+	return nil
+}
+
 func isNamedResult(_ *code, n ast.Node) string {
 	f, ok := n.(*ast.FuncType)
 	if !ok || f.Results == nil {

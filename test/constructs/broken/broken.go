@@ -14,7 +14,9 @@ var Table = map[string]func(g int) string{
 	"FieldAssignedLater": FieldAssignedLater, "StructChangedLater": StructChangedLater, "SamePointer": SamePointer, "InterfaceKey": InterfaceKey,
 	"DeferredArgument": DeferredArgument, "DeferredReceiver": DeferredReceiver, "MethodOfField": MethodOfField, "MixedAssignment": MixedAssignment,
 	"NilAmongOthers": NilAmongOthers, "MapElementOfSeveral": MapElementOfSeveral, "ReceivedThenChanged": ReceivedThenChanged,
-	"UnexportedField": UnexportedField, "MethodExpression": MethodExpression,
+	"UnexportedField": UnexportedField, "MethodExpression": MethodExpression, "BuiltinAmongResults": BuiltinAmongResults,
+	"ReceivedResult": ReceivedResult, "ComparisonAsInterface": ComparisonAsInterface, "NegationAsInterface": NegationAsInterface,
+	"CallAsInterface": CallAsInterface,
 }
 
 type counter interface {
@@ -176,6 +178,45 @@ func ReceivedThenChanged(g int) string {
 	n := <-c
 	n++
 	return check(n, g+1)
+}
+
+func valueAndLength(xs []byte) (int, int) { return int(xs[0]), len(xs) }
+
+// BuiltinAmongResults: the first result comes twice.
+func BuiltinAmongResults(g int) string {
+	value, length := valueAndLength([]byte{byte(g), 0, 0})
+	return check([]int{value, length}, []int{g, 3})
+}
+
+func receive(c chan int) int { return <-c }
+
+// ReceivedResult panics.
+func ReceivedResult(g int) string {
+	c := make(chan int, 1)
+	c <- g
+	return check(receive(c), g)
+}
+
+func isSeven(g int) any { return g == 7 }
+
+// ComparisonAsInterface panics.
+func ComparisonAsInterface(g int) string {
+	return check(isSeven(g), true)
+}
+
+func negated(g int) any { return -g }
+
+// NegationAsInterface: nothing comes back.
+func NegationAsInterface(g int) string {
+	return check(negated(g), -g)
+}
+
+func boxAndCounter(g int) (*box, counter) { return newBox(0), newBox(g) }
+
+// CallAsInterface panics.
+func CallAsInterface(g int) string {
+	b, c := boxAndCounter(g)
+	return check(b.n+c.count(), g)
 }
 
 type record struct {
