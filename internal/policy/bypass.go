@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// Bypass holds the path prefixes for which nobody is asked to sign in. It is safe
-// for concurrent use; nil matches nothing.
+// Bypass holds the public paths, which need no sign-in. It is safe for concurrent use;
+// nil matches nothing.
 type Bypass struct {
-	begins *regexp.Regexp // nil: there are no prefixes
+	begins *regexp.Regexp // nil: there are no public paths
 }
 
-// NewBypass returns a bypass for prefixes: /public lets /public and everything
-// below it pass, /public/ only what is below. A prefix must be a canonical
-// decoded path, and / is refused, because it would leave nothing protected. All
-// problems come in one error that quotes the prefixes.
+// NewBypass makes a Bypass from path prefixes. /public matches /public and every path
+// below it; /public/ matches only the paths below. A prefix must be a canonical decoded
+// path. / is refused, because it would leave nothing protected. One error names all
+// problems and quotes their prefixes.
 func NewBypass(prefixes []string) (*Bypass, error) {
 	var problems, parts []string
 	for _, p := range prefixes {
@@ -54,15 +54,16 @@ func prefixFault(p string) string {
 	case strings.ContainsAny(p, "*"):
 		return "has a wildcard; a prefix covers everything below it"
 	case !plain(p):
-		return "is not a plain path: no query, no escapes, no dot segments, and beyond ASCII letters, marks and digits alone"
+		return "is not a plain path: it must have no query, no escapes and no dot segments, and beyond ASCII only letters, marks and digits"
 	case len(p) > maxPath:
 		return "is too long"
 	}
 	return ""
 }
 
-// Begins matches how the paths begin that Matches may find open; nil: none is. It
-// is for those who ask often and want to know quickly.
+// Begins returns an expression for the beginnings of public paths; nil: there are none.
+// A path that it does not match is not public; for the others, ask Matches. It makes
+// the common case one native call.
 func (b *Bypass) Begins() *regexp.Regexp {
 	if b == nil {
 		return nil
@@ -70,13 +71,13 @@ func (b *Bypass) Begins() *regexp.Regexp {
 	return b.begins
 }
 
-// maxPath bounds a path that can be bypassed, in bytes.
+// maxPath bounds a public path, in bytes.
 const maxPath = 4096
 
-// Matches reports whether r needs no sign-in. Only its path counts, on the
-// boundary of a segment; a path that another server could read differently never
-// matches, nor does one that Traefik would not send on as it was matched. Traefik
-// builds the request to the backend from RequestURI where it has one.
+// Matches reports whether r has a public path and so needs no sign-in. Prefixes end at
+// the boundary of a segment. Two kinds of paths never match: one that another server
+// could read differently, and one that differs from the path that Traefik sends to the
+// backend, which comes from RequestURI if that is set.
 func (b *Bypass) Matches(r *http.Request) bool {
 	if b == nil || b.begins == nil || !b.begins.MatchString(r.URL.Path) {
 		return false
@@ -84,9 +85,8 @@ func (b *Bypass) Matches(r *http.Request) bool {
 	return unambiguous(r)
 }
 
-// unambiguous reports whether every server reads the path of r alike. RawPath and
-// RequestURI are looked at as they came: EscapedPath makes its own escapes of what
-// is not well formed.
+// unambiguous reports whether every server reads the path of r alike. It uses RawPath
+// and RequestURI as received, because EscapedPath replaces malformed escapes.
 func unambiguous(r *http.Request) bool {
 	if len(r.URL.Path) > maxPath || !plain(r.URL.Path) || !plainlyEscaped(r.URL.RawPath) {
 		return false

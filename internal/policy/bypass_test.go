@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// request is what Traefik's server makes of a request line.
+// request makes the request that Traefik's server makes of a request line.
 func request(t testing.TB, method, uri string) *http.Request {
 	t.Helper()
 	u, err := url.ParseRequestURI(uri)
@@ -110,26 +110,26 @@ func TestBypass(t *testing.T) {
 	}
 }
 
-func TestBypassBelievesOnlyWhatTraefikSendsOn(t *testing.T) {
+func TestBypassUsesThePathThatTraefikSends(t *testing.T) {
 	b := newBypass(t, "/public")
 	r := request(t, http.MethodGet, "/admin")
 	r.URL.Path = "/public"
 	if b.Matches(r) {
-		t.Error("A11 the path that was matched is not the one that is sent on")
+		t.Error("A11 Traefik sends another path than the one that matched")
 	}
 	r = request(t, http.MethodGet, "/public/a%2Fb")
 	r.URL.RawPath = ""
 	if b.Matches(r) {
-		t.Error("H3 the encoded slash was hidden in RequestURI")
+		t.Error("H3 an encoded slash in RequestURI matched")
 	}
 	r = request(t, http.MethodGet, "/public/x")
 	r.RequestURI = "/public/x\x7f"
 	if b.Matches(r) {
-		t.Error("RequestURI cannot be read")
+		t.Error("a malformed RequestURI matched")
 	}
 	r.RequestURI = ""
 	if !b.Matches(r) {
-		t.Error("there is no RequestURI to disagree")
+		t.Error("a request without RequestURI did not match")
 	}
 }
 
@@ -188,7 +188,7 @@ func TestBypassPrefixesThatAreRefused(t *testing.T) {
 	}
 	_, err := NewBypass([]string{"/fine", "bad1", "/bad2?x"})
 	if err == nil || !strings.Contains(err.Error(), `"bad1"`) || !strings.Contains(err.Error(), `"/bad2?x"`) || strings.Contains(err.Error(), "fine") {
-		t.Errorf("the error %v does not name what is wrong and that alone", err)
+		t.Errorf("the error %v does not name exactly the refused prefixes", err)
 	}
 }
 
@@ -214,8 +214,8 @@ func TestPreflight(t *testing.T) {
 	}
 }
 
-// FuzzCanonicalPath: a path that is bypassed stays below the prefix for every
-// server that decodes, normalises, cuts or translates it once more.
+// FuzzCanonicalPath checks that a public path stays below the prefix for every server
+// that decodes, normalises, cuts or translates it once more.
 func FuzzCanonicalPath(f *testing.F) {
 	for _, s := range []string{"/public/x", "/public/..;/admin", "/public/%2e%2e/admin", "/public%2f..%2fadmin", "/public/%252e%252e/a",
 		`/public/..\admin`, "//public", "/public/%c0%ae", "/public/..%20/x", "/public/%EF%BC%8E%EF%BC%8E/a", "/public/./x", "/public/x%3f/../y"} {
@@ -247,7 +247,7 @@ func FuzzCanonicalPath(f *testing.F) {
 	})
 }
 
-// below walks a path as the most lenient server would.
+// below reports whether the most lenient server finds path below /public.
 func below(path string) bool {
 	path = strings.NewReplacer(`\`, "/", "\uff0f", "/", "\uff0e", ".", "\x00", "").Replace(path)
 	if i := strings.IndexAny(path, "#?"); i >= 0 {

@@ -6,9 +6,9 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
 )
 
-// domainOf is the domain of an e-mail address in lower case, or empty for
-// anything that is not exactly one local part, one @ and one domain. A domain
-// with other than ASCII letters stays as it is, so that no look-alike matches.
+// domainOf returns the domain of an e-mail address in lower case; empty: address is not
+// exactly one local part, one @ and one domain. Letters beyond ASCII are not lowered,
+// so that no look-alike matches.
 func domainOf(address string) string {
 	local, domain, found := strings.Cut(address, "@")
 	if !found || local == "" || strings.Contains(domain, "@") || strings.ContainsAny(address, unprintable) {
@@ -17,8 +17,8 @@ func domainOf(address string) string {
 	return lower(domain)
 }
 
-// verified reports whether the person's e-mail address may count. Providers send
-// email_verified as a boolean or as its name; any other value is a no.
+// verified reports whether the rules may use the user's e-mail address. Providers send
+// email_verified as a boolean or as a string; only true and "true" verify the address.
 func (r *Rules) verified(c oidc.Claims) bool {
 	v := c["email_verified"]
 	if r.EmailVerified == "ignore" {
@@ -41,7 +41,7 @@ func lowerRune(r rune) rune {
 	return r
 }
 
-// lower maps the ASCII capitals alone.
+// lower lowers ASCII capitals only.
 func lower(s string) string {
 	if isASCII(s) {
 		return strings.ToLower(s)

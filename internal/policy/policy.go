@@ -1,5 +1,5 @@
-// Package policy decides who may pass and what needs no sign-in. Its functions
-// are pure: they look at claims, paths and URLs, ask nobody and keep nothing.
+// Package policy has the access rules, the public paths and the return targets. Its
+// functions are pure: they decide by claims, paths and URLs only.
 package policy
 
 import (
@@ -10,50 +10,49 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
 )
 
-// Rules say who may pass: somebody of Users or of Domains, who also has one of
-// RolesAndGroups. A list that is empty asks for nothing; with all three empty
-// everybody who signed in may pass. Make them with [NewRules]; they are safe for
-// concurrent use and must not be changed then.
+// Rules are the access rules. A user needs to be in Users or in Domains, and to have
+// one of RolesAndGroups. An empty list does not restrict access; with all three empty,
+// every signed-in user has access. [NewRules] makes Rules that are ready for use. They
+// are safe for concurrent use and must not be changed.
 //
-// Texts are compared without regard to the case of ASCII letters. Other letters
-// are compared exactly, because folding them makes different people equal.
+// Comparisons ignore the case of ASCII letters. Other letters are compared exactly,
+// because case folding makes different names equal.
 type Rules struct {
 	Users          []string // values of UserClaim
-	Domains        []string // of the address in DomainClaim, without subdomains
-	RolesAndGroups []string
+	Domains        []string // of the address in DomainClaim; subdomains do not match
+	RolesAndGroups []string // values of GroupClaim or RoleClaim
 
-	// Claims are found by their name or by a path (oidc.Claims.Lookup).
+	// These name a claim, or a path to one (oidc.Claims.Lookup).
 	UserClaim   string // empty: email
 	DomainClaim string // empty: email
 	GroupClaim  string // empty: groups
 	RoleClaim   string // empty: roles
 
-	// EmailVerified is ignore, deny or require; empty means deny. With deny, the
-	// claim email whose email_verified is there and not true counts for nothing;
-	// with require, so does one whose email_verified is absent. Other claims count
-	// as they are.
+	// EmailVerified is ignore, deny or require; empty means deny. With deny, the claim
+	// email is ignored if email_verified is present and not true. With require, it is
+	// also ignored if email_verified is absent. Other claims are not affected.
 	EmailVerified string
 
 	users, domains, named map[string]bool
 }
 
-// Decision is what the rules say about a person. Reason is a constant text for
-// the log; it holds nothing of the claims.
+// Decision is the result of the rules for one user. Reason is a constant text for the
+// log, without values of claims.
 type Decision struct {
 	Allowed bool
 	Reason  string
 }
 
-// NewRules returns the rules of o with defaults filled in. It refuses a list that
-// is there and has nothing in it, which would let everybody pass where the
-// operator meant a few, and values that can never match.
+// NewRules returns the rules of o with defaults filled in. It refuses an unknown
+// EmailVerified, a domain that can never match, and a list with empty values only,
+// which would allow every user although the operator meant to allow a few.
 func NewRules(o Rules) (*Rules, error) {
 	r := &o
-	r.UserClaim = either(o.UserClaim, "email")
-	r.DomainClaim = either(o.DomainClaim, "email")
-	r.GroupClaim = either(o.GroupClaim, "groups")
-	r.RoleClaim = either(o.RoleClaim, "roles")
-	r.EmailVerified = either(o.EmailVerified, "deny")
+	r.UserClaim = orDefault(o.UserClaim, "email")
+	r.DomainClaim = orDefault(o.DomainClaim, "email")
+	r.GroupClaim = orDefault(o.GroupClaim, "groups")
+	r.RoleClaim = orDefault(o.RoleClaim, "roles")
+	r.EmailVerified = orDefault(o.EmailVerified, "deny")
 	switch r.EmailVerified {
 	case "ignore", "deny", "require":
 	default:
@@ -75,20 +74,20 @@ func NewRules(o Rules) (*Rules, error) {
 	return r, err
 }
 
-// Allow reports whether a person with these claims may pass. A claim that is
-// missing or has another type than it should fails the rule that needs it.
+// Allow decides whether a user with these claims has access. A claim that is missing or
+// of the wrong type fails the rule that needs it.
 func (r *Rules) Allow(c oidc.Claims) Decision {
-	if len(r.users)+len(r.domains) > 0 && !r.knows(c) {
-		return Decision{Reason: r.unknown(c)}
+	if len(r.users)+len(r.domains) > 0 && !r.isListed(c) {
+		return Decision{Reason: r.unlistedReason(c)}
 	}
-	if len(r.named) > 0 && !r.holdsOne(c) {
+	if len(r.named) > 0 && !r.hasListedRole(c) {
 		return Decision{Reason: "none of the user's roles and groups is allowed"}
 	}
 	return Decision{Allowed: true, Reason: "allowed"}
 }
 
-// Claims returns the names of the claims that the rules look at, each once: for a user
-// who may not pass, the cause is in one of them.
+// Claims returns the names of the claims that the rules use, each once. A refusal has
+// its cause in one of them.
 func (r *Rules) Claims() []string {
 	var names []string
 	if len(r.users)+len(r.domains) > 0 {
@@ -116,8 +115,8 @@ func appendNew(names []string, name string) []string {
 	return append(names, name)
 }
 
-// unknown is the reason for a user whom neither Users nor Domains name.
-func (r *Rules) unknown(c oidc.Claims) string {
+// unlistedReason returns the reason for a user in neither Users nor Domains.
+func (r *Rules) unlistedReason(c oidc.Claims) string {
 	const reason = "neither the user nor the domain is allowed"
 	switch {
 	case r.NeedsEmail() && !r.verified(c):
@@ -128,60 +127,60 @@ func (r *Rules) unknown(c oidc.Claims) string {
 	return reason
 }
 
-// NeedsEmail reports whether a rule looks at the claim email, which counts only
-// as EmailVerified says.
+// NeedsEmail reports whether a rule uses the claim email, so that EmailVerified
+// matters.
 func (r *Rules) NeedsEmail() bool {
 	return r.UserClaim == "email" || len(r.domains) > 0 && r.DomainClaim == "email"
 }
 
-// User is what the person is called here, or empty: also when it is an e-mail
-// address that EmailVerified does not let count, because the backend would take
-// it for proven.
+// User returns the user's name, the value of UserClaim; empty: there is none. An e-mail
+// address that EmailVerified ignores is no name, because the backend would rely on it.
 func (r *Rules) User(c oidc.Claims) string {
-	if !r.counts(c, r.UserClaim) {
+	if !r.usable(c, r.UserClaim) {
 		return ""
 	}
 	return c.Text(r.UserClaim)
 }
 
-// Groups are the values of the group claim.
+// Groups returns the values of GroupClaim.
 func (r *Rules) Groups(c oidc.Claims) []string {
-	if !r.counts(c, r.GroupClaim) {
+	if !r.usable(c, r.GroupClaim) {
 		return nil
 	}
 	return c.List(r.GroupClaim)
 }
 
-// Roles are the values of the role claim.
+// Roles returns the values of RoleClaim.
 func (r *Rules) Roles(c oidc.Claims) []string {
-	if !r.counts(c, r.RoleClaim) {
+	if !r.usable(c, r.RoleClaim) {
 		return nil
 	}
 	return c.List(r.RoleClaim)
 }
 
-// counts reports whether a claim may count for a rule.
-func (r *Rules) counts(c oidc.Claims, claim string) bool {
+// usable reports whether the rules may use a claim: any, but email only if EmailVerified
+// permits it.
+func (r *Rules) usable(c oidc.Claims, claim string) bool {
 	return claim != "email" || r.verified(c)
 }
 
-// knows reports whether Users or Domains name the user. The domain is that of
-// DomainClaim only: users choose their own preferred_username at many providers,
-// and it may look like an address of any domain.
-func (r *Rules) knows(c oidc.Claims) bool {
+// isListed reports whether the user is in Users or in Domains. The domain comes from
+// DomainClaim only. Other claims are no proof of a domain: many providers let users
+// choose their preferred_username, which may look like an address of any domain.
+func (r *Rules) isListed(c oidc.Claims) bool {
 	user := r.User(c)
 	if user != "" && r.users[lower(user)] {
 		return true
 	}
-	if len(r.domains) == 0 || !r.counts(c, r.DomainClaim) {
+	if len(r.domains) == 0 || !r.usable(c, r.DomainClaim) {
 		return false
 	}
 	domain := domainOf(c.Text(r.DomainClaim))
 	return domain != "" && r.domains[domain]
 }
 
-// holdsOne reports whether RolesAndGroups names a role or a group of the person.
-func (r *Rules) holdsOne(c oidc.Claims) bool {
+// hasListedRole reports whether the user has a role or group of RolesAndGroups.
+func (r *Rules) hasListedRole(c oidc.Claims) bool {
 	for _, g := range r.Groups(c) {
 		if r.named[lower(g)] {
 			return true
@@ -195,7 +194,9 @@ func (r *Rules) holdsOne(c oidc.Claims) bool {
 	return false
 }
 
-func setOf(what string, values []string) (map[string]bool, error) {
+// setOf returns the values in lower case, without empty ones. A list with empty values
+// only is an error, which names the list.
+func setOf(list string, values []string) (map[string]bool, error) {
 	set := map[string]bool{}
 	for _, v := range values {
 		if v = strings.TrimSpace(v); v != "" {
@@ -203,14 +204,14 @@ func setOf(what string, values []string) (map[string]bool, error) {
 		}
 	}
 	if len(values) > 0 && len(set) == 0 {
-		return nil, fmt.Errorf("policy: the list of %s has nothing in it", what)
+		return nil, fmt.Errorf("policy: the list of %s has only empty values", list)
 	}
 	return set, nil
 }
 
-func either(v, otherwise string) string {
+func orDefault(v, byDefault string) string {
 	if v == "" {
-		return otherwise
+		return byDefault
 	}
 	return v
 }

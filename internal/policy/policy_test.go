@@ -29,7 +29,7 @@ func TestRules(t *testing.T) {
 		claims string
 		want   bool
 	}{
-		{"nobody is asked for anything", Rules{}, `{}`, true},
+		{"no rules", Rules{}, `{}`, true},
 		{"user, other case", boss, `{"email":"boss@CORP.com"}`, true},
 		{"other user", boss, `{"email":"boss@corp.org"}`, false},
 		{"user or domain: user", Rules{Users: []string{"a@b.c"}, Domains: []string{"corp.com"}}, `{"email":"a@b.c"}`, true},
@@ -44,7 +44,7 @@ func TestRules(t *testing.T) {
 		{"literal name before path", Rules{RolesAndGroups: []string{"admin"}, RoleClaim: "a.b"}, `{"a.b":["x"],"a":{"b":["admin"]}}`, false},
 		{"claim named by a URL", Rules{RolesAndGroups: []string{"admin"}, RoleClaim: "https://c.com/roles"}, `{"https://c.com/roles":["admin"]}`, true},
 		{"user by another claim", Rules{Users: []string{"42"}, UserClaim: "sub"}, `{"sub":"42","email":"a@b.c"}`, true},
-		{"domain is asked of email, not of sub", Rules{Domains: []string{"corp.com"}, UserClaim: "sub"}, `{"sub":"42","email":"a@corp.com"}`, true},
+		{"the domain comes from email, not from sub", Rules{Domains: []string{"corp.com"}, UserClaim: "sub"}, `{"sub":"42","email":"a@corp.com"}`, true},
 		{"L9 an identifier that looks like an address", Rules{Domains: []string{"corp.com"}, UserClaim: "preferred_username"}, `{"preferred_username":"mallory@corp.com","email":"m@evil.com","email_verified":true}`, false},
 		{"L9 an identifier that looks like an address, no email", Rules{Domains: []string{"corp.com"}, UserClaim: "upn"}, `{"upn":"a@corp.com"}`, false},
 		{"L9 an identifier that looks like an address, unverified email", Rules{Domains: []string{"corp.com"}, UserClaim: "upn"}, `{"upn":"a@corp.com","email":"a@corp.com","email_verified":false}`, false},
@@ -115,13 +115,13 @@ func TestRules(t *testing.T) {
 				t.Errorf("%s: %+v, want %v", tt.claims, d, tt.want)
 			}
 			if strings.Contains(d.Reason, "corp") {
-				t.Errorf("the reason %q tells a claim", d.Reason)
+				t.Errorf("the reason %q contains a claim", d.Reason)
 			}
 		})
 	}
 }
 
-func TestRulesThatCannotBeMeant(t *testing.T) {
+func TestRulesThatAreRefused(t *testing.T) {
 	for name, r := range map[string]Rules{
 		"H21 empty users":      {Users: []string{""}},
 		"H21 empty domains":    {Domains: []string{" ", ""}},
