@@ -1,10 +1,10 @@
-// Package circuitbreaker keeps callers away from a server that does not answer.
+// Package circuitbreaker refuses calls to a server that does not respond.
 //
-// A Breaker is closed while calls go through. It opens after so many failures in
-// a row, or when too large a part of the calls of a window failed, and then every
-// call is refused at once. Only a background probe asks the server from then on,
-// never a caller. The first probe that succeeds makes the breaker half-open; when
-// enough have succeeded in a row it closes.
+// A Breaker is closed while calls go through. It opens after a number of failures in a
+// row, or when too large a part of the calls in a window failed. While it is open or
+// half-open, every call is refused at once, and only background probes reach the
+// server. The first probe that succeeds makes the breaker half-open. It closes when
+// enough probes in a row succeeded, and opens again when one fails.
 package circuitbreaker
 
 import (
@@ -18,77 +18,78 @@ import (
 // ErrOpen is returned when the breaker refuses a call.
 var ErrOpen = errors.New("circuitbreaker: open")
 
-// State is what a breaker does with calls.
+// State decides whether a breaker permits calls.
 type State int
 
-// A breaker lets calls through when it is Closed. It refuses them when it is Open,
-// and when it is HalfOpen: the server answers probes again, but not often enough yet.
+// A breaker permits calls when it is Closed. It refuses them when it is Open, and when
+// it is HalfOpen: a probe succeeded, but not yet Options.Successes of them in a row.
 const (
 	Closed State = iota
 	Open
 	HalfOpen
 )
 
-// Outcome is what a call or a probe says about the server. What a caller's error
-// means is for the caller to decide.
+// Outcome is the result of a call or a probe. The caller decides which outcome an error
+// of its own is.
 type Outcome int
 
 const (
-	// Success: the server answered, whatever it answered.
+	// Success: the server responded, also if it responded with an error.
 	Success Outcome = iota
-	// Failure: the server did not answer, or cannot serve at present.
+	// Failure: the server did not respond, or cannot serve at present.
 	Failure
-	// Denied is a failure that only an operator mends, such as a wrong
-	// password: probes that end so come at long intervals.
+	// Denied is a failure that only an operator can end, such as a wrong password.
+	// The pause after a probe with this outcome is longer.
 	Denied
-	// Ignored says nothing about the server, as when the caller gave up. A
-	// probe that is ignored counts as failed.
+	// Ignored tells nothing about the server: for example, the caller gave up. It does
+	// not change the breaker, but a probe that is ignored counts as failed.
 	Ignored
 )
 
-// A Prober asks the server whether it serves.
+// A Prober tests whether the server responds.
 type Prober interface {
-	// Probe returns within a time of its own. There is one call at a time.
+	// Probe must limit its own duration. It is called by one goroutine at a time.
 	Probe() Outcome
 }
 
-// A Listener is told of transitions, in their order, outside of any lock. It may
-// ask the breaker, but must not wait for it to change.
+// A Listener receives the transitions of a breaker.
 type Listener interface {
+	// BreakerChanged is called once for each transition, in order, without a lock held.
+	// It may call methods of the breaker. It must not wait for another transition.
 	BreakerChanged(from, to State)
 }
 
 // Options configure a Breaker. Prober is required.
 type Options struct {
 	Prober   Prober
-	Listener Listener // nil: nobody is told
+	Listener Listener // nil: none
 
-	Threshold int           // failures in a row that open; zero: 5
-	Window    time.Duration // the window of the failure rate; zero: 10 s
-	MinCalls  int           // calls in the window below which the rate says nothing; zero: 20
-	Rate      float64       // part of the calls that failed, from which it opens; zero: 0.5
+	Threshold int           // failures in a row that open the breaker; zero: 5
+	Window    time.Duration // duration over which Rate is computed; zero: 10 s
+	MinCalls  int           // calls in the window that Rate needs to apply; zero: 20
+	Rate      float64       // part of the calls in the window, 0 to 1, whose failure opens it; zero: 0.5
 
-	ProbeMin    time.Duration // pause before the first probe, doubled by each that fails; zero: 250 ms
-	ProbeMax    time.Duration // longest pause between probes, give or take a fifth; zero: 1 s
-	DeniedPause time.Duration // shortest pause after a probe that was Denied; zero: 5 s
-	Successes   int           // probes in a row that close; zero: 2
+	ProbeMin    time.Duration // pause before the first probe, doubled after each failed one; zero: 250 ms
+	ProbeMax    time.Duration // maximum pause between probes, plus or minus a fifth; zero: 1 s
+	DeniedPause time.Duration // minimum pause after a probe that was Denied; zero: 5 s
+	Successes   int           // successful probes in a row that close the breaker; zero: 2
 
-	Now func() time.Time // zero: time.Now
+	Now func() time.Time // nil: time.Now
 }
 
-// Breaker is safe for concurrent use by multiple goroutines.
+// A Breaker is a circuit breaker; New makes one. It is safe for concurrent use.
 type Breaker struct {
 	o     Options
 	after func(d time.Duration, r background.Runner) *time.Timer
 
 	mu         sync.Mutex // guards the fields below
 	state      State
-	generation uint64 // counts eras: what began in an earlier one says nothing
-	row        int    // failures in a row
+	generation uint64 // counts transitions; results of an earlier generation are ignored
+	failures   int    // in a row
 	window     *window
 	probes     probes
-	news       []transition // not yet told
-	telling    bool         // somebody is at it
+	pending    []transition // not yet given to the listener
+	notifying  bool         // a goroutine calls the listener
 	opened     uint64
 	closed     bool // by Close
 }
@@ -97,7 +98,8 @@ type transition struct {
 	from, to State
 }
 
-// New returns a closed Breaker. It starts nothing until the breaker opens.
+// New returns a Breaker in the state Closed. It starts no goroutine and no timer before
+// the breaker opens.
 func New(o Options) *Breaker {
 	if o.Threshold <= 0 {
 		o.Threshold = 5
@@ -117,8 +119,8 @@ func New(o Options) *Breaker {
 	return &Breaker{o: withProbeDefaults(o), after: background.After, window: &window{}}
 }
 
-// Allow asks for leave to call the server. Whoever has it reports the outcome by
-// Done, with the generation that Allow returned. Otherwise the error is ErrOpen.
+// Allow reports whether a call may be made: nil or ErrOpen. After the call, its outcome
+// and the generation that Allow returned must be given to Done.
 func (b *Breaker) Allow() (uint64, error) {
 	b.mu.Lock()
 	if b.state != Closed {
@@ -130,8 +132,8 @@ func (b *Breaker) Allow() (uint64, error) {
 	return generation, nil
 }
 
-// Done reports the outcome of a call. One that was allowed before the breaker
-// last opened changes nothing.
+// Done records the outcome of a call. A call that was allowed in an earlier generation
+// changes nothing.
 func (b *Breaker) Done(generation uint64, o Outcome) {
 	if o == Ignored {
 		return
@@ -145,29 +147,29 @@ func (b *Breaker) Done(generation uint64, o Outcome) {
 	failed := o != Success
 	b.window.count(now, b.o.Window, failed)
 	if !failed {
-		b.row = 0
+		b.failures = 0
 		b.mu.Unlock()
 		return
 	}
-	b.row++
-	if b.row >= b.o.Threshold || b.window.exceeds(b.o.MinCalls, b.o.Rate) {
+	b.failures++
+	if b.failures >= b.o.Threshold || b.window.exceeds(b.o.MinCalls, b.o.Rate) {
 		b.openLocked()
 	}
 	b.mu.Unlock()
-	b.tell()
+	b.notify()
 }
 
-// Trip opens the breaker, as when the first contact fails.
+// Trip opens the breaker if it is closed: for example, when the first connection fails.
 func (b *Breaker) Trip() {
 	b.mu.Lock()
 	if b.state == Closed && !b.closed {
 		b.openLocked()
 	}
 	b.mu.Unlock()
-	b.tell()
+	b.notify()
 }
 
-// Close ends probing for good. The breaker stays in its state.
+// Close ends probing for good. The breaker keeps its state.
 func (b *Breaker) Close() {
 	b.mu.Lock()
 	b.closed = true
@@ -185,22 +187,21 @@ func (b *Breaker) State() State {
 	return s
 }
 
-// Stats are a snapshot of a Breaker.
+// Stats are counters of a Breaker at one time.
 type Stats struct {
 	State    State
 	Failures int    // in a row
 	Calls    int    // that ended within the window
-	Failed   int    // of those
-	Opened   uint64 // times that it opened, ever
+	Failed   int    // of Calls
+	Opened   uint64 // number of transitions from Closed to Open since New
 }
 
-// Stats returns a snapshot.
 func (b *Breaker) Stats() Stats {
 	now := b.o.Now()
 	b.mu.Lock()
-	b.window.turn(now, b.o.Window)
+	b.window.advance(now, b.o.Window)
 	calls, failed := b.window.sum()
-	s := Stats{State: b.state, Failures: b.row, Calls: calls, Failed: failed, Opened: b.opened}
+	s := Stats{State: b.state, Failures: b.failures, Calls: calls, Failed: failed, Opened: b.opened}
 	b.mu.Unlock()
 	return s
 }
@@ -212,33 +213,33 @@ func (b *Breaker) openLocked() {
 	b.scheduleLocked(false)
 }
 
-// setLocked begins a new era.
+// setLocked changes the state and begins a new generation.
 func (b *Breaker) setLocked(to State) {
-	b.news = append(b.news, transition{from: b.state, to: to})
+	b.pending = append(b.pending, transition{from: b.state, to: to})
 	b.state = to
 	b.generation++
-	b.row = 0
+	b.failures = 0
 	b.window = &window{}
 }
 
-// tell hands the news to the listener. One goroutine at a time does, so that they
-// arrive in order; others leave theirs to it.
-func (b *Breaker) tell() {
+// notify gives the pending transitions to the listener. One goroutine at a time does
+// so, which keeps their order. Other goroutines leave their transitions to it.
+func (b *Breaker) notify() {
 	b.mu.Lock()
-	if b.telling {
+	if b.notifying {
 		b.mu.Unlock()
 		return
 	}
-	b.telling = true
-	for len(b.news) > 0 {
-		n := b.news[0]
-		b.news = b.news[1:]
+	b.notifying = true
+	for len(b.pending) > 0 {
+		t := b.pending[0]
+		b.pending = b.pending[1:]
 		b.mu.Unlock()
 		if b.o.Listener != nil {
-			b.o.Listener.BreakerChanged(n.from, n.to)
+			b.o.Listener.BreakerChanged(t.from, t.to)
 		}
 		b.mu.Lock()
 	}
-	b.telling = false
+	b.notifying = false
 	b.mu.Unlock()
 }

@@ -11,26 +11,26 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/background"
 )
 
-// bench is a breaker whose time and probes are moved by the test.
+// bench is a breaker with a clock and probes that the test controls.
 type bench struct {
 	*Breaker
 	t       *testing.T
 	clock   time.Time
 	next    background.Runner // the armed probe
 	pause   time.Duration     // before it
-	answers []Outcome         // of probes to come
-	news    []string
+	results []Outcome         // of the next probes
+	changes []string          // transitions that the listener received
 }
 
 func (x *bench) Probe() Outcome {
-	o := x.answers[0]
-	x.answers = x.answers[1:]
+	o := x.results[0]
+	x.results = x.results[1:]
 	return o
 }
 
 func (x *bench) BreakerChanged(from, to State) {
-	x.news = append(x.news, fmt.Sprint(int(from), int(to)))
-	x.State() // asking must not deadlock
+	x.changes = append(x.changes, fmt.Sprint(int(from), int(to)))
+	x.State() // must not deadlock
 }
 
 func newBench(t *testing.T, o Options) *bench {
@@ -57,7 +57,7 @@ func (x *bench) calls(letters string) {
 	}
 }
 
-// probe runs the armed probe, which ends with o.
+// probe runs the armed probe with the outcome o.
 func (x *bench) probe(o Outcome) {
 	x.t.Helper()
 	if x.next == nil {
@@ -65,7 +65,7 @@ func (x *bench) probe(o Outcome) {
 	}
 	r := x.next
 	x.next = nil
-	x.answers = append(x.answers, o)
+	x.results = append(x.results, o)
 	r.Run()
 }
 
@@ -79,7 +79,7 @@ func (x *bench) is(s State) {
 	}
 }
 
-func TestWhatOpens(t *testing.T) {
+func TestOpening(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		calls string
@@ -88,10 +88,10 @@ func TestWhatOpens(t *testing.T) {
 		{"nothing", "", Closed},
 		{"too few in a row", "ffff", Closed},
 		{"five in a row", "fffff", Open},
-		{"denials count", "ddddd", Open},
+		{"five denials in a row", "ddddd", Open},
 		{"a success ends the row", "ffffsffff", Closed},
-		{"a caller who gave up does not end the row", "ffiiff" + "f", Open},
-		{"callers who gave up count nothing", strings.Repeat("i", 100), Closed},
+		{"an ignored call does not end the row", "ffiiff" + "f", Open},
+		{"ignored calls", strings.Repeat("i", 100), Closed},
 		{"half of too few calls", strings.Repeat("fs", 9) + "f", Closed},
 		{"half of enough calls", strings.Repeat("sf", 10), Open},
 		{"less than half", strings.Repeat("ssf", 50), Closed},
@@ -104,7 +104,7 @@ func TestWhatOpens(t *testing.T) {
 	}
 }
 
-func TestTheRateForgetsWhatLeftTheWindow(t *testing.T) {
+func TestCallsLeaveTheWindow(t *testing.T) {
 	x := newBench(t, Options{})
 	for i := 0; i < 100; i++ {
 		x.calls("ssf")
@@ -139,8 +139,8 @@ func TestOnlyProbesClose(t *testing.T) {
 	if x.next != nil {
 		t.Error("a closed breaker probes")
 	}
-	if got := strings.Join(x.news, ","); got != "0 1,1 2,2 1,1 2,2 0" {
-		t.Errorf("news %q", got)
+	if got := strings.Join(x.changes, ","); got != "0 1,1 2,2 1,1 2,2 0" {
+		t.Errorf("transitions %q", got)
 	}
 	if s := x.Stats(); s.Opened != 1 {
 		t.Errorf("%+v", s)
@@ -167,7 +167,7 @@ func TestPausesDoubleUpToABound(t *testing.T) {
 	}
 }
 
-func TestLateResultsOfAnEarlierEraCountNothing(t *testing.T) {
+func TestResultsOfAnEarlierGenerationAreIgnored(t *testing.T) {
 	x := newBench(t, Options{})
 	var late []uint64
 	for i := 0; i < 10; i++ {
@@ -205,7 +205,7 @@ type panics struct{}
 
 func (p *panics) Probe() Outcome { panic("prober") }
 
-func TestAProberThatPanicsIsAskedAgain(t *testing.T) {
+func TestAPanicOfTheProberIsAFailure(t *testing.T) {
 	p := &panics{}
 	armed := make(chan background.Runner, 1)
 	b := New(Options{Prober: p})
@@ -219,11 +219,11 @@ func TestAProberThatPanicsIsAskedAgain(t *testing.T) {
 	}
 	<-armed
 	if b.State() != Open {
-		t.Error("it closed")
+		t.Error("the breaker closed")
 	}
 }
 
-func TestNewsComeInOrder(t *testing.T) {
+func TestTransitionsAreReportedInOrder(t *testing.T) {
 	x := newBench(t, Options{Threshold: 1, Successes: 1})
 	var wg sync.WaitGroup
 	x.Breaker.after = func(d time.Duration, r background.Runner) *time.Timer {
@@ -234,7 +234,7 @@ func TestNewsComeInOrder(t *testing.T) {
 		}()
 		return time.NewTimer(time.Hour)
 	}
-	x.answers = make([]Outcome, 10000)
+	x.results = make([]Outcome, 10000)
 	for g := 0; g < 8; g++ {
 		wg.Add(1)
 		go func() {
@@ -249,12 +249,12 @@ func TestNewsComeInOrder(t *testing.T) {
 	wg.Wait()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for i, n := range x.news {
+	for i, n := range x.changes {
 		if want := []string{"0 1", "1 2", "2 0"}[i%3]; n != want {
-			t.Fatalf("news %d is %q, want %q", i, n, want)
+			t.Fatalf("transition %d is %q, want %q", i, n, want)
 		}
 	}
-	if len(x.news) < 3 || len(x.news)%3 != 0 {
-		t.Fatalf("%d news", len(x.news))
+	if len(x.changes) < 3 || len(x.changes)%3 != 0 {
+		t.Fatalf("%d transitions", len(x.changes))
 	}
 }

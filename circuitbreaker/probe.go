@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// probes is how far the prober of an open breaker has come.
+// probes is the progress of the probes of an open breaker.
 type probes struct {
 	pause     time.Duration // before the next
 	successes int           // in a row
@@ -31,8 +31,8 @@ func withProbeDefaults(o Options) Options {
 	return o
 }
 
-// scheduleLocked arms the next probe. There is one at a time: the next is armed
-// when the one before has ended, and none while the breaker is closed.
+// scheduleLocked starts the timer of the next probe. It is called when the breaker opens
+// and at the end of each probe, so that there is at most one probe at a time.
 func (b *Breaker) scheduleLocked(denied bool) {
 	if b.closed {
 		return
@@ -48,12 +48,12 @@ func (b *Breaker) scheduleLocked(denied bool) {
 	b.probes.timer = b.after(pause, &probe{b: b})
 }
 
-// probe is one attempt; it runs in a goroutine of its own.
+// probe is one attempt. It runs in a goroutine of its own.
 type probe struct {
 	b *Breaker
 }
 
-// Run asks the server. A prober that panics counts as failed.
+// Run probes the server. A panic of the prober counts as Failure.
 func (p *probe) Run() {
 	outcome := Failure
 	defer p.b.probed(&outcome)
@@ -64,7 +64,7 @@ func (b *Breaker) probed(outcome *Outcome) {
 	b.mu.Lock()
 	b.probedLocked(*outcome)
 	b.mu.Unlock()
-	b.tell()
+	b.notify()
 }
 
 func (b *Breaker) probedLocked(o Outcome) {

@@ -4,41 +4,41 @@ import "time"
 
 const buckets = 10
 
-// window counts calls by when they ended. The zero value is empty.
+// window counts calls by the time at which they ended. The zero value is empty.
 type window struct {
 	bucket [buckets]tally
-	turned int64 // number of the latest bucket since 1970
+	latest int64 // number of the latest bucket since 1970
 }
 
 type tally struct {
 	calls, failed int
 }
 
-// count adds a call that ended now to a window of that width.
+// count adds a call that ended now. width is the duration of the whole window.
 func (w *window) count(now time.Time, width time.Duration, failed bool) {
-	w.turn(now, width)
-	t := &w.bucket[w.turned%buckets]
+	w.advance(now, width)
+	t := &w.bucket[w.latest%buckets]
 	t.calls++
 	if failed {
 		t.failed++
 	}
 }
 
-// turn empties the buckets that now has left behind. A clock that goes back
-// counts into the latest bucket.
-func (w *window) turn(now time.Time, width time.Duration) {
+// advance moves the window to now and empties the buckets that are now too old. If the
+// clock goes back, calls count in the latest bucket.
+func (w *window) advance(now time.Time, width time.Duration) {
 	latest := now.UnixNano() / (int64(width)/buckets + 1)
-	if latest-w.turned >= buckets {
-		*w = window{turned: latest}
+	if latest-w.latest >= buckets {
+		*w = window{latest: latest}
 		return
 	}
-	for w.turned < latest {
-		w.turned++
-		w.bucket[w.turned%buckets] = tally{}
+	for w.latest < latest {
+		w.latest++
+		w.bucket[w.latest%buckets] = tally{}
 	}
 }
 
-// sum counts the calls of the window, and those that failed.
+// sum returns the number of calls in the window, and of those that failed.
 func (w *window) sum() (int, int) {
 	calls := 0
 	failed := 0
