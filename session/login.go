@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"sort"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -38,21 +39,25 @@ var ErrLoginExpired = errors.New("session: the sign-in took too long")
 // redeemed for it.
 var ErrLoginElsewhere = errors.New("session: the sign-in was not started in this browser")
 
-// A Login is a sign-in in progress. It lives in the browser alone: a sealed cookie
-// holds the seed of its secrets, and the state parameter, sealed too, holds where
-// the person wanted to go, so that a flood of sign-ins costs no memory here.
+// A Login is a sign-in in progress. It lives in the browser only, so that a flood of
+// sign-ins costs no memory here: a sealed cookie holds the seed of its secrets, and the
+// state parameter, sealed too, holds where the user wanted to go. A target that is too
+// long for the state is sealed in a second cookie.
 type Login struct {
 	State    string // the state parameter (RFC 6749 section 10.12)
 	Nonce    string // the nonce parameter (OpenID Connect Core section 3.1.2.1)
 	Verifier string // the PKCE code verifier (RFC 7636 section 4.1)
-	Target   string // where the person wanted to go: a path of this origin
+	Target   string // where the user wanted to go: a path of this origin, or a URL
 	Attempt  int    // how often this sign-in was started again by itself
 	Account  Account
 	Started  time.Time
 	Expiry   time.Time
+	// TargetLost is set by Find where the cookie that held the target is gone.
+	TargetLost bool
 
-	id   string // the last part of the cookie's name
-	seed []byte
+	id         string // the last part of the cookie's name
+	seed       []byte
+	targetName string // of the cookie that held the target; empty: the state did
 }
 
 // Account is whether a sign-in asked for another account than the one that the
@@ -78,6 +83,8 @@ type Logins struct {
 	Identity string // issuer, relying party and group
 	Cookies  Cookies
 	Now      func() time.Time
+
+	turn atomic.Int64 // counts the targets that were put into cookies
 }
 
 // Start returns a new sign-in towards target; attempt, which is less than 64, counts
@@ -86,8 +93,12 @@ func (l *Logins) Start(target string, attempt int) (*Login, error) {
 	return l.StartWith(target, attempt, AnyAccount)
 }
 
-// StartWith is Start for a sign-in that asks for an account.
+// StartWith is Start for a sign-in that asks for an account. A target of more than 2,320
+// bytes is an error.
 func (l *Logins) StartWith(target string, attempt int, account Account) (*Login, error) {
+	if len(target) > cookieTarget {
+		return nil, errTargetTooLong
+	}
 	b, err := random(loginIDBytes + seedBytes)
 	if err != nil {
 		return nil, err
@@ -103,7 +114,9 @@ func (l *Logins) StartWith(target string, attempt int, account Account) (*Login,
 	plain = append(plain, b[:loginIDBytes]...)
 	plain = append(plain, byte(attempt)|byte(account)<<accountShift)
 	plain = append(plain, g.proof()...)
-	plain = append(plain, target...)
+	if len(target) <= stateTarget {
+		plain = append(plain, target...)
+	}
 	g.State, err = l.Keys.Seal("sign-in state", l.Identity, plain)
 	return g, err
 }
@@ -125,8 +138,8 @@ func (g *Login) proof() []byte {
 	return g.part("state")[:macBytes]
 }
 
-// Cookies returns the cookies that a response starting g sets: its own, and the
-// deletion of those that are expired, foreign, or one too many.
+// Set returns the cookies that a response starting g sets: its own, and the deletion of
+// those that are expired, foreign, or one too many.
 func (l *Logins) Set(g *Login, r *http.Request) ([]*http.Cookie, error) {
 	name := l.cookieName(g.id)
 	value, err := l.Keys.Seal("sign-in cookie "+name, l.Identity, append(expiryBytes(g.Expiry), g.seed...))
@@ -134,14 +147,21 @@ func (l *Logins) Set(g *Login, r *http.Request) ([]*http.Cookie, error) {
 		return nil, err
 	}
 	set := []*http.Cookie{l.Cookies.Set(name, value, LoginLifetime)}
+	if len(g.Target) > stateTarget {
+		c, err := l.setTarget(g, r)
+		if err != nil {
+			return nil, err
+		}
+		set = append(set, c)
+	}
 	for _, old := range l.surplus(r) {
 		set = append(set, l.Cookies.Delete(old))
 	}
 	return set, nil
 }
 
-// Find returns the sign-in that a callback's state names. Alone ErrState comes
-// without a Login; with the others, Target and Attempt are told.
+// Find returns the sign-in that a callback's state names. Only ErrState comes without a
+// Login; the other errors come with its Target, unless it is lost, and its Attempt.
 func (l *Logins) Find(state string, r *http.Request) (*Login, error) {
 	if len(state) > stateLimit {
 		return nil, ErrState
@@ -160,6 +180,9 @@ func (l *Logins) Find(state string, r *http.Request) (*Login, error) {
 		Expiry:  started.Add(LoginLifetime),
 		id:      base64.RawURLEncoding.EncodeToString(plain[8 : 8+loginIDBytes]),
 	}
+	if g.Target == "" {
+		l.findTarget(g, r)
+	}
 	if !l.Now().Before(g.Expiry) {
 		return g, ErrLoginExpired
 	}
@@ -174,9 +197,13 @@ func (l *Logins) Find(state string, r *http.Request) (*Login, error) {
 	return g, ErrLoginElsewhere
 }
 
-// Delete returns the cookie that ends g in the browser.
-func (l *Logins) Delete(g *Login) *http.Cookie {
-	return l.Cookies.Delete(l.cookieName(g.id))
+// Delete returns the cookies that end g in the browser.
+func (l *Logins) Delete(g *Login) []*http.Cookie {
+	ended := []*http.Cookie{l.Cookies.Delete(l.cookieName(g.id))}
+	if g.targetName != "" {
+		ended = append(ended, l.Cookies.Delete(g.targetName))
+	}
+	return ended
 }
 
 func (l *Logins) cookieName(id string) string {
@@ -209,7 +236,7 @@ func (l *Logins) surplus(r *http.Request) []string {
 	count := l.completedID()
 	for _, c := range cookiesAfter(joined(cookies), "; "+prefix, loginsSeen) {
 		id, value, _ := strings.Cut(c, "=")
-		if id == count {
+		if id == count || isTargetID(id) {
 			continue
 		}
 		_, expiry, err := l.openCookie(prefix+id, value)

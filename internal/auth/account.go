@@ -14,14 +14,15 @@ const (
 	// accountParameter is the parameter of our sign-out that makes it lead to a sign-in
 	// with another account. Its value is where that sign-in leads.
 	accountParameter = "another"
-	// maxQuery bounds a query that is parsed, in bytes.
-	maxQuery = 4 << 10
+	// maxQuery bounds a query that is parsed, in bytes: the longest target of a sign-in
+	// has 6,000 in one.
+	maxQuery = 8 << 10
 )
 
 // anotherAccount is where a user signs out to come back to target with another
 // account.
 func (m *Middleware) anotherAccount(target string) string {
-	return m.o.LogoutPath + "?" + url.Values{accountParameter: {target}}.Encode()
+	return m.o.LogoutPath + "?" + url.Values{accountParameter: {policy.Compact(target)}}.Encode()
 }
 
 // accountTarget returns where a sign-in with another account leads, and whether the
@@ -31,7 +32,10 @@ func (m *Middleware) accountTarget(r *http.Request) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	target, ok := policy.ReturnTarget(value)
+	target, ok := policy.ReturnTarget(value, policy.MaxSignInTarget)
+	if !ok {
+		m.logNoTarget(r, len(value))
+	}
 	if !ok || m.own(target) {
 		target = "/"
 	}
@@ -54,12 +58,12 @@ func onlyParameter(r *http.Request, name string) (string, bool) {
 // before is the page of this site that a user came from; else the start page; empty if
 // that is the page that r asks for.
 func (m *Middleware) before(r *http.Request) string {
-	wanted := m.wanted(r)
+	wanted, _ := m.wanted(r)
 	from := r.Header.Get("Referer")
 	if from != "" && len(from) <= maxReferer {
 		u, err := url.Parse(from)
 		if err == nil && strings.EqualFold(u.Host, r.Host) {
-			target, ok := policy.ReturnTarget(u.RequestURI())
+			target, ok := policy.ReturnTarget(u.RequestURI(), policy.MaxSignInTarget)
 			if ok && !m.own(target) && target != wanted {
 				return target
 			}

@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
-
-	"github.com/traefikoidc/traefikoidc/internal/policy"
 )
 
 const (
@@ -68,15 +66,6 @@ func (m *Middleware) refuseCookies(w http.ResponseWriter, r *http.Request) {
 		http.SetCookie(w, cookies.Delete(name))
 	}
 	m.fail(w, r, cookiesTooLarge, nil)
-}
-
-// targetOf is the return target that the URI of r makes. A long one is none, and is not
-// put together: its parts, decoded, are no longer than it.
-func targetOf(r *http.Request) (string, bool) {
-	if len(r.URL.Path)+len(r.URL.RawQuery) > policy.MaxTarget {
-		return "", false
-	}
-	return policy.ReturnTarget(r.URL.RequestURI())
 }
 
 // brief is text as the log has it.

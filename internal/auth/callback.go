@@ -110,16 +110,16 @@ func (m *Middleware) resume(w http.ResponseWriter, r *http.Request, g *session.L
 	_, err := m.sessions.Load(r.Context(), r)
 	switch {
 	case err == nil:
-		m.redirect(w, m.target(g))
+		m.redirect(w, m.target(r, g))
 	case !errors.Is(err, session.ErrNone):
 		m.fail(w, r, storeDown, err)
 	case errors.Is(why, session.ErrLoginExpired):
-		m.failSignIn(w, r, signInExpired, why, m.target(g))
+		m.failSignIn(w, r, signInExpired, why, m.target(r, g))
 	case g.Attempt >= attemptsLimit:
 		f, cause := m.loopCause(r, why)
-		m.failSignIn(w, r, f, cause, m.target(g))
+		m.failSignIn(w, r, f, cause, m.target(r, g))
 	default:
-		m.signIn(w, r, journey{target: m.target(g), attempt: g.Attempt + 1, account: g.Account})
+		m.signIn(w, r, journey{target: m.target(r, g), attempt: g.Attempt + 1, account: g.Account})
 	}
 }
 
@@ -137,13 +137,11 @@ func (m *Middleware) loopCause(r *http.Request, why error) (failure, error) {
 	return signInLoop, why
 }
 
-// target is where g leads. It was checked when it was sealed; our own paths may
-// have changed since.
-func (m *Middleware) target(g *session.Login) string {
-	if g.Target == "" || m.own(g.Target) {
-		return "/"
+// endSignIn takes the cookies of g from the browser.
+func (m *Middleware) endSignIn(w http.ResponseWriter, g *session.Login) {
+	for _, c := range m.logins.Delete(g) {
+		http.SetCookie(w, c)
 	}
-	return g.Target
 }
 
 // promptErrors are the answers to prompt=none that an interactive sign-in mends
@@ -160,12 +158,12 @@ var declined = map[string]bool{"access_denied": true, "temporarily_unavailable":
 // session they may have lives on.
 func (m *Middleware) providerRefused(w http.ResponseWriter, r *http.Request, g *session.Login, code string) {
 	if promptErrors[code] && m.o.AuthParams["prompt"] == "none" && g.Attempt == 0 {
-		m.signIn(w, r, journey{target: m.target(g), attempt: g.Attempt + 1, interactive: true})
+		m.signIn(w, r, journey{target: m.target(r, g), attempt: g.Attempt + 1, interactive: true})
 		return
 	}
-	http.SetCookie(w, m.logins.Delete(g))
+	m.endSignIn(w, g)
 	if g.Account == session.ChosenAccount && !declined[code] && m.o.AuthParams["prompt"] == "" {
-		m.signIn(w, r, journey{target: m.target(g), attempt: g.Attempt, account: session.NewAccount})
+		m.signIn(w, r, journey{target: m.target(r, g), attempt: g.Attempt, account: session.NewAccount})
 		return
 	}
 	f := signInRefused
@@ -178,7 +176,7 @@ func (m *Middleware) providerRefused(w http.ResponseWriter, r *http.Request, g *
 	if !knownErrors[code] {
 		code = "of its own"
 	}
-	m.failSignIn(w, r, f, fmt.Errorf("auth: the provider answered with an error: %s", code), m.target(g))
+	m.failSignIn(w, r, f, fmt.Errorf("auth: the provider answered with an error: %s", code), m.target(r, g))
 }
 
 // knownErrors are those that the log can name: of RFC 6749 section 4.1.2.1, OpenID
@@ -199,7 +197,7 @@ func (m *Middleware) finish(w http.ResponseWriter, v *visit, g *session.Login, c
 	r := v.r
 	turn, err := m.o.Provider.AwaitTurn(r.Context(), v.client.network())
 	if err != nil {
-		m.failSignIn(w, r, verdict(err, providerDown), err, m.target(g))
+		m.failSignIn(w, r, verdict(err, providerDown), err, m.target(r, g))
 		return
 	}
 	defer turn.End()
@@ -212,7 +210,7 @@ func (m *Middleware) finish(w http.ResponseWriter, v *visit, g *session.Login, c
 		m.resume(w, r, g, err)
 		return
 	case errors.Is(err, errMarkers):
-		m.failSignIn(w, r, tooMany, err, m.target(g))
+		m.failSignIn(w, r, tooMany, err, m.target(r, g))
 		return
 	case err != nil:
 		m.fail(w, r, storeDown, err)
@@ -220,8 +218,8 @@ func (m *Middleware) finish(w http.ResponseWriter, v *visit, g *session.Login, c
 	}
 	s, err := m.redeem(r, g, oidc.Exchange{Code: code, Turn: turn})
 	if err != nil {
-		http.SetCookie(w, m.logins.Delete(g))
-		m.failSignIn(w, r, verdict(err, signInInvalid), err, m.target(g))
+		m.endSignIn(w, g)
+		m.failSignIn(w, r, verdict(err, signInInvalid), err, m.target(r, g))
 		return
 	}
 	if m.o.CheckReplays {
@@ -257,8 +255,8 @@ func (m *Middleware) complete(w http.ResponseWriter, r *http.Request, g *session
 	allowed, _ := m.decide(claims)
 	s.Refused = !allowed
 	if m.signedInMeanwhile(r, g, subject) {
-		http.SetCookie(w, m.logins.Delete(g))
-		m.redirect(w, m.target(g))
+		m.endSignIn(w, g)
+		m.redirect(w, m.target(r, g))
 		return
 	}
 	origin := originOf(claims)
@@ -276,7 +274,7 @@ func (m *Middleware) complete(w http.ResponseWriter, r *http.Request, g *session
 	}
 	m.endOldest(r, origin, value, subject)
 	http.SetCookie(w, m.o.Cookies.Set(m.o.Cookies.Name, value, m.o.MaxAge))
-	http.SetCookie(w, m.logins.Delete(g))
+	m.endSignIn(w, g)
 	if c, err := m.logins.Complete(r); err == nil {
 		http.SetCookie(w, c)
 	}
@@ -285,7 +283,7 @@ func (m *Middleware) complete(w http.ResponseWriter, r *http.Request, g *session
 	} else {
 		m.log(r, slogInfo, "signed in, but not allowed", "subject", subject)
 	}
-	m.redirect(w, m.target(g))
+	m.redirect(w, m.target(r, g))
 }
 
 // endOldest bounds the sessions of a user who has just got one more.
@@ -308,16 +306,16 @@ func (m *Middleware) endOldest(r *http.Request, o session.Origin, newest, subjec
 // complete. The next ID token has to be of a later second than that logout.
 func (m *Middleware) signInAgain(w http.ResponseWriter, r *http.Request, g *session.Login, s *session.Session, why error) {
 	background.Start(&revocation{m: m, session: s})
-	http.SetCookie(w, m.logins.Delete(g))
+	m.endSignIn(w, g)
 	if g.Attempt >= attemptsLimit {
-		m.failSignIn(w, r, signedOutMeanwhile, why, m.target(g))
+		m.failSignIn(w, r, signedOutMeanwhile, why, m.target(r, g))
 		return
 	}
 	m.log(r, slogInfo, "signed out by the provider during the sign-in", "subject", digest(claimsOf(s).Text("sub")))
 	ctx, cancel := context.WithTimeout(r.Context(), m.revokedPause)
 	<-ctx.Done()
 	cancel()
-	m.signIn(w, r, journey{target: m.target(g), attempt: g.Attempt + 1, account: g.Account})
+	m.signIn(w, r, journey{target: m.target(r, g), attempt: g.Attempt + 1, account: g.Account})
 }
 
 // originOf is by what the provider calls a session later on.

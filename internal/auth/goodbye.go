@@ -87,7 +87,7 @@ func (m *Middleware) withoutState(r *http.Request) string {
 	if len(q) > 0 {
 		to += "?" + q.Encode()
 	}
-	target, ok := policy.ReturnTarget(to)
+	target, ok := policy.ReturnTarget(to, policy.MaxSignInTarget)
 	if !ok || m.own(target) {
 		return "/"
 	}

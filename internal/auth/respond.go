@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
-	"github.com/traefikoidc/traefikoidc/internal/policy"
 	"github.com/traefikoidc/traefikoidc/internal/texts"
 	"github.com/traefikoidc/traefikoidc/session"
 )
@@ -104,41 +103,9 @@ func verdict(err error, otherwise failure) failure {
 func (m *Middleware) fail(w http.ResponseWriter, r *http.Request, f failure, err error) {
 	p := page{failure: f}
 	if f.again {
-		p.target = m.wanted(r)
+		p.target, _ = m.wanted(r)
 	}
 	m.answer(w, r, p, err)
-}
-
-// wanted is the page that r asks for, as far as a link may lead there. Who comes to
-// sign out goes on to do so; who comes by a callback begins anew.
-func (m *Middleware) wanted(r *http.Request) string {
-	if r.Header["X-Forwarded-Prefix"] != nil {
-		return m.wantedBehind(r, removedPrefix(r))
-	}
-	if r.URL.Path == m.o.LogoutPath {
-		return m.o.LogoutPath
-	}
-	target, ok := targetOf(r)
-	if !ok || m.own(target) {
-		return "/"
-	}
-	return target
-}
-
-// wantedBehind is wanted where prefix was taken off the path.
-func (m *Middleware) wantedBehind(r *http.Request, prefix string) string {
-	if r.URL.Path == m.o.LogoutPath {
-		return prefix + m.o.LogoutPath
-	}
-	target, ok := targetOf(r)
-	if !ok || m.own(target) {
-		return prefix + "/"
-	}
-	target, ok = policy.ReturnTarget(prefix + target)
-	if !ok {
-		return prefix + "/"
-	}
-	return target
 }
 
 // failSignIn is fail for a sign-in that was to lead to target.
@@ -150,8 +117,9 @@ func (m *Middleware) failSignIn(w http.ResponseWriter, r *http.Request, f failur
 // reference, the reason and all that the reason can come from. The page says who is
 // signed in.
 func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, o *session.Opened) {
+	wanted, _ := m.wanted(r)
 	m.answer(w, r, page{
-		failure: notAllowed, user: o.User, another: m.anotherAccount(m.wanted(r)), back: m.before(r), details: m.refusalDetails(o),
+		failure: notAllowed, user: o.User, another: m.anotherAccount(wanted), back: m.before(r), details: m.refusalDetails(o),
 	}, nil)
 }
 

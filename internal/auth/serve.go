@@ -158,7 +158,7 @@ func (m *Middleware) pass(w http.ResponseWriter, r *http.Request, h *handler, fo
 // tellTarget gives the backend the request's own URI as a return target, which a
 // backend may redirect to; nothing if it is none.
 func tellTarget(r *http.Request) {
-	if target, ok := targetOf(r); ok {
+	if target, ok := targetOf(r, policy.MaxTarget); ok {
 		r.Header[headers.RequestRedirect] = []string{target}
 	}
 }

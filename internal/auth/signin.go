@@ -67,7 +67,11 @@ func (m *Middleware) askToSignIn(w http.ResponseWriter, r *http.Request, foreign
 // returnTarget is what a sign-in that r starts leads to: a path of this host, or, if
 // the callback is on another host of the domain that shares our cookies, a URL.
 func (m *Middleware) returnTarget(r *http.Request) string {
-	return m.withOrigin(r, m.wanted(r))
+	target, ok := m.wanted(r)
+	if !ok {
+		m.logNoTarget(r, len(r.URL.RequestURI()))
+	}
+	return m.withOrigin(r, target)
 }
 
 // withOrigin returns a path of the host of r as the callback needs it.
@@ -117,7 +121,11 @@ func (m *Middleware) signIn(w http.ResponseWriter, r *http.Request, j journey) {
 		return
 	}
 	defer v.leave()
-	g, err := m.logins.StartWith(j.target, j.attempt, j.account)
+	target := j.target
+	if len(target) > policy.MaxTarget {
+		target = policy.Compact(target)
+	}
+	g, err := m.logins.StartWith(target, j.attempt, j.account)
 	if err != nil {
 		m.fail(w, r, internalFault, err)
 		return

@@ -64,9 +64,52 @@ func TestReturnTarget(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, ok := ReturnTarget(tt.raw)
+			got, ok := ReturnTarget(tt.raw, MaxTarget)
 			if ok != (tt.want != "") || ok && got != tt.want {
 				t.Errorf("%q: %q, %v, want %q", tt.raw, got, ok, tt.want)
+			}
+		})
+	}
+}
+
+func TestTargetsOfSignIns(t *testing.T) {
+	// A link of Grafana's, with what it escapes and what a client may leave as it is.
+	link := func(n int) string {
+		const pane = `/explore?schemaVersion=1&panes=%7B%22a1b%22:{"datasource":"P8E80F9AEF21F6940","queries":[{"expr":"{job=%5C%22x%5C%22}|="}]}&q=\u00fc&x=`
+		return pane + strings.Repeat("{", 200) + strings.Repeat("a", n-len(pane)-200)
+	}
+	for _, tt := range []struct {
+		name, raw string
+		ok        bool
+	}{
+		{"the longest in a state", link(1000), true},
+		{"one byte more", link(1001), true},
+		{"1.5 KB", link(1500), true},
+		{"A15 longest", link(2000), true},
+		{"A15 too long", link(2001), false},
+		{"A15 longest of plain bytes", "/" + strings.Repeat("a", 1999), true},
+		{"A15 too long, of plain bytes", "/" + strings.Repeat("a", 2000), false},
+		{"A15 a path that is too long once escaped", "/" + strings.Repeat("\u00fc", 900), false},
+		{"A15 too long after slashes", strings.Repeat("/", 8000), false},
+		{"A1 slashes", "/" + link(1500), true},
+		{"A2 backslash", `/\evil.com/` + link(1500), false},
+		{"A3 line break in the query", link(1500) + "\r\n", false},
+		{"A4 dot segments", "/a/.." + link(1500), false},
+		{"A5 scheme", "https://evil.com" + link(1500), false},
+		{"fragment", link(1500) + "#a", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			target, ok := ReturnTarget(tt.raw, MaxSignInTarget)
+			if ok != tt.ok {
+				t.Fatalf("%q: %v", tt.raw, ok)
+			}
+			if !ok {
+				return
+			}
+			checkTarget(t, tt.raw, target)
+			compact := Compact(target)
+			if again, ok := ReturnTarget(compact, MaxSignInTarget); !ok || again != target || len(compact) > MaxSignInTarget {
+				t.Errorf("%q is kept as %q, which becomes %q, %v", target, compact, again, ok)
 			}
 		})
 	}
@@ -96,7 +139,7 @@ func TestReturnTargetsOfManySpellings(t *testing.T) {
 		for _, b := range marks {
 			for _, form := range []string{"/" + a + "/" + b + "/evil.com", "/" + a + `\` + b + "evil.com", a + "/" + b + "/evil.com"} {
 				n++
-				target, ok := ReturnTarget(form)
+				target, ok := ReturnTarget(form, MaxTarget)
 				if ok {
 					checkTarget(t, form, target)
 				}
@@ -115,14 +158,25 @@ func FuzzReturnTarget(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		target, ok := ReturnTarget(raw)
+		target, ok := ReturnTarget(raw, MaxTarget)
 		if len(raw) <= MaxTarget && PlainTarget.MatchString(raw) && (!ok || target != raw) {
 			t.Errorf("%q is plain, and became %q, %v", raw, target, ok)
 		}
 		if ok {
 			checkTarget(t, raw, target)
-			if again, ok := ReturnTarget(target); !ok || again != target {
+			if again, ok := ReturnTarget(target, MaxTarget); !ok || again != target {
 				t.Errorf("%q became %q, which became %q", raw, target, again)
+			}
+		}
+		long, okLong := ReturnTarget(raw, MaxSignInTarget)
+		if ok && (!okLong || long != target) {
+			t.Errorf("%q: %q, as the target of a sign-in %q, %v", raw, target, long, okLong)
+		}
+		if okLong {
+			checkTarget(t, raw, long)
+			compact := Compact(long)
+			if again, ok := ReturnTarget(compact, MaxSignInTarget); !ok || again != long || len(compact) > len(long) {
+				t.Errorf("%q became %q, kept as %q, which became %q", raw, long, compact, again)
 			}
 		}
 	})
@@ -133,7 +187,7 @@ func FuzzReturnTarget(f *testing.F) {
 // (WHATWG URL, section 4.4).
 func checkTarget(t *testing.T, raw, target string) {
 	t.Helper()
-	if len(target) > 1000 || !isASCII(target) || strings.ContainsAny(target, unprintable) {
+	if len(target) > 3*MaxSignInTarget || !isASCII(target) || strings.ContainsAny(target, unprintable) {
 		t.Errorf("%q became %q, which cannot stand in a header", raw, target)
 	}
 	base := &url.URL{Scheme: "https", Host: "ours.example", Path: "/callback"}
