@@ -1,9 +1,9 @@
-// Package places shares a bounded number of places among clients.
+// Package places shares a bounded number of places fairly among clients.
 //
-// A client may take a place while it holds less than a quarter of those that are
-// free. A client alone takes a fifth of all. Where many take what they can, each has
-// less, and some stay free: a client that holds none finds one. So no client shuts
-// others out, whatever number of requests it has.
+// A client may take a place while it holds fewer than a quarter of the number of free
+// places. A single client thus gets a fifth of all places. If many clients take as many
+// as they can, each gets fewer, and some places stay free for clients that hold none.
+// No number of requests of one client can take all places.
 package places
 
 import (
@@ -15,39 +15,40 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/background"
 )
 
-// ErrFull is returned by [Places.Take] when too many wait already: of this client, or
-// in all.
+// ErrFull is returned by [Places.Take] when too many requests wait already: of this
+// client, or of all clients.
 var ErrFull = errors.New("places: too many requests wait")
 
-// part is how much of what is free a client may hold: one of so many.
+// part limits a client to one place for every part free places.
 const part = 4
 
-// Places is safe for concurrent use.
+// Places is a set of places; New makes one. It is safe for concurrent use.
 type Places struct {
-	total int // places
-	room  int // for those that wait
+	total int // number of places
+	room  int // maximum number of waiters
 
 	mu      sync.Mutex // guards the fields below
 	taken   int
-	held    map[string]int // by client, without zeros
-	waiting int
+	held    map[string]int    // by client, without zeros
+	waiting int               // number of waiters
 	queues  map[string]*queue // by client, without empty ones
-	turns   *list.List        // of the queues; the next one is in front
+	turns   *list.List        // of queues; the client in front is the next to get a place
 }
 
-// A queue is what of one client waits, the first that came in front.
+// A queue has the waiters of one client, the oldest in front.
 type queue struct {
 	client  string
-	waiting *list.List    // of waiters
+	waiters *list.List    // of *waiter
 	turn    *list.Element // in Places.turns
 }
 
-// New returns so many places, and room for so many that wait for one.
+// New returns total places, all free, and room for so many waiters.
 func New(total, room int) *Places {
 	return &Places{total: total, room: room, held: map[string]int{}, queues: map[string]*queue{}, turns: list.New()}
 }
 
-// TryTake takes a place for client, if it may have one now. Leave must follow then.
+// TryTake takes a place for client and reports true if the client may have one now. Then
+// Leave must follow.
 func (p *Places) TryTake(client string) bool {
 	p.mu.Lock()
 	ok := p.mayTakeLocked(client)
@@ -58,9 +59,9 @@ func (p *Places) TryTake(client string) bool {
 	return ok
 }
 
-// Take takes a place for client. It waits until the client may have one, and clients
-// that wait have their turns one after the other. Leave must follow unless it returns
-// ErrFull, or ctx is done and it returns the error of that.
+// Take waits until client may have a place, and takes it. Waiting clients get places in
+// turn. Leave must follow if the error is nil. The error is ErrFull, or that of ctx if
+// ctx is done first.
 func (p *Places) Take(ctx context.Context, client string) error {
 	p.mu.Lock()
 	q := p.queues[client]
@@ -75,7 +76,7 @@ func (p *Places) Take(ctx context.Context, client string) error {
 		return ErrFull
 	}
 	background.Done(ctx, w)
-	if got := <-w.told; !got {
+	if got := <-w.result; !got {
 		return ctx.Err()
 	}
 	return nil
@@ -102,28 +103,29 @@ func (p *Places) takeLocked(client string) {
 	p.held[client]++
 }
 
-// enqueueLocked returns a waiter at the end of q, the queue of client, if there is
-// one. The room is shared like the places. It returns nil if client may not wait.
+// enqueueLocked returns a new waiter at the end of the queue of client; q is that queue,
+// or nil if there is none yet. The room is shared among clients like the places. It
+// returns nil if client may not wait.
 func (p *Places) enqueueLocked(q *queue, client string) *waiter {
 	length := 0
 	if q != nil {
-		length = q.waiting.Len()
+		length = q.waiters.Len()
 	}
 	if length*part >= p.room-p.waiting {
 		return nil
 	}
 	if q == nil {
-		q = &queue{client: client, waiting: list.New()}
+		q = &queue{client: client, waiters: list.New()}
 		q.turn = p.turns.PushBack(q)
 		p.queues[client] = q
 	}
-	w := &waiter{places: p, queue: q, told: make(chan bool, 1)}
-	w.at = q.waiting.PushBack(w)
+	w := &waiter{places: p, queue: q, result: make(chan bool, 1)}
+	w.at = q.waiters.PushBack(w)
 	p.waiting++
 	return w
 }
 
-// serveLocked gives places to waiters as long as there is one that may have it.
+// serveLocked gives places to waiters until no waiter may have one.
 func (p *Places) serveLocked() {
 	e := p.turns.Front()
 	for e != nil && p.taken < p.total {
@@ -132,35 +134,35 @@ func (p *Places) serveLocked() {
 			e = e.Next()
 			continue
 		}
-		w := q.waiting.Front().Value.(*waiter)
+		w := q.waiters.Front().Value.(*waiter)
 		p.turns.MoveToBack(e)
 		p.dequeueLocked(w)
 		p.takeLocked(q.client)
-		w.told <- true
+		w.result <- true
 		e = p.turns.Front()
 	}
 }
 
 func (p *Places) dequeueLocked(w *waiter) {
 	q := w.queue
-	q.waiting.Remove(w.at)
+	q.waiters.Remove(w.at)
 	w.at = nil
 	p.waiting--
-	if q.waiting.Len() == 0 {
+	if q.waiters.Len() == 0 {
 		p.turns.Remove(q.turn)
 		delete(p.queues, q.client)
 	}
 }
 
-// A waiter is told once whether it has got a place.
+// A waiter waits for a place of one client.
 type waiter struct {
 	places *Places
 	queue  *queue
-	told   chan bool
-	at     *list.Element // in queue; nil: it was told. Guarded by Places.mu
+	result chan bool     // receives once: true with a place, false without
+	at     *list.Element // in queue.waiters, guarded by Places.mu; nil: the result was sent
 }
 
-// Run ends the wait.
+// Run ends the wait without a place, because the context is done.
 func (w *waiter) Run() {
 	w.places.mu.Lock()
 	waits := w.at != nil
@@ -169,6 +171,6 @@ func (w *waiter) Run() {
 	}
 	w.places.mu.Unlock()
 	if waits {
-		w.told <- false
+		w.result <- false
 	}
 }

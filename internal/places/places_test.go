@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func TestAClientAloneTakesAFifth(t *testing.T) {
+func TestASingleClientGetsAFifth(t *testing.T) {
 	p := New(128, 0)
 	n := 0
 	for p.TryTake("a") {
@@ -26,7 +26,7 @@ func TestAClientAloneTakesAFifth(t *testing.T) {
 	}
 }
 
-func TestClientsThatTakeAllTheyCanShutNobodyOut(t *testing.T) {
+func TestGreedyClientsLeavePlacesForOthers(t *testing.T) {
 	p := New(128, 0)
 	for round := 0; round < 128; round++ {
 		for i := 0; i < 30; i++ {
@@ -35,29 +35,29 @@ func TestClientsThatTakeAllTheyCanShutNobodyOut(t *testing.T) {
 	}
 	for i := 0; i < 8; i++ {
 		if !p.TryTake(fmt.Sprint("modest-", i)) {
-			t.Fatalf("%d of 128 are taken, and there is none for the %dth of the others", p.taken, i)
+			t.Fatalf("%d of 128 are taken, and modest client %d gets none", p.taken, i)
 		}
 	}
 }
 
-func TestAllArePlacesForAsManyClients(t *testing.T) {
+func TestEachClientGetsOneOfAsManyPlaces(t *testing.T) {
 	p := New(16, 0)
 	for i := 0; i < 16; i++ {
 		if !p.TryTake(fmt.Sprint(i)) {
-			t.Fatalf("client %d finds none", i)
+			t.Fatalf("client %d gets no place", i)
 		}
 	}
 	if p.TryTake("one more") {
-		t.Fatal("17 of 16")
+		t.Fatal("17 of 16 places are taken")
 	}
 }
 
-// until polls a condition that another goroutine makes true.
-func until(t *testing.T, what string, is func() bool) {
+// until waits for a condition that another goroutine makes true.
+func until(t *testing.T, condition string, is func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !is(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
+			t.Fatalf("never: %s", condition)
 		}
 	}
 }
@@ -68,7 +68,8 @@ func (p *Places) waits() int {
 	return p.waiting
 }
 
-// waiters has n of client wait, one after the other, and tells who got a place.
+// waiters starts n waiters of client, one after the other. Each sends its name to got
+// when it has a place, or the error.
 func waiters(t *testing.T, p *Places, ctx context.Context, client string, n int, got chan<- string) *sync.WaitGroup {
 	t.Helper()
 	var all sync.WaitGroup
@@ -89,7 +90,7 @@ func waiters(t *testing.T, p *Places, ctx context.Context, client string, n int,
 	return &all
 }
 
-func TestWaitersHaveTheirTurns(t *testing.T) {
+func TestWaitingClientsGetPlacesInTurn(t *testing.T) {
 	p := New(3, 40)
 	for _, client := range []string{"x", "y", "z"} {
 		if !p.TryTake(client) {
@@ -121,7 +122,7 @@ func TestWaitersHaveTheirTurns(t *testing.T) {
 	}
 }
 
-func TestAPlaceThatIsFreeGoesToAWaiterThatMayHaveIt(t *testing.T) {
+func TestAClientAtItsLimitDoesNotDelayOthers(t *testing.T) {
 	p := New(8, 40)
 	held := 0
 	for p.TryTake("a") {
@@ -142,13 +143,13 @@ func TestAPlaceThatIsFreeGoesToAWaiterThatMayHaveIt(t *testing.T) {
 	}
 }
 
-func TestTheRoomIsBounded(t *testing.T) {
+func TestTheNumberOfWaitersIsBounded(t *testing.T) {
 	p := New(0, 10)
 	ctx, cancel := context.WithCancel(context.Background())
 	got := make(chan string, 20)
 	a := waiters(t, p, ctx, "a", 2, got)
 	if err := p.Take(ctx, "a"); !errors.Is(err, ErrFull) {
-		t.Errorf("a third of ten: %v", err)
+		t.Errorf("the third waiter of one client, with room for ten: %v", err)
 	}
 	b := waiters(t, p, ctx, "b", 2, got)
 	cancel()
