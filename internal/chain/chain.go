@@ -1,6 +1,6 @@
-// Package chain holds what a middleware tells those that come later in the chain of
-// the same request: in the request's context, under a key that nobody outside the
-// plugin knows, so that no client, no backend and no other plugin can say it.
+// Package chain passes data from a middleware to later middlewares in the chain of the
+// same request. The data are in the request's context, under a random key that is known
+// only inside the plugin. No client, backend or other plugin can forge them.
 package chain
 
 import (
@@ -10,30 +10,30 @@ import (
 	"sync/atomic"
 )
 
-// Key is that of the latest passage in a context. It is a text: the interpreter gives
-// types of ours no identity of their own.
+// Key is the context key of the latest passage. It is a string, because under the
+// interpreter a type of ours is equal to types of the same shape in other plugins.
 var Key = newKey()
 
-// newKey returns a key that is made anew whenever the plugin is loaded.
+// newKey returns a random key. The plugin makes one each time it is loaded.
 func newKey() string {
 	b := make([]byte, 16)
-	_, _ = rand.Read(b) // a key that is not random is still one that no client can use
+	_, _ = rand.Read(b) // if it fails: clients cannot set context values anyway
 	return "traefikoidc chain " + base64.RawURLEncoding.EncodeToString(b)
 }
 
-// A Passage is what one middleware tells of a request that it lets pass.
+// A Passage is the data of one middleware about a request that it passes on.
 type Passage struct {
-	Cookies  []string // the Cookie headers that it saw; nil: it took none out
-	Identity string   // of the middlewares that can open the session that it found; empty: it asked for none
+	Cookies  []string // the Cookie headers that it received; nil: it removed no cookie
+	Identity string   // of the session that it found; empty: it looked for none
 	Name     string   // of the session's cookie
 	Value    string   // of the session's cookie
 
-	before *Passage // of the middleware before it; nil: there is none
+	before *Passage // of the middleware before it; nil: none
 	read   atomic.Bool
 }
 
-// WithPassage returns a context that tells the later middlewares p, beside what those
-// before said. P belongs to this one request.
+// WithPassage returns a context that contains p and the passages in ctx. p must belong
+// to one request only.
 func WithPassage(ctx context.Context, p *Passage) context.Context {
 	p.before = last(ctx)
 	return context.WithValue(ctx, Key, p)
@@ -44,13 +44,13 @@ func last(ctx context.Context) *Passage {
 	return p
 }
 
-// Read reports whether a later middleware asked for what p tells.
+// Read reports whether a later middleware looked at p.
 func (p *Passage) Read() bool {
 	return p.read.Load()
 }
 
-// Cookies returns the Cookie headers that the client sent, if an earlier middleware of
-// the chain took some of them out; otherwise nil. They must not be changed.
+// Cookies returns the Cookie headers that the client sent; nil: no earlier middleware
+// removed a cookie. The slice must not be changed.
 func Cookies(ctx context.Context) []string {
 	var sent []string
 	for p := last(ctx); p != nil; p = p.before {
@@ -62,8 +62,8 @@ func Cookies(ctx context.Context) []string {
 	return sent
 }
 
-// Session returns the passage of the latest middleware before that found a session of
-// the identity; nil: none did.
+// Session returns the passage of the latest earlier middleware that found a session of
+// the identity; nil: there is none.
 func Session(ctx context.Context, identity string) *Passage {
 	for p := last(ctx); p != nil; p = p.before {
 		p.read.Store(true)

@@ -9,14 +9,14 @@ import (
 func TestPassages(t *testing.T) {
 	ctx := context.Background()
 	if got := Cookies(ctx); got != nil || Session(ctx, "a") != nil {
-		t.Errorf("no middleware was before: %q", got)
+		t.Errorf("without an earlier middleware: %q", got)
 	}
 	public := &Passage{}
 	one := &Passage{Cookies: []string{"a=1; b=2", "c=3"}, Identity: "a", Name: "a", Value: "1"}
 	two := &Passage{Cookies: []string{"b=2"}, Identity: "b", Name: "b", Value: "2"}
 	ctx = WithPassage(WithPassage(WithPassage(ctx, public), one), two)
 	if public.Read() || one.Read() || two.Read() {
-		t.Error("nobody asked yet")
+		t.Error("read before a later middleware looked")
 	}
 	if got := Session(ctx, "b"); got != two || one.Read() {
 		t.Errorf("session of b: %+v", got)
@@ -35,7 +35,7 @@ func TestPassages(t *testing.T) {
 	}
 }
 
-func TestKeysAreNotGuessed(t *testing.T) {
+func TestKeysAreRandom(t *testing.T) {
 	if newKey() == newKey() || newKey() == Key {
 		t.Error("the key is not random")
 	}
