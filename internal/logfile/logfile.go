@@ -1,5 +1,5 @@
-// Package logfile writes log lines to a file that an operator names, and that
-// another program may move away, as logrotate does.
+// Package logfile writes log lines to the file of an operator. Another program, such as
+// logrotate, may move the file away.
 package logfile
 
 import (
@@ -11,38 +11,38 @@ import (
 	"sync"
 )
 
-// A File appends lines to the file of one path. It is safe for concurrent use. Each
-// Write looks at the path first: where the file was moved away or removed, a new one
-// is created. A line that cannot be written to the file goes to standard error.
+// A File appends lines to the file at one path. Each Write checks the path first. If the
+// file was moved away or removed, it creates a new one. A line that cannot be written to
+// the file goes to standard error. A File is safe for concurrent use.
 type File struct {
-	path  string
-	spare io.Writer // standard error, but in tests
+	path     string
+	fallback io.Writer // standard error, except in tests
 
 	mu     sync.Mutex // guards the fields below
 	file   *os.File   // nil: not open
 	info   fs.FileInfo
-	broken bool // the last line did not reach the file
-	closed bool // the file is open only during a Write
+	broken bool // the last line was not written to the file
+	closed bool // by Close: the file is open during a Write only
 }
 
-// Open returns the file of an absolute path, which it creates with mode 0600 where
-// there is none. The mode of a file that exists stays. The error says in words why
-// lines cannot be appended: the path names a symbolic link or anything else that is
-// not a regular file, its directory is missing, or the system refuses.
+// Open opens the file at an absolute path. It creates a missing file with mode 0600 and
+// keeps the mode of an existing one. It fails if the path names a symbolic link or
+// anything else that is not a regular file, if its directory is missing, or if the
+// system refuses. The error does not contain the path.
 func Open(path string) (*File, error) {
-	f := &File{path: path, spare: os.Stderr}
+	f := &File{path: path, fallback: os.Stderr}
 	if err := f.open(); err != nil {
 		return nil, err
 	}
 	return f, nil
 }
 
-// Write implements io.Writer for one whole line. It never fails: what happens to a
-// request does not depend on its log.
+// Write writes one whole line. It always returns len(line) and nil, so that no request
+// depends on its log.
 func (f *File) Write(line []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	err := f.follow()
+	err := f.reopenIfMoved()
 	if err == nil {
 		if _, err = f.file.Write(line); err != nil {
 			err = reason(err)
@@ -55,13 +55,13 @@ func (f *File) Write(line []byte) (int, error) {
 		f.broken = false
 		return len(line), nil
 	}
-	f.complain(err)
-	_, _ = f.spare.Write(line)
+	f.reportOnce(err)
+	_, _ = f.fallback.Write(line)
 	return len(line), nil
 }
 
-// Close closes the file. A later Write opens it for that line alone: a request may
-// outlive the configuration that named the file.
+// Close closes the file. A later Write opens it for one line, because a request may
+// outlive the configuration that it began with.
 func (f *File) Close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -76,8 +76,8 @@ func (f *File) shut() {
 	}
 }
 
-// follow opens the file that the path names now, if that is another one than before.
-func (f *File) follow() error {
+// reopenIfMoved opens the file at the path, unless it is open already.
+func (f *File) reopenIfMoved() error {
 	if f.file != nil {
 		now, err := os.Lstat(f.path)
 		if err == nil && os.SameFile(now, f.info) {
@@ -88,13 +88,13 @@ func (f *File) follow() error {
 	return f.open()
 }
 
-// complain says once on standard error why lines appear there.
-func (f *File) complain(err error) {
+// reportOnce writes to standard error why lines appear there, before the first of them.
+func (f *File) reportOnce(err error) {
 	if f.broken {
 		return
 	}
 	f.broken = true
-	slog.New(slog.NewTextHandler(f.spare, nil)).Error("logFile cannot be written; lines go to standard error until it can",
+	slog.New(slog.NewTextHandler(f.fallback, nil)).Error("logFile cannot be written; log lines go to standard error until it can be",
 		"plugin", "traefikoidc", "path", f.path, "error", err.Error())
 }
 
@@ -105,10 +105,10 @@ var (
 	errNoFolder   = errors.New("its directory does not exist; create it")
 )
 
-// maxTries bounds how often a file is opened that others move or create meanwhile.
+// maxTries is the maximum of attempts to open a file that others move or create at the
+// same time.
 const maxTries = 10
 
-// open opens the file.
 func (f *File) open() error {
 	err := f.tryOpen()
 	for i := 1; i < maxTries && errors.Is(err, errChanged); i++ {
@@ -117,9 +117,10 @@ func (f *File) open() error {
 	return err
 }
 
-// tryOpen appends to a regular file, or creates one where the path names nothing:
-// exclusively, which follows no link. It looks at the path again afterwards, so that
-// a link that was put there meanwhile gets no line.
+// tryOpen opens a regular file for appending, or creates it if there is none. It creates
+// exclusively, which follows no link. Then it checks the path again, so that no line is
+// written through a link that was created meanwhile. errChanged: the path changed
+// meanwhile.
 func (f *File) tryOpen() error {
 	flags := os.O_WRONLY | os.O_APPEND
 	before, err := os.Lstat(f.path)
@@ -157,7 +158,7 @@ func (f *File) tryOpen() error {
 	return nil
 }
 
-// reason is err in words, without the path that the caller names.
+// reason returns err without the path, which the caller names.
 func reason(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return errNoFolder

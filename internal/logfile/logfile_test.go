@@ -20,7 +20,7 @@ func read(t *testing.T, path string) string {
 	return string(b)
 }
 
-// write appends a line, which must never fail.
+// write appends a line and checks that this does not fail.
 func write(t *testing.T, f *File, line string) {
 	t.Helper()
 	if n, err := f.Write([]byte(line + "\n")); err != nil || n != len(line)+1 {
@@ -35,14 +35,14 @@ func opened(t *testing.T, path string) (*File, *bytes.Buffer) {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.Close)
-	spare := &bytes.Buffer{}
-	f.spare = spare
-	return f, spare
+	fallback := &bytes.Buffer{}
+	f.fallback = fallback
+	return f, fallback
 }
 
 func TestLinesAreAppended(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "oidc.log")
-	f, spare := opened(t, path)
+	f, fallback := opened(t, path)
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("mode %v, %v", info.Mode(), err)
@@ -51,8 +51,8 @@ func TestLinesAreAppended(t *testing.T) {
 	f.Close()
 	f, _ = opened(t, path)
 	write(t, f, "two")
-	if got := read(t, path); got != "one\ntwo\n" || spare.Len() > 0 {
-		t.Errorf("the file has %q, standard error %q", got, spare)
+	if got := read(t, path); got != "one\ntwo\n" || fallback.Len() > 0 {
+		t.Errorf("the file has %q, standard error %q", got, fallback)
 	}
 	if err := os.Chmod(path, 0o640); err != nil {
 		t.Fatal(err)
@@ -77,21 +77,21 @@ func TestARotatedFileIsCreatedAnew(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(filepath.Dir(path), "new"), nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			f, spare := opened(t, path)
+			f, fallback := opened(t, path)
 			write(t, f, "before")
 			if err := rotate(path); err != nil {
 				t.Fatal(err)
 			}
 			write(t, f, "after")
-			if got := read(t, path); got != "after\n" || spare.Len() > 0 {
-				t.Errorf("the file has %q, standard error %q", got, spare)
+			if got := read(t, path); got != "after\n" || fallback.Len() > 0 {
+				t.Errorf("the file has %q, standard error %q", got, fallback)
 			}
 		})
 	}
 }
 
-// A path that is not a regular file is refused when it is opened, and gets no line
-// when it appears later.
+// Open refuses a path that is not a regular file. If the path becomes such later, no
+// line is written to it.
 func TestOnlyRegularFilesAreWritten(t *testing.T) {
 	dir := t.TempDir()
 	target := filepath.Join(dir, "target")
@@ -110,7 +110,7 @@ func TestOnlyRegularFilesAreWritten(t *testing.T) {
 		if err := os.RemoveAll(path); err != nil {
 			t.Fatal(err)
 		}
-		f, spare := opened(t, path)
+		f, fallback := opened(t, path)
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
@@ -122,7 +122,7 @@ func TestOnlyRegularFilesAreWritten(t *testing.T) {
 		}
 		write(t, f, "one")
 		write(t, f, "two")
-		if got := spare.String(); strings.Count(got, "logFile cannot be written") != 1 || !strings.Contains(got, row.want) || !strings.HasSuffix(got, "\none\ntwo\n") {
+		if got := fallback.String(); strings.Count(got, "logFile cannot be written") != 1 || !strings.Contains(got, row.want) || !strings.HasSuffix(got, "\none\ntwo\n") {
 			t.Errorf("%s: standard error has %q", name, got)
 		}
 		if err := os.Remove(path); err != nil {
@@ -141,7 +141,7 @@ func TestOnlyRegularFilesAreWritten(t *testing.T) {
 	}
 }
 
-func TestWhyAFileCannotBeOpened(t *testing.T) {
+func TestErrorsOfOpen(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -157,9 +157,9 @@ func TestWhyAFileCannotBeOpened(t *testing.T) {
 	}
 }
 
-// A handler of an old configuration still writes after its file was closed. Nothing
-// stays open then.
-func TestALateLineIsWritten(t *testing.T) {
+// A handler of an old configuration may write after its file was closed. The file is
+// closed again after the line.
+func TestALineAfterCloseIsWritten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "oidc.log")
 	f, _ := opened(t, path)
 	f.Close()
@@ -169,24 +169,24 @@ func TestALateLineIsWritten(t *testing.T) {
 	}
 }
 
-// What fails when lines are written costs no line and no request.
+// A failed write loses no line and fails no request.
 func TestAWriteThatFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "oidc.log")
-	f, spare := opened(t, path)
+	f, fallback := opened(t, path)
 	if err := f.file.Close(); err != nil {
 		t.Fatal(err)
 	}
 	write(t, f, "one")
-	if got := spare.String(); !strings.Contains(got, "error=\"file already closed\"") || !strings.HasSuffix(got, "\none\n") {
+	if got := fallback.String(); !strings.Contains(got, "error=\"file already closed\"") || !strings.HasSuffix(got, "\none\n") {
 		t.Errorf("standard error has %q", got)
 	}
 }
 
-// Two processes and a rotation meet in one file.
-func TestLinesOfManyStayWhole(t *testing.T) {
+// Two processes write to one file while it is rotated.
+func TestLinesOfManyWritersStayWhole(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "oidc.log")
-	f, spare := opened(t, path)
-	other, otherSpare := opened(t, path)
+	f, fallback := opened(t, path)
+	other, otherFallback := opened(t, path)
 	const writers, lines = 8, 50
 	var all sync.WaitGroup
 	for i := 0; i < writers; i++ {
@@ -223,7 +223,7 @@ func TestLinesOfManyStayWhole(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil || found != writers*lines || spare.Len() > 0 || otherSpare.Len() > 0 {
-		t.Errorf("%d lines, %v; standard error has %q%q", found, err, spare, otherSpare)
+	if err != nil || found != writers*lines || fallback.Len() > 0 || otherFallback.Len() > 0 {
+		t.Errorf("%d lines, %v; standard error has %q%q", found, err, fallback, otherFallback)
 	}
 }
