@@ -1,9 +1,8 @@
 // Package background starts every goroutine and timer of the plugin.
 //
-// A panic in a goroutine would end the whole Traefik process, so each is
-// recovered here. Tasks are handed over as a Runner, never as a function: the
-// interpreter looks the receiver of a method value up when it runs, not when it
-// is bound.
+// A panic in a goroutine would end the whole Traefik process, so this package recovers
+// it. A task is a Runner, never a function, because the interpreter evaluates the
+// receiver of a method value when it is called, not when it is made.
 package background
 
 import (
@@ -11,25 +10,25 @@ import (
 	"time"
 )
 
-// A Runner is a task with a life of its own. Run returns when the task is over.
+// A Runner is a task. Run returns when the task has ended.
 type Runner interface {
 	Run()
 }
 
-// Start runs r in a goroutine of its own. A panic of r ends r alone.
+// Start runs r in a goroutine of its own. A panic of r ends only r.
 func Start(r Runner) {
 	go runRecovered(r)
 }
 
-// After runs r once, in a goroutine of its own, when d has passed, unless the
-// returned timer is stopped before. A panic of r ends r alone.
+// After runs r once, in a goroutine of its own, when d has passed. Stopping the returned
+// timer before that prevents it. A panic of r ends only r.
 func After(d time.Duration, r Runner) *time.Timer {
 	t := &task{r: r}
 	return time.AfterFunc(d, t.run)
 }
 
-// Done runs r once, in a goroutine of its own, when ctx is done. It never runs
-// for a context that cannot be cancelled.
+// Done runs r once, in a goroutine of its own, when ctx is done. If ctx cannot be
+// canceled, r never runs. A panic of r ends only r.
 func Done(ctx context.Context, r Runner) {
 	t := &task{r: r}
 	context.AfterFunc(ctx, t.run)

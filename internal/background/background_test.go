@@ -19,7 +19,7 @@ func (s *signal) Run() {
 	}
 }
 
-func TestEveryTaskRunsOnceAndAPanicEndsNothingElse(t *testing.T) {
+func TestATaskRunsOnceAndItsPanicEndsNoOther(t *testing.T) {
 	done := make(chan int, 16)
 	for i := 0; i < 8; i++ {
 		Start(&signal{done: done, id: i, panic: i%2 == 0})
@@ -51,7 +51,7 @@ func TestATaskRunsWhenItsContextIsDone(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	Done(ctx, &signal{done: done, id: 7, panic: true})
 	if len(done) != 0 {
-		t.Fatal("it ran before")
+		t.Fatal("the task ran too early")
 	}
 	cancel()
 	if id := <-done; id != 7 {
