@@ -151,7 +151,7 @@ func (t *pages) write(w http.ResponseWriter, r *http.Request, logoutPath string,
 	if p.reload > 0 {
 		h.Set("Refresh", strconv.Itoa(p.reload))
 	}
-	if t.book.Asks() {
+	if t.book.FollowsBrowser() {
 		h.Add("Vary", "Accept-Language")
 	}
 	h.Set("Content-Language", language.Tag)

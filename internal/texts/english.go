@@ -1,7 +1,7 @@
 package texts
 
-// english has every key: the title and the advice of each page by its code, then the
-// labels.
+// english has all texts by their keys: the title and the advice of each page by the
+// page's code, and the labels.
 var english = map[string]string{
 	"not_signed_in.title":          "You are not signed in",
 	"not_signed_in.advice":         "Your request was not passed on. Open the page again to sign in, then repeat it.",

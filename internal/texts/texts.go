@@ -1,6 +1,6 @@
-// Package texts has what the built-in pages say, in English, German, French and
-// Spanish, and chooses the language of a page by Accept-Language (RFC 9110, section
-// 12.5.4). An operator's file brings any other.
+// Package texts has the texts of the built-in pages in English, German, French and
+// Spanish. It chooses the language of a page by Accept-Language (RFC 9110, section
+// 12.5.4). A file of the operator can add another language.
 package texts
 
 import (
@@ -11,46 +11,47 @@ import (
 	"strings"
 )
 
-// Auto is the language option with which the browser's languages decide.
+// Auto is the value of the language option that follows the browser's languages.
 const Auto = "auto"
 
-// User is where the text "label.signed_in_as" has the user's name.
+// User is the placeholder for the user's name in the text "label.signed_in_as".
 const User = "{user}"
 
 const (
-	// maxAccepted bounds, in bytes, an Accept-Language header that is read, and
-	// maxRanges how many of its languages.
+	// maxAccepted is the maximum length of an Accept-Language header in bytes. maxRanges
+	// is the number of languages in it that are read.
 	maxAccepted = 1000
 	maxRanges   = 16
 	// maxText bounds a text of an operator's file, in bytes.
 	maxText = 2000
 )
 
-// Options of a Book. The zero value chooses among the built-in languages.
+// Options are the options of a Book. The zero value has the built-in languages and
+// follows the browser.
 type Options struct {
-	Language  string            // Auto, empty for the same, or the tag of a language that there is
-	Custom    map[string]string // by key; nil: none. A key that is missing falls back to CustomTag's built-in text, then to English
-	CustomTag string            // the language of Custom
+	Language  string            // Auto, or the tag of a language with texts; empty: Auto
+	Custom    map[string]string // texts by key; nil: none. For a missing key: the built-in text of CustomTag, then the English one
+	CustomTag string            // the language tag of Custom
 }
 
-// A Book is the languages that pages can have.
+// A Book has the languages of the pages. It is safe for concurrent use.
 type Book struct {
 	byTag map[string]*Language // by primary subtag
-	fixed *Language            // nil: the browser decides
+	fixed *Language            // nil: the language follows the browser
 }
 
-// A Language is the texts of one language.
+// A Language has the texts of one language.
 type Language struct {
-	Tag         string // for the attribute lang
+	Tag         string // for the attribute lang of a page
 	RightToLeft bool
 	texts       map[string]string
-	otherwise   *Language // nil: there is none
+	fallback    *Language // has the texts that are missing here; nil: none
 }
 
-// rightToLeft are the primary subtags of languages that are written so.
+// rightToLeft has the primary subtags of languages that are written from right to left.
 var rightToLeft = map[string]bool{"ar": true, "fa": true, "he": true, "ur": true, "ps": true, "dv": true, "yi": true, "ckb": true, "sd": true, "ug": true}
 
-// tag matches a language tag (RFC 5646, section 2.1), as far as anybody needs it here.
+// tag matches language tags (RFC 5646, section 2.1) of up to five subtags.
 var tag = regexp.MustCompile(`^[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,4}$`)
 
 // IsTag reports whether s has the form of a language tag, such as it or pt-BR.
@@ -58,18 +59,18 @@ func IsTag(s string) bool {
 	return tag.MatchString(s)
 }
 
-// New returns the book of o, or an error if o's language has no texts.
+// New makes a Book. It fails if there are no texts in Options.Language.
 func New(o Options) (*Book, error) {
 	en := &Language{Tag: "en", texts: english}
-	de := &Language{Tag: "de", texts: german, otherwise: en}
-	fr := &Language{Tag: "fr", texts: french, otherwise: en}
-	es := &Language{Tag: "es", texts: spanish, otherwise: en}
+	de := &Language{Tag: "de", texts: german, fallback: en}
+	fr := &Language{Tag: "fr", texts: french, fallback: en}
+	es := &Language{Tag: "es", texts: spanish, fallback: en}
 	b := &Book{byTag: map[string]*Language{"en": en, "de": de, "fr": fr, "es": es}}
 	if o.Custom != nil {
 		p := primary(o.CustomTag)
-		l := &Language{Tag: o.CustomTag, RightToLeft: rightToLeft[p], texts: o.Custom, otherwise: en}
+		l := &Language{Tag: o.CustomTag, RightToLeft: rightToLeft[p], texts: o.Custom, fallback: en}
 		if same := b.byTag[p]; same != nil {
-			l.otherwise = same
+			l.fallback = same
 		}
 		b.byTag[p] = l
 	}
@@ -83,7 +84,7 @@ func New(o Options) (*Book, error) {
 	return b, nil
 }
 
-// BuiltIn reports whether there are texts in the language of a tag without any file.
+// BuiltIn reports whether the language of a tag is built in.
 func BuiltIn(tag string) bool {
 	switch primary(tag) {
 	case "en", "de", "fr", "es":
@@ -92,7 +93,7 @@ func BuiltIn(tag string) bool {
 	return false
 }
 
-// Same reports whether two tags are of the same language, wherever it is spoken.
+// Same reports whether two tags are of the same language, such as de and de-AT.
 func Same(one, other string) bool {
 	return primary(one) == primary(other)
 }
@@ -102,12 +103,12 @@ func primary(tag string) string {
 	return p
 }
 
-// Asks reports whether the language depends on the browser's.
-func (b *Book) Asks() bool {
+// FollowsBrowser reports whether the language of a page depends on Accept-Language.
+func (b *Book) FollowsBrowser() bool {
 	return b.fixed == nil
 }
 
-// English returns the English text of a key.
+// English returns the English text of a key; empty: there is no such key.
 func English(key string) string {
 	return english[key]
 }
@@ -115,15 +116,16 @@ func English(key string) string {
 // accepted matches one language range with its weight.
 var accepted = regexp.MustCompile(`(?i)^[ \t]*([a-z]{1,8})(?:-[a-z0-9-]{1,64})?[ \t]*(?:;[ \t]*q=([01](?:\.[0-9]{0,3})?)[ \t]*)?$`)
 
-// For returns the language of a page for a browser with this Accept-Language header:
-// the one with the highest weight, the first of equals, and English if there is none.
-// Of a header only the first languages count, and one that is too long counts as none.
+// For returns the language of a page for a browser with this Accept-Language header. It
+// is the language with the highest weight, and the first of those with equal weights;
+// English if the header names no language with texts. Only the first 16 languages of a
+// header are read. A header of more than 1000 bytes is ignored.
 func (b *Book) For(header string) *Language {
 	if b.fixed != nil {
 		return b.fixed
 	}
 	best := b.byTag["en"]
-	most := 0.0
+	highest := 0.0
 	if len(header) > maxAccepted {
 		return best
 	}
@@ -138,17 +140,17 @@ func (b *Book) For(header string) *Language {
 		if m[2] != "" {
 			weight, _ = strconv.ParseFloat(m[2], 64)
 		}
-		if l != nil && weight > most {
+		if l != nil && weight > highest {
 			best = l
-			most = weight
+			highest = weight
 		}
 	}
 	return best
 }
 
-// Text returns the text of a key; empty if there is no such key.
+// Text returns the text of a key; empty: there is no such key.
 func (l *Language) Text(key string) string {
-	for from := l; from != nil; from = from.otherwise {
+	for from := l; from != nil; from = from.fallback {
 		if text := from.texts[key]; text != "" {
 			return text
 		}
@@ -156,8 +158,8 @@ func (l *Language) Text(key string) string {
 	return ""
 }
 
-// Sentences returns the English title and advice of the page with a code in one text,
-// which is what API clients get. A code without texts is one of a callback.
+// Sentences returns the English title and advice of the page with a code as one text,
+// for API clients. A code without texts of its own has those of callback.
 func Sentences(code string) string {
 	title := english[code+".title"]
 	if title == "" {
@@ -166,7 +168,7 @@ func Sentences(code string) string {
 	return title + ". " + english[code+".advice"]
 }
 
-// Keys are the keys that texts have, sorted.
+// Keys returns the keys of all texts, sorted.
 func Keys() []string {
 	keys := make([]string, 0, len(english))
 	for key := range english {
@@ -176,11 +178,11 @@ func Keys() []string {
 	return keys
 }
 
-// Fault says what is wrong with a text of an operator's file; empty if nothing is.
+// Fault describes the problem with a text of an operator's file; empty: there is none.
 func Fault(key, text string) string {
 	switch {
 	case english[key] == "":
-		return "is no key of a text"
+		return "is not the key of a text"
 	case strings.TrimSpace(text) == "":
 		return "is empty; leave it out for the English text"
 	case len(text) > maxText:

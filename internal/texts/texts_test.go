@@ -7,9 +7,9 @@ import (
 )
 
 func TestEveryLanguageHasEveryText(t *testing.T) {
-	for tag, said := range map[string]map[string]string{"de": german, "fr": french, "es": spanish} {
+	for tag, translation := range map[string]map[string]string{"de": german, "fr": french, "es": spanish} {
 		var keys []string
-		for key, text := range said {
+		for key, text := range translation {
 			keys = append(keys, key)
 			if fault := Fault(key, text); fault != "" {
 				t.Errorf("%s: %s %s", tag, key, fault)
@@ -56,11 +56,11 @@ func TestFor(t *testing.T) {
 		})
 	}
 	fixed, err := New(Options{Language: "de-AT"})
-	if err != nil || fixed.For("fr").Tag != "de" || fixed.Asks() || !auto.Asks() {
+	if err != nil || fixed.For("fr").Tag != "de" || fixed.FollowsBrowser() || !auto.FollowsBrowser() {
 		t.Errorf("a fixed language: %v", err)
 	}
 	if _, err := New(Options{Language: "tlh"}); err == nil {
-		t.Error("a language without texts is taken")
+		t.Error("a language without texts is accepted")
 	}
 }
 
@@ -72,7 +72,7 @@ func TestTexts(t *testing.T) {
 	}
 	l := b.For("")
 	if l.Text("label.back") != "Heim" || l.Text("label.sign_out") != german["label.sign_out"] || l.Text("none") != "" {
-		t.Error("the operator's texts do not stand before those of their language")
+		t.Error("the operator's texts do not replace those of their language")
 	}
 	b, err = New(Options{Custom: own, CustomTag: "he"})
 	if err != nil {
