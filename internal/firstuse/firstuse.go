@@ -1,7 +1,7 @@
-// Package firstuse finds what the interpreter works out while it runs code that it has
-// loaded. Yaegi computes some types when a statement is first executed and keeps them
-// without a lock, so two goroutines that execute it first at once are a data race. A
-// race needs luck to be seen; that a type was computed late does not.
+// Package firstuse finds types that the interpreter computes only while code runs. Yaegi
+// computes some types when a statement is first executed, and stores them without a
+// lock. Two goroutines that execute it first at the same time are a data race. Such a
+// race is seen by luck only, but a type that was computed late is always found.
 package firstuse
 
 import (
@@ -18,14 +18,14 @@ type Interpreter interface {
 	FileSet() *token.FileSet
 }
 
-// Types are the types of an interpreter that were unknown when Of looked.
+// Types are the types of an interpreter that were not computed when Of was called.
 type Types struct {
 	of      Interpreter
 	unknown map[uintptr]bool
 }
 
-// Of notes which types i does not know yet. Call it when the sources are loaded and
-// before anything of them runs.
+// Of records the types that i has not computed. Call it after the sources are loaded and
+// before their code runs.
 func Of(i Interpreter) *Types {
 	t := &Types{of: i, unknown: map[uintptr]bool{}}
 	walk(i, func(v reflect.Value) {
@@ -36,8 +36,8 @@ func Of(i Interpreter) *Types {
 	return t
 }
 
-// Computed are the types that became known since, each with the place of the sources
-// where it is written, if it has one.
+// Computed returns the types that were computed since, sorted, each with its file and
+// line if it has one.
 func (t *Types) Computed() []string {
 	var all []string
 	walk(t.of, func(v reflect.Value) {
@@ -59,15 +59,15 @@ func isType(v reflect.Value) bool { return v.Type().Elem().Name() == "itype" }
 
 func known(itype reflect.Value) bool { return !itype.Elem().FieldByName("rtype").IsNil() }
 
-// followed are the structs of the interpreter that lead to types.
+// followed has the structs of the interpreter that lead to types.
 var followed = map[string]bool{
 	"Interpreter": true, "node": true, "itype": true, "symbol": true, "scope": true, "receiver": true, "structField": true,
 }
 
-// A plan says what there is to follow in values of one type.
+// A plan has the parts to follow in values of one type.
 type plan struct {
-	on     bool  // there is something
-	fields []int // in a struct
+	on     bool  // there are parts to follow
+	fields []int // their numbers, in a struct
 }
 
 type walker struct {
@@ -76,7 +76,7 @@ type walker struct {
 	rest  []reflect.Value
 }
 
-// walk calls visit once with each pointer to one of those structs that i leads to.
+// walk calls visit once for each pointer to a followed struct that is reached from i.
 func walk(i Interpreter, visit func(reflect.Value)) {
 	w := &walker{plans: map[reflect.Type]*plan{}, seen: map[uintptr]bool{}, rest: []reflect.Value{reflect.ValueOf(i)}}
 	for len(w.rest) > 0 {
