@@ -2,8 +2,9 @@ package traefiktest
 
 import "syscall"
 
-// childAttributes keep a terminal's Ctrl-C from the child, so that its parent
-// ends it in order, and end it with its parent.
+// childAttributes put the child into a process group of its own, so that Ctrl-C in a
+// terminal does not reach it and its parent can stop it. They kill the child when its
+// parent dies.
 func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

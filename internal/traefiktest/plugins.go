@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 )
 
-// layOut puts the sources of plugins where Traefik looks for local ones: in
-// plugins-local/src/, by module path, below its working directory.
+// layOut links the sources of plugins into the directory from which Traefik loads local
+// plugins: plugins-local/src/ in its working directory, by module path.
 func layOut(dir string, plugins map[string]string) error {
 	for module, source := range plugins {
 		source, err := filepath.Abs(source)

@@ -5,12 +5,12 @@ import (
 	"sync"
 )
 
-// maxTail bounds what is kept of Traefik's output.
+// maxTail is the number of bytes of Traefik's output that are kept.
 const maxTail = 8 << 10
 
-// A tail keeps the end of what is written to it and hands all of it on.
+// A tail keeps the last maxTail bytes written to it and passes everything to next.
 type tail struct {
-	next io.Writer // nil: nobody
+	next io.Writer // nil: none
 
 	mu   sync.Mutex // guards kept
 	kept []byte

@@ -1,5 +1,5 @@
-// Package traefiktest runs a real Traefik with plugins from source, for the
-// demo, the tests and the benchmarks.
+// Package traefiktest runs a real Traefik with plugins from source. The demo, the tests
+// and the benchmarks use it.
 package traefiktest
 
 import (
@@ -18,20 +18,20 @@ import (
 // Module is the plugin's module path, for [Options].Plugins.
 const Module = "github.com/traefikoidc/traefikoidc"
 
-// ErrNotFound is returned when there is no Traefik to run.
-var ErrNotFound = errors.New("traefiktest: no Traefik: set TRAEFIK to the path that scripts/traefik.sh prints")
+// ErrNotFound is returned when no Traefik binary was found.
+var ErrNotFound = errors.New("traefiktest: Traefik was not found: set TRAEFIK to the path that scripts/traefik.sh prints")
 
 // ErrEnded is returned when Traefik has ended by itself.
 var ErrEnded = errors.New("traefiktest: Traefik has ended")
 
-// Options say which Traefik runs, where, and with what.
+// Options describe a Traefik to run. Dir and Static are required.
 type Options struct {
 	Binary  string            // empty: $TRAEFIK, or traefik on PATH
-	Dir     string            // an existing folder that Traefik runs in
-	Static  string            // the static configuration, a file; relative to Dir
-	Plugins map[string]string // by module path: the folder of its sources
+	Dir     string            // an existing directory, in which Traefik runs
+	Static  string            // path of the static configuration, relative to Dir
+	Plugins map[string]string // directories of sources by module path
 	Env     []string          // added to this process's environment
-	Log     io.Writer         // gets Traefik's output as well; nil: nobody
+	Log     io.Writer         // receives Traefik's output; nil: none
 }
 
 // A Traefik is a running process. It is safe for concurrent use.
@@ -42,8 +42,8 @@ type Traefik struct {
 	stopped atomic.Bool   // by Stop or Kill
 }
 
-// Start lays out the plugins in Options.Dir and starts Traefik there. On Linux
-// it is killed if this process dies without stopping it.
+// Start links the plugins into Options.Dir and starts Traefik there. On Linux, Traefik
+// is killed if this process dies without stopping it.
 func Start(o Options) (*Traefik, error) {
 	binary, err := find(o.Binary)
 	if err != nil {
@@ -84,20 +84,21 @@ func (t *Traefik) wait() {
 	close(t.done)
 }
 
-// PID is the process's id.
+// PID returns the id of the process.
 func (t *Traefik) PID() int { return t.cmd.Process.Pid }
 
-// Done is closed when the process has ended; [Traefik.Stopped] tells whether by
-// itself.
+// Done returns a channel that is closed when the process has ended. [Traefik.Stopped]
+// reports whether it was ended or ended by itself.
 func (t *Traefik) Done() <-chan struct{} { return t.done }
 
-// LastLines are the newest lines of Traefik's output, which tell why it ended or
-// does not serve.
+// LastLines returns the last 8 KiB of Traefik's output, in which the reason of a failure
+// usually is.
 func (t *Traefik) LastLines() string { return t.log.text() }
 
-// Await returns when Traefik answers url with anything but 404, which it gives
-// where it has no router or could not build the router's middleware. It fails
-// when ctx ends, and with [ErrEnded]; [Traefik.LastLines] may tell why.
+// Await waits until Traefik responds to url with a status other than 404. Traefik
+// responds with 404 if it has no router for url or could not build the router's
+// middleware. Await fails when ctx ends, and with [ErrEnded] when Traefik has ended;
+// [Traefik.LastLines] may have the reason.
 func (t *Traefik) Await(ctx context.Context, url string) error {
 	client := &http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true},
@@ -126,8 +127,7 @@ func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse
 
 func (t *Traefik) ended() bool { return t.cmd.Process.Signal(syscall.Signal(0)) != nil }
 
-// Stop ends the process, by force after ten seconds, and returns when it is
-// gone.
+// Stop ends the process and returns when it has ended. After ten seconds it kills it.
 func (t *Traefik) Stop() {
 	t.stopped.Store(true)
 	_ = t.cmd.Process.Signal(syscall.SIGTERM)
@@ -136,15 +136,14 @@ func (t *Traefik) Stop() {
 	force.Stop()
 }
 
-// Kill ends the process as kill -9 does, and returns when it is gone.
+// Kill ends the process like kill -9, and returns when it has ended.
 func (t *Traefik) Kill() {
 	t.stopped.Store(true)
 	t.kill()
 	<-t.done
 }
 
-// Stopped tells whether the process was ended by [Traefik.Stop] or
-// [Traefik.Kill], or is about to be.
+// Stopped reports whether [Traefik.Stop] or [Traefik.Kill] was called.
 func (t *Traefik) Stopped() bool { return t.stopped.Load() }
 
 func (t *Traefik) kill() { _ = t.cmd.Process.Kill() }
