@@ -18,10 +18,12 @@ demo: build/demo ## see the plugin at work; with REPLICAS=2 two Traefiks that sh
 build/demo:
 	@go build -buildvcs=false -o $@ ./examples/demo
 
-check: ## the inner loop, under a minute: format, vet, quick tests, an interpreted smoke test
+check: ## the inner loop, under a minute: format, vet, words, quick tests, an interpreted smoke test
 	@bad=$$(find . -name node_modules -prune -o -name '*.go' -print | xargs gofmt -l) && \
 		{ [ -z "$$bad" ] || { echo "gofmt -w would change:"; echo "$$bad"; exit 1; }; }
 	@go vet ./...
+	@scripts/setup.sh node npm && scripts/packages.sh test/prose
+	@cd test/prose && go test -count=1 -timeout 2m .
 	@go test -short -timeout 2m ./... | { grep -v 'no test files' || true; }
 	@cd test/interpreted && go test -short -count=1 -timeout 2m ./... | { grep -v 'no test files' || true; }
 

@@ -86,22 +86,12 @@ download() {
   done
 }
 
-# packages brings the npm packages that the locks name, where they changed.
-packages() {
-  local lock folder
-  for lock in $(find test -name node_modules -prune -o -name package-lock.json -print); do
-    folder=$(dirname "$lock")
-    [ ! "$folder/node_modules/.package-lock.json" -nt "$lock" ] || continue
-    (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error) || return 1
-  done
-}
-
 # twice runs a command again if it failed: the network may fail once.
 twice() {
   "$@" || { sleep 5; "$@"; }
 }
 
-export -f tests budget download packages twice modules has_tests
+export -f tests budget download twice modules has_tests
 
 if [ $# -gt 0 ]; then
   levels=$*
@@ -113,7 +103,7 @@ fi
 if [ "$levels" != native ]; then
   "$root/scripts/setup.sh" node npm redis-server chromium wrk || exit 1
   step modules bash -c 'twice download' || exit 1
-  step npm bash -c 'twice packages' || exit 1
+  step npm bash -c 'twice scripts/packages.sh' || exit 1
   TRAEFIK=$(scripts/traefik.sh) || exit 1
   export TRAEFIK
 fi

@@ -1,0 +1,3 @@
+module github.com/traefikoidc/traefikoidc/test/prose
+
+go 1.24
