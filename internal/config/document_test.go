@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -15,29 +16,43 @@ type docRow struct {
 	kind, def, variable, meaning string
 }
 
-// documented reads the rows of the tables of options.
-func documented(t *testing.T) map[string]docRow {
+// tables returns the rows of the tables of docs/configuration.md whose first column has
+// that head, as cells.
+func tables(t *testing.T, head string) [][]string {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/configuration.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := map[string]docRow{}
+	var rows [][]string
+	within := false
 	for _, line := range strings.Split(string(text), "\n") {
-		if !strings.HasPrefix(line, "| `") {
-			continue
+		switch {
+		case !strings.HasPrefix(line, "|"):
+			within = false
+		case strings.HasPrefix(line, "| "+head+" |"):
+			within = true
+		case within && !strings.HasPrefix(line, "|---"):
+			cells := strings.Split(strings.Trim(line, "|"), " | ")
+			for i := range cells {
+				cells[i] = strings.TrimSpace(cells[i])
+			}
+			rows = append(rows, cells)
 		}
-		cells := strings.Split(strings.Trim(line, "|"), " | ")
-		for i := range cells {
-			cells[i] = strings.TrimSpace(cells[i])
-		}
+	}
+	return rows
+}
+
+// documented reads the rows of the tables of options.
+func documented(t *testing.T) map[string]docRow {
+	t.Helper()
+	rows := map[string]docRow{}
+	for _, cells := range tables(t, "option") {
 		name := strings.Trim(cells[0], "`")
 		if _, twice := rows[name]; twice {
 			t.Errorf("%s is documented twice", name)
 		}
 		switch {
-		case strings.HasPrefix(name, "redis.") && len(cells) == 4:
-			rows[name] = docRow{kind: cells[1], def: cells[2], variable: strings.Trim(strings.TrimSuffix(cells[3], " |"), "`")}
 		case len(cells) == 5:
 			rows[name] = docRow{kind: cells[1], def: cells[2], variable: strings.Trim(cells[3], "`"), meaning: cells[4]}
 		case len(cells) == 4:
@@ -104,6 +119,113 @@ func kindFault(o option, kind string) string {
 		return fmt.Sprintf("the document says %q, want %q", kind, want)
 	}
 	return ""
+}
+
+// typesOf returns the types that a cell of the document names: "path or URL" has two.
+func typesOf(cell string) []string {
+	var types []string
+	for _, part := range strings.Split(strings.ReplaceAll(cell, ", ", " or "), " or ") {
+		part = strings.TrimPrefix(part, "or ")
+		if strings.HasPrefix(part, "list of ") {
+			part = "list"
+		}
+		types = append(types, part)
+	}
+	return types
+}
+
+// Each type of an option is one of those that the document explains.
+func TestDocumentedTypesAreExplained(t *testing.T) {
+	known := map[string]bool{}
+	for _, cells := range tables(t, "type") {
+		known[cells[0]] = true
+	}
+	for name, row := range documented(t) {
+		for _, kind := range typesOf(row.kind) {
+			if !known[kind] {
+				t.Errorf("%s has the type %q, which the document does not explain", name, kind)
+			}
+		}
+	}
+}
+
+// A value that is not of the documented type is refused by the option's name. Options of
+// no type but text take it, or refuse it for another reason than its type.
+func TestDocumentedTypesAreChecked(t *testing.T) {
+	rows := documented(t)
+	wrong := map[string]string{
+		"boolean": "perhaps", "number": "many", "duration": "soon", "URL": "nowhere", "path": "nowhere",
+		"path of a file": "/no/such/file", "PEM": "nothing", "secret": "<your-secret>",
+	}
+	typed := regexp.MustCompile(`must be (true or false|a number|a duration)`)
+	alias := regexp.MustCompile("^Another name for `([^`]+)`")
+	pairs := map[string]string{"redis.tls.certFile": "redis.tls.keyFile", "redis.tls.keyFile": "redis.tls.certFile"}
+	for _, o := range options(New()) {
+		if o.value.Kind() != reflect.String && o.value.Kind() != reflect.Interface {
+			continue // Traefik's decoder refuses it
+		}
+		kind := typesOf(rows[o.name].kind)[0]
+		value, checked := wrong[kind]
+		if !checked && kind != "text" {
+			t.Errorf("%s: no wrong value of the type %q is known here", o.name, kind)
+		}
+		if unusedFile[o.name] {
+			continue
+		}
+		c := base()
+		if !checked {
+			value = "soon"
+		}
+		if kind == "PEM" || o.name == "clientAssertionPrivateKey" {
+			c.ClientAuthMethod = "private_key_jwt"
+		}
+		set(t, c, o.name, value)
+		if other := pairs[o.name]; other != "" {
+			set(t, c, other, value)
+		}
+		r := &reader{env: Environment{}}
+		r.settings(c)
+		var problem string
+		if err := r.err(); err != nil {
+			problem = err.Error()
+		}
+		named := o.name
+		if other := alias.FindStringSubmatch(rows[o.name].meaning); other != nil {
+			named = other[1]
+		}
+		if checked && !strings.Contains(problem, named+": ") {
+			t.Errorf("%s is a %s in the document and takes %q: %s", o.name, kind, value, problem)
+		}
+		if !checked && typed.MatchString(problem) {
+			t.Errorf("%s is a text in the document, and refuses one: %s", o.name, problem)
+		}
+	}
+}
+
+// unusedFile has options of this version that name a file that nothing reads yet.
+var unusedFile = map[string]bool{"dynamicClientRegistration.credentialsFile": true}
+
+// An option that is written with its documented default does what it does when it is
+// left out. Defaults in words are not values.
+func TestDocumentedDefaultsApply(t *testing.T) {
+	literal := regexp.MustCompile("^`([^`]*)`$")
+	refused := map[string]bool{"audience": true} // named by another option, and not in this version
+	compared := 0
+	for name, row := range documented(t) {
+		found := literal.FindStringSubmatch(row.def)
+		if found == nil || refused[name] {
+			continue
+		}
+		compared++
+		left, written := base(), base()
+		set(t, written, name, found[1])
+		if a, b := past(t, left, Environment{}), past(t, written, Environment{}); !reflect.DeepEqual(a, b) {
+			t.Errorf("%s: %s, its default in the document, is not what applies without it", name, row.def)
+		}
+	}
+	if compared < 80 {
+		t.Errorf("only %d defaults are values", compared)
+	}
 }
 
 // What the document calls not there yet is what gates refuses, and no more.
