@@ -65,7 +65,7 @@ func TestSignInCookiesOfOneRequestAreBounded(t *testing.T) {
 			for i := 0; i < count; i++ {
 				j[fmt.Sprintf("__Host-oidc-s-%08d", i)] = "junk"
 			}
-			g, err := l.Start("/", 0)
+			g, err := l.StartWith(j.request().Header["Cookie"], "/", 0, AnyAccount)
 			if err != nil {
 				t.Fatal(err)
 			}

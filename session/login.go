@@ -7,8 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/http"
-	"sort"
-	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -17,10 +15,15 @@ const (
 	loginInfix   = "-s-"
 	loginIDBytes = 6 // 8 characters of a cookie's name
 	seedBytes    = 32
-	loginsKept   = 5
+	// loginsKept is how many sign-in cookies a browser gets. It may have more of tabs that
+	// began at once: those that are shared stay while there are not more than loginsLeft.
+	loginsKept = 5
+	loginsLeft = 10
 	// loginsSeen bounds how many sign-in cookies of a request are opened.
 	loginsSeen = 20
 	stateBytes = 8 + loginIDBytes + 1 + macBytes
+	// shareBytes tell the sign-ins of one cookie apart.
+	shareBytes = 16
 	// stateLimit bounds the text of a state parameter that is looked at.
 	stateLimit = 2048
 )
@@ -52,13 +55,24 @@ type Login struct {
 	Account  Account
 	Started  time.Time
 	Expiry   time.Time
+	// SentSession says that the browser sent a session cookie of ours when this sign-in
+	// began: one whose session was not found, or did not count.
+	SentSession bool
 	// TargetLost is set by Find where the cookie that held the target is gone.
 	TargetLost bool
 
 	id         string // the last part of the cookie's name
 	seed       []byte
-	targetName string // of the cookie that held the target; empty: the state did
+	share      []byte   // which of the sign-ins of a shared cookie this is; nil: the one that the cookie was made for
+	gone       []string // names of cookies that go when this sign-in begins
+	targetName string   // of the cookie that held the target; empty: the state did
 }
+
+// What a state is sealed as, by whether its sign-in shares the cookie of another.
+const (
+	ownState    = "sign-in state"
+	sharedState = "shared sign-in state"
+)
 
 // Account is whether a sign-in asked for another account than the one that the
 // provider has a session of. It outlives the way to the provider, so that what was
@@ -74,8 +88,11 @@ const (
 	NewAccount
 )
 
-// accountShift is where the byte with the attempt has the account.
-const accountShift = 6
+// The byte with the attempt has SentSession as sentBit, and the account from accountShift on.
+const (
+	sentBit      = 1 << 5
+	accountShift = 6
+)
 
 // Logins makes and recognises the sign-ins of one middleware.
 type Logins struct {
@@ -87,15 +104,17 @@ type Logins struct {
 	turn atomic.Int64 // counts the targets that were put into cookies
 }
 
-// Start returns a new sign-in towards target; attempt, which is less than 64, counts
-// the starts that came from a callback of the same journey.
+// Start returns a new sign-in towards target, in a browser that has no other; attempt,
+// which is less than 32, counts the starts that came from a callback of the same journey.
 func (l *Logins) Start(target string, attempt int) (*Login, error) {
-	return l.StartWith(target, attempt, AnyAccount)
+	return l.StartWith(nil, target, attempt, AnyAccount)
 }
 
-// StartWith is Start for a sign-in that asks for an account. A target of more than 2,320
-// bytes is an error.
-func (l *Logins) StartWith(target string, attempt int, account Account) (*Login, error) {
+// StartWith is Start for a sign-in that asks for an account, in a browser that sends
+// cookies. Where that has as many sign-ins under way as it gets cookies for, the new one
+// shares the newest cookie, so that no tab takes away the cookie of another. A target of
+// more than 2,320 bytes is an error.
+func (l *Logins) StartWith(cookies []string, target string, attempt int, account Account) (*Login, error) {
 	if len(target) > cookieTarget {
 		return nil, errTargetTooLong
 	}
@@ -108,17 +127,43 @@ func (l *Logins) StartWith(target string, attempt int, account Account) (*Login,
 		Target: target, Attempt: attempt, Account: account, Started: now, Expiry: now.Add(LoginLifetime),
 		id: base64.RawURLEncoding.EncodeToString(b[:loginIDBytes]), seed: b[loginIDBytes:],
 	}
+	id := b[:loginIDBytes]
+	label := ownState
+	how := byte(attempt) | byte(account)<<accountShift
+	if l.sendsSession(cookies) {
+		g.SentSession = true
+		how |= sentBit
+	}
+	if len(cookies) > 0 && l.join(g, cookies) {
+		id, err = base64.RawURLEncoding.DecodeString(g.id)
+		if err != nil {
+			return nil, ErrSealed
+		}
+		g.share = b[:shareBytes]
+		label = sharedState
+	}
 	g.derive()
-	plain := make([]byte, 8, stateBytes+len(target))
+	plain := make([]byte, 8, stateBytes+len(g.share)+len(target))
 	binary.BigEndian.PutUint64(plain, uint64(now.UnixMilli()))
-	plain = append(plain, b[:loginIDBytes]...)
-	plain = append(plain, byte(attempt)|byte(account)<<accountShift)
+	plain = append(plain, id...)
+	plain = append(plain, how)
 	plain = append(plain, g.proof()...)
+	plain = append(plain, g.share...)
 	if len(target) <= stateTarget {
 		plain = append(plain, target...)
 	}
-	g.State, err = l.Keys.Seal("sign-in state", l.Identity, plain)
+	g.State, err = l.Keys.Seal(label, l.Identity, plain)
 	return g, err
+}
+
+// sendsSession reports whether there is a session cookie of ours among cookies.
+func (l *Logins) sendsSession(cookies []string) bool {
+	for _, v := range values(cookies, l.Cookies.Name) {
+		if _, err := l.Keys.ticket(v, l.Cookies.Name, l.Identity); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // derive computes what the seed stands for.
@@ -130,6 +175,7 @@ func (g *Login) derive() {
 func (g *Login) part(name string) []byte {
 	h := hmac.New(sha256.New, g.seed)
 	h.Write([]byte(name))
+	h.Write(g.share)
 	return h.Sum(nil)
 }
 
@@ -138,8 +184,8 @@ func (g *Login) proof() []byte {
 	return g.part("state")[:macBytes]
 }
 
-// Set returns the cookies that a response starting g sets: its own, and the deletion of
-// those that are expired, foreign, or one too many.
+// Set returns the cookies that a response to r, which starts g, sets: those that g needs,
+// and the deletion of those that are expired, foreign, or too many.
 func (l *Logins) Set(g *Login, r *http.Request) ([]*http.Cookie, error) {
 	name := l.cookieName(g.id)
 	value, err := l.Keys.Seal("sign-in cookie "+name, l.Identity, append(expiryBytes(g.Expiry), g.seed...))
@@ -154,7 +200,7 @@ func (l *Logins) Set(g *Login, r *http.Request) ([]*http.Cookie, error) {
 		}
 		set = append(set, c)
 	}
-	for _, old := range l.surplus(r) {
+	for _, old := range g.gone {
 		set = append(set, l.Cookies.Delete(old))
 	}
 	return set, nil
@@ -163,22 +209,22 @@ func (l *Logins) Set(g *Login, r *http.Request) ([]*http.Cookie, error) {
 // Find returns the sign-in that a callback's state names. Only ErrState comes without a
 // Login; the other errors come with its Target, unless it is lost, and its Attempt.
 func (l *Logins) Find(state string, r *http.Request) (*Login, error) {
-	if len(state) > stateLimit {
-		return nil, ErrState
-	}
-	plain, err := l.Keys.Open("sign-in state", l.Identity, state)
-	if err != nil || len(plain) < stateBytes {
-		return nil, ErrState
+	plain, share, err := l.openState(state)
+	if err != nil {
+		return nil, err
 	}
 	started := time.UnixMilli(int64(binary.BigEndian.Uint64(plain)))
+	how := plain[8+loginIDBytes]
 	g := &Login{
-		State:   state,
-		Target:  string(plain[stateBytes:]),
-		Attempt: int(plain[8+loginIDBytes] & (1<<accountShift - 1)),
-		Account: Account(plain[8+loginIDBytes] >> accountShift),
-		Started: started,
-		Expiry:  started.Add(LoginLifetime),
-		id:      base64.RawURLEncoding.EncodeToString(plain[8 : 8+loginIDBytes]),
+		State:       state,
+		Target:      string(plain[stateBytes+len(share):]),
+		Attempt:     int(how & (sentBit - 1)),
+		SentSession: how&sentBit != 0,
+		Account:     Account(how >> accountShift),
+		Started:     started,
+		Expiry:      started.Add(LoginLifetime),
+		id:          base64.RawURLEncoding.EncodeToString(plain[8 : 8+loginIDBytes]),
+		share:       share,
 	}
 	if g.Target == "" {
 		l.findTarget(g, r)
@@ -195,6 +241,22 @@ func (l *Logins) Find(state string, r *http.Request) (*Login, error) {
 	}
 	g.seed = nil
 	return g, ErrLoginElsewhere
+}
+
+// openState returns what a state was made of, and Login.share of its sign-in.
+func (l *Logins) openState(state string) ([]byte, []byte, error) {
+	if len(state) > stateLimit {
+		return nil, nil, ErrState
+	}
+	plain, err := l.Keys.Open(ownState, l.Identity, state)
+	if err == nil && len(plain) >= stateBytes {
+		return plain, nil, nil
+	}
+	plain, err = l.Keys.Open(sharedState, l.Identity, state)
+	if err == nil && len(plain) >= stateBytes+shareBytes {
+		return plain, plain[stateBytes : stateBytes+shareBytes], nil
+	}
+	return nil, nil, ErrState
 }
 
 // Delete returns the cookies that end g in the browser.
@@ -217,42 +279,6 @@ func (l *Logins) openCookie(name, value string) ([]byte, time.Time, error) {
 		return nil, time.Time{}, ErrSealed
 	}
 	return plain[8:], time.Unix(int64(binary.BigEndian.Uint64(plain)), 0), nil
-}
-
-// surplus names the sign-in cookies of a request that should go when one more is
-// set: all but the newest, and those that mean nothing to anybody any more. A
-// cookie of another middleware on the same host is left alone while it is few.
-func (l *Logins) surplus(r *http.Request) []string {
-	type held struct {
-		name   string
-		expiry time.Time
-	}
-	var all []held
-	cookies := r.Header["Cookie"]
-	if len(cookies) == 0 {
-		return nil
-	}
-	prefix := l.Cookies.Name + loginInfix
-	count := l.completedID()
-	for _, c := range cookiesAfter(joined(cookies), "; "+prefix, loginsSeen) {
-		id, value, _ := strings.Cut(c, "=")
-		if id == count || isTargetID(id) {
-			continue
-		}
-		_, expiry, err := l.openCookie(prefix+id, value)
-		if err != nil {
-			expiry = time.Time{}
-		}
-		all = append(all, held{prefix + id, expiry})
-	}
-	sort.Slice(all, func(i, j int) bool { return all[i].expiry.After(all[j].expiry) })
-	var gone []string
-	for i, c := range all {
-		if i >= loginsKept-1 || (!c.expiry.IsZero() && !l.Now().Before(c.expiry)) {
-			gone = append(gone, c.name)
-		}
-	}
-	return gone
 }
 
 func expiryBytes(t time.Time) []byte {

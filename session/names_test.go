@@ -3,7 +3,6 @@ package session
 import (
 	"encoding/base64"
 	"fmt"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -151,7 +150,7 @@ func TestOurCookiesHaveTheFormThatIsStripped(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		set, err := l.Set(g, &http.Request{})
+		set, err := l.Set(g, with())
 		if err != nil {
 			t.Fatal(err)
 		}

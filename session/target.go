@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -34,7 +35,7 @@ var errTargetTooLong = errors.New("session: the return target of a sign-in is to
 // setTarget returns the cookie that holds the target of g, under a name that is free in
 // the browser of r, or else that of the oldest.
 func (l *Logins) setTarget(g *Login, r *http.Request) (*http.Cookie, error) {
-	id, err := base64.RawURLEncoding.DecodeString(g.id)
+	id, err := g.ownID()
 	if err != nil {
 		return nil, err
 	}
@@ -48,6 +49,14 @@ func (l *Logins) setTarget(g *Login, r *http.Request) (*http.Cookie, error) {
 		return nil, err
 	}
 	return l.Cookies.Set(name, value, LoginLifetime), nil
+}
+
+// ownID names g alone, also where it shares a cookie.
+func (g *Login) ownID() ([]byte, error) {
+	if g.share != nil {
+		return g.share[:loginIDBytes], nil
+	}
+	return base64.RawURLEncoding.DecodeString(g.id)
 }
 
 // freeTargetName is the name under which one more target is kept. It begins with another
@@ -85,11 +94,15 @@ func (l *Logins) targetStarted(name string, r *http.Request) time.Time {
 // findTarget reads the target of g, which its state does not hold, from the cookies of r.
 func (l *Logins) findTarget(g *Login, r *http.Request) {
 	g.TargetLost = true
+	own, err := g.ownID()
+	if err != nil {
+		return
+	}
 	for _, id := range targetIDs {
 		name := l.cookieName(id)
 		for _, v := range values(r.Header["Cookie"], name) {
 			plain := l.openTarget(name, v)
-			if plain != nil && base64.RawURLEncoding.EncodeToString(plain[8:8+loginIDBytes]) == g.id {
+			if plain != nil && bytes.Equal(plain[8:8+loginIDBytes], own) {
 				g.Target = string(plain[8+loginIDBytes:])
 				g.TargetLost = false
 				g.targetName = name

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/internal/background"
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
 	"github.com/traefikoidc/traefikoidc/session"
@@ -144,6 +145,13 @@ func (m *Middleware) endSignIn(w http.ResponseWriter, g *session.Login) {
 	}
 }
 
+// endFailedSignIn takes the cookies of g, which failed, from the browser.
+func (m *Middleware) endFailedSignIn(w http.ResponseWriter, r *http.Request, g *session.Login) {
+	for _, c := range m.logins.Fail(g, r) {
+		http.SetCookie(w, c)
+	}
+}
+
 // promptErrors are the answers to prompt=none that an interactive sign-in mends
 // (OpenID Connect Core section 3.1.2.6).
 var promptErrors = map[string]bool{
@@ -161,7 +169,7 @@ func (m *Middleware) providerRefused(w http.ResponseWriter, r *http.Request, g *
 		m.signIn(w, r, journey{target: m.target(r, g), attempt: g.Attempt + 1, interactive: true})
 		return
 	}
-	m.endSignIn(w, g)
+	m.endFailedSignIn(w, r, g)
 	if g.Account == session.ChosenAccount && !declined[code] && m.o.AuthParams["prompt"] == "" {
 		m.signIn(w, r, journey{target: m.target(r, g), attempt: g.Attempt, account: session.NewAccount})
 		return
@@ -218,7 +226,7 @@ func (m *Middleware) finish(w http.ResponseWriter, v *visit, g *session.Login, c
 	}
 	s, err := m.redeem(r, g, oidc.Exchange{Code: code, Turn: turn})
 	if err != nil {
-		m.endSignIn(w, g)
+		m.endFailedSignIn(w, r, g)
 		m.failSignIn(w, r, verdict(err, signInInvalid), err, m.target(r, g))
 		return
 	}
@@ -259,6 +267,7 @@ func (m *Middleware) complete(w http.ResponseWriter, r *http.Request, g *session
 		m.redirect(w, m.target(r, g))
 		return
 	}
+	s.Created = m.o.Now()
 	origin := originOf(claims)
 	value, err := m.sessions.Create(r.Context(), s, g.Attempt, origin)
 	if errors.Is(err, session.ErrRevoked) {
@@ -306,7 +315,7 @@ func (m *Middleware) endOldest(r *http.Request, o session.Origin, newest, subjec
 // complete. The next ID token has to be of a later second than that logout.
 func (m *Middleware) signInAgain(w http.ResponseWriter, r *http.Request, g *session.Login, s *session.Session, why error) {
 	background.Start(&revocation{m: m, session: s})
-	m.endSignIn(w, g)
+	m.endFailedSignIn(w, r, g)
 	if g.Attempt >= attemptsLimit {
 		m.failSignIn(w, r, signedOutMeanwhile, why, m.target(r, g))
 		return
@@ -325,12 +334,18 @@ func originOf(claims oidc.Claims) session.Origin {
 	return o
 }
 
-// signedInMeanwhile reports whether this browser has a session of the same person
-// that another tab made after g was started. It is kept: its page may still be
-// loading, and would find itself signed out.
+// signedInMeanwhile reports whether this browser has a session of the same user
+// that another tab made while g was under way. It is kept: its page may still be
+// loading, and would find itself signed out. The cookie of a session takes some time to
+// reach the browser, and the clocks of replicas differ: one that was made shortly before
+// g began counts too, unless the browser had it then, and it was of no use.
 func (m *Middleware) signedInMeanwhile(r *http.Request, g *session.Login, subject string) bool {
+	since := g.Started
+	if !g.SentSession {
+		since = since.Add(-cache.ClockSkew)
+	}
 	o, err := m.sessions.Load(r.Context(), r)
-	return err == nil && o.Allowed && o.Subject == subject && o.Created().After(g.Started)
+	return err == nil && o.Allowed && o.Subject == subject && o.Created().After(since)
 }
 
 // redeem turns the code of x into a session that was not stored yet.
@@ -350,7 +365,7 @@ func (m *Middleware) redeem(r *http.Request, g *session.Login, x oidc.Exchange) 
 		return nil, err
 	}
 	s := &session.Session{
-		Created: m.o.Now(), IDToken: t.IDToken, AccessToken: t.AccessToken,
+		IDToken: t.IDToken, AccessToken: t.AccessToken,
 		RefreshToken: t.RefreshToken, AccessExpiry: expiryOf(t, claims),
 	}
 	if t.AccessToken != "" && m.asksUserInfo(claims) && m.offersUserInfo(r.Context()) {

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -54,44 +53,6 @@ func TestASessionThatNobodyFindsAgain(t *testing.T) {
 	s.says(resp, http.StatusBadGateway, "session_lost")
 	s.turn(2 * time.Minute)
 	s.leadsToProvider(b.send(other, b.request("GET", "/page", nil)), b)
-}
-
-func TestTabsDoNotEndEachOthersSession(t *testing.T) {
-	s := newSite(t, nil)
-	b := s.browser()
-	one, two := b.open("/one"), b.open("/two")
-	s.turn(time.Second)
-	s.leads(b.open(b.provided(one, "alice")), "/one")
-	loading := b.jar[cookieName] // the first page loads its parts with it
-	s.leads(b.open(b.provided(two, "alice")), "/two")
-	s.status(b.open("/two"), http.StatusOK)
-	b.jar[cookieName] = loading
-	s.status(b.script("/part"), http.StatusOK)
-
-	t.Run("F1 another person's is ended", func(t *testing.T) {
-		b := s.browser()
-		one, two := b.open("/one"), b.open("/two")
-		s.turn(time.Second)
-		s.leads(b.open(b.provided(one, "alice")), "/one")
-		before := b.jar[cookieName]
-		s.leads(b.open(b.provided(two, "bob")), "/two")
-		if body := s.status(b.open("/"), http.StatusOK); !strings.HasSuffix(body, "bob@example.com") {
-			t.Error(body)
-		}
-		b.jar[cookieName] = before
-		s.status(b.script("/"), http.StatusUnauthorized)
-	})
-	t.Run("F1 one from before this sign-in is ended", func(t *testing.T) {
-		b := s.signedIn("alice")
-		before := b.jar[cookieName]
-		s.turn(time.Second)
-		s.leads(b.open(b.callbackInTab("/", "alice")), "/")
-		if b.jar[cookieName] == before {
-			t.Error("the same session")
-		}
-		b.jar[cookieName] = before
-		s.status(b.script("/"), http.StatusUnauthorized)
-	})
 }
 
 func TestTheWayOnFromAPage(t *testing.T) {
@@ -190,59 +151,6 @@ func TestTwoRoutersOfOneMiddleware(t *testing.T) {
 		t.Errorf("status %d", resp.StatusCode)
 	}
 	s.leadsToProvider(b.send(other, b.request("GET", "/", nil)), b)
-}
-
-func TestManyTabsAtOnce(t *testing.T) {
-	s := newSite(t, nil)
-	b := s.browser()
-	const (
-		tabs      = 20
-		redirects = 20 // that a browser follows
-	)
-	starts := make([]*http.Response, tabs)
-	for i := range starts {
-		starts[i] = b.open("/tab") // cookies go round in the order of the starts
-	}
-	s.turn(time.Second)
-	end := time.Now().Add(time.Minute)
-	var wg sync.WaitGroup
-	for i := range starts {
-		wg.Add(1)
-		go func(resp *http.Response) {
-			defer wg.Done()
-			followed := 0
-			for resp.StatusCode != http.StatusOK {
-				if time.Now().After(end) {
-					t.Errorf("B6: a tab ends at status %d", resp.StatusCode)
-					return
-				}
-				to := resp.Header.Get("Location")
-				if to == "" { // a page, where the user tries again
-					time.Sleep(time.Millisecond)
-					followed = 0
-					resp = b.open("/tab")
-					continue
-				}
-				followed++
-				if b.toProvider(resp) {
-					u, err := s.provider.Visit(to, "alice")
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					to = u.RequestURI()
-					followed++
-				}
-				if followed > redirects {
-					t.Errorf("B6: a browser gives up after %d redirects", redirects)
-					return
-				}
-				resp = b.open(to)
-			}
-		}(starts[i])
-	}
-	wg.Wait()
-	s.status(b.open("/"), 200)
 }
 
 func TestProgramsAreToldByTheStatus(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/internal/policy"
 )
@@ -410,9 +411,11 @@ func (s *site) notOpened(person string) string {
 	return s.signedIn(person).jar[cookieName]
 }
 
-// callbackInTab is callbackFor in another tab of a browser that is signed in.
+// callbackInTab is callbackFor in another tab of a browser that has been signed in for
+// some time.
 func (b *browser) callbackInTab(target, person string) string {
 	b.Helper()
+	b.turn(cache.ClockSkew + time.Second)
 	session := b.jar[cookieName]
 	delete(b.jar, cookieName)
 	callback := b.callbackFor(target, person)
