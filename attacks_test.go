@@ -259,12 +259,17 @@ func attackTable(tests []attackTest) string {
 	}
 	fmt.Fprintf(&b, `# Attacks and their tests
 
-Which test fails without which defence, made of the tests' names by `+"`go test -run TestAttackTable . -write-attacks`"+`; a test
-fails when it is out of date. Tests in %s ask the plugin over HTTP, in the interpreter that Traefik runs it in,
-under the race detector; the others ask one package, or the whole of it in a real Traefik (`+"`test/e2e`"+`).
+Each row lists the tests that fail without its defence. The defences themselves are in [security.md](security.md).
 
-Of %d rows %d are asked through the plugin in the interpreter. %d are asked elsewhere alone: %s. %d have no test: %s.
-`, "`"+interpretedTests+"`", total, plugin, len(apart), strings.Join(apart, ", "), len(none), strings.Join(none, ", "))
+| rows | tests |
+|---|---|
+| %d of %d | requests to the plugin over HTTP, in the interpreter as Traefik runs it, under the race detector (%s) |
+| %d | only elsewhere, in one package or in a real Traefik (`+"`test/e2e`"+`): %s |
+| %d | none: %s |
+
+This page is generated from the names of the tests by `+"`go test -run TestAttackTable . -write-attacks`"+`. A test fails when it is
+out of date.
+`, plugin, total, "`"+interpretedTests+"`", len(apart), strings.Join(apart, ", "), len(none), strings.Join(none, ", "))
 	return b.String() + body.String()
 }
 
