@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -130,17 +131,16 @@ func (l *Logins) StartWith(cookies []string, target string, attempt int, account
 	id := b[:loginIDBytes]
 	label := ownState
 	how := byte(attempt) | byte(account)<<accountShift
-	if l.sendsSession(cookies) {
-		g.SentSession = true
-		how |= sentBit
-	}
-	if len(cookies) > 0 && l.join(g, cookies) {
-		id, err = base64.RawURLEncoding.DecodeString(g.id)
-		if err != nil {
-			return nil, ErrSealed
+	if len(cookies) > 0 && strings.Contains(joined(cookies), l.Cookies.Name) {
+		if l.sendsSession(cookies) {
+			g.SentSession = true
+			how |= sentBit
 		}
-		g.share = b[:shareBytes]
-		label = sharedState
+		if l.join(g, cookies) {
+			id, _ = base64.RawURLEncoding.DecodeString(g.id) // which join took from a name of ours
+			g.share = b[:shareBytes]
+			label = sharedState
+		}
 	}
 	g.derive()
 	plain := make([]byte, 8, stateBytes+len(g.share)+len(target))
