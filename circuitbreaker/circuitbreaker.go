@@ -67,7 +67,7 @@ type Options struct {
 	Threshold int           // failures in a row that open the breaker; zero: 5
 	Window    time.Duration // duration over which Rate is computed; zero: 10 s
 	MinCalls  int           // calls in the window that Rate needs to apply; zero: 20
-	Rate      float64       // part of the calls in the window, 0 to 1, whose failure opens it; zero: 0.5
+	Rate      float64       // part of failed calls in the window, 0 to 1, that opens the breaker; zero: 0.5
 
 	ProbeMin    time.Duration // pause before the first probe, doubled after each failed one; zero: 250 ms
 	ProbeMax    time.Duration // maximum pause between probes, plus or minus a fifth; zero: 1 s
