@@ -10,7 +10,7 @@ import (
 
 const cookieName = "oidctest"
 
-// A grant is what a person allowed a client.
+// A grant is the permission of a user for a client, with its code and its tokens.
 type grant struct {
 	client      string
 	person      Person
@@ -26,18 +26,18 @@ type grant struct {
 	revoked     bool
 }
 
-// A session is a browser that is signed in here.
+// A session is the state of a browser that is signed in at the provider.
 type session struct {
 	person   Person
 	sid      string
 	authTime time.Time
-	clients  []string // that were signed in to with it
+	clients  []string // ids of clients with a sign-in from this session
 }
 
 func (p *Provider) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	client, problem := p.checkAuthorize(r)
 	if problem != "" {
-		page(w, http.StatusBadRequest, pageData{Title: "This sign-in cannot go on", Text: problem})
+		page(w, http.StatusBadRequest, pageData{Title: "This sign-in cannot continue", Text: problem})
 		return
 	}
 	if e := p.authorizeError(r, client); e != "" {
@@ -59,12 +59,12 @@ func (p *Provider) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	p.respond(w, r, url.Values{"code": {p.newCode(r, client, s)}})
 }
 
-// checkAuthorize finds what must not be answered by a redirect (RFC 6749,
-// section 4.1.2.1).
+// checkAuthorize returns the client of a request, and a problem that must not be
+// returned by a redirect (RFC 6749, section 4.1.2.1); empty: there is none.
 func (p *Provider) checkAuthorize(r *http.Request) (Client, string) {
 	client, ok := p.clients[r.Form.Get("client_id")]
 	if !ok {
-		return client, "The client is not known here."
+		return client, "The client is not known at this provider."
 	}
 	for name, values := range r.Form {
 		if len(values) > 1 {
@@ -95,8 +95,8 @@ func (p *Provider) authorizeError(r *http.Request, client Client) string {
 	return ""
 }
 
-// signedIn is the session of this browser, or a new one for the person that was
-// picked, hinted at or set. Nil: nobody is.
+// signedIn returns the session of this browser, or a new one for the user of the
+// parameters person or login_hint or of Options.AutoLogin; nil: there is neither.
 func (p *Provider) signedIn(w http.ResponseWriter, r *http.Request) *session {
 	if c, err := r.Cookie(cookieName); err == nil && !hasPrompt(r, "login") && r.Form.Get("person") == "" {
 		p.mu.Lock()
@@ -106,8 +106,8 @@ func (p *Provider) signedIn(w http.ResponseWriter, r *http.Request) *session {
 			return s
 		}
 	}
-	for _, who := range []string{r.Form.Get("person"), r.Form.Get("login_hint"), p.options.AutoLogin} {
-		person, ok := p.person(who)
+	for _, name := range []string{r.Form.Get("person"), r.Form.Get("login_hint"), p.options.AutoLogin} {
+		person, ok := p.person(name)
 		if !ok {
 			continue
 		}
@@ -135,7 +135,7 @@ func (p *Provider) newCode(r *http.Request, client Client, s *session) string {
 	return code
 }
 
-// respond sends the browser back, with state and iss (RFC 9207).
+// respond redirects to the client, with state and iss (RFC 9207).
 func (p *Provider) respond(w http.ResponseWriter, r *http.Request, v url.Values) {
 	if state := r.Form.Get("state"); state != "" {
 		v.Set("state", state)
@@ -154,7 +154,7 @@ func (p *Provider) respond(w http.ResponseWriter, r *http.Request, v url.Values)
 	w.WriteHeader(http.StatusFound)
 }
 
-// hidden are the parameters that a form carries on.
+// hidden returns the parameters for the hidden fields of a form.
 func hidden(q url.Values, without ...string) url.Values {
 	for _, name := range without {
 		q.Del(name)

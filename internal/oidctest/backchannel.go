@@ -9,29 +9,29 @@ import (
 	"time"
 )
 
-// logoutEvent is what a logout token tells of.
+// logoutEvent is the member of the claim events of a logout token.
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 
-// deliveryTimeout bounds how long an end of a session waits for one client.
+// deliveryTimeout bounds the delivery of one logout token.
 const deliveryTimeout = 10 * time.Second
 
-// A Delivery is what came of telling a client that a session ended.
+// A Delivery is a logout token that was sent to a client, and the response.
 type Delivery struct {
 	URL    string
 	Token  string
-	Status int // zero: no answer
+	Status int // zero: no response
 	Header http.Header
 	Body   string
 }
 
-// LogoutToken signs a logout token for a client (OpenID Connect Back-Channel
-// Logout 1.0, section 2.4). edit may change its header and claims, or be nil.
+// LogoutToken signs a logout token for a client (OpenID Connect Back-Channel Logout 1.0,
+// section 2.4). edit may change its header and claims; nil: they are not changed.
 func (p *Provider) LogoutToken(client, sub, sid string, edit func(header, claims map[string]any)) string {
 	return p.LogoutTokenBy(p.SigningKey(), client, sub, sid, edit)
 }
 
-// LogoutTokenBy is LogoutToken signed with a key that may be another than the
-// provider's; that of none leaves it unsigned.
+// LogoutTokenBy is LogoutToken with any key. A key of the algorithm none leaves the token
+// unsigned.
 func (p *Provider) LogoutTokenBy(key *Key, client, sub, sid string, edit func(header, claims map[string]any)) string {
 	now := p.now()
 	claims := map[string]any{
@@ -52,7 +52,8 @@ func (p *Provider) LogoutTokenBy(key *Key, client, sub, sid string, edit func(he
 	})
 }
 
-// ownLogoutToken is one that the provider sends of itself, as it behaves.
+// ownLogoutToken makes a logout token that the provider sends by itself. It has the
+// deviations of its Behaviour.
 func (p *Provider) ownLogoutToken(client, sub, sid string) string {
 	b := p.current()
 	key := b.LogoutSignWith
@@ -62,9 +63,9 @@ func (p *Provider) ownLogoutToken(client, sub, sid string) string {
 	return p.LogoutTokenBy(key, client, sub, sid, b.LogoutToken)
 }
 
-// Tell sends a logout token to a client as Back-Channel Logout 1.0, section 2.5,
-// has it, once, and remembers what came of it.
-func (p *Provider) Tell(address, token string) Delivery {
+// SendLogoutToken sends a logout token to the URL of a client once (OpenID Connect
+// Back-Channel Logout 1.0, section 2.5). [Provider.Deliveries] has the result too.
+func (p *Provider) SendLogoutToken(address, token string) Delivery {
 	d := Delivery{URL: address, Token: token}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -72,15 +73,15 @@ func (p *Provider) Tell(address, token string) Delivery {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
 	if err == nil {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		d.ask(p.options.Deliver, req)
+		d.send(p.options.Deliver, req)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.told = append(p.told, d)
+	p.delivered = append(p.delivered, d)
 	return d
 }
 
-func (d *Delivery) ask(transport http.RoundTripper, req *http.Request) {
+func (d *Delivery) send(transport http.RoundTripper, req *http.Request) {
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return
@@ -90,15 +91,15 @@ func (d *Delivery) ask(transport http.RoundTripper, req *http.Request) {
 	d.Status, d.Header, d.Body = resp.StatusCode, resp.Header, string(body)
 }
 
-// Told are the deliveries so far.
-func (p *Provider) Told() []Delivery {
+// Deliveries returns all deliveries so far.
+func (p *Provider) Deliveries() []Delivery {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return append([]Delivery(nil), p.told...)
+	return append([]Delivery(nil), p.delivered...)
 }
 
-// SignOut ends all sessions of a person here, as an administrator does: the grants
-// with them, and the clients are told by a logout token with the subject alone.
+// SignOut ends all sessions and grants of a user, like an administrator. The clients
+// receive a logout token with a sub and without a sid.
 func (p *Provider) SignOut(sub string) {
 	p.mu.Lock()
 	var clients []string
@@ -116,12 +117,12 @@ func (p *Provider) SignOut(sub string) {
 	p.mu.Unlock()
 	for _, id := range clients {
 		if to := p.clients[id].BackchannelLogoutURI; to != "" {
-			p.Tell(to, p.ownLogoutToken(id, sub, ""))
+			p.SendLogoutToken(to, p.ownLogoutToken(id, sub, ""))
 		}
 	}
 }
 
-// sessionID is the claim sid of a session, empty where there is none.
+// sessionID returns the claim sid of a session; empty: it has none.
 func (b Behaviour) sessionID(s *session) string {
 	switch {
 	case s == nil || b.SessionIDs == NoSessionIDs:
@@ -132,7 +133,7 @@ func (b Behaviour) sessionID(s *session) string {
 	return s.sid
 }
 
-// with adds to a list what it lacks.
+// with returns list with those of more that it lacks.
 func with(list []string, more ...string) []string {
 	for _, one := range more {
 		if !contains(list, one) {

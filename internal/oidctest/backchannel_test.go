@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// part is a part of a JWT: its header or its claims.
+// part decodes the header of a JWT, with index 0, or its claims, with index 1.
 func part(t *testing.T, token string, index int) map[string]any {
 	t.Helper()
 	raw, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[index])
@@ -39,16 +39,16 @@ func TestLogoutTokens(t *testing.T) {
 		t.Errorf("unsigned: %v %s", head, unsigned)
 	}
 	if _, has := part(t, unsigned, 1)["sub"]; has {
-		t.Error("a sub that was not asked for")
+		t.Error("a sub that was not requested")
 	}
 }
 
-// TestTheEndOfASessionIsTold: what was signed in to with a session hears of its
-// end: by a POST, and by frames of the page that ends it.
-func TestTheEndOfASessionIsTold(t *testing.T) {
-	heard := make(chan string, 4)
+// The clients of a session learn of its end by a POST and by frames of the page that
+// ends it.
+func TestClientsLearnOfTheEndOfASession(t *testing.T) {
+	posted := make(chan string, 4)
 	rp := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		heard <- r.Method + " " + r.Header.Get("Content-Type") + " " + r.PostFormValue("logout_token")
+		posted <- r.Method + " " + r.Header.Get("Content-Type") + " " + r.PostFormValue("logout_token")
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusBadRequest)
 		_, _ = io.WriteString(w, "no")
@@ -59,7 +59,7 @@ func TestTheEndOfASessionIsTold(t *testing.T) {
 		ids  SessionIDPolicy
 		sid  any
 	}{
-		{"a sid of the session", SessionIDs, "any"}, {"no sid", NoSessionIDs, nil}, {"a sid of the person", PersonalSessionIDs, "sid-of-alice"},
+		{"a sid of the session", SessionIDs, "any"}, {"no sid", NoSessionIDs, nil}, {"a sid of the user", PersonalSessionIDs, "sid-of-alice"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			p := New(Options{SigningAlg: "ES256", BackchannelLogoutURI: rp.URL + "/back", FrontchannelLogoutURI: "https://app.example/front?x=1"})
@@ -83,13 +83,13 @@ func TestTheEndOfASessionIsTold(t *testing.T) {
 			}
 			body, _ := io.ReadAll(end.Body)
 			end.Body.Close()
-			got, _ := strings.CutPrefix(<-heard, "POST application/x-www-form-urlencoded ")
+			got, _ := strings.CutPrefix(<-posted, "POST application/x-www-form-urlencoded ")
 			if claims := part(t, got, 1); claims["sid"] != sid || claims["sub"] != "alice" || claims["aud"] != "client" {
-				t.Errorf("told %v", claims)
+				t.Errorf("the logout token has %v", claims)
 			}
-			told := p.Told()
-			if len(told) != 1 || told[0].Status != http.StatusBadRequest || told[0].Body != "no" || told[0].Header.Get("Cache-Control") != "no-store" {
-				t.Errorf("remembers %+v", told)
+			sent := p.Deliveries()
+			if len(sent) != 1 || sent[0].Status != http.StatusBadRequest || sent[0].Body != "no" || sent[0].Header.Get("Cache-Control") != "no-store" {
+				t.Errorf("deliveries %+v", sent)
 			}
 			frame := "https://app.example/front?x=1"
 			if text, ok := sid.(string); ok {
@@ -104,9 +104,9 @@ func TestTheEndOfASessionIsTold(t *testing.T) {
 	}
 }
 
-func TestAnAdministratorEndsTheSessionsOfAPerson(t *testing.T) {
-	heard := make(chan string, 4)
-	rp := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { heard <- r.PostFormValue("logout_token") }))
+func TestAnAdministratorEndsTheSessionsOfAUser(t *testing.T) {
+	posted := make(chan string, 4)
+	rp := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { posted <- r.PostFormValue("logout_token") }))
 	defer rp.Close()
 	p := New(Options{SigningAlg: "ES256", BackchannelLogoutURI: rp.URL})
 	defer p.Close()
@@ -117,9 +117,9 @@ func TestAnAdministratorEndsTheSessionsOfAPerson(t *testing.T) {
 	})
 	p.SignOut("bob")
 	p.SignOut("alice")
-	token := <-heard
-	if claims := part(t, token, 1); claims["sub"] != "alice" || claims["sid"] != nil || claims["unknown"] != true || len(p.Told()) != 1 {
-		t.Errorf("told %v, %d times", claims, len(p.Told()))
+	token := <-posted
+	if claims := part(t, token, 1); claims["sub"] != "alice" || claims["sid"] != nil || claims["unknown"] != true || len(p.Deliveries()) != 1 {
+		t.Errorf("sent %v, %d times", claims, len(p.Deliveries()))
 	}
 	if !strings.HasSuffix(token, ".") {
 		t.Error("signed with another key than the one that was set")

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Behaviour is how a provider differs from one that keeps the rules. Functions
-// edit what the rules produce; bodies replace it. The zero value keeps them all.
+// Behaviour has the deviations of a provider from the specifications. Functions edit a
+// correct response; bodies replace it. The zero value has no deviation.
 type Behaviour struct {
 	Faults map[string]Fault // by endpoint
 
@@ -19,77 +19,76 @@ type Behaviour struct {
 	JWKS          func(keys []map[string]any) []map[string]any
 	JWKSBody      []byte
 
-	AuthorizeError    string           // the OAuth error sent back instead of a code
-	AuthorizeResponse func(url.Values) // edits what is sent back: code, state, iss
+	AuthorizeError    string           // OAuth error to return instead of a code
+	AuthorizeResponse func(url.Values) // edits the parameters of the response: code, state, iss
 
 	SignWith      *Key // signs ID tokens; nil: the published key
 	IDTokenHeader func(header map[string]any)
 	IDTokenClaims func(claims map[string]any)
 	IDToken       func(raw string) string // replaces the signed token
 
-	TokenError    string // the OAuth error with status 400
+	TokenError    string // OAuth error to return with status 400
 	TokenResponse func(response map[string]any)
 	TokenBody     []byte
 	RefreshTokens RefreshPolicy
-	NoRotation    bool // refresh tokens stay valid when used
+	NoRotation    bool // refresh tokens stay valid after use
 
-	// Of answers to refresh tokens alone, after what is said above.
-	RefreshError    string // the OAuth error with status 400
+	// These apply to refresh requests only, after the fields above.
+	RefreshError    string // OAuth error to return with status 400
 	RefreshNonce    bool   // the ID token has the nonce of the sign-in
 	RefreshClaims   func(claims map[string]any)
 	RefreshResponse func(response map[string]any)
 
 	SessionIDs     SessionIDPolicy
-	LogoutToken    func(header, claims map[string]any) // of those that the provider sends
-	LogoutSignWith *Key                                // signs them; nil: the published key
+	LogoutToken    func(header, claims map[string]any) // edits logout tokens that the provider sends by itself
+	LogoutSignWith *Key                                // signs logout tokens; nil: the published key
 
 	UserInfo       func(claims map[string]any)
 	UserInfoSigned bool
 	UserInfoBody   []byte
-	UserInfoType   string // the Content-Type; empty: as it should be
+	UserInfoType   string // Content-Type; empty: the correct one
 
-	ClaimsOnlyInUserInfo bool // ID tokens carry the subject alone
+	ClaimsOnlyInUserInfo bool // ID tokens have no claim about the user but sub
 	RequirePKCE          bool
-	ConfirmLogout        bool // end_session asks before it signs out
+	ConfirmLogout        bool // end_session shows a confirmation first
 }
 
-// A RefreshPolicy says when a refresh token is issued.
+// A RefreshPolicy decides when a refresh token is issued.
 type RefreshPolicy int
 
 const (
 	RefreshAlways  RefreshPolicy = iota
-	RefreshNever                 // as providers without the grant
+	RefreshNever                 // like providers without the grant
 	RefreshOffline               // with the scope offline_access
-	RefreshConsent               // with prompt=consent, as Google
+	RefreshConsent               // with prompt=consent, like Google
 )
 
-// A SessionIDPolicy says what the claim sid is.
+// A SessionIDPolicy decides on the claim sid.
 type SessionIDPolicy int
 
 const (
-	SessionIDs         SessionIDPolicy = iota // another one for each session at the provider
-	NoSessionIDs                              // ID tokens have none
-	PersonalSessionIDs                        // one for all sessions of a person
+	SessionIDs         SessionIDPolicy = iota // a different sid for each session at the provider
+	NoSessionIDs                              // no sid
+	PersonalSessionIDs                        // one sid for all sessions of a user
 )
 
-// A Fault replaces or disturbs the answers of one endpoint.
+// A Fault replaces or disturbs responses of one endpoint. The zero value does neither.
 type Fault struct {
-	Times    int             // how many requests it hits; zero: all
+	Times    int             // number of requests that it applies to; zero: all
 	Delay    time.Duration   // before anything else
-	Hold     <-chan struct{} // the request waits until this is closed
-	HoldDone <-chan struct{} // the request is handled, and its answer waits until this is closed
-	Drop     bool            // the connection is cut before the request is handled
-	DropDone bool            // the connection is cut after it was handled: the answer is lost
-	Redirect string          // 307 to here
-	Status   int             // answered with Body
+	Hold     <-chan struct{} // the request is not handled before this is closed
+	HoldDone <-chan struct{} // the request is handled, and its response waits until this is closed
+	Drop     bool            // the connection is closed before the request is handled
+	DropDone bool            // the connection is closed after the request was handled: the response is lost
+	Redirect string          // target of a redirect with status 307
+	Status   int             // status of the response with Body
 	Type     string          // the Content-Type of Body
 	Encoding string          // the Content-Encoding of Body
 	Body     string
-	Slow     time.Duration // between the single bytes of Body
+	Slow     time.Duration // pause after each byte of Body
 }
 
-// Set changes the behaviour of the requests that come after. change must not call
-// the provider.
+// Set changes the behaviour for later requests. change must not call the provider.
 func (p *Provider) Set(change func(b *Behaviour)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -99,7 +98,7 @@ func (p *Provider) Set(change func(b *Behaviour)) {
 	change(&p.behaviour)
 }
 
-// Reset brings back the behaviour that keeps the rules.
+// Reset removes all deviations.
 func (p *Provider) Reset() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -112,7 +111,8 @@ func (p *Provider) current() Behaviour {
 	return p.behaviour
 }
 
-// takeFault is the fault that hits this request, and counts it down.
+// takeFault returns the fault for the next request to an endpoint and counts down its
+// Times.
 func (p *Provider) takeFault(name string) (Fault, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -127,15 +127,15 @@ func (p *Provider) takeFault(name string) (Fault, bool) {
 	return f, ok
 }
 
-// counted wraps an endpoint with its counter, its last request and its fault.
+// counted returns h with the count, the last request and the fault of an endpoint.
 func (p *Provider) counted(name string, h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
 		_ = r.ParseForm()
-		p.note(name, r)
+		p.record(name, r)
 		f, ok := p.takeFault(name)
 		if name == Token && r.PostForm.Get("grant_type") == "refresh_token" {
-			p.note(Refresh, r)
+			p.record(Refresh, r)
 			if !ok {
 				f, ok = p.takeFault(Refresh)
 			}
@@ -148,7 +148,7 @@ func (p *Provider) counted(name string, h http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-func (p *Provider) note(name string, r *http.Request) {
+func (p *Provider) record(name string, r *http.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.counts[name]++
@@ -180,7 +180,7 @@ func disturbed(w http.ResponseWriter, r *http.Request, f Fault, h http.HandlerFu
 	}
 }
 
-// wait lasts until done is closed, if there is one, or nobody waits for the answer.
+// wait returns when done is closed or nil, or when the client has gone.
 func wait(done <-chan struct{}, r *http.Request) {
 	if done == nil {
 		return
@@ -219,7 +219,7 @@ func answerFault(w http.ResponseWriter, r *http.Request, f Fault) {
 	}
 }
 
-// discardResponse lets an endpoint do its work and loses the answer.
+// discardResponse discards the response of a request that is handled.
 type discardResponse struct{ header http.Header }
 
 func (d discardResponse) Header() http.Header         { return d.header }

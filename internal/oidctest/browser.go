@@ -6,9 +6,9 @@ import (
 	"net/url"
 )
 
-// Visit opens an authorization request as a person who is then signed in, and
-// returns the URL that the provider sends the browser back to. An empty person
-// leaves the choice to the request and Options.AutoLogin.
+// Visit opens an authorization request, signs a user in, and returns the URL to which
+// the provider redirects. person is a subject or an e-mail address; empty: the login_hint
+// of the request or Options.AutoLogin decides.
 func (p *Provider) Visit(authURL, person string) (*url.URL, error) {
 	u, err := url.Parse(authURL)
 	if err != nil {

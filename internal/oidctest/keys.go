@@ -18,16 +18,16 @@ import (
 	"math/big"
 )
 
-// A Key signs. Its fields may be changed before it is used.
+// A Key signs tokens. Its fields may be changed before its first use.
 type Key struct {
-	ID     string // empty: neither published nor named in a header
+	ID     string // kid; empty: neither the JWK nor headers have one
 	Alg    string
-	Signer crypto.Signer // of RS, PS, ES, EdDSA
-	Secret []byte        // of HS
+	Signer crypto.Signer // for RS, PS, ES and EdDSA
+	Secret []byte        // for HS
 }
 
-// NewKey makes a key for an algorithm: RS256, PS384, ES512, EdDSA and so on. That
-// of none leaves the signature empty.
+// NewKey makes a key for an algorithm, such as RS256, PS384, ES512 or EdDSA. A key for
+// none makes empty signatures.
 func NewKey(alg string) *Key {
 	if alg == "none" {
 		return &Key{Alg: alg}
@@ -54,7 +54,7 @@ func NewKey(alg string) *Key {
 	return k
 }
 
-// JWK is the public key as RFC 7517 has it, nil for a secret.
+// JWK returns the public key as a JWK (RFC 7517); nil: the key is a secret.
 func (k *Key) JWK() map[string]any {
 	if k.Signer == nil {
 		return nil
@@ -82,8 +82,8 @@ func (k *Key) Sign(header, payload []byte) string {
 	return signed + "." + encode(k.signature([]byte(signed)))
 }
 
-// SignClaims makes a JWT whose header has alg, typ and kid, and what edit makes
-// of it. edit may be nil.
+// SignClaims makes a JWT with alg, typ and kid in its header. edit may change the header;
+// nil: it is not changed.
 func (k *Key) SignClaims(claims map[string]any, edit func(header map[string]any)) string {
 	header := map[string]any{"alg": k.Alg, "typ": "JWT"}
 	if k.ID != "" {
@@ -128,7 +128,7 @@ func (k *Key) signature(signed []byte) []byte {
 	return sig
 }
 
-// signEC is the signature as RFC 7518, section 3.4, has it: r and s at full size.
+// signEC makes a signature of r and s at full size (RFC 7518, section 3.4).
 func signEC(key *ecdsa.PrivateKey, digest []byte) ([]byte, error) {
 	r, s, err := ecdsa.Sign(rand.Reader, key, digest)
 	if err != nil {
@@ -151,7 +151,7 @@ func hashOf(alg string) (func() hash.Hash, crypto.Hash) {
 	return sha256.New, crypto.SHA256
 }
 
-// halfHash is the value of at_hash, c_hash and s_hash.
+// halfHash returns the at_hash, c_hash or s_hash of a value.
 func halfHash(alg, value string) string {
 	newHash, _ := hashOf(alg)
 	h := newHash()
@@ -160,17 +160,17 @@ func halfHash(alg, value string) string {
 	return encode(sum[:len(sum)/2])
 }
 
-// SigningKey is the key that signs at present.
+// SigningKey returns the key that signs at present.
 func (p *Provider) SigningKey() *Key {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.keys[len(p.keys)-1]
 }
 
-// Rotate signs with a new key from now on; the older ones stay published.
+// Rotate makes a new key and signs with it from now on. The older keys stay published.
 func (p *Provider) Rotate() *Key { return p.RotateTo(NewKey(p.options.SigningAlg)) }
 
-// RotateTo signs with k from now on; the older keys stay published.
+// RotateTo signs with k from now on. The older keys stay published.
 func (p *Provider) RotateTo(k *Key) *Key {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -178,14 +178,14 @@ func (p *Provider) RotateTo(k *Key) *Key {
 	return k
 }
 
-// Retire stops publishing every key but the one that signs.
+// Retire stops publishing all keys except the one that signs.
 func (p *Provider) Retire() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.keys = p.keys[len(p.keys)-1:]
 }
 
-// Publish adds a key to those that are published, without signing with it.
+// Publish publishes a key without signing with it.
 func (p *Provider) Publish(k *Key) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -208,8 +208,8 @@ func mustJSON(v any) []byte {
 	return b
 }
 
-// NewSecret makes a random text of 32 characters: a session key or a client's
-// secret for one run of a test.
+// NewSecret makes a random string of 32 characters, for use as a session key or a client
+// secret in one run of a test.
 func NewSecret() string {
 	b := make([]byte, 16)
 	if _, err := rand.Read(b); err != nil {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// serveEndSession is RP-Initiated Logout 1.0.
+// serveEndSession serves OpenID Connect RP-Initiated Logout 1.0.
 func (p *Provider) serveEndSession(w http.ResponseWriter, r *http.Request) {
 	client, ok := p.clients[p.logoutClient(r)]
 	target := r.Form.Get("post_logout_redirect_uri")
@@ -16,7 +16,7 @@ func (p *Provider) serveEndSession(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if p.current().ConfirmLogout && r.Form.Get("confirm") == "" {
-		page(w, http.StatusOK, pageData{Title: "Sign out here too?", Button: "Sign out", Query: hidden(r.Form)})
+		page(w, http.StatusOK, pageData{Title: "Sign out of the provider too?", Button: "Sign out", Query: hidden(r.Form)})
 		return
 	}
 	var frames []string
@@ -35,8 +35,8 @@ func (p *Provider) serveEndSession(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusFound)
 }
 
-// end ends a session, tells its clients by the back channel, and returns what is
-// to be opened in frames.
+// end ends a session, sends logout tokens to its clients, and returns the front-channel
+// URLs to open in frames.
 func (p *Provider) end(cookie string) []string {
 	p.mu.Lock()
 	s := p.sessions[cookie]
@@ -50,7 +50,7 @@ func (p *Provider) end(cookie string) []string {
 	for _, id := range s.clients {
 		client := p.clients[id]
 		if client.BackchannelLogoutURI != "" {
-			p.Tell(client.BackchannelLogoutURI, p.ownLogoutToken(id, s.person.Sub, sid))
+			p.SendLogoutToken(client.BackchannelLogoutURI, p.ownLogoutToken(id, s.person.Sub, sid))
 		}
 		if client.FrontchannelLogoutURI != "" {
 			pairs := []string{"iss", p.issuer, "sid", sid}
@@ -63,7 +63,7 @@ func (p *Provider) end(cookie string) []string {
 	return frames
 }
 
-// withQuery adds parameters to an address, which may have some.
+// withQuery adds parameters to an address, which may have a query already.
 func withQuery(address string, pairs ...string) string {
 	sep := "?"
 	if strings.Contains(address, "?") {
@@ -76,7 +76,8 @@ func withQuery(address string, pairs ...string) string {
 	return address
 }
 
-// logoutClient is the client that asks, by client_id or by its ID token.
+// logoutClient returns the id of the client of a request, from client_id or from its ID
+// token; empty: unknown.
 func (p *Provider) logoutClient(r *http.Request) string {
 	if id := r.Form.Get("client_id"); id != "" {
 		return id

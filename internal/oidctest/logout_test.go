@@ -9,14 +9,14 @@ import (
 	"testing"
 )
 
-// TestASignOutEndsTheSessionHere: signed in, the browser is sent on without a
-// page; signed out, the page asks again.
+// A signed-in browser is redirected without a page. After the sign-out the page asks
+// again.
 func TestASignOutEndsTheSessionHere(t *testing.T) {
 	p := New(Options{SigningAlg: "ES256", PostLogoutRedirectURIs: []string{"https://app.example/bye"}})
 	defer p.Close()
 	browser := p.Client()
 	browser.Jar, _ = cookiejar.New(nil)
-	asksWho := func() bool {
+	asksForUser := func() bool {
 		resp, err := browser.Get(authURL(p, nil))
 		if err != nil {
 			t.Fatal(err)
@@ -24,14 +24,14 @@ func TestASignOutEndsTheSessionHere(t *testing.T) {
 		defer resp.Body.Close()
 		return resp.StatusCode == http.StatusOK
 	}
-	if !asksWho() {
-		t.Fatal("nobody was asked")
+	if !asksForUser() {
+		t.Fatal("the page did not ask")
 	}
 	if resp, err := browser.Get(authURL(p, func(q url.Values) { q.Set("person", "alice") })); err != nil || resp.StatusCode != http.StatusFound {
 		t.Fatalf("%v %v", resp, err)
 	}
-	if asksWho() {
-		t.Fatal("asked although signed in")
+	if asksForUser() {
+		t.Fatal("the page asked a user who is signed in")
 	}
 	end := func(q url.Values) (int, string) {
 		resp, err := browser.Get(p.Endpoint(EndSession) + "?" + q.Encode())
@@ -46,7 +46,7 @@ func TestASignOutEndsTheSessionHere(t *testing.T) {
 		t.Fatalf("an unregistered target: %d", status)
 	}
 	p.Set(func(b *Behaviour) { b.ConfirmLogout = true })
-	if status, body := end(url.Values{"client_id": {"client"}}); status != http.StatusOK || !strings.Contains(body, "Sign out here too?") || asksWho() {
+	if status, body := end(url.Values{"client_id": {"client"}}); status != http.StatusOK || !strings.Contains(body, "Sign out of the provider too?") || asksForUser() {
 		t.Fatalf("the confirmation: %d %s", status, body)
 	}
 	hint := p.IDToken("client", "alice", "", nil)
@@ -56,7 +56,7 @@ func TestASignOutEndsTheSessionHere(t *testing.T) {
 	if status != http.StatusFound || where != "https://app.example/bye?state=a+b" {
 		t.Fatalf("%d %s", status, where)
 	}
-	if !asksWho() {
+	if !asksForUser() {
 		t.Fatal("still signed in")
 	}
 }

@@ -1,8 +1,8 @@
-// Package oidctest is an OpenID provider for tests and demonstrations: a real
-// HTTP server that signs people in, keeps the rules of the specifications, and
-// breaks them where a test asks for it with [Provider.Set].
+// Package oidctest is an OpenID provider for tests and demonstrations. It is a real HTTP
+// server that signs users in by the rules of the specifications. A test can make it break
+// these rules with [Provider.Set].
 //
-// It trusts whoever asks. Never expose it to a network.
+// It has no passwords. Never expose it to a network.
 package oidctest
 
 import (
@@ -29,36 +29,36 @@ const (
 	Revocation = "revocation"
 	EndSession = "end_session"
 
-	// Refresh are the requests to Token with the grant refresh_token, which have a
-	// count, a last request and a fault of their own beside those of Token.
+	// Refresh names the requests to Token with the grant type refresh_token. Beside
+	// those of Token they have a count, a last request and a fault of their own.
 	Refresh = "refresh"
 )
 
-// Options say what a provider is. The zero value is a provider on a free
-// loopback port with the client "client", whose secret is "secret".
+// Options configure a provider. The zero value is a provider on a free loopback port
+// with the client "client" and the client secret "secret".
 type Options struct {
 	Listener net.Listener // nil: a free port of 127.0.0.1
 	Issuer   string       // as clients see it; empty: the listener's address
-	TLS      bool         // serve https; [Provider.Client] trusts the certificate
+	TLS      bool         // serves https with a certificate that [Provider.Client] trusts
 
 	ClientID               string   // empty: "client"
 	ClientSecret           string   // empty: "secret"
 	Public                 bool     // the client has no secret
 	RedirectURIs           []string // compared exactly; empty: any
 	PostLogoutRedirectURIs []string // compared exactly; empty: any
-	BackchannelLogoutURI   string   // is sent a logout token when a session ends here; empty: not told
-	FrontchannelLogoutURI  string   // is opened in a frame of the page that ends a session; empty: not told
+	BackchannelLogoutURI   string   // receives a logout token when a session ends here; empty: none is sent
+	FrontchannelLogoutURI  string   // opens in a frame of the page that ends a session; empty: no frame
 	Clients                []Client // further clients
 
 	// Deliver sends the logout tokens; nil: [http.DefaultTransport].
 	Deliver http.RoundTripper
 
-	// ClientKey verifies the client's assertions signed with ES256
-	// (private_key_jwt); nil: they are signed with its secret.
+	// ClientKey verifies the client's assertions, signed with ES256
+	// (private_key_jwt); nil: the client's secret verifies them.
 	ClientKey *ecdsa.PublicKey
 
 	People    []Person // empty: [DefaultPeople]
-	AutoLogin string   // the person who is signed in without a page; empty: the page asks
+	AutoLogin string   // subject of the user to sign in without a page; empty: the page asks
 
 	SigningAlg      string        // of ID tokens; empty: RS256
 	AccessLifetime  time.Duration // of access tokens; zero: 5 minutes
@@ -68,22 +68,22 @@ type Options struct {
 	Now func() time.Time // nil: time.Now
 }
 
-// A Client is a relying party that the provider knows.
+// A Client is a registered relying party.
 type Client struct {
-	ID, Secret             string // no secret: a public client
+	ID, Secret             string // empty Secret: a public client
 	RedirectURIs           []string
 	PostLogoutRedirectURIs []string
 	BackchannelLogoutURI   string
 	FrontchannelLogoutURI  string
 }
 
-// A Provider is safe for concurrent use.
+// A Provider is an OpenID provider. It is safe for concurrent use.
 type Provider struct {
 	options Options
 	issuer  string
 	prefix  string // the issuer's path
 	clients map[string]Client
-	server  *httptest.Server // nil: only the handler is used
+	server  *httptest.Server // nil: made by NewHandler
 	mux     *http.ServeMux
 
 	mu        sync.Mutex // guards the fields below
@@ -95,18 +95,18 @@ type Provider struct {
 	refresh   map[string]*refresh // by refresh token
 	access    map[string]*grant   // by access token
 	sessions  map[string]*session // by cookie
-	people    map[string]Person   // as they are by now, by subject; absent: as they came
-	told      []Delivery
+	changed   map[string]Person   // by subject: users as changed by Change
+	delivered []Delivery
 }
 
-// A Request is what an endpoint received.
+// A Request is a request that an endpoint received.
 type Request struct {
 	Method string
 	Header http.Header
 	Form   url.Values
 }
 
-// New starts a provider. It panics where it cannot listen.
+// New starts a provider. It panics if it cannot listen.
 func New(o Options) *Provider {
 	l := o.Listener
 	if l == nil {
@@ -134,14 +134,15 @@ func New(o Options) *Provider {
 	return p
 }
 
-// NewHandler makes a provider that somebody else serves, at Options.Issuer.
+// NewHandler makes a provider without a server. The caller serves its Handler at
+// Options.Issuer.
 func NewHandler(o Options) *Provider {
 	fillDefaults(&o)
 	p := &Provider{
 		options: o, issuer: o.Issuer, clients: map[string]Client{},
 		counts: map[string]int{}, last: map[string]Request{},
 		grants: map[string]*grant{}, refresh: map[string]*refresh{},
-		access: map[string]*grant{}, sessions: map[string]*session{}, people: map[string]Person{},
+		access: map[string]*grant{}, sessions: map[string]*session{}, changed: map[string]Person{},
 	}
 	if u, err := url.Parse(o.Issuer); err == nil {
 		p.prefix = strings.TrimSuffix(u.Path, "/")
@@ -188,19 +189,19 @@ func fillDefaults(o *Options) {
 	}
 }
 
-// URL is the issuer.
+// URL returns the issuer.
 func (p *Provider) URL() string { return p.issuer }
 
-// Endpoint is the URL of an endpoint, by its name.
+// Endpoint returns the URL of an endpoint by its name.
 func (p *Provider) Endpoint(name string) string {
 	return strings.TrimSuffix(p.issuer, "/") + paths()[name]
 }
 
-// Handler serves the provider's endpoints, below the issuer's path.
+// Handler returns a handler that serves the endpoints below the issuer's path.
 func (p *Provider) Handler() http.Handler { return p.mux }
 
-// Client trusts the provider's certificate, follows no redirects and keeps no
-// cookies.
+// Client returns a client that trusts the provider's certificate, follows no redirects
+// and keeps no cookies.
 func (p *Provider) Client() *http.Client {
 	c := &http.Client{CheckRedirect: stay}
 	if p.server != nil && p.server.TLS != nil {
@@ -220,15 +221,15 @@ func (p *Provider) Close() {
 	}
 }
 
-// Count tells how many requests an endpoint got. Beside the endpoints there are
-// "code_reuse" and "refresh_reuse", what was presented twice.
+// Count returns the number of requests that an endpoint received. The names
+// "code_reuse" and "refresh_reuse" count codes and refresh tokens that were used again.
 func (p *Provider) Count(name string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.counts[name]
 }
 
-// Last is the latest request that an endpoint got.
+// Last returns the latest request that an endpoint received.
 func (p *Provider) Last(name string) Request {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -74,14 +74,14 @@ func TestACodeIsRedeemedOnceAndRefreshTokensRotate(t *testing.T) {
 	}
 	renew.Set("refresh_token", second["refresh_token"].(string))
 	if status, _ := post(t, p, Token, renew); status != 400 {
-		t.Fatalf("the family outlived a reuse: %d", status)
+		t.Fatalf("the grant is valid after a reuse: %d", status)
 	}
 	if status, _ := post(t, p, Token, redeemForm(c)); status != 400 || p.Count("code_reuse") != 1 {
 		t.Fatalf("a used code: %d", status)
 	}
 }
 
-func TestWhatTheTokenEndpointRefuses(t *testing.T) {
+func TestRefusalsOfTheTokenEndpoint(t *testing.T) {
 	p := New(Options{SigningAlg: "ES256"})
 	defer p.Close()
 	for _, c := range []struct{ name, key, value, want string }{
@@ -98,11 +98,11 @@ func TestWhatTheTokenEndpointRefuses(t *testing.T) {
 	}
 }
 
-func TestAuthorizeAnswers(t *testing.T) {
+func TestResponsesOfTheAuthorizationEndpoint(t *testing.T) {
 	p := New(Options{SigningAlg: "ES256", RedirectURIs: []string{callback}})
 	defer p.Close()
 	for _, c := range []struct{ name, key, value, want string }{
-		{"nobody picked", "x", "", "200 Who are you?"},
+		{"no user chosen", "x", "", "200 Who are you?"},
 		{"unknown client", "client_id", "x", "400 not known"},
 		{"foreign redirect_uri", "redirect_uri", "https://evil.example/", "400 not registered"},
 		{"prompt=none", "prompt", "none", "302 error=login_required"},
@@ -122,7 +122,7 @@ func TestAuthorizeAnswers(t *testing.T) {
 	}
 }
 
-func TestFaultsHitAsOftenAsAsked(t *testing.T) {
+func TestFaultsApplyAsOftenAsSet(t *testing.T) {
 	p := New(Options{SigningAlg: "ES256"})
 	defer p.Close()
 	p.Set(func(b *Behaviour) { b.Faults[JWKS] = Fault{Status: 503, Times: 2} })

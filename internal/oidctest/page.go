@@ -11,9 +11,9 @@ type pageData struct {
 	Text   string
 	People []Person
 	Button string
-	Query  url.Values // carried on as hidden fields
-	Frames []string   // addresses of other sites, opened unseen
-	Target string     // where a page with frames leads; empty: nowhere
+	Query  url.Values // sent again as hidden fields
+	Frames []string   // URLs of other sites, opened in hidden frames
+	Target string     // URL to which a page with frames redirects; empty: none
 }
 
 func page(w http.ResponseWriter, status int, d pageData) {
@@ -63,9 +63,9 @@ footer { margin-top: 1.5rem; font-size: .8rem; color: var(--soft); }
 </button>
 {{end}}{{with .Button}}<button class="plain" name="confirm" value="yes">{{.}}</button>{{end}}
 </form>{{end}}
-{{if .Target}}<p><a href="{{.Target}}">Go on</a></p>
+{{if .Target}}<p><a href="{{.Target}}">Continue</a></p>
 {{end}}{{range .Frames}}<iframe src="{{.}}" hidden></iframe>
-{{end}}<footer>No passwords: whoever can open this page can be anybody on it.</footer>
+{{end}}<footer>There are no passwords: anyone who can open this page can sign in as any of these users.</footer>
 </main>
 </body>
 </html>

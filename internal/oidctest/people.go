@@ -1,18 +1,18 @@
 package oidctest
 
-// A Person can be signed in.
+// A Person is a user of the provider.
 type Person struct {
 	Sub           string
 	Name          string
 	Email         string
 	EmailVerified bool
 	Groups        []string
-	Roles         []string       // of realm_access.roles
-	Note          string         // for the page: what to expect
+	Roles         []string       // the claim realm_access.roles
+	Note          string         // shown on the sign-in page
 	Extra         map[string]any // further claims
 }
 
-// DefaultPeople are the people of a provider that was told of none.
+// DefaultPeople returns the users of a provider without Options.People.
 func DefaultPeople() []Person {
 	return []Person{
 		{
@@ -29,43 +29,44 @@ func DefaultPeople() []Person {
 		},
 		{
 			Sub: "dave", Name: "Dave Dupont", Email: "dave@example.com", EmailVerified: false,
-			Groups: []string{}, Roles: []string{}, Note: "Has not confirmed his e-mail address.",
+			Groups: []string{}, Roles: []string{}, Note: "His e-mail address is not verified.",
 		},
 	}
 }
 
-// person finds somebody by subject or e-mail address.
-func (p *Provider) person(who string) (Person, bool) {
+// person finds a user by subject or e-mail address.
+func (p *Provider) person(name string) (Person, bool) {
 	for _, q := range p.options.People {
-		if who != "" && (q.Sub == who || q.Email == who) {
+		if name != "" && (q.Sub == name || q.Email == name) {
 			return q, true
 		}
 	}
 	return Person{}, false
 }
 
-// Change makes a person another one: what the provider tells of them from now on,
-// also to whom they signed in before. The subject stays.
+// Change changes the claims about a user from now on, also in tokens and userinfo of
+// earlier sign-ins. change must not change the subject.
 func (p *Provider) Change(sub string, change func(q *Person)) {
 	q, _ := p.person(sub)
-	q = p.asOfNow(q)
+	q = p.latest(q)
 	change(&q)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.people[sub] = q
+	p.changed[sub] = q
 }
 
-// asOfNow is q after what was changed since.
-func (p *Provider) asOfNow(q Person) Person {
+// latest returns q with the changes made by Change.
+func (p *Provider) latest(q Person) Person {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if changed, ok := p.people[q.Sub]; ok {
+	if changed, ok := p.changed[q.Sub]; ok {
 		return changed
 	}
 	return q
 }
 
-// claims are what the scopes openid, profile and email tell of a person.
+// claims returns the claims of the scopes openid, profile and email, with groups, roles
+// and Extra.
 func (q Person) claims() map[string]any {
 	c := map[string]any{"sub": q.Sub}
 	if q.Name != "" {

@@ -11,14 +11,13 @@ func refreshForm(tokens map[string]any) url.Values {
 	return url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}}
 }
 
-// TestAnswersToRefreshTokens: what a test can make of the answers to refresh
-// tokens leaves those to codes alone.
-func TestAnswersToRefreshTokens(t *testing.T) {
+// Deviations for refresh requests do not affect requests with a code.
+func TestResponsesToRefreshTokens(t *testing.T) {
 	for _, row := range []struct {
 		name   string
 		change func(b *Behaviour)
 		status int
-		check  func(answer, claims map[string]any) bool
+		check  func(response, claims map[string]any) bool
 	}{
 		{"by the rules", func(*Behaviour) {}, 200, func(_, c map[string]any) bool { return c["nonce"] == nil && c["sub"] == "alice" }},
 		{"with the nonce", func(b *Behaviour) { b.RefreshNonce = true }, 200, func(_, c map[string]any) bool { return c["nonce"] == "no" }},
@@ -50,8 +49,8 @@ func TestAnswersToRefreshTokens(t *testing.T) {
 	}
 }
 
-// TestARefreshWhoseAnswerIsLost: the token was used, and its successor is nowhere.
-func TestARefreshWhoseAnswerIsLost(t *testing.T) {
+// The refresh token is used up, and the client does not get its successor.
+func TestALostResponseToARefreshToken(t *testing.T) {
 	p := New(Options{SigningAlg: "ES256"})
 	defer p.Close()
 	_, first := post(t, p, Token, redeemForm(code(t, p)))
@@ -60,15 +59,15 @@ func TestARefreshWhoseAnswerIsLost(t *testing.T) {
 	lost.Set("client_id", "client")
 	lost.Set("client_secret", "secret")
 	if _, err := p.Client().PostForm(p.Endpoint(Token), lost); err == nil {
-		t.Fatal("an answer came")
+		t.Fatal("a response came")
 	}
 	if status, m := post(t, p, Token, refreshForm(first)); status != http.StatusBadRequest || m["error"] != "invalid_grant" || p.Count("refresh_reuse") != 1 {
 		t.Errorf("sent again: %d %v", status, m)
 	}
 }
 
-// TestAnAnswerThatIsHeld: it is of the moment when the request was handled.
-func TestAnAnswerThatIsHeld(t *testing.T) {
+// A held response is that of the time at which the request was handled.
+func TestAHeldResponse(t *testing.T) {
 	p := New(Options{SigningAlg: "ES256"})
 	defer p.Close()
 	form := redeemForm(code(t, p))
@@ -92,8 +91,8 @@ func TestAnAnswerThatIsHeld(t *testing.T) {
 	}
 }
 
-// TestAPersonChanges: what is told of a person follows what became of them.
-func TestAPersonChanges(t *testing.T) {
+// Change affects claims in tokens of earlier sign-ins.
+func TestAUserChanges(t *testing.T) {
 	p := New(Options{SigningAlg: "ES256"})
 	defer p.Close()
 	_, first := post(t, p, Token, redeemForm(code(t, p)))

@@ -30,7 +30,7 @@ func (p *Provider) newIDToken(g *grant, b Behaviour, access string, refreshed bo
 	}
 	claims := map[string]any{"sub": g.person.Sub}
 	if !b.ClaimsOnlyInUserInfo {
-		claims = p.asOfNow(g.person).claims()
+		claims = p.latest(g.person).claims()
 	}
 	for name, v := range p.protocolClaims(g, key, access) {
 		claims[name] = v
@@ -64,8 +64,8 @@ func (p *Provider) protocolClaims(g *grant, key *Key, access string) map[string]
 	return claims
 }
 
-// IDToken signs an ID token for a client with the provider's key. edit may
-// change every claim, or be nil.
+// IDToken signs an ID token for a client with the provider's key. edit may change every
+// claim; nil: none is changed.
 func (p *Provider) IDToken(client, sub, nonce string, edit func(claims map[string]any)) string {
 	now := p.now()
 	claims := map[string]any{
@@ -78,8 +78,8 @@ func (p *Provider) IDToken(client, sub, nonce string, edit func(claims map[strin
 	return p.SigningKey().SignClaims(claims, nil)
 }
 
-// checkAssertion verifies client_secret_jwt, or private_key_jwt with the client's
-// key (RFC 7523).
+// checkAssertion verifies a client assertion (RFC 7523): private_key_jwt if there is
+// Options.ClientKey, otherwise client_secret_jwt.
 func (p *Provider) checkAssertion(client Client, form url.Values) bool {
 	parts := strings.Split(form.Get("client_assertion"), ".")
 	if len(parts) != 3 || form.Get("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {

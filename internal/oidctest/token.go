@@ -6,7 +6,7 @@ import (
 	"net/url"
 )
 
-// A refresh is a refresh token, which ends when it is used.
+// A refresh is a refresh token, which is valid for one use.
 type refresh struct {
 	grant *grant
 	used  bool
@@ -30,7 +30,7 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 	case "authorization_code":
 		g, e = p.redeem(client, r.PostForm)
 	case "refresh_token":
-		g, e = p.renew(client, r.PostForm, b)
+		g, e = p.useRefreshToken(client, r.PostForm, b)
 	}
 	if e != "" {
 		tokenError(w, http.StatusBadRequest, e)
@@ -91,7 +91,7 @@ func (p *Provider) redeem(client Client, form url.Values) (*grant, string) {
 	return g, ""
 }
 
-// verifies is PKCE with S256 (RFC 7636, section 4.6).
+// verifies checks a PKCE verifier with S256 (RFC 7636, section 4.6).
 func verifies(challenge, verifier string) bool {
 	if challenge == "" {
 		return verifier == ""
@@ -100,8 +100,9 @@ func verifies(challenge, verifier string) bool {
 	return encode(sum[:]) == challenge
 }
 
-// renew takes a refresh token. One that was used before revokes its family.
-func (p *Provider) renew(client Client, form url.Values, b Behaviour) (*grant, string) {
+// useRefreshToken returns the grant of a refresh token, or an OAuth error. A token that
+// was used before revokes its grant.
+func (p *Provider) useRefreshToken(client Client, form url.Values, b Behaviour) (*grant, string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r := p.refresh[form.Get("refresh_token")]

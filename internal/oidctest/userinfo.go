@@ -16,7 +16,7 @@ func (p *Provider) serveUserInfo(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
-	claims := p.asOfNow(g.person).claims()
+	claims := p.latest(g.person).claims()
 	if b.UserInfo != nil {
 		b.UserInfo(claims)
 	}
@@ -39,7 +39,7 @@ func (p *Provider) serveUserInfo(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
-// serveRevocation is RFC 7009: a token that is not known is no error.
+// serveRevocation revokes a token (RFC 7009). An unknown token is not an error.
 func (p *Provider) serveRevocation(w http.ResponseWriter, r *http.Request) {
 	client, ok := p.authenticate(r)
 	if r.Method != http.MethodPost || !ok {

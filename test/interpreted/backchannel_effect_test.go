@@ -40,8 +40,8 @@ func TestWhomALogoutEnds(t *testing.T) {
 		s.sees(s.signIn(b, "/a/page", "alice"))
 		s.sees(s.signIn(b, "/b/page", "alice"))
 		token := s.provider.LogoutToken("client", "alice", "sid-of-alice", nil)
-		s.turnedDown(s.provider.Tell(s.url+"/b/back", token), http.StatusBadRequest)
-		s.taken(s.provider.Tell(s.url+"/a/back", token))
+		s.turnedDown(s.provider.SendLogoutToken(s.url+"/b/back", token), http.StatusBadRequest)
+		s.taken(s.provider.SendLogoutToken(s.url+"/a/back", token))
 		s.status(b.Fetch(s.url+"/a/page"), http.StatusUnauthorized)
 		s.status(b.Fetch(s.url+"/b/page"), http.StatusOK)
 	})
@@ -142,10 +142,10 @@ func TestWhomALogoutEnds(t *testing.T) {
 		s.gone(alice)
 		bob.Do(browser.Request{URL: s.provider.Endpoint(oidctest.EndSession), OneHop: true})
 		s.gone(bob)
-		for _, d := range s.provider.Told() {
+		for _, d := range s.provider.Deliveries() {
 			s.taken(d)
 		}
-		if n := len(s.provider.Told()); n != 2 {
+		if n := len(s.provider.Deliveries()); n != 2 {
 			t.Errorf("told %d times", n)
 		}
 	})

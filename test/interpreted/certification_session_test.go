@@ -47,7 +47,7 @@ func backchannel(status int) func(s *site) string {
 		s.noSession(b)
 		m := s.member("alice")
 		m.Do(browser.Request{URL: s.provider.Endpoint(oidctest.EndSession), OneHop: true})
-		told := s.provider.Told()
+		told := s.provider.Deliveries()
 		if len(told) != 2 {
 			s.t.Fatalf("told %d times", len(told))
 		}

@@ -122,7 +122,7 @@ func (s *site) token(m member, edit func(header, claims map[string]any)) string 
 // tell sends a logout token to the back channel, as the provider does.
 func (s *site) tell(token string) oidctest.Delivery {
 	s.t.Helper()
-	return s.provider.Tell(s.url+backPath, token)
+	return s.provider.SendLogoutToken(s.url+backPath, token)
 }
 
 // delivered has the provider send the logout token again while the back channel is
