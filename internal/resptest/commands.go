@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// An entry is a value: a string, or a sorted set.
+// An entry is a value of a key: a string or a sorted set.
 type entry struct {
 	value   string
 	scores  map[string]float64
@@ -46,7 +46,7 @@ func (s *Server) removeLocked(db int, key string) bool {
 	return true
 }
 
-// changedLocked tells those who track key.
+// changedLocked sends an invalidation to each connection that tracks key.
 func (s *Server) changedLocked(key string) {
 	for c := range s.conns {
 		if !c.tracking {
@@ -72,7 +72,7 @@ func (s *Server) keysLocked(db int) []string {
 	return keys
 }
 
-// run carries out a command, or queues it, and returns the reply.
+// run executes or queues a command and returns the reply.
 func (c *conn) run(args []string) string {
 	s := c.s
 	s.mu.Lock()
@@ -94,8 +94,7 @@ func (c *conn) run(args []string) string {
 	return c.command(args)
 }
 
-// refusesPing reports whether a server that gives this error gives it to PING
-// too.
+// refusesPing reports whether a Redis server that fails with this error also fails PING.
 func refusesPing(refusal string) bool {
 	word, _, _ := strings.Cut(refusal, " ")
 	switch word {
@@ -202,8 +201,8 @@ func (c *conn) client(args []string) string {
 	return failure("ERR unknown subcommand")
 }
 
-// least is how many arguments a command has at least, its name included.
-var least = map[string]int{
+// minArgs has the minimum number of arguments of commands, including the name.
+var minArgs = map[string]int{
 	"ECHO": 2, "GET": 2, "MGET": 2, "SET": 3, "DEL": 2, "UNLINK": 2, "EXISTS": 2, "TYPE": 2, "PTTL": 2, "PEXPIREAT": 3, "PEXPIRE": 3, "ZSCAN": 3,
 	"SCAN": 2, "WATCH": 2, "ZADD": 4, "ZREM": 3, "ZCARD": 2, "GETRANGE": 4, "ZRANGEBYSCORE": 4, "ZREMRANGEBYSCORE": 4, "PUBLISH": 3, "SUBSCRIBE": 2,
 	"CONFIG": 3,
@@ -211,7 +210,7 @@ var least = map[string]int{
 
 func (c *conn) command(args []string) string {
 	s := c.s
-	if len(args) < least[args[0]] {
+	if len(args) < minArgs[args[0]] {
 		return failure("ERR wrong number of arguments for '" + strings.ToLower(args[0]) + "' command")
 	}
 	switch args[0] {
@@ -232,7 +231,7 @@ func (c *conn) command(args []string) string {
 	case "SET":
 		return c.set(args)
 	case "DEL", "UNLINK", "EXISTS":
-		return c.each(args)
+		return c.countOrDelete(args)
 	case "TYPE":
 		return c.kind(args[1])
 	case "PTTL":
@@ -297,7 +296,7 @@ func (c *conn) get(key string) string {
 	return bulk(e.value)
 }
 
-// getRange takes offsets that are not negative.
+// getRange supports only offsets that are not negative.
 func (c *conn) getRange(args []string) string {
 	e := c.s.lookupLocked(c.db, args[1])
 	if e != nil && e.scores != nil {
@@ -362,7 +361,8 @@ func (c *conn) set(args []string) string {
 	return ok
 }
 
-func (c *conn) each(args []string) string {
+// countOrDelete executes DEL, UNLINK and EXISTS.
+func (c *conn) countOrDelete(args []string) string {
 	n := 0
 	for _, k := range args[1:] {
 		if c.s.lookupLocked(c.db, k) == nil {
@@ -411,7 +411,7 @@ func (c *conn) pexpireat(args []string) string {
 	return integer(1)
 }
 
-// scan answers with all keys in pages of COUNT: the cursor is a position.
+// scan returns the keys in pages of COUNT. The cursor is a position in the sorted keys.
 func (c *conn) scan(args []string) string {
 	from, err := strconv.Atoi(args[1])
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// A conn is a client's connection.
+// A conn is a connection of a client.
 type conn struct {
 	s  *Server
 	nc net.Conn
@@ -20,13 +20,12 @@ type conn struct {
 
 	writing sync.Mutex // held while bytes are sent
 
-	// The fields below belong to serve, but tracking, prefixes and channels,
-	// which Server.mu guards.
+	// serve owns the fields below. Server.mu guards tracking, prefixes and channels.
 	proto    int
 	user     string
 	authed   bool
 	db       int
-	queue    [][]string // since MULTI; nil outside
+	queue    [][]string // commands since MULTI; nil: there is no transaction
 	watched  map[string]uint64
 	tracking bool
 	prefixes []string
@@ -53,7 +52,7 @@ func (c *conn) serve() {
 
 var errCommand = errors.New("resptest: not a command")
 
-// read reads one command: an array of strings.
+// read reads one command, an array of strings.
 func (c *conn) read() ([]string, error) {
 	n, err := c.header('*')
 	if err != nil || n < 1 {
@@ -93,10 +92,10 @@ func (c *conn) send(b string) {
 	_, _ = io.WriteString(c.nc, b)
 }
 
-// answer carries out a command and replies. It returns false when the
-// connection is to be closed.
+// answer executes a command and replies. It reports false if the connection must be
+// closed.
 func (c *conn) answer(args []string) bool {
-	f := c.s.strike(args)
+	f := c.s.takeFault(args)
 	reply := ""
 	if f == nil || !f.Skip && f.Reply == "" {
 		reply = c.run(args)
@@ -105,16 +104,17 @@ func (c *conn) answer(args []string) bool {
 		c.send(reply)
 		return true
 	}
-	return c.fault(f, reply)
+	return c.sendWithFault(f, reply)
 }
 
-// strike notes a command and returns the fault that befalls it.
-func (s *Server) strike(args []string) *Fault {
+// takeFault records a command and returns a copy of the fault that matches it; nil: none
+// does.
+func (s *Server) takeFault(args []string) *Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.log = append(s.log, args)
 	for i, f := range s.faults {
-		if !f.befalls(args) {
+		if !f.matches(args) {
 			continue
 		}
 		if f.Times > 0 {
@@ -128,7 +128,7 @@ func (s *Server) strike(args []string) *Fault {
 	return nil
 }
 
-func (f *Fault) befalls(args []string) bool {
+func (f *Fault) matches(args []string) bool {
 	if f.Key != "" && (len(args) < 2 || args[1] != f.Key) {
 		return false
 	}
@@ -142,8 +142,9 @@ func (f *Fault) befalls(args []string) bool {
 	return true
 }
 
-// fault sends reply as f has it.
-func (c *conn) fault(f *Fault, reply string) bool {
+// sendWithFault sends reply as f disturbs it. It reports false if the connection must be
+// closed.
+func (c *conn) sendWithFault(f *Fault, reply string) bool {
 	time.Sleep(f.Delay)
 	if f.Until != nil {
 		<-f.Until
@@ -171,7 +172,7 @@ func (c *conn) fault(f *Fault, reply string) bool {
 	return true
 }
 
-// bulk, list and failure encode replies.
+// bulk, list, failure and integer encode replies.
 func bulk(s string) string { return fmt.Sprintf("$%d\r\n%s\r\n", len(s), s) }
 
 func list(items ...string) string {

@@ -1,14 +1,14 @@
-// Package resptest is a Redis server for tests: over TCP, in memory, with as
-// much of the protocol as this project uses, and with faults on demand.
+// Package resptest is a Redis server for tests. It serves TCP, keeps its data in memory,
+// supports the part of the protocol that this project uses, and has faults on demand.
 //
 //	s := resptest.Start(t)
 //	s.Inject(resptest.Fault{Command: "GET", Reply: "$3\r\nfoo\r\n", Times: 1})
 //	c := resp.NewClient(resp.Options{Address: s.Addr()})
 //
-// It knows HELLO, AUTH, SELECT, CLIENT (SETNAME, TRACKING, ID), PING, ECHO, GET,
+// It supports HELLO, AUTH, SELECT, CLIENT (SETNAME, TRACKING, ID), PING, ECHO, GET,
 // MGET, SET (NX, XX, PX, PXAT, EX, EXAT), DEL, UNLINK, EXISTS, TYPE, PTTL, PEXPIREAT,
 // SCAN, WATCH, UNWATCH, MULTI, EXEC, FLUSHALL, FLUSHDB, DBSIZE, ZADD, ZREM, ZRANGEBYSCORE,
-// ZREMRANGEBYSCORE, INFO, CONFIG GET, PUBLISH and SUBSCRIBE. It runs no scripts:
+// ZREMRANGEBYSCORE, INFO, CONFIG GET, PUBLISH and SUBSCRIBE. It supports no scripts:
 // EVAL and EVALSHA are unknown commands.
 package resptest
 
@@ -21,7 +21,7 @@ import (
 	"time"
 )
 
-// A Server is one running server. Its methods are safe for concurrent use.
+// A Server is a running server. It is safe for concurrent use.
 type Server struct {
 	addr string
 
@@ -30,8 +30,8 @@ type Server struct {
 	conns    map[*conn]bool
 	accepted int
 	data     map[int]map[string]*entry // by database
-	users    map[string]string         // password by name; empty: none is asked for
-	refusal  string                    // to everything but the handshake
+	users    map[string]string         // password by name; empty: no authentication
+	refusal  string                    // error for all commands except the handshake; empty: none
 	config   map[string]string
 	faults   []*Fault
 	log      [][]string
@@ -40,37 +40,37 @@ type Server struct {
 	writes   uint64
 }
 
-// A Fault is what the server does to commands instead of, or besides, carrying
-// them out. The first that matches is applied.
+// A Fault replaces or disturbs the execution of commands. The server applies the first
+// fault that matches a command.
 type Fault struct {
-	// Command is the name of the command it befalls. Empty means any but those
+	// Command is the name of the command that the fault matches. Empty: any, except those
 	// of the handshake (HELLO, AUTH, SELECT, CLIENT).
 	Command string
-	// Key restricts it to commands whose first argument this is. Empty means any.
+	// Key is the first argument of the commands that the fault matches. Empty: any.
 	Key string
-	// Times is how often it strikes. Zero means always.
+	// Times is the number of commands that the fault is applied to. Zero: all.
 	Times int
 
-	// Skip keeps the command from being carried out.
+	// Skip prevents the execution of the command.
 	Skip bool
-	// Delay passes before the reply is sent.
+	// Delay is the time before the reply is sent.
 	Delay time.Duration
-	// Until holds the reply back until the channel is closed. Nil holds nothing back.
+	// Until delays the reply until the channel is closed. Nil: no delay.
 	Until <-chan struct{}
-	// Reply is sent instead of the reply, byte for byte, and implies Skip.
+	// Reply replaces the reply, byte for byte, and implies Skip. Empty: no replacement.
 	Reply string
-	// Cut closes the connection after the first Cut bytes of the reply; negative
-	// means before the first.
+	// Cut closes the connection after the first Cut bytes of the reply. Negative: before
+	// the first byte. Zero: never.
 	Cut int
-	// Hang sends no reply, and keeps the connection open.
+	// Hang sends no reply and keeps the connection open.
 	Hang bool
-	// Extra follows the reply in the same write.
+	// Extra is appended to the reply, in the same write.
 	Extra string
-	// Drip sends the reply byte by byte, with this pause before each.
+	// Drip is the pause before each byte of the reply. Zero: one write sends all of it.
 	Drip time.Duration
 }
 
-// Start returns a running server on a loopback port, which ends with the test.
+// Start returns a running server on a loopback port. It stops at the end of the test.
 func Start(t testing.TB) *Server {
 	t.Helper()
 	s := &Server{
@@ -97,14 +97,14 @@ func (s *Server) listen(addr string) error {
 	return nil
 }
 
-// Addr is the server's address.
+// Addr returns the server's address, host:port.
 func (s *Server) Addr() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.addr
 }
 
-// Stop refuses connections from now on and cuts those there are. The data stay.
+// Stop closes all connections and refuses new ones. The data stay.
 func (s *Server) Stop() {
 	s.mu.Lock()
 	ln := s.ln
@@ -116,8 +116,8 @@ func (s *Server) Stop() {
 	s.Cut()
 }
 
-// Restart starts a stopped server again at the same address. Without data it
-// has another run id and is empty, like a server that persists nothing.
+// Restart stops the server and starts it again at the same address. Without data it is
+// empty and has another run id, like a Redis server without persistence.
 func (s *Server) Restart(t testing.TB, withData bool) {
 	t.Helper()
 	s.Stop()
@@ -146,72 +146,73 @@ func (s *Server) Cut() {
 	}
 }
 
-// Conns is the number of open connections.
+// Conns returns the number of open connections.
 func (s *Server) Conns() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.conns)
 }
 
-// Accepted is the number of connections ever made.
+// Accepted returns the number of connections accepted since Start.
 func (s *Server) Accepted() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.accepted
 }
 
-// Inject adds a fault, after those that are there.
+// Inject adds a fault after the present ones.
 func (s *Server) Inject(f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = append(s.faults, &f)
 }
 
-// Heal removes every fault and refusal.
+// Heal removes all faults and the error of Refuse.
 func (s *Server) Heal() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults, s.refusal = nil, ""
 }
 
-// Refuse answers every command but the handshake's with this error, such as
-// "LOADING Redis is loading the dataset in memory". Empty ends it.
+// Refuse makes all commands except the handshake fail with an error, such as "LOADING
+// Redis is loading the dataset in memory". PING fails only with the errors with which a
+// Redis server refuses PING too. An empty text ends it.
 func (s *Server) Refuse(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refusal = text
 }
 
-// Require makes the server ask for these credentials, beside others required
-// before. The user of AUTH with a password alone is "default".
+// Require makes the server require authentication and adds a user. AUTH with only a
+// password is for the user "default".
 func (s *Server) Require(user, password string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.users[user] = password
 }
 
-// Configure sets what CONFIG GET answers.
+// Configure sets a value that CONFIG GET returns.
 func (s *Server) Configure(name, value string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.config[name] = value
 }
 
-// Clock replaces the clock by which keys expire.
+// Clock replaces the clock for the expiry of keys.
 func (s *Server) Clock(now func() time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.now = now
 }
 
-// Commands are the commands received so far, in order, names in capitals.
+// Commands returns the commands received so far, in order, with names in capitals.
 func (s *Server) Commands() [][]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([][]string(nil), s.log...)
 }
 
-// Count is how many commands of that name were received.
+// Count returns the number of commands of a name that were received.
 func (s *Server) Count(name string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -235,28 +236,29 @@ func (s *Server) Value(key string) (string, bool) {
 	return e.value, true
 }
 
-// Keys are the names of the keys in database 0.
+// Keys returns the names of the keys in database 0, sorted.
 func (s *Server) Keys() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.keysLocked(0)
 }
 
-// Put stores value under key in database 0, for ever, as another client would.
+// Put stores value under key in database 0 without expiry, like another client.
 func (s *Server) Put(key, value string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.storeLocked(0, key, &entry{value: value})
 }
 
-// Remove removes key from database 0 as an eviction would: trackers are told.
+// Remove removes key from database 0, like an eviction. Clients that track the key get
+// an invalidation.
 func (s *Server) Remove(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.removeLocked(0, key)
 }
 
-// Push sends bytes to every connection that tracks, as they are.
+// Push sends raw bytes to every connection with tracking.
 func (s *Server) Push(raw string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -267,7 +269,7 @@ func (s *Server) Push(raw string) {
 	}
 }
 
-// Stray sends bytes to every connection, as they are.
+// Stray sends raw bytes to every connection.
 func (s *Server) Stray(raw string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

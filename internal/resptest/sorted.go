@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// sorted carries out the commands on sorted sets.
+// sorted executes the commands for sorted sets.
 func (c *conn) sorted(args []string) string {
 	e := c.s.lookupLocked(c.db, args[1])
 	if e != nil && e.scores == nil {
@@ -105,7 +105,7 @@ func (c *conn) zadd(e *entry, args []string) string {
 	return integer(n)
 }
 
-// keep stores a changed set, or removes an empty one.
+// keep stores a set if it was changed, and removes it if it is empty.
 func (c *conn) keep(key string, e *entry, changed bool) {
 	if !changed {
 		return
@@ -117,6 +117,8 @@ func (c *conn) keep(key string, e *entry, changed bool) {
 	c.s.storeLocked(c.db, key, e)
 }
 
+// bound parses a bound of ZRANGEBYSCORE: a number, -inf or +inf, exclusive after an
+// opening parenthesis.
 func bound(text string) (score float64, exclusive, valid bool) {
 	if rest, found := strings.CutPrefix(text, "("); found {
 		text, exclusive = rest, true
