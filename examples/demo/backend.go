@@ -8,19 +8,19 @@ import (
 	"strings"
 )
 
-// A received is a request as the backend sees it.
+// A received is a request as the backend received it.
 type received struct {
 	Path    string
-	User    string
-	Name    string   // of somebody who is signed in
-	About   []header // the person
-	Headers []header // everything else
+	User    string   // X-Forwarded-User; empty: there is none
+	Name    string   // of the signed-in user; empty: there is none
+	About   []header // headers about the user
+	Headers []header // all other headers
 }
 
 type header struct{ Name, Value string }
 
-// newBackend serves the home page at / and shows what it received elsewhere, as
-// a page to browsers and as text to others.
+// newBackend makes a handler with the home page at /. Other paths show the received
+// request: as a page for browsers, as text for other clients.
 func newBackend() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", show)
@@ -48,7 +48,7 @@ func receive(r *http.Request) received {
 	seen := received{Path: r.URL.Path, User: r.Header.Get("X-Forwarded-User"), Name: r.Header.Get("X-Demo-Name")}
 	for name, values := range r.Header {
 		h := header{name, strings.Join(values, ", ")}
-		if aboutPerson(name) {
+		if isAboutUser(name) {
 			seen.About = append(seen.About, h)
 		} else {
 			seen.Headers = append(seen.Headers, h)
@@ -59,8 +59,8 @@ func receive(r *http.Request) received {
 	return seen
 }
 
-// aboutPerson tells the headers that come from the sign-in.
-func aboutPerson(name string) bool {
+// isAboutUser reports whether the sign-in sets a header.
+func isAboutUser(name string) bool {
 	return name == "X-Forwarded-User" || strings.HasPrefix(name, "X-User-") ||
 		strings.HasPrefix(name, "X-Auth-Request-") || strings.HasPrefix(name, "X-Demo-")
 }
@@ -108,23 +108,23 @@ nav { margin-top: 1.5rem; display: flex; gap: 1.25rem; flex-wrap: wrap; }
 `
 
 const homeBody = `<h1>traefikoidc demo</h1>
-<p>This page is open. Behind it are Traefik with the plugin, and a backend that knows nothing of signing in.</p>
-<a class="site" href="/team"><b>Team</b><span>Anyone who can sign in.</span></a>
-<a class="site" href="/admin"><b>Administration</b><span>The group &ldquo;admins&rdquo; alone: Alice is in it, Bob is not.</span></a>
-<a class="site" href="/team/public"><b>Team, public part</b><span>An excluded path of the protected site: no sign-in, and no identity for the backend.</span></a>
-<a class="site" href="/team/logout"><b>Sign out</b><span>Here and at the provider.</span></a>
+<p>This page is public. Traefik with the plugin serves it from a backend without any sign-in code.</p>
+<a class="site" href="/team"><b>Team</b><span>For every user who signs in.</span></a>
+<a class="site" href="/admin"><b>Administration</b><span>For the group &ldquo;admins&rdquo; only: Alice is in it, Bob is not.</span></a>
+<a class="site" href="/team/public"><b>Team, public part</b><span>A public path of the protected site: no sign-in, and no headers about the user for the backend.</span></a>
+<a class="site" href="/team/logout"><b>Sign out</b><span>At this site and at the provider.</span></a>
 </main>
 </body>
 </html>
 `
 
-const seenBody = `<h1>{{if .User}}{{.User}}{{else if .Name}}{{.Name}}{{else}}Nobody in particular{{end}}</h1>
-<p>The backend received a request for {{.Path}}. It trusts these headers, because Traefik removes whatever a visitor sends under their names.</p>
-{{if and .Name (not .User)}}<p>There is no X-Forwarded-User: the provider says that {{.Name}} has not confirmed the e-mail address (email_verified is false),
-so that the address could be anybody&rsquo;s. The option emailVerified, whose default is deny, keeps it from the backend.</p>
-{{end}}<h2>About the person</h2>
-<table>{{range .About}}<tr><td>{{.Name}}</td><td>{{.Value}}</td></tr>{{else}}<tr><td>nothing</td><td></td></tr>{{end}}</table>
-<h2>Everything else</h2>
+const seenBody = `<h1>{{if .User}}{{.User}}{{else if .Name}}{{.Name}}{{else}}No user{{end}}</h1>
+<p>The backend received a request for {{.Path}}. It can trust the headers about the user, because Traefik removes all headers of these names that a client sends.</p>
+{{if and .Name (not .User)}}<p>There is no X-Forwarded-User: according to the provider, the e-mail address of {{.Name}} is not verified (email_verified is false),
+so the address may belong to another user. The option emailVerified is deny by default, so the backend does not get the address.</p>
+{{end}}<h2>Headers about the user</h2>
+<table>{{range .About}}<tr><td>{{.Name}}</td><td>{{.Value}}</td></tr>{{else}}<tr><td>none</td><td></td></tr>{{end}}</table>
+<h2>Other headers</h2>
 <table>{{range .Headers}}<tr><td>{{.Name}}</td><td>{{.Value}}</td></tr>{{end}}</table>
 <nav><a href="/">Start</a><a href="/team">Team</a><a href="/admin">Administration</a><a href="/team/logout">Sign out</a></nav>
 </main>

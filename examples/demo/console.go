@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-const commands = `redis kill, redis start, kill 1, start 1 (or the number of another Traefik)`
+const commands = `redis kill, redis start, kill 1, start 1 (1 or the number of another Traefik)`
 
-// lines are those of r, without spaces around them; the channel stays open at
-// the end of r.
+// lines returns a channel of the lines of r, without spaces around them. The channel
+// stays open at the end of r.
 func lines(r io.Reader) <-chan string {
 	c := make(chan string)
 	go func() {
@@ -23,8 +23,8 @@ func lines(r io.Reader) <-chan string {
 	return c
 }
 
-// obey does what somebody typed, and says what came of it.
-func (d *demo) obey(ctx context.Context, line string) (string, error) {
+// execute executes a typed command and returns a message about its result.
+func (d *demo) execute(ctx context.Context, line string) (string, error) {
 	words := strings.Fields(strings.ToLower(line))
 	switch {
 	case len(words) == 0:
@@ -32,19 +32,20 @@ func (d *demo) obey(ctx context.Context, line string) (string, error) {
 	case len(words) != 2:
 	case words[0] == "redis" && words[1] == "kill":
 		d.redis.Kill()
-		return "Redis is gone, and what it held.", nil
+		return "Redis was killed, and its data are lost.", nil
 	case words[0] == "redis" && words[1] == "start":
-		return "Redis is back, empty.", d.startRedis(ctx)
+		return "Redis runs again, without data.", d.startRedis(ctx)
 	case words[0] == "kill" && d.replica(words[1]) != nil:
 		r := d.replica(words[1])
 		r.kill()
-		return r.site() + " is gone.", nil
+		return r.site() + " was killed.", nil
 	case words[0] == "start" && d.replica(words[1]) != nil:
-		return d.revive(ctx, d.replica(words[1]))
+		return d.restart(ctx, d.replica(words[1]))
 	}
-	return "What one can type here: " + commands, nil
+	return "The commands are: " + commands, nil
 }
 
+// replica returns the replica with a number; nil: there is none.
 func (d *demo) replica(number string) *replica {
 	n, err := strconv.Atoi(number)
 	if err != nil || n < 1 || n > len(d.replicas) {
@@ -53,11 +54,11 @@ func (d *demo) replica(number string) *replica {
 	return d.replicas[n-1]
 }
 
-func (d *demo) revive(ctx context.Context, r *replica) (string, error) {
+func (d *demo) restart(ctx context.Context, r *replica) (string, error) {
 	if r.traefik == nil {
 		if err := r.start(); err != nil {
 			return "", err
 		}
 	}
-	return fmt.Sprintf("%s is there.", r.site()), r.await(ctx)
+	return fmt.Sprintf("%s runs.", r.site()), r.await(ctx)
 }

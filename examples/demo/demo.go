@@ -17,25 +17,25 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/redistest"
 )
 
-// startLimit is how long a Traefik or Redis may take until it serves.
+// startLimit is the time in which a Traefik or Redis must be ready.
 const startLimit = 60 * time.Second
 
-// A demo is what runs: one Traefik or several, a provider and a backend; with
-// several Traefiks, the Redis that they share.
+// A demo is a provider, a backend and one or more Traefiks. Several Traefiks share a
+// Redis.
 type demo struct {
 	root         string // the repository
-	dir          string // of the configuration, removed at the end
+	dir          string // directory of the configuration, removed at the end
 	providerPort int
-	secrets      []string // of Traefik's environment
+	secrets      []string // for Traefik's environment
 	replicas     []*replica
-	ended        chan *replica // those whose Traefik has ended
+	ended        chan *replica // receives replicas with a Traefik that ended by itself
 
 	backend  *http.Server
 	provider *oidctest.Provider
 	redis    *redistest.Server // nil: there is one Traefik
 }
 
-// open claims the ports and the folder. The plugin's sources are in root.
+// open checks the ports and creates the directory. The plugin's sources are in root.
 func open(root string, replicas int) (*demo, error) {
 	if _, err := os.Stat(filepath.Join(root, ".traefik.yml")); err != nil {
 		return nil, fmt.Errorf("start the demo with \"make demo\" in the repository: %w", err)
@@ -46,7 +46,7 @@ func open(root string, replicas int) (*demo, error) {
 		return nil, err
 	}
 	for i := 0; i < replicas; i++ {
-		if err := free("DEMO_PORT", first+i, first+10); err != nil {
+		if err := checkFree("DEMO_PORT", first+i, first+10); err != nil {
 			return nil, err
 		}
 		d.replicas = append(d.replicas, &replica{demo: d, number: i + 1, port: first + i})
@@ -54,7 +54,7 @@ func open(root string, replicas int) (*demo, error) {
 	if d.providerPort, err = number("DEMO_PROVIDER_PORT", 9000, 65535); err != nil {
 		return nil, err
 	}
-	if err := free("DEMO_PROVIDER_PORT", d.providerPort, d.providerPort+10); err != nil {
+	if err := checkFree("DEMO_PROVIDER_PORT", d.providerPort, d.providerPort+10); err != nil {
 		return nil, err
 	}
 	if d.dir, err = os.MkdirTemp("", "traefikoidc-demo-"); err != nil {
@@ -63,7 +63,7 @@ func open(root string, replicas int) (*demo, error) {
 	return d, nil
 }
 
-// start returns when every site answers.
+// start starts everything and returns when every site is ready.
 func (d *demo) start(ctx context.Context) error {
 	backend, err := net.Listen("tcp", loopback(0))
 	if err != nil {
@@ -97,7 +97,7 @@ func (d *demo) start(ctx context.Context) error {
 	return d.startReplicas(ctx)
 }
 
-// openRedis starts a server on a free port, which keeps nothing on disk.
+// openRedis starts a Redis server on a free port, without persistence.
 func (d *demo) openRedis(ctx context.Context) error {
 	dir := filepath.Join(d.dir, "redis")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -118,7 +118,7 @@ func (d *demo) startRedis(ctx context.Context) error {
 
 func serve(s *http.Server, l net.Listener) { _ = s.Serve(l) }
 
-// random is a secret of 32 bytes.
+// random returns a random secret of 32 bytes in hexadecimal digits.
 func random() string {
 	b := make([]byte, 32)
 	if _, err := rand.Read(b); err != nil {
@@ -127,8 +127,8 @@ func random() string {
 	return hex.EncodeToString(b)
 }
 
-// configure copies a file of this folder to dir, with other addresses: pairs of
-// what is written there and what runs here.
+// configure copies a file of this directory to dir and replaces addresses in it. The
+// addresses are pairs of the text in the file and its replacement.
 func (d *demo) configure(name, dir string, addresses ...string) error {
 	text, err := os.ReadFile(filepath.Join(d.root, "examples", "demo", name))
 	if err != nil {
@@ -138,10 +138,10 @@ func (d *demo) configure(name, dir string, addresses ...string) error {
 	return os.WriteFile(filepath.Join(dir, name), []byte(changed), 0o600)
 }
 
-// dynamic is the dynamic configuration of every Traefik.
+// dynamic returns the path of the dynamic configuration of every Traefik.
 func (d *demo) dynamic() string { return filepath.Join(d.dir, "dynamic.yml") }
 
-// close ends what was started and removes the folder.
+// close ends everything that was started and removes the directory.
 func (d *demo) close() {
 	for _, r := range d.replicas {
 		r.stop()
@@ -158,7 +158,7 @@ func (d *demo) close() {
 	_ = os.RemoveAll(d.dir)
 }
 
-// instructions say what to try, in the addresses of this demo.
+// instructions returns the steps to try, with the addresses of this demo.
 func (d *demo) instructions() string {
 	text := tryOne
 	pairs := []string{"SITE", d.replicas[0].site(), "PROVIDER", d.provider.URL(), "FILE", d.dynamic()}

@@ -6,15 +6,15 @@ const tryOne = `
   The provider is PROVIDER, Traefik's dynamic configuration FILE
 
 Try
-  1. SITE/team     pick Alice or Bob: the page shows what the backend received
-  2. SITE/admin    Alice may, Bob may not
-  3. SITE/team/logout, and pick somebody else
-  4. what a program sees:       curl -i SITE/team
-     a header that it made up:  curl -H 'X-Forwarded-User: root' SITE/team/public
-  5. change the configuration while it runs: put "guests" beside "admins" in the
+  1. SITE/team     choose Alice or Bob: the page shows the received request
+  2. SITE/admin    Alice has access, Bob has none
+  3. SITE/team/logout, then choose another user
+  4. the response to an API client:  curl -i SITE/team
+     a forged header is removed:     curl -H 'X-Forwarded-User: root' SITE/team/public
+  5. change the configuration while it runs: add "guests" to "admins" in the
      file above, save, sign in as Carol, open SITE/admin
 
-Ctrl-C ends all of it and removes its files.
+Ctrl-C ends the demo and removes its files.
 `
 
 const tryMany = `
@@ -23,27 +23,27 @@ const tryMany = `
   The provider is PROVIDER, Redis REDIS,
   the dynamic configuration of all Traefiks FILE
 
-Your browser gives a cookie of localhost to each of its ports, as it would to
-any number of Traefiks behind one name.
+Your browser sends cookies of localhost to all of its ports, as it does to
+several Traefiks behind one name.
 
 Try
-  1. SITE/team     pick Alice
+  1. SITE/team     choose Alice
      OTHER/team     you are signed in at the other Traefik too
   2. Type here:  redis kill
-     Reload both pages: you stay signed in, although Redis is gone.
-     In a private window, SITE/team, pick Bob: a sign-in works.
-     There, OTHER/team: "try again" and not a second sign-in,
-     because the other Traefik cannot know him yet.
+     Reload both pages: you stay signed in without Redis.
+     In a private window, open SITE/team and choose Bob: he can sign in.
+     There, open OTHER/team: it says "try again" and starts no second sign-in,
+     because Bob's session has not reached the other Traefik yet.
   3. Type here:  redis start
-     It comes back empty and gets what the Traefiks hold: reload all pages,
-     Alice and Bob are signed in at both.
+     Redis starts without data, and the Traefiks write their sessions to it.
+     Reload all pages: Alice and Bob are signed in at both Traefiks.
   4. Type here:  kill 1      SITE is down,
-     OTHER/team goes on. Then:  start 1
+     OTHER/team still works. Then type:  start 1
   5. SITE/team/logout, then reload OTHER/team:
-     signed out at both.
-  6. SITE/team     pick Alice again, then open
-     ENDSESSION : the provider ends her session itself
-     and tells one Traefik. Reload both pages: signed out at both.
+     you are signed out at both.
+  6. SITE/team     choose Alice again, then open
+     ENDSESSION : the provider ends her session
+     and notifies one Traefik. Reload both pages: she is signed out at both.
 
-Ctrl-C ends all of it and removes its files.
+Ctrl-C ends the demo and removes its files.
 `

@@ -1,12 +1,11 @@
-// Command demo shows traefikoidc at work: a Traefik with the plugin from these
-// sources, a provider where one picks a person, and a backend that shows what it
-// receives. "make demo" runs it; Ctrl-C ends it and leaves nothing behind. With
-// "make demo REPLICAS=2" there are two Traefiks, which share a Redis, and it
-// obeys what is typed.
+// Command demo runs a demonstration of traefikoidc: a Traefik with the plugin from these
+// sources, a provider with a page to choose a user, and a backend that shows the requests
+// it receives. "make demo" runs it. Ctrl-C ends it and removes its files. With "make demo
+// REPLICAS=2" there are two Traefiks with one Redis, and the demo reads commands from its
+// standard input.
 //
-// DEMO_PORT and DEMO_PROVIDER_PORT choose other ports than 8080 and 9000,
-// TRAEFIK another Traefik than the one on PATH. Further replicas take the ports
-// after the first one's.
+// DEMO_PORT and DEMO_PROVIDER_PORT set other ports than 8080 and 9000. Further replicas
+// use the ports after DEMO_PORT. TRAEFIK sets another Traefik than the one on PATH.
 package main
 
 import (
@@ -31,7 +30,7 @@ func main() {
 	}
 }
 
-// run returns when ctx ends, or with the reason why the demo cannot go on.
+// run runs the demo until ctx ends. It returns an error if the demo cannot continue.
 func run(ctx context.Context) error {
 	replicas, err := number("REPLICAS", 1, 9)
 	if err != nil {
@@ -61,36 +60,36 @@ func run(ctx context.Context) error {
 		case <-d.ended:
 			return traefiktest.ErrEnded
 		case line := <-typed:
-			said, err := d.obey(ctx, line)
+			message, err := d.execute(ctx, line)
 			if err != nil && ctx.Err() == nil {
 				return err
 			}
-			if err == nil && said != "" {
-				fmt.Println(said)
+			if err == nil && message != "" {
+				fmt.Println(message)
 			}
 		}
 	}
 }
 
-// number is what a variable says, from 1 to most; normal where it is not set.
-func number(variable string, normal, most int) (int, error) {
+// number returns the value of a variable, from 1 to most; byDefault if it is not set.
+func number(variable string, byDefault, most int) (int, error) {
 	s := os.Getenv(variable)
 	if s == "" {
-		return normal, nil
+		return byDefault, nil
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 || n > most {
-		return 0, fmt.Errorf("%s is a number from 1 to %d", variable, most)
+		return 0, fmt.Errorf("%s must be a number from 1 to %d", variable, most)
 	}
 	return n, nil
 }
 
-// free is nil if nothing listens on the port; other is one to choose instead, by
-// the variable.
-func free(variable string, port, other int) error {
+// checkFree fails if another process listens on the port. The error proposes another
+// port for the variable.
+func checkFree(variable string, port, other int) error {
 	l, err := net.Listen("tcp", loopback(port))
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("port %d is taken: end what listens there, or choose another: %s=%d make demo", port, variable, other)
+		return fmt.Errorf("port %d is in use: end the process that listens on it, or choose another port: %s=%d make demo", port, variable, other)
 	}
 	if err != nil {
 		return fmt.Errorf("port %d: %w", port, err)

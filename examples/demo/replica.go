@@ -18,12 +18,12 @@ type replica struct {
 	demo    *demo
 	number  int // from 1
 	port    int
-	traefik *traefiktest.Traefik // nil: it does not run
+	traefik *traefiktest.Traefik // nil: not running
 }
 
 func (r *replica) site() string { return "http://localhost:" + strconv.Itoa(r.port) }
 
-// startReplicas starts every Traefik, then waits for each.
+// startReplicas starts every Traefik, then waits until each is ready.
 func (d *demo) startReplicas(ctx context.Context) error {
 	for _, r := range d.replicas {
 		if err := r.start(); err != nil {
@@ -38,8 +38,8 @@ func (d *demo) startReplicas(ctx context.Context) error {
 	return nil
 }
 
-// start runs the Traefik in a folder of its own; the dynamic configuration is
-// that of all.
+// start starts the Traefik in a directory of its own. All Traefiks share the dynamic
+// configuration.
 func (r *replica) start() error {
 	d := r.demo
 	dir := filepath.Join(d.dir, "traefik-"+strconv.Itoa(r.number))
@@ -68,7 +68,7 @@ func (r *replica) start() error {
 	return nil
 }
 
-// watch tells when a Traefik that nobody stopped has ended.
+// watch sends r to demo.ended when its Traefik ended without being stopped.
 func (r *replica) watch(t *traefiktest.Traefik) {
 	<-t.Done()
 	if !t.Stopped() {
@@ -101,7 +101,7 @@ func (r *replica) kill() {
 	}
 }
 
-// A labelled writer puts a name before each line, so that one sees who says it.
+// A labelled writer writes a label before each line.
 type labelled struct {
 	label string
 	to    io.Writer

@@ -1,5 +1,5 @@
-// Package demo tests "make demo" as a newcomer uses it. TRAEFIK names the
-// Traefik to run; "make test" sets it.
+// Package demo tests "make demo" as a new user uses it. The variable TRAEFIK has the path
+// of the Traefik to run; "make test" sets it.
 package demo
 
 import (
@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// build compiles the demo, for the tests that talk to it without make.
+// build compiles the demo, for tests that start it without make.
 func build(t *testing.T) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "demo")
@@ -27,7 +27,7 @@ func build(t *testing.T) string {
 }
 
 func TestMakeDemo(t *testing.T) {
-	build(t) // so that the start below is a warm one
+	build(t) // fills the build cache
 	started := time.Now()
 	p := launch(t, "make", "demo")
 	p.ready()
@@ -37,14 +37,14 @@ func TestMakeDemo(t *testing.T) {
 
 	v := newVisitor(p)
 	if r := v.open("/"); r.Status != http.StatusOK {
-		t.Errorf("the open page: %d", r.Status)
+		t.Errorf("the public page: %d", r.Status)
 	}
 	if r := v.get("/team", nil); r.Status != http.StatusUnauthorized {
-		t.Errorf("a program without a session: %d, want 401", r.Status)
+		t.Errorf("an API client without a session: %d, want 401", r.Status)
 	}
 	r := v.get("/team/public", map[string]string{"X-Forwarded-User": "root", "X_Forwarded_User": "root"})
 	if r.Status != http.StatusOK || strings.Contains(r.Body, "root") {
-		t.Errorf("the excluded path with headers made up: %d %s", r.Status, r.Body)
+		t.Errorf("the public path with forged headers: %d %s", r.Status, r.Body)
 	}
 
 	if r := v.signIn("/team", "bob"); r.Status != http.StatusOK || !strings.Contains(r.Body, "bob@example.com") {
@@ -56,7 +56,7 @@ func TestMakeDemo(t *testing.T) {
 	dave := newVisitor(p)
 	r = dave.signIn("/team", "dave")
 	if r.Status != http.StatusOK || !strings.Contains(r.Body, "<h1>Dave Dupont</h1>") || !strings.Contains(r.Body, "There is no X-Forwarded-User") {
-		t.Errorf("Dave, whose address is not confirmed: %d %s", r.Status, r.Body)
+		t.Errorf("Dave, without a verified address: %d %s", r.Status, r.Body)
 	}
 	if r := v.open("/team"); strings.Contains(r.Body, "There is no X-Forwarded-User") {
 		t.Errorf("Bob: %s", r.Body)
@@ -72,9 +72,9 @@ func TestMakeDemo(t *testing.T) {
 	copied := newVisitor(p)
 	copied.client.Jar.SetCookies(mustParse(t, v.site), site)
 	v.follow(v.open("/team/logout"))
-	for name, who := range map[string]*visitor{"who signed out": v, "with a copied cookie": copied} {
-		if r := who.get("/team", nil); r.Status != http.StatusUnauthorized {
-			t.Errorf("somebody %s: %d, want 401", name, r.Status)
+	for name, client := range map[string]*visitor{"the browser that signed out": v, "a copied cookie": copied} {
+		if r := client.get("/team", nil); r.Status != http.StatusUnauthorized {
+			t.Errorf("%s: %d, want 401", name, r.Status)
 		}
 	}
 
@@ -83,7 +83,7 @@ func TestMakeDemo(t *testing.T) {
 	p.leftNothing()
 }
 
-// edit replaces a text in a file, as an editor does.
+// edit replaces a text in a file, like an editor.
 func edit(t *testing.T, file, before, after string) {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -109,7 +109,7 @@ func TestEnds(t *testing.T) {
 		{"SIGINT", func(p *process) { p.signal(syscall.SIGINT) }, 0},
 		{"SIGTERM", func(p *process) { p.signal(syscall.SIGTERM) }, 0},
 		{"SIGHUP", func(p *process) { p.signal(syscall.SIGHUP) }, 0},
-		{"Traefik dies", killTraefik, 1},
+		{"Traefik was killed", killTraefik, 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -164,9 +164,9 @@ func TestPortTaken(t *testing.T) {
 			cmd.Dir = filepath.Join("..", "..")
 			out, err := cmd.CombinedOutput()
 			if err == nil {
-				t.Fatal("the demo started on a port that is taken")
+				t.Fatal("the demo started on a port that is in use")
 			}
-			for _, want := range []string{"port " + port + " is taken", variable + "="} {
+			for _, want := range []string{"port " + port + " is in use", variable + "="} {
 				if !strings.Contains(string(out), want) {
 					t.Errorf("%q is missing in: %s", want, out)
 				}

@@ -17,21 +17,20 @@ import (
 	"time"
 )
 
-// A process is a demo that runs, in a process group of its own as from a
-// terminal.
+// A process is a running demo, in a process group of its own like one in a terminal.
 type process struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	out  *output
-	in   io.Writer     // what is typed
+	in   io.Writer     // its standard input
 	temp string        // its TMPDIR
 	done chan struct{} // closed when it has ended
 	err  error         // how it ended
 
-	port, second, providerPort string // second is the next one after port
+	port, second, providerPort string // second is the port after port
 }
 
-// An output collects what a process prints.
+// An output collects the output of a process.
 type output struct {
 	mu   sync.Mutex // guards text
 	text bytes.Buffer
@@ -49,8 +48,7 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// launch starts a command in the repository, with free ports and a TMPDIR that
-// nobody else uses.
+// launch starts a command in the repository, with free ports and a TMPDIR of its own.
 func launch(t *testing.T, command ...string) *process {
 	t.Helper()
 	p := &process{t: t, out: &output{}, temp: t.TempDir(), done: make(chan struct{})}
@@ -83,7 +81,7 @@ func launch(t *testing.T, command ...string) *process {
 	return p
 }
 
-// freePorts are two ports, one after the other, where nothing listens.
+// freePorts returns two free ports, one after the other.
 func freePorts(t *testing.T) (first, second string) {
 	t.Helper()
 	for range 50 {
@@ -103,8 +101,8 @@ func freePorts(t *testing.T) (first, second string) {
 	return "", ""
 }
 
-// types a line, and waits until the demo says that it did it.
-func (p *process) types(line, answer string) {
+// enter types a line and waits until the demo prints the answer.
+func (p *process) enter(line, answer string) {
 	p.t.Helper()
 	before := strings.Count(p.out.String(), answer)
 	if _, err := io.WriteString(p.in, line+"\n"); err != nil {
@@ -113,7 +111,7 @@ func (p *process) types(line, answer string) {
 	p.until("the answer to "+line, func() bool { return strings.Count(p.out.String(), answer) > before })
 }
 
-// signal sends to the whole group, as a terminal does.
+// signal sends a signal to the whole process group, like a terminal.
 func (p *process) signal(s syscall.Signal) {
 	p.t.Helper()
 	if err := syscall.Kill(-p.cmd.Process.Pid, s); err != nil {
@@ -121,13 +119,13 @@ func (p *process) signal(s syscall.Signal) {
 	}
 }
 
-// ready waits until the demo says what to try.
+// ready waits until the demo prints its instructions.
 func (p *process) ready() {
 	p.t.Helper()
 	p.until("the demo is ready", func() bool { return strings.Contains(p.out.String(), "Ctrl-C ends") })
 }
 
-// ended waits until the process is gone.
+// ended waits until the process has ended.
 func (p *process) ended() {
 	p.t.Helper()
 	select {
@@ -137,35 +135,35 @@ func (p *process) ended() {
 	}
 }
 
-// until polls a condition, for a minute at most and not beyond the process.
-func (p *process) until(what string, holds func() bool) {
+// until waits for a condition, for at most a minute. It fails if the process ends.
+func (p *process) until(condition string, holds func() bool) {
 	p.t.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for !holds() {
 		select {
 		case <-p.done:
-			p.t.Fatalf("before %s, the demo ended: %v", what, p.err)
+			p.t.Fatalf("the demo ended before this: %s: %v", condition, p.err)
 		case <-time.After(20 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			p.t.Fatalf("not within a minute: %s", what)
+			p.t.Fatalf("not within a minute: %s", condition)
 		}
 	}
 }
 
 var dynamicFile = regexp.MustCompile(`\S+/dynamic\.yml`)
 
-// file is the dynamic configuration that the demo names.
+// file returns the path of the dynamic configuration that the demo printed.
 func (p *process) file() string {
 	p.t.Helper()
 	name := dynamicFile.FindString(p.out.String())
 	if name == "" {
-		p.t.Fatal("the demo names no configuration file")
+		p.t.Fatal("the demo printed no configuration file")
 	}
 	return name
 }
 
-// inside are the processes that run in the demo's TMPDIR: its Traefik.
+// inside returns the processes in the demo's TMPDIR, which are its Traefiks and Redis.
 func (p *process) inside() []int {
 	p.t.Helper()
 	links, err := filepath.Glob("/proc/[0-9]*/cwd")

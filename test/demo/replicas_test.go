@@ -12,24 +12,24 @@ import (
 	"testing"
 )
 
-// at is the same browser at another port: cookies go to a host, whatever the port.
+// at returns the same browser at another port. Cookies belong to a host, not to a port.
 func (v *visitor) at(port string) *visitor {
 	other := *v
 	other.site = "http://localhost:" + port
 	return &other
 }
 
-// is tells whether /team greets the person.
+// is reports whether the user is signed in at /team.
 func (v *visitor) is(person string) bool {
 	v.t.Helper()
 	r := v.open("/team")
 	return r.Status == http.StatusOK && strings.Contains(r.Body, person+"@example.com")
 }
 
-// endSession is where the provider signs people out, as the demo names it.
+// endSession matches the URL of the provider's sign-out in the demo's instructions.
 var endSession = regexp.MustCompile(`http://127\.0\.0\.1:\d+/op/\S+`)
 
-// TestReplicas does what the demo with two Traefiks says one may try.
+// TestReplicas follows the instructions of the demo with two Traefiks.
 func TestReplicas(t *testing.T) {
 	build(t)
 	p := launch(t, "make", "demo", "REPLICAS=2")
@@ -37,7 +37,7 @@ func TestReplicas(t *testing.T) {
 	text := p.out.String()
 	for _, want := range []string{"http://localhost:" + p.port + "/team", "http://localhost:" + p.second + "/team", "redis kill", "redis start", "kill 1", "start 1"} {
 		if !strings.Contains(text, want) {
-			t.Errorf("the demo does not speak of %s", want)
+			t.Errorf("the instructions do not have %s", want)
 		}
 	}
 	alice := newVisitor(p)
@@ -49,7 +49,7 @@ func TestReplicas(t *testing.T) {
 		t.Fatal("Alice is not signed in at both")
 	}
 
-	p.types("redis kill", "Redis is gone")
+	p.enter("redis kill", "Redis was killed")
 	if !everywhere(alice, "alice") {
 		t.Fatal("without Redis, Alice is not signed in at both")
 	}
@@ -61,20 +61,20 @@ func TestReplicas(t *testing.T) {
 		t.Errorf("without Redis, Bob at the other Traefik: %d, want 503 with Retry-After", r.Status)
 	}
 
-	p.types("redis start", "Redis is back")
+	p.enter("redis start", "Redis runs again")
 	p.until("Alice and Bob are signed in at both", func() bool { return everywhere(alice, "alice") && everywhere(bob, "bob") })
 
-	p.types("kill 1", "is gone")
+	p.enter("kill 1", "was killed.\n")
 	if c, err := net.Dial("tcp", "127.0.0.1:"+p.port); err == nil {
 		c.Close()
 		t.Error("the first Traefik listens after it was killed")
 	}
 	if !alice.at(p.second).is("alice") {
-		t.Error("the other Traefik does not go on")
+		t.Error("the other Traefik does not work")
 	}
-	p.types("start 1", "is there")
+	p.enter("start 1", " runs.\n")
 	if !everywhere(alice, "alice") {
-		t.Error("a Traefik that has just started does not know Alice")
+		t.Error("Alice is not signed in at a Traefik that has just started")
 	}
 
 	copied := newVisitor(p)
@@ -84,7 +84,7 @@ func TestReplicas(t *testing.T) {
 		return copied.at(p.port).get("/team", nil).Status == http.StatusUnauthorized && copied.at(p.second).get("/team", nil).Status == http.StatusUnauthorized
 	})
 	if alice.at(p.second).is("alice") || !everywhere(bob, "bob") {
-		t.Error("the logout was not Alice's alone")
+		t.Error("the sign-out did not sign out Alice and only her")
 	}
 
 	alice.signIn("/team", "alice")
@@ -98,20 +98,20 @@ func TestReplicas(t *testing.T) {
 		return alice.at(p.port).get("/team", nil).Status == http.StatusUnauthorized && alice.at(p.second).get("/team", nil).Status == http.StatusUnauthorized
 	})
 
-	p.types("redis stopp", "What one can type here")
+	p.enter("redis stopp", "The commands are:")
 	p.signal(syscall.SIGINT)
 	p.ended()
 	p.leftNothing()
 }
 
-func TestReplicasIsANumber(t *testing.T) {
+func TestReplicasMustBeANumber(t *testing.T) {
 	binary := build(t)
 	for _, s := range []string{"two", "0", "10"} {
 		cmd := exec.Command(binary)
 		cmd.Dir = filepath.Join("..", "..")
 		cmd.Env = append(os.Environ(), "REPLICAS="+s)
 		out, err := cmd.CombinedOutput()
-		if err == nil || !strings.Contains(string(out), "REPLICAS is a number from 1 to 9") {
+		if err == nil || !strings.Contains(string(out), "REPLICAS must be a number from 1 to 9") {
 			t.Errorf("REPLICAS=%s: %v %s", s, err, out)
 		}
 	}

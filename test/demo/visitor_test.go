@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// A visitor is a browser without scripts. It follows no redirects by itself.
+// A visitor is a browser without scripts. It follows redirects only in follow.
 type visitor struct {
 	t      *testing.T
 	site   string
 	client *http.Client
 }
 
-// A reply is what a visitor got.
+// A reply is a response to a visitor.
 type reply struct {
 	Status   int
 	Header   http.Header
@@ -37,7 +37,7 @@ func newVisitor(p *process) *visitor {
 	}}
 }
 
-// open asks for a path of the site, or for a whole URL, as a navigation.
+// open requests a path of the site, or a whole URL, as a navigation.
 func (v *visitor) open(target string) reply {
 	v.t.Helper()
 	return v.get(target, map[string]string{
@@ -45,7 +45,7 @@ func (v *visitor) open(target string) reply {
 	})
 }
 
-// get asks as a program does, with the given headers.
+// get sends a request with the given headers; without headers, that of an API client.
 func (v *visitor) get(target string, headers map[string]string) reply {
 	v.t.Helper()
 	if strings.HasPrefix(target, "/") {
@@ -71,7 +71,7 @@ func (v *visitor) get(target string, headers map[string]string) reply {
 	return reply{resp.StatusCode, resp.Header, location, string(body)}
 }
 
-// follow opens where replies redirect to, until one does not.
+// follow follows redirects, at most ten.
 func (v *visitor) follow(r reply) reply {
 	v.t.Helper()
 	for range 10 {
@@ -84,18 +84,18 @@ func (v *visitor) follow(r reply) reply {
 	return r
 }
 
-// signIn opens a protected path and picks a person at the provider.
+// signIn opens a protected path and chooses a user at the provider.
 func (v *visitor) signIn(path, person string) reply {
 	v.t.Helper()
 	r := v.open(path)
 	if r.Status != http.StatusFound {
 		v.t.Fatalf("%s without a session: %d, want a redirect to the provider", path, r.Status)
 	}
-	pick := *r.Location
-	q := pick.Query()
+	choice := *r.Location
+	q := choice.Query()
 	q.Set("person", person)
-	pick.RawQuery = q.Encode()
-	return v.follow(v.open(pick.String()))
+	choice.RawQuery = q.Encode()
+	return v.follow(v.open(choice.String()))
 }
 
 func mustParse(t *testing.T, s string) *url.URL {
