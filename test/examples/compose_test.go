@@ -12,10 +12,11 @@ import (
 
 const composeFolder = "../../examples/compose"
 
-// variable is one of compose.yml: ":?" demands a value, anything else may be empty.
+// variable matches a variable in compose.yml. With ":?" it requires a value; with
+// anything else it may be empty.
 var variable = regexp.MustCompile(`^\$\{([A-Z_]+)(:\?|:-|-|\?)[^}]*\}$`)
 
-// composeVariables are those that compose.yml hands to Traefik, and whether Docker
+// composeVariables returns the variables that compose.yml sets for Traefik. True: Docker
 // refuses to start without a value.
 func composeVariables(t *testing.T) map[string]bool {
 	t.Helper()
@@ -29,26 +30,25 @@ func composeVariables(t *testing.T) map[string]bool {
 	if err := yaml.Unmarshal(text, &compose); err != nil {
 		t.Fatal(err)
 	}
-	demanded := map[string]bool{}
+	required := map[string]bool{}
 	for name, value := range compose.Services["traefik"].Environment {
 		m := variable.FindStringSubmatch(value)
 		if m == nil || m[1] != name {
 			t.Fatalf("%s is %q", name, value)
 		}
-		demanded[name] = m[2] == ":?"
+		required[name] = m[2] == ":?"
 	}
-	return demanded
+	return required
 }
 
-// The example starts as it is: with every variable empty that may be, and with all
-// of them.
-func TestComposeStartsAsItIs(t *testing.T) {
+// The example starts with the required variables only, and with all variables.
+func TestComposeStarts(t *testing.T) {
 	file := filepath.Join(composeFolder, "dynamic.yml")
-	for name, all := range map[string]bool{"what has to be there": false, "everything": true} {
+	for name, all := range map[string]bool{"required variables": false, "all variables": true} {
 		t.Run(name, func(t *testing.T) {
-			for name, demanded := range composeVariables(t) {
+			for name, required := range composeVariables(t) {
 				value := ""
-				if all || demanded {
+				if all || required {
 					if value = variables[name]; value == "" {
 						t.Fatalf("%s has no value here", name)
 					}
@@ -61,11 +61,11 @@ func TestComposeStartsAsItIs(t *testing.T) {
 			}
 			options := found[0]
 			if _, secret := options["clientSecret"]; secret != all {
-				t.Errorf("clientSecret is there: %t, want %t", secret, all)
+				t.Errorf("clientSecret is set: %t, want %t", secret, all)
 			}
 			for name := range options {
 				if strings.HasPrefix(name, "allowed") {
-					t.Errorf("%s locks out who copies the example", name)
+					t.Errorf("%s locks out users of a copy of the example", name)
 				}
 			}
 			accept(t, options)
@@ -73,7 +73,7 @@ func TestComposeStartsAsItIs(t *testing.T) {
 	}
 }
 
-// The callback of the examples is that of the documents.
+// The examples and the documents have the same callback.
 func TestExamplesHaveTheCallbackOfTheDocuments(t *testing.T) {
 	const callback = "/oauth2/callback"
 	for path, text := range map[string]string{

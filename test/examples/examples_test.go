@@ -1,5 +1,5 @@
-// Package examples tests that the plugin accepts the configurations of
-// examples/, decoded as Traefik does it.
+// Package examples tests that the plugin accepts the configurations in examples/, decoded
+// in the same way as Traefik decodes them.
 package examples
 
 import (
@@ -22,10 +22,10 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
-// key stands for a secret that the operator makes.
+// key replaces a secret of the operator.
 var key = oidctest.NewSecret()
 
-// variables are those that the examples read from Traefik's environment.
+// variables has the variables that the examples read from Traefik's environment.
 var variables = map[string]string{
 	"PROVIDER_URL": "https://login.example.com", "CLIENT_ID": "app", "CLIENT_SECRET": "secret", "SESSION_KEY": key,
 	"DEMO_CLIENT_SECRET": "secret", "DEMO_SESSION_KEY": key,
@@ -55,8 +55,8 @@ func TestExamplesAreAccepted(t *testing.T) {
 	}
 }
 
-// The files that the middleware of Kubernetes names are those of the Secret that the
-// values of the chart mount, and none of its secrets is one that Traefik's API shows.
+// The secrets of the middleware for Kubernetes are files in the directory where the
+// values of the chart mount the Secret. Traefik's API shows the names of the files only.
 func TestKubernetesSecretsAreMounted(t *testing.T) {
 	root := filepath.Join("..", "..", "examples", "kubernetes")
 	text, err := os.ReadFile(filepath.Join(root, "values.yml"))
@@ -81,8 +81,7 @@ func TestKubernetesSecretsAreMounted(t *testing.T) {
 	}
 }
 
-// middlewares are the options of each one that a file configures, in any of its
-// documents.
+// middlewares returns the options of each middleware in all YAML documents of a file.
 func middlewares(t *testing.T, path string) []map[string]any {
 	t.Helper()
 	var all []map[string]any
@@ -99,8 +98,8 @@ func middlewares(t *testing.T, path string) []map[string]any {
 	}
 }
 
-// content is the text of a file. Traefik's file provider runs its files as templates,
-// which know the environment; nothing runs a resource of Kubernetes.
+// content returns the text of a file. Traefik's file provider executes its files as
+// templates with access to the environment. Resources of Kubernetes are not executed.
 func content(t *testing.T, path string) io.Reader {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -121,7 +120,7 @@ func content(t *testing.T, path string) io.Reader {
 	return &out
 }
 
-// below finds what stands under plugin and traefikoidc.
+// below returns the options under plugin and traefikoidc in a YAML node.
 func below(node any) []map[string]any {
 	m, ok := node.(map[string]any)
 	if !ok {
@@ -140,8 +139,8 @@ func below(node any) []map[string]any {
 	return all
 }
 
-// accept builds a handler of the options. The files that they name are there then,
-// elsewhere.
+// accept makes a handler with the options. Files that they name are replaced by temporary
+// ones.
 func accept(t *testing.T, options map[string]any) {
 	for name, value := range options {
 		if s, ok := value.(string); ok && strings.HasPrefix(s, "file:") {
