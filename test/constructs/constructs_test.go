@@ -1,6 +1,6 @@
-// Package constructs tries the Go constructs that the plugin relies on: compiled,
-// which shows that they are right, and interpreted as in Traefik, many at once.
-// Before the plugin relies on another one, add it here.
+// Package constructs tests the Go constructs that the plugin uses. Each runs compiled,
+// which shows that the test is right, and interpreted as in Traefik, in many goroutines.
+// Before the plugin uses another construct, add it here.
 package constructs
 
 import (
@@ -25,10 +25,11 @@ const (
 	module     = "github.com/traefikoidc/traefikoidc"
 	goroutines = 8
 	calls      = 200
-	limit      = time.Minute // for all calls of one construct; one that hangs must not hang the rest
+	limit      = time.Minute // for all calls of one construct, so that one that blocks does not block the others
 )
 
-// tables are the constructs by package; each gets a number and says what is wrong.
+// tables has the constructs by package. Each takes a number and returns an error text;
+// empty: the result was right.
 var tables = map[string]map[string]func(g int) string{
 	"concurrency": concurrency.Table,
 	"crypto":      crypto.Table,
@@ -61,7 +62,7 @@ func sorted[V any](m map[string]V) []string {
 	return names
 }
 
-// interpreted is the construct as the interpreter runs it.
+// interpreted returns the construct as the interpreter runs it.
 func interpreted(t *testing.T, pkg, name string) func(g int) string {
 	t.Helper()
 	v, err := interpreter(t, pkg).Eval(pkg + "." + name)
@@ -76,11 +77,12 @@ func interpreted(t *testing.T, pkg, name string) func(g int) string {
 }
 
 var (
-	mu           sync.Mutex // guards the following
+	mu           sync.Mutex // guards interpreters
 	interpreters = map[string]*interp.Interpreter{}
 )
 
-// interpreter has loaded the package and what it imports, as Traefik loads plugins.
+// interpreter returns an interpreter that has loaded the package and its imports, in the
+// way in which Traefik loads plugins.
 func interpreter(t *testing.T, pkg string) *interp.Interpreter {
 	t.Helper()
 	mu.Lock()
@@ -99,7 +101,7 @@ func interpreter(t *testing.T, pkg string) *interp.Interpreter {
 	return i
 }
 
-// goPath is a GOPATH in which the sources of this repository are.
+// goPath returns a GOPATH that contains the sources of this repository.
 func goPath(t *testing.T) string {
 	t.Helper()
 	root, err := filepath.Abs("../..")
@@ -117,7 +119,7 @@ func goPath(t *testing.T) string {
 	return dir
 }
 
-// hammer calls f from several goroutines, with a number of its own each time.
+// hammer calls f from several goroutines, each time with another number.
 func hammer(t *testing.T, f func(g int) string) {
 	t.Helper()
 	over := make(chan []string, 1)
@@ -125,10 +127,10 @@ func hammer(t *testing.T, f func(g int) string) {
 	select {
 	case wrong := <-over:
 		if len(wrong) > 0 {
-			t.Errorf("%d of %d calls went wrong, as: %s", len(wrong), goroutines*calls, wrong[0])
+			t.Errorf("%d of %d calls went wrong, the first: %s", len(wrong), goroutines*calls, wrong[0])
 		}
 	case <-time.After(limit):
-		t.Errorf("not over after %v", limit)
+		t.Errorf("did not end within %v", limit)
 	}
 }
 

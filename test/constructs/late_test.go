@@ -11,7 +11,8 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/constructs/late"
 )
 
-// fresh are constructs of package late in an interpreter in which none of them ran.
+// fresh returns constructs of package late, and the types of their new interpreter, in
+// which none of them was executed yet.
 func fresh(t *testing.T, names []string) (*firstuse.Types, map[string]func()) {
 	t.Helper()
 	i := interp.New(interp.Options{GoPath: goPath(t)})
@@ -32,7 +33,8 @@ func fresh(t *testing.T, names []string) (*firstuse.Types, map[string]func()) {
 	return firstuse.Of(i), found
 }
 
-// A construct whose types are known when it is loaded needs no rule any more.
+// If the types of a construct are computed at its load, the rule against it is not
+// needed.
 func TestLateConstructsAreStillLate(t *testing.T) {
 	for _, name := range sorted(late.Late) {
 		t.Run(name, func(t *testing.T) {
@@ -41,7 +43,7 @@ func TestLateConstructsAreStillLate(t *testing.T) {
 			f[name]()
 			computed := types.Computed()
 			if len(computed) == 0 {
-				t.Fatal("nothing is computed at its first use: the rule that forbids it may go")
+				t.Fatal("no type is computed at its first use: remove the rule that forbids it")
 			}
 			t.Log(computed)
 		})
@@ -54,15 +56,15 @@ func TestFirstUsesAreKnown(t *testing.T) {
 	for _, name := range names {
 		late.Early[name]()
 		f[name]()
-		for _, what := range types.Computed() {
-			t.Errorf("%s: computed at its first use: %s", name, what)
+		for _, text := range types.Computed() {
+			t.Errorf("%s: computed at its first use: %s", name, text)
 		}
 	}
 }
 
-// TestFirstUsesMeet is for the race detector: several goroutines execute a construct
-// as the first at once.
-func TestFirstUsesMeet(t *testing.T) {
+// TestConcurrentFirstUses is for the race detector. Several goroutines execute a construct
+// for the first time at the same time.
+func TestConcurrentFirstUses(t *testing.T) {
 	names := sorted(late.Early)
 	for round := 0; round < 4; round++ {
 		_, f := fresh(t, names)

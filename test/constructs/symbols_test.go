@@ -14,9 +14,9 @@ import (
 	"github.com/traefik/yaegi/stdlib"
 )
 
-// A library is what the interpreter has of the standard library: for each import
-// path the package's name and its identifiers. What came after Go 1.22 compiles
-// with a newer compiler and does not load.
+// A library has the part of the standard library that the interpreter supports: the
+// package name and the identifiers of each import path. Identifiers that were added after
+// Go 1.22 compile with a newer compiler but do not load.
 type library map[string]struct {
 	name string
 	has  map[string]bool
@@ -35,7 +35,8 @@ func newLibrary() library {
 	return l
 }
 
-// missing lists what the file uses and the interpreter does not have.
+// missing returns the packages and identifiers that the file uses and the interpreter
+// does not have.
 func (l library) missing(f *ast.File) []string {
 	names := map[string]string{} // import path by name in the file
 	var wrong []string
@@ -60,7 +61,7 @@ func (l library) missing(f *ast.File) []string {
 			return true
 		}
 		id, ok := sel.X.(*ast.Ident)
-		if !ok || id.Obj != nil || names[id.Name] == "" { // a local name is no package
+		if !ok || id.Obj != nil || names[id.Name] == "" { // a local name, not a package
 			return true
 		}
 		if p := names[id.Name]; !l[p].has[sel.Sel.Name] {
@@ -71,8 +72,8 @@ func (l library) missing(f *ast.File) []string {
 	return wrong
 }
 
-// pluginFiles are the files of the packages that Traefik loads: the root and what it
-// imports, directly or not.
+// pluginFiles returns the files of the packages that Traefik loads: the root and all
+// packages that it imports, directly or indirectly.
 func pluginFiles(t *testing.T) map[string]*ast.File {
 	t.Helper()
 	root := filepath.Join("..", "..")
@@ -112,7 +113,7 @@ func pluginFiles(t *testing.T) map[string]*ast.File {
 func TestTheInterpreterHasWhatThePluginUses(t *testing.T) {
 	l, files := newLibrary(), pluginFiles(t)
 	if len(files) < 20 {
-		t.Errorf("only %d files were looked at", len(files))
+		t.Errorf("only %d files were checked", len(files))
 	}
 	var names []string
 	for name := range files {

@@ -1,6 +1,6 @@
-// Package broken has constructs that are right when compiled and wrong when
-// interpreted: why the plugin's sources are searched for them. What only goes wrong
-// under concurrency, or hangs, is not here.
+// Package broken has constructs that are right when compiled and wrong when interpreted.
+// A test searches the plugin's sources for them. Constructs that go wrong only under
+// concurrency, or that block, are not in this package.
 package broken
 
 import (
@@ -8,7 +8,8 @@ import (
 	"fmt"
 )
 
-// Table has every construct under the name of its function.
+// Table has all constructs by the names of their functions. The comment of each function
+// describes the interpreter's error.
 var Table = map[string]func(g int) string{
 	"LiteralInLoop": LiteralInLoop, "CallInLoop": CallInLoop, "RangeVariable": RangeVariable, "VariableAssignedLater": VariableAssignedLater,
 	"FieldAssignedLater": FieldAssignedLater, "StructChangedLater": StructChangedLater, "SamePointer": SamePointer, "InterfaceKey": InterfaceKey,
@@ -131,14 +132,14 @@ func deferReceiver(a, b *box, g int) {
 	x.n = 1
 }
 
-// DeferredReceiver: the receiver is looked up when the call runs.
+// DeferredReceiver: the receiver is evaluated when the call runs.
 func DeferredReceiver(g int) string {
 	a, b := newBox(0), newBox(0)
 	deferReceiver(a, b, g)
 	return check([]int{a.n, b.n}, []int{g, 1})
 }
 
-// MethodOfField: the receiver is looked up when the method is called.
+// MethodOfField: the receiver is evaluated when the method is called.
 func MethodOfField(g int) string {
 	b := &box{next: newBox(g)}
 	f := b.next.count
@@ -146,7 +147,7 @@ func MethodOfField(g int) string {
 	return check(f(), g)
 }
 
-// MixedAssignment: the field's value goes astray beside the call's.
+// MixedAssignment: beside the result of a call, the value of the field is lost.
 func MixedAssignment(g int) string {
 	b := newBox(g)
 	var length, n int
@@ -182,7 +183,7 @@ func ReceivedThenChanged(g int) string {
 
 func valueAndLength(xs []byte) (int, int) { return int(xs[0]), len(xs) }
 
-// BuiltinAmongResults: the first result comes twice.
+// BuiltinAmongResults: both results are the first one.
 func BuiltinAmongResults(g int) string {
 	value, length := valueAndLength([]byte{byte(g), 0, 0})
 	return check([]int{value, length}, []int{g, 3})
@@ -206,7 +207,7 @@ func ComparisonAsInterface(g int) string {
 
 func negated(g int) any { return -g }
 
-// NegationAsInterface: nothing comes back.
+// NegationAsInterface: the result is nil.
 func NegationAsInterface(g int) string {
 	return check(negated(g), -g)
 }
@@ -224,7 +225,7 @@ type record struct {
 	hidden int
 }
 
-// UnexportedField: the field is written.
+// UnexportedField: encoding/json writes the field.
 func UnexportedField(g int) string {
 	b, err := json.Marshal(record{Shown: g, hidden: g})
 	return check(string(b), fmt.Sprintf(`{"shown":%d}`, g)) + check(err, nil)

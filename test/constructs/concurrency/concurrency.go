@@ -1,4 +1,4 @@
-// Package concurrency has what the plugin relies on when goroutines meet.
+// Package concurrency has the constructs of concurrent code that the plugin uses.
 package concurrency
 
 import (
@@ -11,7 +11,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/background"
 )
 
-// Table has every construct under the name of its function.
+// Table has all constructs by the names of their functions.
 var Table = map[string]func(g int) string{
 	"Start": Start, "After": After, "Done": Done, "ContextAfterFunc": ContextAfterFunc, "Expiry": Expiry, "Broadcast": Broadcast,
 	"Cond": Cond, "SharedMap": SharedMap, "Once": Once, "AtomicBool": AtomicBool, "AtomicValue": AtomicValue, "SingleFlight": SingleFlight,
@@ -25,7 +25,7 @@ type report struct {
 	panic bool
 }
 
-// Run reports, and may panic then.
+// Run reports and then may panic.
 func (r *report) Run() {
 	r.c <- r.id
 	if r.panic {
@@ -33,7 +33,7 @@ func (r *report) Run() {
 	}
 }
 
-// collect receives n reports and checks that each of first..first+n-1 is there.
+// collect receives n reports and checks that they are first..first+n-1.
 func collect(c chan int, first, n int) string {
 	sum := 0
 	for i := 0; i < n; i++ {
@@ -46,8 +46,8 @@ func collect(c chan int, first, n int) string {
 	return ""
 }
 
-// Start runs panicking tasks from a loop, each from a variable of its own: interfaces
-// made of a literal in a loop all become the last one.
+// Start starts panicking tasks in a loop. Each has a variable of its own, because
+// interfaces made from a literal in a loop all become the last one.
 func Start(g int) string {
 	c := make(chan int, 8)
 	for i := 0; i < 8; i++ {
@@ -57,7 +57,7 @@ func Start(g int) string {
 	return collect(c, g, 8)
 }
 
-// After runs panicking tasks later.
+// After starts panicking tasks by timers.
 func After(g int) string {
 	c := make(chan int, 8)
 	for i := 0; i < 8; i++ {
@@ -67,7 +67,7 @@ func After(g int) string {
 	return collect(c, g, 8)
 }
 
-// Done runs panicking tasks at a context's end.
+// Done starts panicking tasks at the end of a context.
 func Done(g int) string {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := make(chan int, 4)
@@ -115,7 +115,7 @@ func (t *teller) Run() {
 	t.w.tell(t.v)
 }
 
-// ContextAfterFunc binds a method to a parameter, and the first who tells wins.
+// ContextAfterFunc binds a method to a parameter. The first of two notifications wins.
 func ContextAfterFunc(g int) string {
 	w := &waiter{c: make(chan int, 1)}
 	background.Start(&teller{w: w, v: g})
@@ -125,7 +125,7 @@ func ContextAfterFunc(g int) string {
 	return ""
 }
 
-// Expiry waits for nothing but a context's end.
+// Expiry waits for the end of a context only.
 func Expiry(_ int) string {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Microsecond)
 	defer cancel()
@@ -146,7 +146,7 @@ func (l *listener) Run() {
 	l.c <- l.id
 }
 
-// Broadcast closes a channel that several wait on.
+// Broadcast closes a channel on which several goroutines wait.
 func Broadcast(g int) string {
 	over, c := make(chan struct{}), make(chan int, 4)
 	for i := 0; i < 4; i++ {
@@ -170,7 +170,7 @@ func (g *gate) Run() {
 	g.cond.Broadcast()
 }
 
-// Cond waits for a condition that another goroutine brings about.
+// Cond waits for a condition that another goroutine makes true.
 func Cond(_ int) string {
 	g := &gate{}
 	g.cond = sync.NewCond(&g.mu)
@@ -190,7 +190,7 @@ type entry struct {
 
 var shared sync.Map
 
-// SharedMap loads, stores and replaces values of ours in one sync.Map.
+// SharedMap loads, stores and replaces values of our own types in one sync.Map.
 func SharedMap(g int) string {
 	e := &entry{n: g}
 	v, _ := shared.LoadOrStore(g, e)
@@ -222,7 +222,7 @@ func (l *lazy) get() int {
 
 var one = &lazy{}
 
-// Once fills once, by a method of the receiver.
+// Once calls a method of the receiver once.
 func Once(_ int) string {
 	if n := one.get(); n != 1 {
 		return fmt.Sprintf("filled %d times", n)
@@ -230,7 +230,7 @@ func Once(_ int) string {
 	return ""
 }
 
-// AtomicBool is taken by the first alone.
+// AtomicBool is set by the first goroutine only.
 func AtomicBool(_ int) string {
 	var taken atomic.Bool
 	if !taken.CompareAndSwap(false, true) || taken.CompareAndSwap(false, true) || !taken.Load() {
@@ -241,7 +241,7 @@ func AtomicBool(_ int) string {
 
 var current atomic.Value
 
-// AtomicValue publishes tables that nobody changes.
+// AtomicValue publishes tables that are not changed.
 func AtomicValue(g int) string {
 	current.Store(map[string]int{"a": g, "b": g})
 	m, ok := current.Load().(map[string]int)
@@ -282,7 +282,7 @@ func (f *flight) do(key int) int {
 
 var flights = &flight{calls: map[int]*call{}}
 
-// SingleFlight shares a running call, and everybody gets the result of their key.
+// SingleFlight shares a running call. Each caller gets the result for its key.
 func SingleFlight(g int) string {
 	if v := flights.do(g % 3); v != g%3*2 {
 		return fmt.Sprintf("got %d for %d", v, g%3)
@@ -312,7 +312,7 @@ func DeferredUnlock(_ int) string {
 	return ""
 }
 
-// Deadline tells a timeout from a cancellation.
+// Deadline distinguishes a timeout from a cancellation.
 func Deadline(_ int) string {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Microsecond)
 	<-ctx.Done()
@@ -392,8 +392,8 @@ type runner interface{ Run() }
 
 var holding = &holder{}
 
-// NilInterface gives the standard library a nil interface of ours that all have, from
-// a variable: given from the field, the interpreter writes to the field.
+// NilInterface passes a shared nil interface of ours to the standard library, through a
+// variable. If it is passed directly from the field, the interpreter writes to the field.
 func NilInterface(_ int) string {
 	listener := holding.listener
 	if text := fmt.Sprint(listener); text != "<nil>" {

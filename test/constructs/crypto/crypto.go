@@ -1,4 +1,4 @@
-// Package crypto has what the plugin relies on in cryptography and TLS.
+// Package crypto has the constructs of cryptography and TLS that the plugin uses.
 package crypto
 
 import (
@@ -23,7 +23,7 @@ import (
 	"math/big"
 )
 
-// Table has every construct under the name of its function.
+// Table has all constructs by the names of their functions.
 var Table = map[string]func(g int) string{
 	"Seal": Seal, "ECDSA": ECDSA, "Ed25519": Ed25519, "RSA": RSA, "PSS": PSS, "PublicKeys": PublicKeys, "MAC": MAC, "HKDF": HKDF,
 	"HashByName": HashByName, "TLSConfig": TLSConfig, "Digest": Digest,
@@ -64,7 +64,7 @@ func newRSAKey() *rsa.PrivateKey {
 	return k
 }
 
-// Seal seals with one AEAD that all share, and opens only what is whole.
+// Seal uses a shared AEAD to seal, and refuses to open a text that was changed.
 func Seal(g int) string {
 	nonce := make([]byte, aead.NonceSize())
 	if _, err := rand.Read(nonce); err != nil {
@@ -87,7 +87,7 @@ func digest(g int) []byte {
 	return sum[:]
 }
 
-// ECDSA verifies a signature in the form that JWS has.
+// ECDSA verifies a signature in the format of JWS.
 func ECDSA(g int) string {
 	r, s, err := ecdsa.Sign(rand.Reader, ecKey, digest(g))
 	if err != nil {
@@ -130,7 +130,7 @@ func RSA(g int) string {
 	return ""
 }
 
-// PSS verifies a PSS signature with the salt that JWS asks for.
+// PSS verifies a PSS signature with the salt length of JWS.
 func PSS(g int) string {
 	if g%8 != 0 { // signing is slow
 		return ""
@@ -158,11 +158,11 @@ func kind(k crypto.PublicKey) string {
 	return "?"
 }
 
-// unknown is a first look at every case while the sources are loaded: the interpreter
-// works out a case's type at the first look, which is a data race between two.
+// unknown executes every case once while the sources load. The interpreter computes the
+// type of a case at its first execution, which is a data race between two goroutines.
 var unknown = kind(nil)
 
-// PublicKeys tells keys of the standard library apart by their types.
+// PublicKeys distinguishes keys of the standard library by their types.
 func PublicKeys(_ int) string {
 	public := edKey.Public()
 	kinds := kind(&rsKey.PublicKey) + " " + kind(&ecKey.PublicKey) + " " + kind(public) + " " + unknown
@@ -172,7 +172,7 @@ func PublicKeys(_ int) string {
 	return ""
 }
 
-// MAC compares without telling where the first difference is.
+// MAC compares in constant time.
 func MAC(g int) string {
 	m := hmac.New(sha256.New, []byte("key"))
 	m.Write([]byte(fmt.Sprint(g)))
@@ -185,7 +185,7 @@ func MAC(g int) string {
 	return ""
 }
 
-// expand is HKDF of RFC 5869 with SHA-256, as far as 32 bytes.
+// expand is HKDF with SHA-256 (RFC 5869) for up to 32 bytes.
 func expand(secret, salt, info []byte) []byte {
 	m := hmac.New(sha256.New, salt)
 	m.Write(secret)
@@ -195,7 +195,7 @@ func expand(secret, salt, info []byte) []byte {
 	return m.Sum(nil)
 }
 
-// HKDF is built of HMACs; the vector is A.1 of RFC 5869.
+// HKDF checks expand with the vector A.1 of RFC 5869.
 func HKDF(_ int) string {
 	salt, _ := hex.DecodeString("000102030405060708090a0b0c")
 	info, _ := hex.DecodeString("f0f1f2f3f4f5f6f7f8f9")
@@ -208,7 +208,7 @@ func HKDF(_ int) string {
 
 var hashes = map[string]crypto.Hash{"RS256": crypto.SHA256, "RS384": crypto.SHA384, "RS512": crypto.SHA512}
 
-// HashByName makes a hash of the standard library's table.
+// HashByName makes a hash from the standard library's table of hashes.
 func HashByName(g int) string {
 	for name, size := range map[string]int{"RS256": 32, "RS384": 48, "RS512": 64} {
 		var h hash.Hash = hashes[name].New()
@@ -220,7 +220,7 @@ func HashByName(g int) string {
 	return ""
 }
 
-// Digest indexes a part of an array that a function returned.
+// Digest takes a part of an array that a function returned.
 func Digest(g int) string {
 	sum := sha256.Sum256([]byte(fmt.Sprint(g)))
 	again := sha256.Sum256([]byte(fmt.Sprint(g)))
@@ -252,7 +252,7 @@ func (v *verifier) config() *tls.Config {
 	}
 }
 
-// TLSConfig hands a method of ours to a configuration, which is cloned.
+// TLSConfig passes a method of ours to a configuration and clones the configuration.
 func TLSConfig(g int) string {
 	v := &verifier{roots: x509.NewCertPool(), host: fmt.Sprint("h", g)}
 	c := v.config().Clone()

@@ -1,4 +1,4 @@
-// Package encoding has what the plugin relies on when it reads and writes texts.
+// Package encoding has the constructs of encoding and parsing that the plugin uses.
 package encoding
 
 import (
@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// Table has every construct under the name of its function.
+// Table has all constructs by the names of their functions.
 var Table = map[string]func(g int) string{
 	"Numbers": Numbers, "Tokens": Tokens, "TaggedList": TaggedList, "Object": Object, "RawMessage": RawMessage, "SharedTemplate": SharedTemplate,
 	"TextTemplate": TextTemplate, "HTMLTemplate": HTMLTemplate, "MissingKey": MissingKey, "Log": Log, "Base64": Base64, "Binary": Binary, "Lines": Lines,
@@ -34,7 +34,7 @@ func decode(text string) (map[string]any, error) {
 	return m, err
 }
 
-// Numbers keeps numbers as they were written.
+// Numbers keeps numbers as written.
 func Numbers(g int) string {
 	m, err := decode(fmt.Sprintf(`{"exp":%d,"big":12345678901234567890,"list":[%d,"a",true,null]}`, g, g))
 	if err != nil {
@@ -115,7 +115,7 @@ func names(text string) ([]string, error) {
 	}
 }
 
-// Tokens walks through an object, and sees members that are there twice.
+// Tokens reads an object token by token and finds repeated members.
 func Tokens(g int) string {
 	all, err := names(fmt.Sprintf(`{"a":%d,"b":{"x":["y"]},"a":"z"}`, g))
 	if err != nil || strings.Join(all, ",") != "a,b,a" {
@@ -124,7 +124,7 @@ func Tokens(g int) string {
 	return ""
 }
 
-// A key has no unexported fields: the interpreter would write them too.
+// A key has no unexported fields, because the interpreter would write them too.
 type key struct {
 	ID   string `json:"kid,omitempty"`
 	Type string `json:"kty"`
@@ -160,7 +160,7 @@ func Object(g int) string {
 	return ""
 }
 
-// RawMessage leaves a member as it is.
+// RawMessage keeps a member without decoding it.
 func RawMessage(g int) string {
 	var m map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(fmt.Sprintf(`{"a":{"n":%d}}`, g)), &m); err != nil || string(m["a"]) != fmt.Sprintf(`{"n":%d}`, g) {
@@ -175,7 +175,7 @@ var (
 	word   = regexp.MustCompile(`^[a-z]+[0-9]*$`)
 )
 
-// SharedTemplate is executed by many at once.
+// SharedTemplate executes one template in many goroutines.
 func SharedTemplate(g int) string {
 	var b strings.Builder
 	err := shared.Execute(&b, map[string]any{"claims": map[string]any{"name": g, "groups": []any{"x", "y"}}})
@@ -185,7 +185,7 @@ func SharedTemplate(g int) string {
 	return ""
 }
 
-// TextTemplate compiles a template with functions of ours.
+// TextTemplate compiles a template with our own functions.
 func TextTemplate(g int) string {
 	t, err := template.New("t").Funcs(template.FuncMap{"twice": func(n int) int { return 2 * n }}).Parse(`{{twice .n}}`)
 	if err != nil {
@@ -198,7 +198,7 @@ func TextTemplate(g int) string {
 	return ""
 }
 
-// HTMLTemplate escapes what a map holds.
+// HTMLTemplate escapes the values of a map.
 func HTMLTemplate(g int) string {
 	var b strings.Builder
 	err := page.Execute(&b, map[string]any{"title": `"`, "text": fmt.Sprintf("<%d>", g), "retry": true, "target": "javascript:x"})
@@ -209,7 +209,7 @@ func HTMLTemplate(g int) string {
 	return ""
 }
 
-// MissingKey refuses what is not there.
+// MissingKey fails for a missing key.
 func MissingKey(_ int) string {
 	if shared.Execute(io.Discard, map[string]any{"claims": map[string]any{"name": 1}}) == nil {
 		return "no error"
@@ -217,7 +217,7 @@ func MissingKey(_ int) string {
 	return ""
 }
 
-// Log writes a line with attributes, above a level.
+// Log writes a line with attributes if its level is enabled.
 func Log(g int) string {
 	var b bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelInfo})).With("plugin", "p")
@@ -230,7 +230,7 @@ func Log(g int) string {
 	return ""
 }
 
-// Base64 refuses what has two spellings.
+// Base64 refuses a second spelling of a value.
 func Base64(g int) string {
 	text := base64.RawURLEncoding.EncodeToString([]byte{byte(g), 255})
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
@@ -286,7 +286,7 @@ func Query(g int) string {
 	return ""
 }
 
-// Regexp is used by many at once.
+// Regexp uses one expression in many goroutines.
 func Regexp(g int) string {
 	if !word.MatchString("a"+strconv.Itoa(g)) || word.MatchString(strconv.Itoa(g)) {
 		return "a wrong match"
@@ -294,7 +294,7 @@ func Regexp(g int) string {
 	return ""
 }
 
-// TimeText keeps instants through JSON numbers and texts.
+// TimeText converts times to JSON numbers and strings and back.
 func TimeText(g int) string {
 	at := time.Unix(int64(g), 0).UTC()
 	back, err := time.Parse(time.RFC3339, at.Format(time.RFC3339))
@@ -304,7 +304,7 @@ func TimeText(g int) string {
 	return ""
 }
 
-// BoundedRead notices one byte too many.
+// BoundedRead detects one byte more than the limit.
 func BoundedRead(g int) string {
 	most := int64(g % 100)
 	b, err := io.ReadAll(io.LimitReader(strings.NewReader(strings.Repeat("x", 200)), most+1))

@@ -1,4 +1,4 @@
-// Package language has what the plugin relies on in the language itself.
+// Package language has the constructs of the language that the plugin uses.
 package language
 
 import (
@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Table has every construct under the name of its function.
+// Table has all constructs by the names of their functions.
 var Table = map[string]func(g int) string{
 	"LabelledContinue": LabelledContinue, "StructCopy": StructCopy, "FieldOfSeveral": FieldOfSeveral, "MapOfSeveral": MapOfSeveral, "Closures": Closures,
 	"Recover": Recover, "RecoverKeepsResult": RecoverKeepsResult, "LocalType": LocalType, "TwoWrapped": TwoWrapped, "NamedResult": NamedResult,
@@ -51,7 +51,7 @@ type outer struct {
 	refs map[string]*inner
 }
 
-// StructCopy changes a copy and not what it was taken from.
+// StructCopy changes a copy without changing the original.
 func StructCopy(g int) string {
 	o := &outer{in: inner{n: g}, name: "a"}
 	c := *o
@@ -90,7 +90,7 @@ func FieldOfSeveral(g int) string {
 	return ""
 }
 
-// MapOfSeveral takes a result into a variable before it goes into a map.
+// MapOfSeveral assigns a result to a variable before it goes into a map.
 func MapOfSeveral(g int) string {
 	m := map[string]int{}
 	_, n, err := three(g)
@@ -101,7 +101,7 @@ func MapOfSeveral(g int) string {
 	return ""
 }
 
-// Closures are called, in a loop too, and not started.
+// Closures calls function literals, also in a loop, and does not start goroutines.
 func Closures(g int) string {
 	add := func(n int) func(int) int {
 		return func(k int) int { return n + k }
@@ -161,7 +161,7 @@ func note(ok *bool) {
 	}
 }
 
-// RecoverKeepsResult recovers in a deferred function that is given the result.
+// RecoverKeepsResult recovers in a deferred function with the result as an argument.
 func RecoverKeepsResult(g int) string {
 	if attempt(g) || !attempt(-g) {
 		return "a wrong result"
@@ -213,7 +213,7 @@ func named(g int) (n int, err error) {
 	return
 }
 
-// NamedResult returns what the results were set to.
+// NamedResult returns the values of named results.
 func NamedResult(g int) string {
 	n, err := named(2*g + 1)
 	if err != nil || n != 2*g+1 {
@@ -225,7 +225,7 @@ func NamedResult(g int) string {
 	return ""
 }
 
-// An item tells which it is by a kind.
+// An item is identified by its kind.
 type item interface {
 	kind() int
 }
@@ -238,8 +238,8 @@ type second struct{ n int }
 
 func (s *second) kind() int { return -s.n }
 
-// Addresses tells two holders of an interface apart by the address of a part that
-// is theirs, never by comparing interfaces.
+// Addresses distinguishes two values of an interface by the address of a part of them,
+// never by comparing interfaces.
 func Addresses(g int) string {
 	a, b := &first{n: g}, &first{n: g}
 	holders := map[*first]item{}
@@ -252,8 +252,8 @@ func Addresses(g int) string {
 	return ""
 }
 
-// InterfacesFromElements takes each element into a variable of its own, from which
-// the interface is made.
+// InterfacesFromElements assigns each element to a variable of its own and makes the
+// interface from that.
 func InterfacesFromElements(g int) string {
 	elements := []*first{{n: g}, {n: g + 1}, {n: g + 2}}
 	var items []item
@@ -296,11 +296,11 @@ func describe(v any) string {
 	return "?"
 }
 
-// unknown is a first look at every case while the sources are loaded: the interpreter
-// works out a case's type at the first look, which is a data race between two.
+// unknown executes every case once while the sources load. The interpreter computes the
+// type of a case at its first execution, which is a data race between two goroutines.
 var unknown = describe([]int{})
 
-// SwitchOnType switches on the types of the language.
+// SwitchOnType switches on types of the language.
 func SwitchOnType(g int) string {
 	for want, v := range map[string]any{
 		"nil": nil, "text": "text", "bool": g > 0, "number": g, "list of 1": []any{g}, "object of 1": map[string]any{"a": g}, unknown: []int{g},
@@ -320,7 +320,7 @@ func (c *clock) later(d int) int {
 	return c.now() + d
 }
 
-// FunctionField calls a function that a field holds.
+// FunctionField calls a function in a field.
 func FunctionField(g int) string {
 	c := &clock{now: func() int { return g }}
 	if c.later(2) != g+2 {
@@ -341,7 +341,7 @@ func bound(f *first) func(int) int {
 	return f.add
 }
 
-// MethodOfParameter binds a method to a parameter, once for each value.
+// MethodOfParameter binds a method to a parameter, for several values.
 func MethodOfParameter(g int) string {
 	var fs []func(int) int
 	for i := 0; i < 3; i++ {
@@ -364,7 +364,7 @@ func deferred(to *int, g int) {
 	*to = 0
 }
 
-// DeferredExpression evaluates an argument that is an expression at once.
+// DeferredExpression evaluates an expression as an argument at the defer statement.
 func DeferredExpression(g int) string {
 	var n int
 	deferred(&n, g)
@@ -384,7 +384,7 @@ const (
 
 var names = [states]string{live: "live", revoked: "revoked"}
 
-// Constants index a table by a named type.
+// Constants indexes a table by constants of a named type.
 func Constants(g int) string {
 	if names[state(g%2)] != []string{"live", "revoked"}[g%2] {
 		return "a wrong name"
@@ -392,7 +392,7 @@ func Constants(g int) string {
 	return ""
 }
 
-// ZeroInLoop declares variables in a loop, which are empty each time.
+// ZeroInLoop declares variables in a loop; they are zero each time.
 func ZeroInLoop(_ int) string {
 	for i := 0; i < 3; i++ {
 		var in inner
@@ -408,7 +408,7 @@ func ZeroInLoop(_ int) string {
 	return ""
 }
 
-// Received receives into one variable and computes in another.
+// Received receives into one variable and computes with another.
 func Received(g int) string {
 	c := make(chan inner, 1)
 	c <- inner{n: g}
@@ -448,7 +448,8 @@ func ArrayKey(g int) string {
 	return ""
 }
 
-// SliceOfSlices cuts without sharing what is appended.
+// SliceOfSlices limits the capacity of a part, so that append does not write to the
+// whole.
 func SliceOfSlices(g int) string {
 	b := make([]int, 2, 8)
 	head := b[:1:1]
@@ -459,7 +460,7 @@ func SliceOfSlices(g int) string {
 	return ""
 }
 
-// Builder builds a text.
+// Builder builds a string.
 func Builder(g int) string {
 	var b strings.Builder
 	for i := 0; i < 3; i++ {
@@ -515,7 +516,7 @@ func inOrder(b *strings.Builder) {
 	write(b, "a")
 }
 
-// DeferredOrder runs what was deferred last first.
+// DeferredOrder runs the last deferred call first.
 func DeferredOrder(_ int) string {
 	var b strings.Builder
 	inOrder(&b)

@@ -1,6 +1,6 @@
-// Package late has constructs of which the interpreter computes a type when they are
-// first executed, and constructs whose types it knows when it has loaded them. The
-// order of the declarations matters: it is what the constructs try.
+// Package late has two groups of constructs. For those in Late, the interpreter computes
+// a type at their first execution; for those in Early, it computes all types at their
+// load. The constructs depend on the order of declarations, which must be kept.
 package late
 
 import (
@@ -10,7 +10,7 @@ import (
 	"text/template"
 )
 
-// Late are the constructs whose first execution computes a type.
+// Late has the constructs with a type that is computed at their first execution.
 var Late = map[string]func(){
 	"DeferBefore":      DeferBefore,
 	"FieldBefore":      FieldBefore,
@@ -26,7 +26,7 @@ var Late = map[string]func(){
 	"SendLiteral":      SendLiteral,
 }
 
-// Early are the constructs whose types are known.
+// Early has the constructs with types that are all computed at their load.
 var Early = map[string]func(){
 	"DeferAfter":       DeferAfter,
 	"DeferBasic":       DeferBasic,

@@ -1,4 +1,4 @@
-// Package web has what the plugin relies on in HTTP and in networks.
+// Package web has the constructs of HTTP and networking that the plugin uses.
 package web
 
 import (
@@ -17,13 +17,13 @@ import (
 	"time"
 )
 
-// Table has every construct under the name of its function.
+// Table has all constructs by the names of their functions.
 var Table = map[string]func(g int) string{
 	"Cookies": Cookies, "Client": Client, "Refused": Refused, "Trace": Trace, "Addresses": Addresses, "Header": Header, "Handler": Handler,
 	"Timeout": Timeout, "Redirects": Redirects, "LRU": LRU, "HostPort": HostPort,
 }
 
-// A writer keeps what a handler answers.
+// A writer records the response of a handler.
 type writer struct {
 	header http.Header
 	status int
@@ -63,7 +63,7 @@ func Cookies(g int) string {
 
 var errRefused = errors.New("web: the address is refused")
 
-// A dialer answers every connection by itself, once, with the host that was asked.
+// A dialer serves each connection itself, with one response that has the requested host.
 type dialer struct {
 	allowed string
 }
@@ -85,7 +85,7 @@ func answer(a *answering) {
 	a.run()
 }
 
-// DialContext has the form that http.Transport asks for.
+// DialContext has the signature of http.Transport.DialContext.
 func (d *dialer) DialContext(_ context.Context, network, address string) (net.Conn, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -117,7 +117,7 @@ func get(c *http.Client, url string) (string, error) {
 	return string(b), err
 }
 
-// Client asks through a dialer of ours, one for each client.
+// Client sends requests through our own dialer, one for each client.
 func Client(g int) string {
 	host := fmt.Sprintf("h%d.test", g)
 	c := &http.Client{}
@@ -128,7 +128,7 @@ func Client(g int) string {
 	return ""
 }
 
-// Refused finds the dialer's error under the client's.
+// Refused finds the dialer's error wrapped in the client's.
 func Refused(g int) string {
 	c := &http.Client{}
 	c.Transport = transport(&dialer{allowed: "other.test"})
@@ -152,7 +152,7 @@ func (t *trace) hooks() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{WroteRequest: t.wroteRequest}
 }
 
-// Trace knows whether a request was sent.
+// Trace detects whether a request was sent.
 func Trace(g int) string {
 	t := &trace{wrote: make(chan string, 4)}
 	host := fmt.Sprintf("h%d.test", g)
@@ -173,7 +173,7 @@ func Trace(g int) string {
 	return ""
 }
 
-// Addresses tells private addresses, also where IPv6 wraps them.
+// Addresses recognises private addresses, also inside IPv6 addresses.
 func Addresses(g int) string {
 	for text, public := range map[string]bool{
 		"10.1.2.3": false, "127.0.0.1": false, "::1": false, "::ffff:192.168.1.1": false, "169.254.1.1": false, "8.8.8.8": true, "2606:4700::1111": true,
@@ -194,7 +194,7 @@ func Addresses(g int) string {
 	return ""
 }
 
-// Header changes a header by its canonical name and by any other spelling.
+// Header changes a header by its canonical name and by other spellings.
 func Header(g int) string {
 	h := http.Header{"X_user": {"a"}, "X-User": {"b"}, "Accept": {"c"}}
 	for name := range h {
@@ -209,7 +209,7 @@ func Header(g int) string {
 	return ""
 }
 
-// A guard serves what is after it.
+// A guard calls the next handler.
 type guard struct {
 	next http.Handler
 	n    int
@@ -235,7 +235,7 @@ func status(h http.Handler, path string) (*writer, error) {
 	return w, nil
 }
 
-// Handler hands a request on to a handler of the standard library.
+// Handler passes a request to a handler of the standard library.
 func Handler(g int) string {
 	h := &guard{next: http.RedirectHandler("/elsewhere", http.StatusFound), n: g}
 	in, err := status(h, "/open")
@@ -249,7 +249,7 @@ func Handler(g int) string {
 	return ""
 }
 
-// Timeout recognises a deadline on a connection.
+// Timeout recognises the deadline of a connection.
 func Timeout(_ int) string {
 	ours, theirs := net.Pipe()
 	ours.SetReadDeadline(time.Now().Add(-time.Second))
@@ -274,7 +274,7 @@ func (t *redirecting) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusFound, Header: http.Header{"Location": {r.URL.Path + "/x"}}, Body: http.NoBody, Request: r}, nil
 }
 
-// Redirects are not followed by a client that is told so by a function.
+// Redirects uses a client with a function that forbids redirects.
 func Redirects(g int) string {
 	var t http.RoundTripper = &redirecting{}
 	c := &http.Client{CheckRedirect: stay}
@@ -317,7 +317,7 @@ func (c *lru) use(key string) {
 	}
 }
 
-// LRU keeps what was used last.
+// LRU keeps the items that were used last.
 func LRU(g int) string {
 	c := &lru{order: list.New(), items: map[string]*item{}, most: 2}
 	for _, n := range []int{g, g + 1, g, g + 2} {
