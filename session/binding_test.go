@@ -221,7 +221,7 @@ func TestNothingIsCompressed(t *testing.T) {
 		return cookie, len(b)
 	}
 	base, record := store(&Session{IDToken: noise(500), AccessToken: secret})
-	t.Run("F16 a record is as long as what it holds", func(t *testing.T) {
+	t.Run("F16 a record is as long as its content", func(t *testing.T) {
 		for name, id := range map[string]string{
 			"random": noise(500), "one letter": strings.Repeat("A", 500), "the secret itself": secret, "half of it": secret[:250] + noise(250),
 		} {

@@ -40,7 +40,7 @@ func TestEndAllEndsWhatItIsAbout(t *testing.T) {
 	}{
 		{"BL15 a sub ends all of that person's, and only those", Ending{Subject: "ada", Before: now}, "yyy--"},
 		{"BL14 a sid ends that of this issuer alone", Ending{SessionID: "1", Before: now}, "y----"},
-		{"BL16 sid and sub that agree, and what the provider gave no sid for", Ending{Subject: "ada", SessionID: "2", Before: now}, "-yy--"},
+		{"BL16 sid and sub that agree, and a session without a sid", Ending{Subject: "ada", SessionID: "2", Before: now}, "-yy--"},
 		{"BL16 sid and sub that do not", Ending{Subject: "bob", SessionID: "2", Before: now}, "-----"},
 		{"BL21 a foreign sid", Ending{SessionID: "9", Before: now}, "-----"},
 		{"J4 names with odd characters", Ending{Subject: "a\r\nFLUSHALL", Before: now}, "-----"},

@@ -413,7 +413,7 @@ func TestNobodyWaitsForGoodTokens(t *testing.T) {
 }
 
 func TestWhoWaitsIsLetGo(t *testing.T) {
-	t.Run("E7 a provider that does not answer: late requests are served what there is", func(t *testing.T) {
+	t.Run("E7 a provider that does not answer: late requests are served with the old tokens", func(t *testing.T) {
 		f := newFleet(t, nil)
 		f.serves(t, f.Manager, "access 0")
 		f.clock.turn(6 * time.Minute)
@@ -448,7 +448,7 @@ func TestWhoWaitsIsLetGo(t *testing.T) {
 			t.Errorf("%d calls: whether the token was sent nobody knows", f.count())
 		}
 	})
-	t.Run("I6 one whose session ended meanwhile is not served what there was", func(t *testing.T) {
+	t.Run("I6 a session that ended meanwhile is not served any more", func(t *testing.T) {
 		f := newFleet(t, nil)
 		f.serves(t, f.Manager, "access 0")
 		f.clock.turn(6 * time.Minute)

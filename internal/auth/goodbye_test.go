@@ -153,7 +153,7 @@ func TestAnotherAccount(t *testing.T) {
 	s := newSite(t, refusing)
 	withoutEndSession(s)
 
-	t.Run("K7 the page says who is signed in, to that user alone", func(t *testing.T) {
+	t.Run("K7 the page names the signed-in user, to that user only", func(t *testing.T) {
 		b := refusedAt(s, "/page?x=1")
 		resp := b.open("/page?x=1")
 		page := s.status(resp, http.StatusForbidden)

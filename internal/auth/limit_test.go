@@ -120,14 +120,14 @@ func TestALimitIsOfANetwork(t *testing.T) {
 			}
 		})
 	}
-	t.Run("L12 what is refused uses up nothing of the larger networks", func(t *testing.T) {
+	t.Run("L12 a refused request uses up nothing of the larger networks", func(t *testing.T) {
 		l := newLimiter(10, nil, func() time.Time { return now })
 		l.passes(1000, "[2001:db8:1:2::1]:1")
 		if n := l.passes(30, "[2001:db8:1:3::1]:1"); n != 20 {
 			t.Errorf("of the /64 beside a flood %d passed", n)
 		}
 	})
-	t.Run("L12 what is forgiven is forgiven to all of them", func(t *testing.T) {
+	t.Run("L12 a forgiven request is forgiven to all of them", func(t *testing.T) {
 		l := newLimiter(10, nil, func() time.Time { return now })
 		for i := 0; i < 500; i++ {
 			c := l.client(from(fmt.Sprintf("[2001:db8:1:%x::1]:1", i)))

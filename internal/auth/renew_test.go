@@ -304,7 +304,7 @@ func TestRenewalsThatFail(t *testing.T) {
 		b.told()
 		s.eventually("the revocation", func() bool { return s.provider.Count(oidctest.Revocation) == 1 })
 	})
-	t.Run("D2 a new key that cannot be fetched at once: what came is not given up", func(t *testing.T) {
+	t.Run("D2 a new key that cannot be fetched at once: the tokens that came are kept", func(t *testing.T) {
 		s := newSite(t, tellingTokens)
 		b, before := s.expired("alice")
 		s.provider.Rotate()
@@ -312,7 +312,7 @@ func TestRenewalsThatFail(t *testing.T) {
 		b.told()
 		s.eventually("the renewal", func() bool { return b.told().Get("X-Access") != before.Get("X-Access") })
 	})
-	t.Run("L13 logout tokens of invented key ids before a rotation: what came is not given up", func(t *testing.T) {
+	t.Run("L13 logout tokens of invented key ids before a rotation: the tokens that came are kept", func(t *testing.T) {
 		s := newSite(t, func(o *Options) {
 			tellingTokens(o)
 			channels(o)

@@ -240,7 +240,7 @@ func TestCallbacksThatDoNotCount(t *testing.T) {
 			}
 		}
 	})
-	t.Run("A17 nobody comes back to what is the logout by now", func(t *testing.T) {
+	t.Run("A17 no sign-in leads to the path of the sign-out", func(t *testing.T) {
 		b := s.browser()
 		callback := b.callbackFor("/bye", "alice")
 		now := s.another(func(o *Options) { o.LogoutPath = "/bye" }).Handler(http.HandlerFunc(s.backend))

@@ -48,7 +48,7 @@ func TestStandard(t *testing.T) {
 		{"G7 line break", Person{User: "a\r\nX-Admin: 1", Minimal: true}, map[string]string{ForwardedUser: "a%0D%0AX-Admin: 1"}},
 		{"G7 NUL", Person{User: "a\x00b", Minimal: true}, map[string]string{ForwardedUser: "a%00b"}},
 		{"G7 letters", Person{User: "J\u00f6rg", Minimal: true}, map[string]string{ForwardedUser: "J%C3%B6rg"}},
-		{"G7 who is called like the encoded", Person{User: "J%C3%B6rg", Minimal: true}, map[string]string{ForwardedUser: "J%25C3%25B6rg"}},
+		{"G7 a user with the name of the encoded one", Person{User: "J%C3%B6rg", Minimal: true}, map[string]string{ForwardedUser: "J%25C3%25B6rg"}},
 		{"G7 spaces at the ends", Person{User: " a b ", Minimal: true}, map[string]string{ForwardedUser: "%20a b%20"}},
 		{"G7 line break in a group", Person{Groups: []string{"a\nb", "c"}}, map[string]string{UserGroups: "a%0Ab,c"}},
 		{"G7 bad UTF-8", Person{User: "a\xffb", Minimal: true}, map[string]string{ForwardedUser: "a%FFb"}},

@@ -248,8 +248,8 @@ func TestMetadataAlgorithmsAreNotTrusted(t *testing.T) {
 		{"D11 none is offered", []string{"none", "ES256"}, "none", "alg"},
 		{"D11 nothing is offered", nil, "RS256", ""},
 		{"D11 something unknown is offered", []string{"XX256"}, "RS256", ""},
-		{"D11 what is offered is taken", []string{"ES256", "HS256"}, "ES256", ""},
-		{"D11 what is not offered is refused", []string{"RS256"}, "ES256", "alg"},
+		{"D11 an offered algorithm is accepted", []string{"ES256", "HS256"}, "ES256", ""},
+		{"D11 an algorithm that is not offered is refused", []string{"RS256"}, "ES256", "alg"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBed(t, oidctest.Options{}, Options{ClientSecret: longSecret})

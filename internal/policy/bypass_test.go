@@ -44,7 +44,7 @@ func TestBypass(t *testing.T) {
 		{"L15 a fraction", "/public/%C2%BD", false},
 		{"L15 a symbol with a slash", "/public/%E2%84%80", false},
 		{"L15 a question mark of another width", "/public/%EF%BC%9F", false},
-		{"L15 what shows nothing", "/public/.%E2%80%8B./admin", false},
+		{"L15 invisible characters", "/public/.%E2%80%8B./admin", false},
 		{"L15 a variation selector", "/public/a%EF%B8%8F", false},
 		{"L15 a filler", "/public/%E3%85%A4/admin", false},
 		{"L15 a mark without a letter", "/public/.%CC%81./admin", false},

@@ -222,7 +222,7 @@ func TestRules(t *testing.T) {
 		})
 	}
 
-	t.Run("H16 K9 K7 nobody learns anything from a 403 but who they are", func(t *testing.T) {
+	t.Run("H16 K9 K7 a 403 discloses only the user's own name", func(t *testing.T) {
 		s := newSite(t, setup{options: map[string]any{"allowedUsers": []any{"alice@example.com"}, "allowedRolesAndGroups": []any{"board"}}, provider: oidctest.Options{People: people}})
 		texts := map[string]bool{}
 		s.untouched(func() {

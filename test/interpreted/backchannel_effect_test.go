@@ -75,7 +75,7 @@ func TestWhomALogoutEnds(t *testing.T) {
 		s.alive(two, bob)
 	})
 
-	t.Run("BL15 without sids sub is what there is", func(t *testing.T) {
+	t.Run("BL15 without sids only sub decides", func(t *testing.T) {
 		s := newMovable(t, setup{})
 		s.provider.Set(func(b *oidctest.Behaviour) { b.SessionIDs = oidctest.NoSessionIDs })
 		one, bob := s.member("alice"), s.member("bob")
@@ -104,7 +104,7 @@ func TestWhomALogoutEnds(t *testing.T) {
 		s.alive(two)
 	})
 
-	t.Run("BL16 sid and sub end what the provider gave no sid for, of that user alone", func(t *testing.T) {
+	t.Run("BL16 sid and sub end sessions without a sid, of that user only", func(t *testing.T) {
 		s := newMovable(t, setup{})
 		s.provider.Set(func(b *oidctest.Behaviour) { b.SessionIDs = oidctest.NoSessionIDs })
 		one, bob := s.member("alice"), s.member("bob")

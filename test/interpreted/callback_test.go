@@ -379,7 +379,7 @@ func TestAuthorizationResponse(t *testing.T) {
 		}
 	})
 
-	t.Run("B21 B22 B23 what the ID token has to answer", func(t *testing.T) {
+	t.Run("B21 B22 B23 expectations of the ID token", func(t *testing.T) {
 		strict := newSite(t, setup{options: map[string]any{"authorizationParams": map[string]any{"max_age": "300"}}})
 		if got := strict.browser().Hop(strict.url + "/").Location().Query().Get("max_age"); got != "300" {
 			t.Fatalf("max_age %q", got)

@@ -172,7 +172,7 @@ func TestChains(t *testing.T) {
 		s.goesOn(b, "/x", "bob@example.com")
 	})
 
-	t.Run("L23 neither a client nor a header says what a mark says", func(t *testing.T) {
+	t.Run("L23 neither a client nor a header can replace a passage", func(t *testing.T) {
 		s := newLinked(t, link{name: "public", options: map[string]any{"sessionGroup": t.Name(), "excludedURLs": []any{"/x"}, "cookiePrefix": "__Host-one"}},
 			link{name: "strict", options: map[string]any{"sessionGroup": t.Name()}})
 		b := s.browser()

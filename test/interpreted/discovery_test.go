@@ -113,7 +113,7 @@ func TestDiscovery(t *testing.T) {
 		s.provider.Reset()
 		s.sees(s.signIn(s.browser(), "/", "alice"))
 	})
-	t.Run("D4 what is no list of keys leaves the old ones", func(t *testing.T) {
+	t.Run("D4 a document without a list of keys leaves the old ones", func(t *testing.T) {
 		for name, fault := range map[string]oidctest.Fault{
 			"empty": {Status: 200, Body: "{}"}, "garbage": {Status: 200, Body: "\x00\x01"}, "HTML": {Status: 200, Type: "text/html", Body: "<html>"},
 			"10 MB": {Status: 200, Body: strings.Repeat(" ", 10<<20)}, "gone": {Drop: true}, "503": {Status: 503},

@@ -107,7 +107,7 @@ func TestProviderDown(t *testing.T) {
 		})
 	}
 
-	t.Run("K3 what one person provokes stops nobody else", func(t *testing.T) {
+	t.Run("K3 failures that one client provokes stop no other client", func(t *testing.T) {
 		s := newSite(t, setup{})
 		s.provider.Set(func(b *oidctest.Behaviour) { b.TokenError = "invalid_grant" })
 		for range 12 {
@@ -198,7 +198,7 @@ func heap() int64 {
 }
 
 func TestNothingPanics(t *testing.T) {
-	t.Run("K5 odd requests get a 4xx or what they asked for", func(t *testing.T) {
+	t.Run("K5 odd requests get a 4xx or the requested page", func(t *testing.T) {
 		s := newSite(t, setup{options: map[string]any{"excludedURLs": []any{"/public"}}})
 		good := s.value(s.signedIn("alice"))
 		b := s.browser()

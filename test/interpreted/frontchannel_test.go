@@ -111,7 +111,7 @@ func TestFrontchannelLogout(t *testing.T) {
 		}
 	})
 
-	t.Run("K1 BL21 made-up sids drive out no session, nor what is known of ended ones", func(t *testing.T) {
+	t.Run("K1 BL21 made-up sids drive out no session and no tombstone", func(t *testing.T) {
 		s := newMovable(t, setup{options: map[string]any{"redis": map[string]any{"hybridL1Size": "20"}}})
 		alice, bob := s.member("alice"), s.member("bob")
 		s.taken(s.tell(s.token(bob, nil)))

@@ -34,7 +34,7 @@ func TestHeaders(t *testing.T) {
 		}},
 	})
 
-	t.Run("G1 G2 G3 G6 what the client says about itself never arrives", func(t *testing.T) {
+	t.Run("G1 G2 G3 G6 a client's statements about itself never arrive", func(t *testing.T) {
 		s := whole.in(t)
 		session := "Cookie: " + cookie + "=" + s.value(s.signedIn("alice"))
 		for _, branch := range []struct {

@@ -66,7 +66,7 @@ func TestIdentityHeadersOfOthers(t *testing.T) {
 		}
 	})
 
-	t.Run("L19 keepRequestHeaders cannot name what is set here", func(t *testing.T) {
+	t.Run("L19 keepRequestHeaders cannot name a header that is set here", func(t *testing.T) {
 		s := whole.in(t)
 		for _, name := range []string{"X-Forwarded-User", "x_auth_request_user", "X-Auth-Request-Token", "Remote-User"} {
 			text := s.refusedOptions(map[string]any{

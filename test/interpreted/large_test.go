@@ -69,7 +69,7 @@ func TestLargeHeaders(t *testing.T) {
 		}
 	})
 
-	t.Run("L5 the user is told what to do, and the session lives", func(t *testing.T) {
+	t.Run("L5 the page advises the user, and the session lives", func(t *testing.T) {
 		s := whole.in(t)
 		b := s.signedIn("alice")
 		for i := range 30 {

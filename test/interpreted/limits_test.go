@@ -53,7 +53,7 @@ func fromAddress(b *browser.Browser, url, address string) *browser.Page {
 
 // TestLimits: rateLimit is of the networks that one client can have.
 func TestLimits(t *testing.T) {
-	t.Run("L12 a /48 has four times what an address has", func(t *testing.T) {
+	t.Run("L12 a /48 has four times the rate of an address", func(t *testing.T) {
 		s := newSite(t, setup{options: map[string]any{"rateLimit": 10, "trustedProxies": []any{"127.0.0.0/8"}}})
 		begun := time.Now()
 		started := 0

@@ -483,7 +483,7 @@ func TestReloads(t *testing.T) {
 		s.status(b.Fetch(s.url+"/"), http.StatusOK)
 	})
 
-	t.Run("F9 what was signed out stays so across reloads", func(t *testing.T) {
+	t.Run("F9 a sign-out holds across reloads", func(t *testing.T) {
 		copied := s.value(b)
 		b.Hop(s.url + "/oidc/callback/logout")
 		s.reload(map[string]any{"minimalHeaders": true})

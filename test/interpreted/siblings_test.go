@@ -127,7 +127,7 @@ func TestCookiesOfSiblings(t *testing.T) {
 	// Both have cookies of one name, one key and one store: a cookie's MAC says whose it
 	// is. Without it the record, which is sealed for its middleware, still would not
 	// open, but it could be ended.
-	t.Run("F17 what another middleware ends is not the session of this one", func(t *testing.T) {
+	t.Run("F17 a sign-out at another middleware does not end the session of this one", func(t *testing.T) {
 		s := newTwo(t, nil, nil)
 		b := s.browser()
 		s.sees(s.signIn(b, "/a/x", "alice"))

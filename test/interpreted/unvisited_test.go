@@ -67,7 +67,7 @@ func TestWhatNoUserAskedFor(t *testing.T) {
 		}
 	})
 
-	t.Run("L18 what a user or a page's script asks for still signs out", func(t *testing.T) {
+	t.Run("L18 a sign-out by a user or a page's script still works", func(t *testing.T) {
 		s := whole.in(t)
 		for name, r := range map[string]browser.Request{
 			"a link": {From: s.home()}, "fetch": {From: s.home(), Fetch: true}, "a frame of the same site": {From: s.home(), Frame: true},

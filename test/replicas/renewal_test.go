@@ -194,7 +194,7 @@ func TestRenewal(t *testing.T) {
 		}
 	})
 
-	t.Run("E10 a provider that fails: what is known serves, and is renewed later", func(t *testing.T) {
+	t.Run("E10 a provider that fails: the session goes on, and is refreshed later", func(t *testing.T) {
 		x := newClockedScene(t, common)
 		p := x.member("alice")
 		before := p.lives(x.a).access()

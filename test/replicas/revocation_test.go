@@ -134,7 +134,7 @@ func TestBackchannel(t *testing.T) {
 				}
 			})
 		}
-		t.Run("BL17 who signs in anew is signed in", func(t *testing.T) {
+		t.Run("BL17 a user that signs in anew is signed in", func(t *testing.T) {
 			p := newPerson(t, "bob").signIn(x.a)
 			x.a.taken(x.provider.LogoutToken("client", "bob", "", nil))
 			p.ends(x.b)

@@ -111,7 +111,7 @@ func TestJ8NothingIsTold(t *testing.T) {
 		c.absent(t, "the log", a.plugin.Log.Since(a.since)+b.plugin.Log.Since(b.since))
 	})
 
-	t.Run("J8 what is refused is not repeated", func(t *testing.T) {
+	t.Run("J8 a refused value is not repeated", func(t *testing.T) {
 		for _, bad := range []section{
 			hybrid("redis://user:" + password + "@host:99999"),
 			hybrid("redis://user:" + password + "@host:1/x"),
