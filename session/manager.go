@@ -262,9 +262,14 @@ func (m *Manager) End(ctx context.Context, r *http.Request) (*Session, error) {
 	return ended, failed
 }
 
+// longestAge is the longest time from a sign-in to the end of its session that any
+// middleware may be configured with: browsers keep no cookie for longer.
+const longestAge = 400 * 24 * time.Hour
+
 // revoke writes a tombstone over the record, which lives as long as any copy of the
 // record can. A record that is not there gets one too: another replica may hold it
-// that has not reached the store yet.
+// that has not reached the store yet. How long that record may live is known to the
+// middleware that made it only, whose MaxAge may be longer than the one here.
 func (m *Manager) revoke(ctx context.Context, t ticket) (*Session, error) {
 	key := t.recordKey()
 	s, h, err := m.read(ctx, t)
@@ -273,7 +278,7 @@ func (m *Manager) revoke(ctx context.Context, t ticket) (*Session, error) {
 		return nil, nil
 	}
 	if err != nil && h.State != cache.Live {
-		h = cache.Header{KeyID: t.key.id, End: m.o.Now().Add(m.o.MaxAge)}
+		h = cache.Header{KeyID: t.key.id, End: t.created.Add(longestAge)}
 	}
 	err = m.bury(ctx, key, h)
 	m.drop(key)

@@ -393,6 +393,38 @@ func TestATombstoneLivesAsLongAsTheSessionCould(t *testing.T) {
 	}
 }
 
+// The record was made by a middleware with a longer MaxAge, and cannot be read.
+func TestATombstoneOfARecordThatCannotBeRead(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t, func(o *Options) { o.MaxAge = longestAge })
+	a := w.create(t, "ada")
+	k, err := w.o.Keys.ticket(a, "__Host-oidc", "identity")
+	if err != nil {
+		t.Fatal(err)
+	}
+	record, _ := w.memory.Get(ctx, k.recordKey())
+	_ = w.memory.Delete(ctx, k.recordKey()) // held by a replica that cannot reach the store
+	shorter := NewManager(Options{
+		Backend: w.store, Keys: keyring(t, keyA), Identity: "identity", Cookies: w.o.Cookies,
+		MaxAge: time.Minute, Preparer: w.views, Now: w.clock.now,
+	})
+	defer shorter.Close()
+	if _, err := shorter.End(ctx, with("__Host-oidc="+a)); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("L33 it outlasts the session of any middleware", func(t *testing.T) {
+		b, err := w.memory.Get(ctx, k.recordKey())
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, _, err := cache.ParseRecord(b)
+		live, _, _ := cache.ParseRecord(record)
+		if err != nil || h.State != cache.Revoked || h.Expiry.Before(live.End.Add(cache.ClockSkew)) {
+			t.Errorf("the tombstone ends at %v, the record at %v: %v", h.Expiry, live.End, err)
+		}
+	})
+}
+
 func TestLifetimes(t *testing.T) {
 	t.Run("F20 absolute never slides", func(t *testing.T) {
 		w := newWorld(t, nil)

@@ -32,6 +32,10 @@ func (r *reader) session(c *Config) Session {
 	return s
 }
 
+// shortestName is the least length of cookiePrefix, in bytes. Requests in whose other
+// cookies the name occurs take a slower path.
+const shortestName = 3
+
 // cookieName reads cookiePrefix. Its default has the strongest of the prefixes
 // that browsers enforce (RFC 6265bis, section 4.1.3) that is still possible.
 func (r *reader) cookieName(c *Config, domain string) string {
@@ -54,6 +58,8 @@ func (r *reader) cookieName(c *Config, domain string) string {
 		fault = "is longer than 64 bytes"
 	case lower == "__host-" || lower == "__secure-":
 		fault = "needs a name after the prefix"
+	case len(name) < shortestName:
+		fault = "must have at least 3 characters: cookies of others would begin alike, and each is looked at"
 	case host && !strings.HasPrefix(name, "__Host-") || secure && !strings.HasPrefix(name, "__Secure-"):
 		fault = "must spell the prefix __Host- or __Secure- exactly"
 	case (host || secure) && !c.ForceHTTPS:
