@@ -75,9 +75,9 @@ func (b *Bypass) Begins() *regexp.Regexp {
 const maxPath = 4096
 
 // Matches reports whether r has a public path and so needs no sign-in. Prefixes end at
-// the boundary of a segment. Two kinds of paths never match: one that another server
-// could read differently, and one that differs from the path that Traefik sends to the
-// backend, which comes from RequestURI if that is set.
+// the boundary of a segment. A path that another server could read differently never
+// matches. A path that differs from the one that Traefik sends to the backend does not
+// either; Traefik builds that from RequestURI if it is set.
 func (b *Bypass) Matches(r *http.Request) bool {
 	if b == nil || b.begins == nil || !b.begins.MatchString(r.URL.Path) {
 		return false

@@ -28,9 +28,10 @@ const refused = `\x{34f}\x{37a}\x{115f}\x{1160}\x{17b4}\x{17b5}\x{180b}-\x{180d}
 // marks has the marks, and the two letters with a mark as their compatibility form.
 const marks = `\p{M}\x{ff9e}\x{ff9f}`
 
-// notPlain matches characters beyond ASCII that a plain path must not have: any that
-// is not in word, also invalid UTF-8; a mark without its letter, because some servers
-// drop marks; and those in refused.
+// notPlain matches characters beyond ASCII that a plain path must not have:
+//   - characters that are not in word, and invalid UTF-8;
+//   - a mark without its letter, because some servers drop marks;
+//   - characters in refused.
 var notPlain = regexp.MustCompile(`[^\x00-\x7f` + word + `]|[^` + word + `][` + marks + `]|[` + refused + `]`)
 
 // dots matches a segment of dots and spaces only, which some servers read as a dot

@@ -44,8 +44,8 @@ type Decision struct {
 }
 
 // NewRules returns the rules of o with defaults filled in. It refuses an unknown
-// EmailVerified, a domain that can never match, and a list with empty values only,
-// which would allow every user although the operator meant to allow a few.
+// EmailVerified, a domain that can never match, and a list with empty values only. Such
+// a list would allow every user although the operator meant to allow a few.
 func NewRules(o Rules) (*Rules, error) {
 	r := &o
 	r.UserClaim = orDefault(o.UserClaim, "email")

@@ -8,39 +8,39 @@ import (
 )
 
 const (
-	// MaxTarget bounds a return target that stands in a header or in a URL, in bytes.
+	// MaxTarget bounds a return target in a header or in a URL, in bytes.
 	MaxTarget = 1000
-	// MaxSignInTarget bounds the return target of a sign-in, in bytes: as the client sent
-	// it, and as [Compact] makes it.
+	// MaxSignInTarget bounds the return target of a sign-in, in bytes. It applies to the
+	// target as the client sent it, and to the result of [Compact].
 	MaxSignInTarget = 2000
 )
 
-// PlainTarget matches the most common return targets: whatever it matches, and is not
-// longer than MaxTarget, ReturnTarget gives back as it is. It is for callers that ask
-// at each request and want to know in one call.
+// PlainTarget matches the most common return targets. ReturnTarget returns a target that
+// it matches, of up to MaxTarget bytes, without a change. It lets callers that check each
+// request do so in one native call.
 var PlainTarget = regexp.MustCompile(`^/(?:[0-9A-Za-z_~!$&'()*+,:=@-]\.*/?)*(?:\?[0-9A-Za-z_~!$&'()*+,:;=@%./?\[\]-]*)?$`)
 
-// ReturnTarget turns the URI of a request into where the user goes after the
-// sign-in: a path of this site with its query, in ASCII. Most is MaxTarget, which then
-// bounds the target too, or MaxSignInTarget.
-// Anything that some browser could take for another site, or that is not a plain
-// reference to a path, is no target; it is never repaired but for slashes at the
-// beginning, which become one, and for characters of the query that have to be
-// escaped.
+// ReturnTarget makes the return target of a sign-in from the URI of a request. It is a path
+// of this site with its query, in ASCII. most is MaxTarget, which then bounds the target
+// too, or MaxSignInTarget.
+//
+// It refuses a URI that some browser could read as another site, and one that is not a
+// plain reference to a path. It repairs two things only: several slashes at the beginning
+// become one, and characters of the query are escaped if they have to be.
 func ReturnTarget(raw string, most int) (string, bool) {
 	if !strings.HasPrefix(raw, "/") || len(raw) > most {
 		return "", false
 	}
-	path, query, asked := strings.Cut("/"+strings.TrimLeft(raw, "/"), "?")
+	path, query, hasQuery := strings.Cut("/"+strings.TrimLeft(raw, "/"), "?")
 	if strings.ContainsAny(path, unprintable+`\#`) || strings.ContainsAny(query, unprintable+"#") {
 		return "", false
 	}
 	u, err := url.ParseRequestURI(path)
-	if err != nil || !staysHere(u.Path) {
+	if err != nil || !isLocalPath(u.Path) {
 		return "", false
 	}
 	target := u.EscapedPath()
-	if asked {
+	if hasQuery {
 		target += "?" + queryEscaper.Replace(query)
 	}
 	if len(target) <= MaxTarget {
@@ -49,35 +49,35 @@ func ReturnTarget(raw string, most int) (string, bool) {
 	return target, most > MaxTarget && len(Compact(target)) <= most
 }
 
-// Compact returns the shortest text from which ReturnTarget makes target, one that it
-// made: without the escapes that it put into the query. It is for where a target is kept;
-// it must not stand in a header.
+// Compact removes the escapes that ReturnTarget adds to a query. target must be a result
+// of ReturnTarget, which makes the same target from the shorter text again. The text is
+// for storage only and must not be used in a header.
 func Compact(target string) string {
-	path, query, asked := strings.Cut(target, "?")
-	if !asked {
+	path, query, hasQuery := strings.Cut(target, "?")
+	if !hasQuery {
 		return target
 	}
 	return path + "?" + queryUnescaper.Replace(query)
 }
 
-// leaves matches decoded paths in which some browser finds a host: something like a
-// second slash at the beginning, or a dot segment before one.
-var leaves = regexp.MustCompile(`^/[/\\ ]|[/\\]\.\.?(?:[/\\]|$)`)
+// foreign matches decoded paths that some browser reads as a URL with a host. They have a
+// second slash, or a character like it, at the beginning or after a dot segment.
+var foreign = regexp.MustCompile(`^/[/\\ ]|[/\\]\.\.?(?:[/\\]|$)`)
 
-// staysHere reports whether a decoded path is one in which no browser finds a
-// host. A control character could end the header that the path is put into.
-func staysHere(path string) bool {
-	return !strings.ContainsAny(path, control) && !leaves.MatchString(path)
+// isLocalPath reports whether no browser reads a decoded path as a URL with a host. It
+// refuses control characters too, because they could end the header with the target.
+func isLocalPath(path string) bool {
+	return !strings.ContainsAny(path, control) && !foreign.MatchString(path)
 }
 
-// queryEscaper escapes what may stand in a request's query but not in a header, or
-// not in every browser's idea of a query. queryUnescaper undoes it.
+// queryEscaper escapes characters that a request may have in its query, but that a header
+// or some browser does not permit there. queryUnescaper reverses it.
 var (
 	queryEscaper   = newQueryEscaper(false)
 	queryUnescaper = newQueryEscaper(true)
 )
 
-func newQueryEscaper(undo bool) *strings.Replacer {
+func newQueryEscaper(reverse bool) *strings.Replacer {
 	var pairs []string
 	for c := 0; c < 256; c++ {
 		b := string([]byte{byte(c)})
@@ -85,7 +85,7 @@ func newQueryEscaper(undo bool) *strings.Replacer {
 			continue
 		}
 		escape := fmt.Sprintf("%%%02X", c)
-		if undo {
+		if reverse {
 			pairs = append(pairs, escape, b)
 		} else {
 			pairs = append(pairs, b, escape)
@@ -94,8 +94,8 @@ func newQueryEscaper(undo bool) *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// LeadsTo reports whether a target that ReturnTarget accepted is one of paths,
-// however it is spelled: nobody returns to the callback or to the logout.
+// LeadsTo reports whether target, a result of ReturnTarget, has one of paths, in any
+// spelling. Users must not return to the callback or to the sign-out.
 func LeadsTo(target string, paths []string) bool {
 	u, err := url.ParseRequestURI(target)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 )
 
 func TestReturnTarget(t *testing.T) {
-	tests := []struct{ name, raw, want string }{ // want is empty where there is no target
+	tests := []struct{ name, raw, want string }{ // empty want: the URI is refused
 		{"path", "/a/b", "/a/b"},
 		{"root", "/", "/"},
 		{"query", "/a?b=c&d=/e//f", "/a?b=c&d=/e//f"},
@@ -73,7 +73,8 @@ func TestReturnTarget(t *testing.T) {
 }
 
 func TestTargetsOfSignIns(t *testing.T) {
-	// A link of Grafana's, with what it escapes and what a client may leave as it is.
+	// link is a link of Grafana, with escaped characters and with some that clients may
+	// send unescaped.
 	link := func(n int) string {
 		const pane = `/explore?schemaVersion=1&panes=%7B%22a1b%22:{"datasource":"P8E80F9AEF21F6940","queries":[{"expr":"{job=%5C%22x%5C%22}|="}]}&q=\u00fc&x=`
 		return pane + strings.Repeat("{", 200) + strings.Repeat("a", n-len(pane)-200)
@@ -115,10 +116,10 @@ func TestTargetsOfSignIns(t *testing.T) {
 	}
 }
 
-func TestPlainTargetsAreTakenAsTheyAre(t *testing.T) {
+func TestPlainTargetsAreNotChanged(t *testing.T) {
 	for _, raw := range []string{"/", "/a", "/a/b.c/", "/app.js?v=1.2", "/d/x1/board?orgId=1&from=now-6h&to=now&var-host=%2F[a]", "/a:b@c/d~e_f-g", "/a...b"} {
 		if !PlainTarget.MatchString(raw) {
-			t.Errorf("%q is not plain, and so costs each request more", raw)
+			t.Errorf("%q is not plain, which makes each request slower", raw)
 		}
 	}
 	for _, raw := range []string{"", "a", "//evil.com", "/a//b", `/\evil.com`, `/a\b`, "/.", "/..", "/a/../b", "/a/./b", "/.a", "/a b", "/a?b c", "/a\tb", "/a\nb", "/a\n",
@@ -129,8 +130,7 @@ func TestPlainTargetsAreTakenAsTheyAre(t *testing.T) {
 	}
 }
 
-// TestReturnTargetsOfManySpellings is A3: separators that browsers drop or change,
-// between and around slashes.
+// Attack A3: separators that browsers drop or change are between and around slashes.
 func TestReturnTargetsOfManySpellings(t *testing.T) {
 	marks := []string{"", "\t", "\n", "\r", "\v", "\f", " ", "\x00", "\x1f", "\x7f", ".", "..", `\`, "/", "%09", "%0a", "%0d", "%20",
 		"%2f", "%5c", "%2e", "%00", "\u00a0", "\u2028", "\uff0f", ";", "@", ":"}
@@ -182,13 +182,12 @@ func FuzzReturnTarget(f *testing.F) {
 	})
 }
 
-// checkTarget fails if a target leaves the site in the eyes of net/url or of a
-// browser, which takes a backslash for a slash and drops tabs and line breaks
-// (WHATWG URL, section 4.4).
+// checkTarget fails if net/url or a browser resolves a target to another site. Browsers
+// read a backslash as a slash and drop tabs and line breaks (WHATWG URL, section 4.4).
 func checkTarget(t *testing.T, raw, target string) {
 	t.Helper()
 	if len(target) > 3*MaxSignInTarget || !isASCII(target) || strings.ContainsAny(target, unprintable) {
-		t.Errorf("%q became %q, which cannot stand in a header", raw, target)
+		t.Errorf("%q became %q, which a header must not have", raw, target)
 	}
 	base := &url.URL{Scheme: "https", Host: "ours.example", Path: "/callback"}
 	decoded, err := url.PathUnescape(target)
@@ -199,13 +198,13 @@ func checkTarget(t *testing.T, raw, target string) {
 		path, _, _ := strings.Cut(seen, "?")
 		u, err := base.Parse(path)
 		if err != nil {
-			continue // once decoded it need not be a URL
+			continue // a decoded target need not be a URL
 		}
 		if u.Host != "ours.example" || u.Scheme != "https" || u.User != nil {
 			t.Errorf("%q became %q, which leads to %s", raw, target, u)
 		}
 		if strings.HasPrefix(u.Path, "//") {
-			t.Errorf("%q became %q, whose path %q is a host when it is written alone", raw, target, u.Path)
+			t.Errorf("%q became %q, and a browser reads its path %q as a host", raw, target, u.Path)
 		}
 	}
 }
