@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// TestMeasurements runs each measurement once, short: that it works, and that
-// every answer was the backend's. What it prints means nothing at this length.
+// TestMeasurements runs each measurement once for a short time. It checks that the
+// measurement works and that every response came from the backend. The printed figures
+// are meaningless at this length.
 func TestMeasurements(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts Traefik")

@@ -7,7 +7,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
-// static is Traefik's static configuration. Its own figures are on an entry
+// static returns Traefik's static configuration. Traefik's own figures have an entry
 // point apart from the traffic.
 func (g *rig) static() string {
 	var b strings.Builder
@@ -69,5 +69,5 @@ func (g *rig) options(s subject, generation int) string {
 `, g.provider.URL(), s.path(), key, generation)
 }
 
-// key is made anew for each run: a key in these sources would be a published one.
+// key is a new key in each run, because a key in these sources would be public.
 var key = oidctest.NewSecret()

@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// figures are what Traefik tells of itself while nothing is asked of it: idle
-// connections closed, garbage collected.
+// figures are Traefik's own figures while it serves no request, without idle connections
+// and after a garbage collection.
 type figures struct {
 	goroutines int
 	heap       float64 // MB in use
-	resident   float64 // MB of the process; zero where there is no /proc
+	resident   float64 // MB of the process; zero: there is no /proc
 }
 
 var (
@@ -29,7 +29,7 @@ var (
 func (g *rig) figures() (figures, error) {
 	var f figures
 	g.backend.CloseClientConnections()
-	// What has a finalizer goes with the second collection.
+	// Objects with a finalizer are freed by the second collection.
 	var heap float64
 	for range 2 {
 		var err error
@@ -57,8 +57,8 @@ func (g *rig) cpu() time.Duration {
 	if err != nil {
 		return 0
 	}
-	// The name, in parentheses, may hold spaces. After it, utime and stime are
-	// the twelfth and the thirteenth field: proc(5).
+	// The name, in parentheses, may have spaces. After it, utime and stime are the
+	// twelfth and the thirteenth field (proc(5)).
 	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 	if len(fields) < 13 {
 		return 0

@@ -7,15 +7,16 @@ import (
 	"time"
 )
 
-// A reloaded is what changes under traffic did to a Traefik with one subject.
+// A reloaded has the figures of a Traefik with one subject before and after configuration
+// changes under traffic.
 type reloaded struct {
 	traffic       result
 	before, after figures
 	settled       time.Duration
 }
 
-// reload prints what configuration changes under traffic cost, for the no-op
-// plugin and for ours.
+// reload measures configuration changes under traffic, for the no-op plugin and for ours,
+// and prints the figures.
 func reload(ctx context.Context, p plan) error {
 	fmt.Printf("%d configuration changes under traffic: wrk -c 8 -t 1\n", p.Reloads)
 	for _, s := range []subject{noop, ours} {
@@ -30,7 +31,7 @@ func reload(ctx context.Context, p plan) error {
 			r.before.resident, r.after.resident, r.after.resident/r.before.resident,
 			r.settled.Round(time.Second))
 	}
-	fmt.Println("  wanted: nobody signed out, none failed, growth within 5 % of no-op's")
+	fmt.Println("  wanted: no user signed out, no request failed, growth within 5 % of no-op's")
 	return nil
 }
 
@@ -74,13 +75,13 @@ func reloadOne(ctx context.Context, s subject, p plan) (reloaded, error) {
 	return r, err
 }
 
-// near tells that f has grown by less than a twentieth since before. What serves
-// requests in flight is kept for a while after each change.
+// near reports whether f exceeds before by a twentieth at most. The handlers of requests
+// in progress are kept for a while after each change.
 func (f figures) near(before figures) bool {
 	return f.goroutines*100 <= before.goroutines*105 && f.heap*100 <= before.heap*105
 }
 
-// reloadUnder changes the configuration that often while the load runs.
+// reloadUnder changes the configuration a number of times while the load runs.
 func (g *rig) reloadUnder(ctx context.Context, l load, times int) (result, error) {
 	l.Duration = 5 * time.Minute
 	running, stop := context.WithCancel(ctx)
@@ -103,7 +104,8 @@ func (g *rig) reloadUnder(ctx context.Context, l load, times int) (result, error
 	return o.result, o.err
 }
 
-// change brings in one generation after the other, each when the last counts.
+// change writes one generation of the configuration after the other. Each follows when
+// Traefik uses the one before.
 func (g *rig) change(ctx context.Context, times int) error {
 	path := g.subjects[0].path()
 	for n := 1; n <= times; n++ {

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// wanted is the least share of the no-op plugin's requests that ours serves.
+// wanted is the minimum of our requests per second, as a part of the no-op plugin's.
 const wanted = 0.70
 
-// A row is one line of the table: a subject, and what its requests have.
+// A row is one line of the table: a subject with the headers of its requests.
 type row struct {
 	name string
 	subject
@@ -18,8 +18,8 @@ type row struct {
 	base int // the row of the no-op plugin for the same requests
 }
 
-// browser are the headers that Chrome sends for a page, with six cookies of the site
-// beside the session's. Traefik adds its own.
+// browser returns the headers that Chrome sends for a page, with six cookies of the site
+// beside that of the session. Traefik adds its own headers.
 func browser(cookie string) []string {
 	return []string{
 		"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8", "Accept-Encoding: gzip, deflate, br, zstd",
@@ -41,9 +41,9 @@ func requests(ctx context.Context, p plan) error {
 	if err != nil {
 		return err
 	}
-	alone := []string{"Cookie: " + cookie}
+	cookieOnly := []string{"Cookie: " + cookie}
 	rows := []row{
-		{plain.Name, plain, alone, 1}, {noop.Name, noop, alone, 1}, {ours.Name, ours, alone, 1},
+		{plain.Name, plain, cookieOnly, 1}, {noop.Name, noop, cookieOnly, 1}, {ours.Name, ours, cookieOnly, 1},
 		{noop.Name + ", browser", noop, browser(cookie), 3}, {ours.Name + ", browser", ours, browser(cookie), 3},
 	}
 
@@ -79,13 +79,13 @@ func requests(ctx context.Context, p plan) error {
 	return nil
 }
 
-// A round is what one subject did in one round.
+// A round has the figures of one subject in one round.
 type round struct {
 	rate float64 // requests per second
-	cost float64 // microseconds that Traefik computed for each
+	cost float64 // microseconds of CPU time of Traefik for each request
 }
 
-// measure runs one round. It counts only if each answer was the backend's.
+// measure runs one round. It fails unless every response came from the backend.
 func (g *rig) measure(ctx context.Context, l load) (round, error) {
 	before, computed := g.hits.Load(), g.cpu()
 	r, err := l.run(ctx)
@@ -114,7 +114,7 @@ func median(values []float64) float64 {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
-// ratios compares round with round.
+// ratios divides the values of each round by those of base.
 func ratios(values, base []float64) []float64 {
 	var out []float64
 	for i := range values {

@@ -19,7 +19,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/traefiktest"
 )
 
-// A subject is what a path of the rig goes through.
+// A subject is a plugin, or none, on one path of the rig.
 type subject struct {
 	Name   string
 	Plugin string // its name in Traefik's configuration; empty: none
@@ -40,8 +40,8 @@ func (s subject) path() string {
 
 const person = "alice@example.com"
 
-// A rig is a Traefik with a path for each subject, a backend and a provider that
-// signs in whoever comes.
+// A rig is a Traefik with a path for each subject, a backend, and a provider that signs
+// the same user in without a page.
 type rig struct {
 	dir      string
 	subjects []subject
@@ -52,7 +52,7 @@ type rig struct {
 	traefik  *traefiktest.Traefik
 	started  time.Duration // from Traefik's start until it served
 
-	hits atomic.Int64 // requests that the backend got
+	hits atomic.Int64 // requests received by the backend
 }
 
 // newRig starts everything and returns when each subject's path is served.
@@ -74,7 +74,7 @@ func newRig(ctx context.Context, subjects ...subject) (*rig, error) {
 	return g, nil
 }
 
-// answer names the person that the plugin tells, so that a test can see one.
+// answer responds with the user in X-Forwarded-User, so that a test can check it.
 func (g *rig) answer(w http.ResponseWriter, r *http.Request) {
 	g.hits.Add(1)
 	_, _ = io.WriteString(w, "hello "+r.Header.Get("X-Forwarded-User"))
@@ -122,7 +122,7 @@ func freeAddress() (string, error) {
 
 func (g *rig) url(path string) string { return "http://" + g.site + path }
 
-// plugins are the sources of the subjects, by module path.
+// plugins returns the directories of the subjects' sources by module path.
 func (g *rig) plugins() map[string]string {
 	sources := map[string]string{}
 	for _, s := range g.subjects {
@@ -136,8 +136,8 @@ func (g *rig) plugins() map[string]string {
 	return sources
 }
 
-// write replaces a file of Traefik's folder at once, so that a half is never
-// read.
+// write replaces a file in Traefik's directory atomically, so that Traefik never reads a
+// part of it.
 func (g *rig) write(name, text string) error {
 	next := filepath.Join(g.dir, name+".next")
 	if err := os.WriteFile(next, []byte(text), 0o600); err != nil {
@@ -146,8 +146,8 @@ func (g *rig) write(name, text string) error {
 	return os.Rename(next, filepath.Join(g.dir, name))
 }
 
-// signIn returns the Cookie header of a person who has signed in at the subject
-// ours, and an error if the backend does not learn who it is.
+// signIn signs a user in at the subject ours and returns the Cookie header. It fails if
+// the backend does not receive the user.
 func (g *rig) signIn() (string, error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -164,14 +164,14 @@ func (g *rig) signIn() (string, error) {
 	var pairs []string
 	for _, c := range jar.Cookies(site) {
 		if strings.Contains(c.Name, "-s-") {
-			continue // of the sign-in: browsers drop it after half a minute
+			continue // a cookie of the sign-in, which browsers drop after half a minute
 		}
 		pairs = append(pairs, c.Name+"="+c.Value)
 	}
 	return strings.Join(pairs, "; "), nil
 }
 
-// greeted checks that the backend answers url and knows the person.
+// greeted checks that the backend responds to url and received the user.
 func greeted(client *http.Client, url string) error {
 	req, err := http.NewRequest(http.MethodGet, url, nil)
 	if err != nil {
@@ -195,7 +195,7 @@ func greeted(client *http.Client, url string) error {
 	return nil
 }
 
-// close ends everything and removes the folder.
+// close ends everything and removes the directory.
 func (g *rig) close() {
 	if g.traefik != nil {
 		g.traefik.Stop()

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// startup prints how long Traefik takes from its start until it serves.
+// startup measures the time from Traefik's start until it serves, and prints it.
 func startup(ctx context.Context, p plan) error {
 	subjects := []subject{plain, noop, ours}
 	seconds := make([][]float64, len(subjects))
@@ -34,7 +34,7 @@ func startup(ctx context.Context, p plan) error {
 	return nil
 }
 
-// differences compares round with round.
+// differences subtracts base from the values of each round.
 func differences(values, base []float64) []float64 {
 	var out []float64
 	for i := range values {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// A load is what wrk sends to one address.
+// A load describes the requests that wrk sends to one address.
 type load struct {
 	URL         string
 	Head        []string // header lines
@@ -21,11 +21,11 @@ type load struct {
 	Duration    time.Duration
 }
 
-// A result is what wrk counted.
+// A result has the counts of wrk.
 type result struct {
 	Requests int64
 	Rate     float64 // requests per second
-	Failed   int64   // answers of 400 and above, and socket errors
+	Failed   int64   // responses with status 400 and above, and socket errors
 }
 
 func (l load) command(ctx context.Context) *exec.Cmd {
@@ -37,7 +37,7 @@ func (l load) command(ctx context.Context) *exec.Cmd {
 		args = append(args, "-H", line)
 	}
 	cmd := exec.CommandContext(ctx, "wrk", append(args, l.URL)...)
-	// wrk ends in order, with its figures, at an interrupt.
+	// On an interrupt, wrk prints its figures and ends.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 15 * time.Second
 	return cmd
@@ -62,7 +62,7 @@ var (
 	socketLine   = regexp.MustCompile(`(?m)Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)`)
 )
 
-// parse reads what wrk prints.
+// parse reads the output of wrk.
 func parse(text string) (result, error) {
 	var r result
 	counted, rate := requestsLine.FindStringSubmatch(text), rateLine.FindStringSubmatch(text)

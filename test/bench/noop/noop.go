@@ -1,5 +1,5 @@
-// Package noop is a Traefik plugin that hands every request on: the measure of
-// what any interpreted plugin costs.
+// Package noop is a Traefik plugin that passes every request on. It measures the cost of
+// any interpreted plugin.
 package noop
 
 import (
@@ -7,19 +7,20 @@ import (
 	"net/http"
 )
 
-// Config has one option, which changes nothing but the configuration.
+// Config has one option without an effect. A different value makes a different
+// configuration.
 type Config struct {
 	Generation string
 }
 
-// CreateConfig returns the defaults.
+// CreateConfig returns the default options.
 func CreateConfig() *Config { return &Config{} }
 
 type handler struct {
 	next http.Handler
 }
 
-// New builds a handler, as Traefik asks of a plugin.
+// New makes the handler of the plugin.
 func New(_ context.Context, next http.Handler, _ *Config, _ string) (http.Handler, error) {
 	return &handler{next: next}, nil
 }
