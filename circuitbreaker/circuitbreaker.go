@@ -41,8 +41,8 @@ const (
 	// Denied is a failure that only an operator can end, such as a wrong password.
 	// The pause after a probe with this outcome is longer.
 	Denied
-	// Ignored tells nothing about the server: for example, the caller gave up. It does
-	// not change the breaker, but a probe that is ignored counts as failed.
+	// Ignored is an outcome without information about the server: for example, the caller
+	// gave up. It does not change the breaker. A probe that is ignored is a failed one.
 	Ignored
 )
 

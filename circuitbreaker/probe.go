@@ -53,7 +53,7 @@ type probe struct {
 	b *Breaker
 }
 
-// Run probes the server. A panic of the prober counts as Failure.
+// Run probes the server. A panic of the prober is a Failure.
 func (p *probe) Run() {
 	outcome := Failure
 	defer p.b.probed(&outcome)

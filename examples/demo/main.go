@@ -1,6 +1,6 @@
-// Command demo runs a demonstration of traefikoidc: a Traefik with the plugin from these
-// sources, a provider with a page to choose a user, and a backend that shows the requests
-// it receives. "make demo" runs it. Ctrl-C ends it and removes its files. With "make demo
+// Command demo runs a demonstration of traefikoidc. It starts a Traefik with the plugin
+// from these sources, a provider with a page to choose a user, and a backend. The backend
+// shows the requests it receives. "make demo" runs it. Ctrl-C ends it and removes its files. With "make demo
 // REPLICAS=2" there are two Traefiks with one Redis, and the demo reads commands from its
 // standard input.
 //
@@ -89,7 +89,7 @@ func number(variable string, byDefault, most int) (int, error) {
 func checkFree(variable string, port, other int) error {
 	l, err := net.Listen("tcp", loopback(port))
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("port %d is in use: end the process that listens on it, or choose another port: %s=%d make demo", port, variable, other)
+		return fmt.Errorf("port %d is in use; end the process that listens on it, or choose another port: %s=%d make demo", port, variable, other)
 	}
 	if err != nil {
 		return fmt.Errorf("port %d: %w", port, err)

@@ -1,5 +1,5 @@
-// Package logfile writes log lines to the file of an operator. Another program, such as
-// logrotate, may move the file away.
+// Package logfile writes log lines to the file of an operator. logrotate, for example,
+// may move the file away.
 package logfile
 
 import (

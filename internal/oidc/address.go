@@ -89,8 +89,8 @@ func parsePrefixes(table string) []netip.Prefix {
 	return out
 }
 
-// isPublic reports whether ip is in none of specialAddresses. An IPv4-mapped address
-// counts as its IPv4 address. An address with a zone is never public.
+// isPublic reports whether ip is in none of specialAddresses. The IPv4 address in an
+// IPv4-mapped one decides. An address with a zone is never public.
 func isPublic(ip netip.Addr) bool {
 	ip = ip.Unmap()
 	if !ip.IsValid() || ip.Zone() != "" {

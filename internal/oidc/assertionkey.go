@@ -25,10 +25,10 @@ type AssertionKey struct {
 	ed  ed25519.PrivateKey
 }
 
-// ParseAssertionKey reads a private key in PEM: PKCS #8, PKCS #1 or SEC 1. id is the
-// kid of assertions; empty: they have none. alg is their algorithm; empty: RS256,
-// ES256, ES384, ES512 or EdDSA, by the type of the key. It fails if text is no private
-// key, if the key does not fit alg, or if an RSA key has less than 2048 bits.
+// ParseAssertionKey reads a private key in PEM: PKCS #8, PKCS #1 or SEC 1. Assertions have
+// the kid id, or none if it is empty. Their algorithm is alg. If that is empty, the type
+// of the key decides: RS256, ES256, ES384, ES512 or EdDSA. It fails if text is no private
+// key, or if the key does not fit alg. RSA keys need 2048 bits or more.
 func ParseAssertionKey(text, id, alg string) (*AssertionKey, error) {
 	block, _ := pem.Decode([]byte(text))
 	if block == nil {

@@ -113,8 +113,8 @@ func withQuery(raw string, set url.Values) (string, error) {
 }
 
 // CheckResponseIssuer checks the iss of an authorization response (RFC 9207, section
-// 2.4). present is false for a response without iss, which is an error if the provider
-// announces that it sends iss. ErrInvalidToken: iss is missing, or the response is of
+// 2.4). present is false for a response without iss. Such a response is an error if the
+// provider announces that it sends iss. ErrInvalidToken: iss is missing, or the response is of
 // another provider. ErrUnavailable: there is no metadata.
 func (p *Provider) CheckResponseIssuer(ctx context.Context, iss string, present bool) error {
 	m, err := p.Metadata(ctx)

@@ -19,7 +19,7 @@ const (
 	testNonce    = "nonce-of-the-request"
 )
 
-// A clock stands still until it is moved.
+// A clock moves only when a test moves it.
 type clock struct {
 	mu  sync.Mutex // guards now
 	now time.Time

@@ -17,7 +17,7 @@ type Claims map[string]any
 
 // Lookup finds a claim by its name. If no claim has that name, it finds one by a path
 // of names, joined with dots, through nested objects. Names on the path may have dots
-// too. A null counts as absent.
+// too. A null is absent.
 func (c Claims) Lookup(path string) (any, bool) {
 	return lookup(c, path)
 }
@@ -174,7 +174,7 @@ func (c Claims) text(name string) (string, bool) {
 	return s, ok
 }
 
-// has reports whether there is a claim of this name. A null counts as absent.
+// has reports whether there is a claim of this name. A null is absent.
 func (c Claims) has(name string) bool {
 	return c[name] != nil
 }
@@ -223,7 +223,7 @@ func Update(idToken, userinfo Claims) Claims {
 
 // overlay returns the claims of first, and those of second that first has not. A claim
 // of second is also left out if its name is a path to a claim of first, which it would
-// hide from [Claims.Lookup]. A null counts as absent.
+// hide from [Claims.Lookup]. A null is absent.
 func overlay(first, second Claims) Claims {
 	merged := Claims{}
 	for name, v := range first {

@@ -79,8 +79,8 @@ func (p *Provider) EndSessionURL(ctx context.Context, e EndSession) (string, err
 }
 
 // maxLocation is the maximum length in bytes of a sign-out URL with an id_token_hint.
-// Servers refuse longer ones, and the user would stay signed in at the provider: IIS
-// by default refuses queries over 2 KB, other servers request lines over 4 or 8 KB.
+// Servers refuse longer ones, and the user would stay signed in at the provider. IIS
+// refuses queries over 2 KB by default, other servers request lines over 4 or 8 KB.
 const maxLocation = 2048
 
 func setIfAny(q url.Values, name, value string) {

@@ -276,8 +276,8 @@ func (e *endpoint) exchange(ctx context.Context, c call) (*answer, error) {
 	return a, nil
 }
 
-// A sendTrace records whether a call got a connection. From then on the call counts as
-// sent.
+// A sendTrace records whether a call got a connection. From then on the call may have
+// been sent.
 type sendTrace struct {
 	connected atomic.Bool
 }

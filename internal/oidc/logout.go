@@ -154,7 +154,7 @@ func (p *Provider) logoutToken(c Claims) LogoutToken {
 		expiry = l.Issued.Add(p.options.LogoutMaxAge)
 	}
 	if latest := l.Issued.Add(maxLogoutAge); expiry.After(latest) {
-		expiry = latest // a token of that age is refused, whatever its exp
+		expiry = latest // at that age a token is refused, also if its exp is later
 	}
 	l.Expiry = expiry.Add(p.options.Skew)
 	return l

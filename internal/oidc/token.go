@@ -98,8 +98,7 @@ func (p *Provider) Refresh(ctx context.Context, refreshToken string) (*Tokens, e
 	})
 }
 
-// clientOf names the client of calls that carry token: each token counts as one
-// client.
+// clientOf names the client of calls that carry token. Each token is one client.
 func clientOf(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return string(sum[:12])

@@ -18,7 +18,7 @@ func TestInternalAddressesAreNotDialled(t *testing.T) {
 	for _, c := range []struct{ name, where string }{
 		{"D6 loopback", "http://127.0.0.1" + port},
 		{"D6 loopback in another spelling", "http://[::ffff:127.0.0.1]" + port},
-		// The check is of the resolved address, whatever the name resolved to before.
+		// The address is checked after the name is resolved.
 		{"D8 a name that leads inside", "http://localhost" + port},
 		{"D6 link-local", "http://169.254.169.254/latest/meta-data"},
 	} {

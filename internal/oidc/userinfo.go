@@ -6,9 +6,9 @@ import (
 	"net/http"
 )
 
-// UserInfo requests claims about the user (OpenID Connect Core 1.0, section 5.3), which
-// come as JSON or as a signed JWT. subject is the sub of the ID token, which the
-// response must repeat. The result has no claims about the token, the user's identity
+// UserInfo requests claims about the user (OpenID Connect Core 1.0, section 5.3). They
+// come as JSON or as a signed JWT. subject is the sub of the ID token, which the response
+// must repeat. The result has no claims about the token, the user's identity
 // and the sign-in, so it has no sub. ErrInvalidToken: the response is unusable or about
 // another user. ErrRejected: the provider refuses, or has no userinfo endpoint.
 // ErrUnavailable: there is no response, or no metadata.

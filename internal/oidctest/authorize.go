@@ -95,8 +95,8 @@ func (p *Provider) authorizeError(r *http.Request, client Client) string {
 	return ""
 }
 
-// signedIn returns the session of this browser, or a new one for the user of the
-// parameters person or login_hint or of Options.AutoLogin; nil: there is neither.
+// signedIn returns the session of this browser, or a new one for the user that a
+// parameter or Options.AutoLogin names; nil: there is neither.
 func (p *Provider) signedIn(w http.ResponseWriter, r *http.Request) *session {
 	if c, err := r.Cookie(cookieName); err == nil && !hasPrompt(r, "login") && r.Form.Get("person") == "" {
 		p.mu.Lock()

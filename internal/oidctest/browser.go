@@ -7,16 +7,16 @@ import (
 )
 
 // Visit opens an authorization request, signs a user in, and returns the URL to which
-// the provider redirects. person is a subject or an e-mail address; empty: the login_hint
-// of the request or Options.AutoLogin decides.
-func (p *Provider) Visit(authURL, person string) (*url.URL, error) {
+// the provider redirects. user is a subject or an e-mail address. If it is empty, the
+// login_hint of the request or Options.AutoLogin decides.
+func (p *Provider) Visit(authURL, user string) (*url.URL, error) {
 	u, err := url.Parse(authURL)
 	if err != nil {
 		return nil, fmt.Errorf("oidctest: visit: %w", err)
 	}
-	if person != "" {
+	if user != "" {
 		q := u.Query()
-		q.Set("person", person)
+		q.Set("person", user)
 		u.RawQuery = q.Encode()
 	}
 	resp, err := p.Client().Get(u.String())

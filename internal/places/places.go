@@ -2,7 +2,7 @@
 //
 // A client may take a place while it holds fewer than a quarter of the number of free
 // places. A single client thus gets a fifth of all places. If many clients take as many
-// as they can, each gets fewer, and some places stay free for clients that hold none.
+// as they can, each gets fewer, and some places stay free for clients without any.
 // No number of requests of one client can take all places.
 package places
 

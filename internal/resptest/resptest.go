@@ -5,11 +5,14 @@
 //	s.Inject(resptest.Fault{Command: "GET", Reply: "$3\r\nfoo\r\n", Times: 1})
 //	c := resp.NewClient(resp.Options{Address: s.Addr()})
 //
-// It supports HELLO, AUTH, SELECT, CLIENT (SETNAME, TRACKING, ID), PING, ECHO, GET,
-// MGET, SET (NX, XX, PX, PXAT, EX, EXAT), DEL, UNLINK, EXISTS, TYPE, PTTL, PEXPIREAT,
-// SCAN, WATCH, UNWATCH, MULTI, EXEC, FLUSHALL, FLUSHDB, DBSIZE, ZADD, ZREM, ZRANGEBYSCORE,
-// ZREMRANGEBYSCORE, INFO, CONFIG GET, PUBLISH and SUBSCRIBE. It supports no scripts:
-// EVAL and EVALSHA are unknown commands.
+// It supports these commands:
+//   - HELLO, AUTH, SELECT, CLIENT (SETNAME, TRACKING, ID), PING, ECHO, INFO, CONFIG GET;
+//   - GET, GETRANGE, MGET, SET (NX, XX, PX, PXAT, EX, EXAT), DEL, UNLINK, EXISTS, TYPE;
+//   - PTTL, PEXPIRE, PEXPIREAT, SCAN, FLUSHALL, FLUSHDB, DBSIZE;
+//   - WATCH, UNWATCH, MULTI, EXEC, DISCARD, PUBLISH, SUBSCRIBE;
+//   - ZADD, ZREM, ZCARD, ZSCAN, ZRANGEBYSCORE, ZREMRANGEBYSCORE.
+//
+// It supports no scripts: EVAL and EVALSHA are unknown commands.
 package resptest
 
 import (
