@@ -85,7 +85,7 @@ func blocks(t *testing.T) []block {
 	return all
 }
 
-// checks are what proves a block, by its language. Blocks of text are not checked.
+// checks prove a block, by its language. Blocks of text are not checked.
 // Those of yaml and toml are in TestConfigurations, which needs Traefik.
 var checks = map[string]func(block) error{
 	"text":       func(block) error { return nil },

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A configuration with a fault is refused, whatever its kind.
+// A configuration of any kind is refused if it has a fault.
 func TestConfigurationsWithFaults(t *testing.T) {
 	labels := func(more string) string {
 		return "labels:\n  - traefik.http.routers.app.middlewares=a\n  - traefik.http.routers.app.rule=Host(`a`)\n" +

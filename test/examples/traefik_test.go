@@ -139,8 +139,8 @@ func numbered(parts []block) string {
 	return all.String()
 }
 
-// optionsOf are the options of the plugin in a block: the block, or what the
-// middlewares of Kubernetes have.
+// optionsOf are the options of the plugin in a block: the block itself, or those of
+// its middlewares of Kubernetes.
 func optionsOf(t *testing.T, b block) []string {
 	t.Helper()
 	if found, _ := kind(b); found == options {
