@@ -18,41 +18,45 @@ import (
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
-// acquire returns the middleware of s and name, with the provider and the store
+// acquire finds or makes the middleware of s and name, with the provider and the store
 // that it shares with others.
-func acquire(ctx context.Context, s *config.Settings, name string, log *slog.Logger) (*auth.Middleware, error) {
+func (m *made) acquire(u *user, s *config.Settings, name string) error {
 	var pb registry.Builder = &providerBuilder{s: s}
-	p, err := shared(ctx, pb, "provider", s.Provider, s.Client, s.SignIn.MaxAge, s.Logout.TokenMaxAge)
+	p, err := shared(u, pb, "provider", s.Provider, s.Client, s.SignIn.MaxAge, s.Logout.TokenMaxAge)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	key, err := storeKey(s.Redis)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var sb registry.Builder = &storeBuilder{s: s, key: key, before: servingStore(name), log: log}
-	st, err := registry.Shared.Acquire(ctx, key, sb)
+	var sb registry.Builder = &storeBuilder{s: s, key: key, before: servingStore(name), log: m.log}
+	st, err := u.acquire(key, sb)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	st.(*store).logTo(log)
+	m.storeKey = key
+	m.store = st.(*store)
+	m.store.logTo(m.log)
 	all, err := names()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	mb := &middlewareBuilder{s: s, name: name, log: log, provider: p.(*sharedProvider).provider, store: st.(*store), names: all.names, siblings: all.siblings}
+	mb := &middlewareBuilder{s: s, name: name, log: m.log, provider: p.(*sharedProvider).provider, store: m.store, names: all.names, siblings: all.siblings}
 	if err := mb.findPredecessor(); err != nil {
-		return nil, err
+		return err
 	}
+	m.served = mb.served
+	m.turn = mb.turn
 	var builder registry.Builder = mb
-	r, err := shared(ctx, builder, "middleware", name, s, mb.served, mb.turn)
+	r, err := shared(u, builder, "middleware", name, s, mb.served, mb.turn)
 	mb.forgetPredecessor()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	m := r.(*sharedMiddleware)
-	m.wake()
-	return m.middleware, nil
+	m.middleware = r.(*sharedMiddleware)
+	m.middleware.wake()
+	return nil
 }
 
 // names returns what all middlewares of the process know of each other. It is one for
@@ -81,14 +85,14 @@ func (b *namesBuilder) Build() (registry.Resource, error) {
 	return &sharedNames{names: session.NewCookieNames(), siblings: &auth.Siblings{}}, nil
 }
 
-// shared returns the resource that is configured with parts. The registry's key is
+// shared returns the resource that is configured with parts, for u. The registry's key is
 // a digest of them, because there are secrets among them.
-func shared(ctx context.Context, b registry.Builder, kind string, parts ...any) (registry.Resource, error) {
+func shared(u *user, b registry.Builder, kind string, parts ...any) (registry.Resource, error) {
 	key, err := keyOf(kind, parts)
 	if err != nil {
 		return nil, err
 	}
-	return registry.Shared.Acquire(ctx, key, b)
+	return u.acquire(key, b)
 }
 
 func keyOf(kind string, parts []any) (string, error) {

@@ -1,7 +1,6 @@
 package traefikoidc
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,7 +13,7 @@ import (
 
 // logWriter returns what lines are written to: standard output, standard error, or
 // the file of that path, which all middlewares that name it share.
-func logWriter(ctx context.Context, file string) (io.Writer, error) {
+func logWriter(u *user, file string) (io.Writer, error) {
 	if file == "" || file == "stdout" {
 		return os.Stdout, nil
 	}
@@ -22,7 +21,7 @@ func logWriter(ctx context.Context, file string) (io.Writer, error) {
 		return os.Stderr, nil
 	}
 	var b registry.Builder = &logBuilder{path: file}
-	r, err := registry.Shared.Acquire(ctx, "log "+file, b)
+	r, err := u.acquire("log "+file, b)
 	if err != nil {
 		return nil, err
 	}

@@ -18,15 +18,15 @@ func TestOneWriterForAFile(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	path := filepath.Join(t.TempDir(), "oidc.log")
-	a, err := logWriter(ctx, path)
+	a, err := logWriter(&user{ctx: ctx}, path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := logWriter(ctx, path)
+	b, err := logWriter(&user{ctx: ctx}, path)
 	if err != nil || a != b {
 		t.Errorf("another writer, or none: %v", err)
 	}
-	if _, err := logWriter(ctx, filepath.Join(path, "oidc.log")); err == nil || !strings.Contains(err.Error(), "logFile: "+path) {
+	if _, err := logWriter(&user{ctx: ctx}, filepath.Join(path, "oidc.log")); err == nil || !strings.Contains(err.Error(), "logFile: "+path) {
 		t.Errorf("a file below a file: %v", err)
 	}
 }
@@ -63,7 +63,8 @@ func TestAStoreLogsWhereTheNewestMiddlewareDoes(t *testing.T) {
 	}
 	var before, after bytes.Buffer
 	for _, out := range []*bytes.Buffer{&before, &after} {
-		if _, err := acquire(ctx, s, "logging_test", newLogger(out, config.Log{}, "logging_test")); err != nil {
+		m := &made{log: newLogger(out, config.Log{}, "logging_test")}
+		if err := m.acquire(&user{ctx: ctx}, s, "logging_test"); err != nil {
 			t.Fatal(err)
 		}
 	}

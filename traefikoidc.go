@@ -29,17 +29,13 @@ func CreateConfig() *Config {
 // and find it again after a reload; it is let go of when ctx is done for all of
 // them.
 func New(ctx context.Context, next http.Handler, c *Config, name string) (http.Handler, error) {
-	s, err := config.Parse(c, config.System())
-	if err != nil {
-		return nil, err
-	}
-	out, err := logWriter(ctx, s.Log.File)
-	if err != nil {
-		return nil, err
-	}
-	m, err := acquire(ctx, s, name, newLogger(out, s.Log, name))
-	if err != nil {
-		return nil, err
+	m := again(ctx, c, name)
+	if m == nil {
+		var err error
+		m, err = build(ctx, c, name)
+		if err != nil {
+			return nil, err
+		}
 	}
 	return m.Handler(next), nil
 }

@@ -8,6 +8,7 @@
 package auth
 
 import (
+	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -104,6 +105,10 @@ type Middleware struct {
 	special        *regexp.Regexp // paths that are ours or may be open
 	needed         []string
 	sessions       *session.Manager
+	hot            *session.Hot  // of sessions: these four are what each handler has
+	harmless       *atomic.Value // of the cleaner
+	closed         io.Writer     // of the cleaner
+	known          *atomic.Value // of the cookie names
 	logins         *session.Logins
 	stripper       *session.Stripper
 	replays        *session.ReplayGuard
@@ -175,6 +180,10 @@ func New(o Options) (*Middleware, error) {
 		return nil, err
 	}
 	m.sessions = m.newSessions()
+	m.hot = m.sessions.Hot()
+	m.harmless = o.Cleaner.Harmless()
+	m.closed = o.Cleaner.Closed()
+	m.known = o.CookieNames.Known()
 	o.CookieNames.Add(o.Cookies.Name)
 	m.self = &sibling{name: o.Name, identity: o.Identity, callback: o.CallbackURL, path: m.callbackPath, logins: m.logins}
 	o.Siblings.add(m.self)
@@ -222,9 +231,9 @@ func (m *Middleware) Close() {
 func (m *Middleware) Handler(next http.Handler) http.Handler {
 	next = m.dress(next)
 	h := &handler{
-		m: m, next: next, hot: m.sessions.Hot(), since: m.since, harmless: m.o.Cleaner.Harmless(), closed: m.o.Cleaner.Closed(), special: m.special,
+		m: m, next: next, hot: m.hot, since: m.since, harmless: m.harmless, closed: m.closed, special: m.special,
 		name: m.o.Cookies.Name, mark: m.o.Cookies.Name + "=", signIns: m.o.Cookies.SignIns(), strips: m.o.StripCookies, tells: !m.o.Minimal,
-		plain: policy.PlainTarget, names: m.o.CookieNames.Known(), marks: true,
+		plain: policy.PlainTarget, names: m.known, marks: true,
 	}
 	if m.o.CORS != nil {
 		return &crossing{h: h, cors: m.o.CORS}

@@ -15,6 +15,8 @@ type Environment struct {
 	// ReadFile returns the content of a file, or an error where it is longer
 	// than limit bytes.
 	ReadFile func(path string, limit int64) ([]byte, error)
+
+	record *Record // nil: nothing is noted
 }
 
 var (
@@ -54,17 +56,27 @@ func System() Environment {
 }
 
 func (e Environment) lookup(name string) (string, bool) {
-	if e.Lookup == nil {
-		return "", false
+	value := ""
+	found := false
+	if e.Lookup != nil {
+		value, found = e.Lookup(name)
 	}
-	return e.Lookup(name)
+	if e.record != nil {
+		e.record.variables = append(e.record.variables, recordedVariable{name: name, value: value, found: found})
+	}
+	return value, found
 }
 
 func (e Environment) read(path string, limit int64) ([]byte, error) {
-	if e.ReadFile == nil {
-		return nil, errNoFiles
+	var content []byte
+	err := errNoFiles
+	if e.ReadFile != nil {
+		content, err = e.ReadFile(path, limit)
 	}
-	return e.ReadFile(path, limit)
+	if e.record != nil {
+		e.record.files = append(e.record.files, recordedFile{path: path, limit: limit, content: content, err: err})
+	}
+	return content, err
 }
 
 // exists reports whether there is a file or a folder of that path.

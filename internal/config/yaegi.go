@@ -4,5 +4,6 @@ package config
 // in docs/ARCHITECTURE.md. This file is the last by name.
 var (
 	_ any = Environment{}
+	_ any = (*Record)(nil)
 	_ any = (*reader)(nil)
 )

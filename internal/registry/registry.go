@@ -39,7 +39,16 @@ type Registry struct {
 
 	mu      sync.Mutex // guards the fields below
 	entries map[string]*entry
+	users   map[<-chan struct{}]*user
 	groups  map[string]*group
+}
+
+// A user is all whose contexts end together, such as the handlers of one generation of
+// Traefik's configuration: it is told once that they do.
+type user struct {
+	g    *Registry
+	done <-chan struct{}
+	uses map[*entry]bool
 }
 
 // A group is whom one resource serves at a time: the key of that which does, and of
@@ -50,6 +59,7 @@ type group struct {
 }
 
 type entry struct {
+	key      string
 	resource Resource
 	users    int
 	turn     int  // counts the times that somebody began to use it, so that an old timer does not end a new use
@@ -62,7 +72,7 @@ var Shared = New(Linger)
 // New returns an empty registry that closes a resource when nobody has used it
 // for linger.
 func New(linger time.Duration) *Registry {
-	return &Registry{linger: linger, entries: map[string]*entry{}, groups: map[string]*group{}}
+	return &Registry{linger: linger, entries: map[string]*entry{}, users: map[<-chan struct{}]*user{}, groups: map[string]*group{}}
 }
 
 // Acquire returns the resource of key, made by b if there is none, for as long as
@@ -79,13 +89,63 @@ func (g *Registry) Acquire(ctx context.Context, key string, b Builder) (Resource
 		if err != nil {
 			return nil, err
 		}
-		e = &entry{resource: r}
+		e = &entry{key: key, resource: r}
 		g.entries[key] = e
 	}
-	e.users++
-	e.turn++
-	background.Done(ctx, &release{g: g, key: key, e: e})
+	g.user(ctx).use(e)
 	return e.resource, nil
+}
+
+// user returns whoever uses things until ctx is done.
+func (g *Registry) user(ctx context.Context) *user {
+	done := ctx.Done()
+	u := g.users[done]
+	if u == nil {
+		u = &user{g: g, done: done, uses: map[*entry]bool{}}
+		g.users[done] = u
+		background.Done(ctx, u)
+	}
+	return u
+}
+
+// use begins the use of an entry, if it is none yet.
+func (u *user) use(e *entry) {
+	e.turn++
+	if !u.uses[e] {
+		u.uses[e] = true
+		e.users++
+	}
+}
+
+// Again begins one more use of the resources of all keys, for as long as ctx is not
+// done. Where one of them is not kept any more it begins none, and returns false.
+func (g *Registry) Again(ctx context.Context, keys []string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	used := make([]*entry, 0, len(keys))
+	for _, key := range keys {
+		e := g.entries[key]
+		if e == nil {
+			return false
+		}
+		used = append(used, e)
+	}
+	u := g.user(ctx)
+	for _, e := range used {
+		u.use(e)
+	}
+	return true
+}
+
+// Kept returns the resource of key without using it, or nil if none is kept.
+func (g *Registry) Kept(key string) Resource {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	e := g.entries[key]
+	if e == nil {
+		return nil
+	}
+	return e.resource
 }
 
 // Succeed notes that key is to serve the group of that name, such as the handlers
@@ -179,40 +239,46 @@ func (g *Registry) Len() int {
 	return len(g.entries)
 }
 
-// A release ends one use of an entry.
-type release struct {
-	g   *Registry
-	key string
-	e   *entry
+// Run is called when the contexts of u are done.
+func (u *user) Run() {
+	var over []*expiry
+	u.g.mu.Lock()
+	if u.g.users[u.done] == u {
+		delete(u.g.users, u.done)
+	}
+	for e := range u.uses {
+		e.users--
+		if e.users == 0 {
+			over = append(over, &expiry{g: u.g, e: e, turn: e.turn})
+		}
+	}
+	u.g.mu.Unlock()
+	for i := range over {
+		u.g.expire(over[i])
+	}
 }
 
-// Run is called when the user's context is done.
-func (l *release) Run() {
-	l.g.mu.Lock()
-	l.e.users--
-	idle, turn := l.e.users == 0, l.e.turn
-	l.g.mu.Unlock()
-	if idle {
-		background.After(l.g.linger, &expiry{release: l, turn: turn})
-	}
+// expire closes an entry later, unless it is used until then.
+func (g *Registry) expire(x *expiry) {
+	background.After(g.linger, x)
 }
 
 // An expiry closes an entry that was not used since it was set.
 type expiry struct {
-	release *release
-	turn    int
+	g    *Registry
+	e    *entry
+	turn int
 }
 
 // Run is called when the linger is over.
 func (x *expiry) Run() {
-	l := x.release
-	l.g.mu.Lock()
-	over := l.e.users == 0 && l.e.turn == x.turn
+	x.g.mu.Lock()
+	over := x.e.users == 0 && x.e.turn == x.turn
 	if over {
-		delete(l.g.entries, l.key)
+		delete(x.g.entries, x.e.key)
 	}
-	l.g.mu.Unlock()
+	x.g.mu.Unlock()
 	if over {
-		l.e.resource.Close()
+		x.e.resource.Close()
 	}
 }

@@ -76,11 +76,11 @@ func TestAnOldTimerDoesNotEndANewUse(t *testing.T) {
 	g := New(time.Hour)
 	r, cancel := acquire(t, g, &builder{}, "k")
 	e := g.entries["k"]
-	stale := &expiry{release: &release{g: g, key: "k", e: e}, turn: e.turn}
+	stale := &expiry{g: g, e: e, turn: e.turn}
 	cancel()
 	_, done := acquire(t, g, &builder{}, "k")
 	defer done()
-	for users(g) != 1 {
+	for g.usersOf("k") != 1 {
 	}
 	stale.Run()
 	if g.Len() != 1 {
@@ -91,10 +91,41 @@ func TestAnOldTimerDoesNotEndANewUse(t *testing.T) {
 	}
 }
 
-func users(g *Registry) int {
+func (g *Registry) usersOf(key string) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.entries["k"].users
+	return g.entries[key].users
+}
+
+func TestAUseOfSeveralResources(t *testing.T) {
+	g := New(time.Millisecond)
+	a, endA := acquire(t, g, &builder{}, "a")
+	b, endB := acquire(t, g, &builder{}, "b")
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if !g.Again(ctx, []string{"a", "b"}) {
+		t.Fatal("resources that are kept are not used again")
+	}
+	if g.Again(ctx, []string{"a", "c"}) {
+		t.Error("a resource that nobody made is used")
+	}
+	if g.Kept("c") != nil || g.Kept("a") != Resource(a) {
+		t.Error("not what is kept")
+	}
+	endA()
+	endB()
+	for g.usersOf("a") != 1 || g.usersOf("b") != 1 {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	<-a.closed
+	<-b.closed
+	if g.Len() != 0 {
+		t.Error("a closed resource is kept")
+	}
+	if g.Again(context.Background(), []string{"a"}) {
+		t.Error("a closed resource is used")
+	}
 }
 
 func TestWhatCannotBeBuiltIsTriedAgain(t *testing.T) {

@@ -274,8 +274,9 @@ func TestWhatServesIsKeptUntilItIsAcquired(t *testing.T) {
 	g := New(time.Hour)
 	old, cancel := acquire(t, g, &builder{}, "old")
 	g.Succeed("a", "old")
-	due := &expiry{release: &release{g: g, key: "old", e: g.entries["old"]}, turn: g.entries["old"].turn}
-	due.release.Run()
+	kept := g.entries["old"]
+	due := &expiry{g: g, e: kept, turn: kept.turn}
+	(&user{g: g, uses: map[*entry]bool{kept: true}}).Run()
 	if served, _ := g.Succeed("a", "new"); served != "old" {
 		t.Fatalf("%q serves", served)
 	}

@@ -8,5 +8,5 @@ var (
 	_ any = (*expiry)(nil)
 	_ any = (*group)(nil)
 	_ any = (*letting)(nil)
-	_ any = (*release)(nil)
+	_ any = (*user)(nil)
 )

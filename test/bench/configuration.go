@@ -33,8 +33,8 @@ providers:
 }
 
 // configure writes Traefik's dynamic configuration. Each generation changes
-// every plugin's own, and is told by the path /NAME/generation/N, which answers
-// without a sign-in once it counts.
+// every plugin's own unless the rig is steady, and is told by the path
+// /NAME/generation/N, which answers without a sign-in once it counts.
 func (g *rig) configure(generation int) error {
 	var routers, middlewares strings.Builder
 	for _, s := range g.subjects {
@@ -44,6 +44,9 @@ func (g *rig) configure(generation int) error {
 			continue
 		}
 		fmt.Fprintf(&routers, "      middlewares: [%s]\n", s.Plugin)
+		for n := range g.more {
+			fmt.Fprintf(&routers, "    %s-%d:\n      rule: \"Host(`%d.example.test`)\"\n      service: backend\n      middlewares: [%s]\n", s.path()[1:], n, n, s.Plugin)
+		}
 		fmt.Fprintf(&middlewares, "    %s:\n      plugin:\n        %[1]s:\n%s", s.Plugin, g.options(s, generation))
 	}
 	text := "http:\n  routers:\n" + routers.String()
@@ -51,12 +54,19 @@ func (g *rig) configure(generation int) error {
 		text += "  middlewares:\n" + middlewares.String()
 	}
 	text += fmt.Sprintf("  services:\n    backend: {loadBalancer: {servers: [{url: %q}]}}\n", g.backend.URL)
+	if g.more > 0 {
+		text += "tls: {stores: {default: {defaultCertificate: {certFile: default.pem, keyFile: default.pem}}}}\n"
+	}
 	return g.write("dynamic.yml", text)
 }
 
 func (g *rig) options(s subject, generation int) string {
+	public := fmt.Sprintf("%s/generation/%d", s.path(), generation)
+	if g.steady {
+		public = s.path() + "/generation"
+	}
 	if s.Plugin == noop.Plugin {
-		return fmt.Sprintf("          generation: \"%d\"\n", generation)
+		return fmt.Sprintf("          generation: %q\n", public)
 	}
 	return fmt.Sprintf(`          providerURL: %s
           clientID: client
@@ -65,8 +75,8 @@ func (g *rig) options(s subject, generation int) string {
           sessionEncryptionKey: %s
           forceHTTPS: false
           allowPrivateIPAddresses: true
-          excludedURLs: [%[2]s/generation/%[4]d]
-`, g.provider.URL(), s.path(), key, generation)
+          excludedURLs: [%s]
+`, g.provider.URL(), s.path(), key, public)
 }
 
 // key is a new key in each run, because a key in these sources would be public.

@@ -42,12 +42,22 @@ func (g *rig) figures() (figures, error) {
 		return f, err
 	}
 	f.heap, f.goroutines = heap/(1<<20), int(goroutines)
-	if status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", g.traefik.PID())); err == nil {
-		if kB, err := number(status, residentLine); err == nil {
-			f.resident = kB / (1 << 10)
-		}
-	}
+	f.resident = g.resident()
 	return f, nil
+}
+
+// resident is how many MB of Traefik are in memory now, whatever of it is garbage;
+// zero where there is no /proc.
+func (g *rig) resident() float64 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", g.traefik.PID()))
+	if err != nil {
+		return 0
+	}
+	kB, err := number(status, residentLine)
+	if err != nil {
+		return 0
+	}
+	return kB / (1 << 10)
 }
 
 // cpu is the time that Traefik has computed so far; zero where there is no

@@ -4,7 +4,8 @@
 //
 //	bench requests   requests per second, interleaved rounds
 //	bench startup    how long Traefik takes until it serves
-//	bench reload     configuration changes under traffic
+//	bench reload     configuration changes under traffic; with -routers N, what one
+//	                 change costs for each of N routers, without traffic
 package main
 
 import (
@@ -22,6 +23,7 @@ type plan struct {
 	Rounds  int           // of requests and of starts
 	Round   time.Duration // the length of a round of requests
 	Reloads int
+	Routers int           // more than 1: the routers of each subject, and no traffic
 	Settle  time.Duration // how long goroutines and memory may take to go after the reloads
 }
 
@@ -30,6 +32,7 @@ func main() {
 	flag.IntVar(&p.Rounds, "rounds", 5, "interleaved rounds")
 	flag.DurationVar(&p.Round, "round", 3*time.Second, "length of a round of requests")
 	flag.IntVar(&p.Reloads, "reloads", 40, "configuration changes")
+	flag.IntVar(&p.Routers, "routers", 1, "routers of each plugin; with more than 1, reload has no traffic and prints the cost for each router")
 	flag.DurationVar(&p.Settle, "settle", 75*time.Second, "longest wait for goroutines and memory to go after the changes")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -50,6 +53,9 @@ func measure(ctx context.Context, name string, p plan) error {
 	case "startup":
 		return startup(ctx, p)
 	case "reload":
+		if p.Routers > 1 {
+			return routers(ctx, p)
+		}
 		return reload(ctx, p)
 	}
 	return fmt.Errorf("no such measurement; there are requests, startup and reload")

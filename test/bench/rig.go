@@ -45,6 +45,8 @@ const person = "alice@example.com"
 type rig struct {
 	dir      string
 	subjects []subject
+	more     int    // routers of each subject beside the one that is asked
+	steady   bool   // the options of the plugins stay the same in each generation
 	site     string // Traefik's address for requests
 	internal string // and for its own figures
 	backend  *httptest.Server
@@ -57,11 +59,15 @@ type rig struct {
 
 // newRig starts everything and returns when each subject's path is served.
 func newRig(ctx context.Context, subjects ...subject) (*rig, error) {
+	return (&rig{subjects: subjects}).start(ctx)
+}
+
+func (g *rig) start(ctx context.Context) (*rig, error) {
 	dir, err := os.MkdirTemp("", "traefikoidc-bench-")
 	if err != nil {
 		return nil, err
 	}
-	g := &rig{dir: dir, subjects: subjects}
+	g.dir = dir
 	g.backend = httptest.NewServer(http.HandlerFunc(g.answer))
 	g.provider = oidctest.New(oidctest.Options{AutoLogin: person, AccessLifetime: time.Hour})
 	if err := g.startTraefik(ctx); err != nil {
@@ -89,6 +95,9 @@ func (g *rig) startTraefik(ctx context.Context) error {
 		return err
 	}
 	if err := g.write("traefik.yml", g.static()); err != nil {
+		return err
+	}
+	if err := g.writeCertificate(); err != nil {
 		return err
 	}
 	if err := g.configure(0); err != nil {

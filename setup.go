@@ -1,0 +1,207 @@
+package traefikoidc
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"sync"
+
+	"github.com/traefikoidc/traefikoidc/internal/auth"
+	"github.com/traefikoidc/traefikoidc/internal/config"
+	"github.com/traefikoidc/traefikoidc/internal/registry"
+)
+
+// Traefik makes a Config for each router, and calls New for all of them at each
+// change of anything. So a configuration is known by its content: it is parsed once,
+// and a middleware whose content is the same is found again at little cost.
+
+// digestOf is the same for two configurations if every option has the same value of
+// the same type. The text that it is made of has secrets in it, and goes nowhere else.
+func digestOf(c *Config) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%#v", c)
+	return string(h.Sum(nil))
+}
+
+// A setup is the middleware of one name as it was configured last, and the end of the
+// contexts that it was configured with: those of one generation of Traefik's
+// configuration end together.
+type setup struct {
+	mu         sync.Mutex // guards the fields below
+	latest     *made      // nil: none was made
+	generation <-chan struct{}
+}
+
+// made is a middleware, and what it was made of.
+type made struct {
+	config     *Config        // that it was made of
+	digest     string         // of the configuration at that time
+	record     *config.Record // of what that refers to
+	keys       []string       // of the registry: all that it uses
+	storeKey   string         // one of keys
+	served     string         // what served it before that store, when it was made: see findPredecessor
+	turn       int
+	store      *store
+	log        *slog.Logger
+	middleware *sharedMiddleware
+}
+
+// Close has nothing to let go of.
+func (s *setup) Close() {}
+
+func (s *setup) get() (*made, <-chan struct{}) {
+	s.mu.Lock()
+	m := s.latest
+	g := s.generation
+	s.mu.Unlock()
+	return m, g
+}
+
+func (s *setup) set(m *made, generation <-chan struct{}) {
+	s.mu.Lock()
+	s.latest = m
+	s.generation = generation
+	s.mu.Unlock()
+}
+
+type setupBuilder struct{}
+
+// Build returns a setup in which nothing was made.
+func (b *setupBuilder) Build() (registry.Resource, error) {
+	return &setup{}, nil
+}
+
+// setupKey is the registry's key of the setup of a name.
+func setupKey(name string) string {
+	return "setup " + name
+}
+
+// again returns the middleware of a name for as long as ctx is not done, if it was
+// configured with the same content last, nothing has changed that this refers to, and
+// its store is to serve it as before. Otherwise it returns nil.
+func again(ctx context.Context, c *Config, name string) *auth.Middleware {
+	r := registry.Shared.Kept(setupKey(name))
+	if r == nil {
+		return nil
+	}
+	s := r.(*setup)
+	m, generation := s.get()
+	if m == nil || !m.isOf(c) || !m.record.Holds() {
+		return nil
+	}
+	done := ctx.Done()
+	if done == nil || done != generation || ctx.Err() != nil {
+		if !m.again(ctx, name) {
+			return nil
+		}
+		s.set(m, done)
+	}
+	return m.middleware.middleware
+}
+
+// isOf reports whether c is the configuration of m, by its content. One call of the
+// standard library that compares costs a quarter of one that makes a digest; only of
+// the same Config would it always say yes.
+func (m *made) isOf(c *Config) bool {
+	if c == m.config {
+		return digestOf(c) == m.digest
+	}
+	return reflect.DeepEqual(c, m.config)
+}
+
+// again begins another use of the middleware, for handlers of another generation. It
+// returns false where something took its place, or the place of what it uses.
+func (m *made) again(ctx context.Context, name string) bool {
+	served, turn := registry.Shared.Succeed(groupOf(name), m.storeKey)
+	if served != m.served || served != "" && turn != m.turn {
+		return false
+	}
+	if !registry.Shared.Again(ctx, m.keys) {
+		return false
+	}
+	m.store.logTo(m.log)
+	m.middleware.wake()
+	return true
+}
+
+// build returns the middleware of c and name for as long as ctx is not done, with what
+// it shares with others, and notes how it was made.
+func build(ctx context.Context, c *Config, name string) (*auth.Middleware, error) {
+	digest := digestOf(c)
+	u := &user{ctx: ctx}
+	var rb registry.Builder = &readingBuilder{}
+	r, err := u.acquire("settings "+digest, rb)
+	if err != nil {
+		return nil, err
+	}
+	settings, record, err := r.(*reading).of(c)
+	if err != nil {
+		return nil, err
+	}
+	out, err := logWriter(u, settings.Log.File)
+	if err != nil {
+		return nil, err
+	}
+	var sb registry.Builder = &setupBuilder{}
+	r, err = u.acquire(setupKey(name), sb)
+	if err != nil {
+		return nil, err
+	}
+	m := &made{config: c, digest: digest, record: record, log: newLogger(out, settings.Log, name)}
+	if err := m.acquire(u, settings, name); err != nil {
+		return nil, err
+	}
+	m.keys = u.keys
+	r.(*setup).set(m, ctx.Done())
+	return m.middleware.middleware, nil
+}
+
+// A user is a handler that is being made: its context, and what it uses so far.
+type user struct {
+	ctx  context.Context
+	keys []string // of the registry
+}
+
+// acquire is that of the registry.
+func (u *user) acquire(key string, b registry.Builder) (registry.Resource, error) {
+	r, err := registry.Shared.Acquire(u.ctx, key, b)
+	if err == nil {
+		u.keys = append(u.keys, key)
+	}
+	return r, err
+}
+
+// A reading is what configurations of one content mean.
+type reading struct {
+	mu       sync.Mutex // guards the fields below
+	record   *config.Record
+	settings *config.Settings
+	err      error
+}
+
+// Close has nothing to let go of.
+func (r *reading) Close() {}
+
+// of returns the settings of c, which has the content of this reading, or what is
+// wrong with it, and what it refers to. It is parsed again when that has changed.
+func (r *reading) of(c *Config) (*config.Settings, *config.Record, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.record == nil || !r.record.Holds() {
+		record := &config.Record{}
+		settings, err := config.Parse(c, config.System().Recorded(record))
+		r.record = record
+		r.settings = settings
+		r.err = err
+	}
+	return r.settings, r.record, r.err
+}
+
+type readingBuilder struct{}
+
+// Build returns a reading in which nothing was read.
+func (b *readingBuilder) Build() (registry.Resource, error) {
+	return &reading{}, nil
+}

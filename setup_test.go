@@ -1,0 +1,214 @@
+package traefikoidc
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidctest"
+	"github.com/traefikoidc/traefikoidc/internal/registry"
+)
+
+// alone gives the test a registry of its own, which lets go at once.
+func alone(t *testing.T) {
+	t.Helper()
+	before := registry.Shared
+	registry.Shared = registry.New(time.Millisecond)
+	t.Cleanup(func() { registry.Shared = before })
+}
+
+// written makes a Config with the same content at each call, as Traefik does for each
+// router.
+func written(t *testing.T) func(change func(c *Config)) *Config {
+	secret, key := oidctest.NewSecret(), oidctest.NewSecret()
+	logs := filepath.Join(t.TempDir(), "oidc.log")
+	return func(change func(c *Config)) *Config {
+		c := CreateConfig()
+		c.ProviderURL = "https://id.example.com"
+		c.ClientID = "app"
+		c.ClientSecret = secret
+		c.SessionEncryptionKey = key
+		c.CallbackURL = "/oauth2/callback"
+		c.LogFile = logs
+		c.AuthorizationParams = map[string]any{"a": "1", "b": 2}
+		c.AllowedUsers = []string{"alice@example.com", "bob@example.com"}
+		// No provider is asked.
+		c.AuthorizationURL = c.ProviderURL + "/authorize"
+		c.TokenURL = c.ProviderURL + "/token"
+		c.JwksURL = c.ProviderURL + "/jwks"
+		if change != nil {
+			change(c)
+		}
+		return c
+	}
+}
+
+// latest is how the middleware of that name was made, after one more New.
+func latest(ctx context.Context, t *testing.T, c *Config, name string) *made {
+	t.Helper()
+	if _, err := New(ctx, http.NotFoundHandler(), c, name); err != nil {
+		t.Fatal(err)
+	}
+	m, _ := registry.Shared.Kept(setupKey(name)).(*setup).get()
+	return m
+}
+
+// settingsOf are what a content was parsed to.
+func settingsOf(m *made) any {
+	return registry.Shared.Kept("settings " + m.digest).(*reading).settings
+}
+
+func TestTheSameContentIsParsedAndBuiltOnce(t *testing.T) {
+	alone(t)
+	config := written(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	first := latest(ctx, t, config(nil), "a")
+	for i := 0; i < 3; i++ {
+		if latest(ctx, t, config(nil), "a") != first {
+			t.Error("another router made another middleware")
+		}
+	}
+	other := latest(ctx, t, config(nil), "b")
+	if other.middleware == first.middleware {
+		t.Error("two names have one middleware")
+	}
+	if settingsOf(other) != settingsOf(first) {
+		t.Error("the same content was parsed twice")
+	}
+
+	// The next generation comes after the contexts of the one before are done, and
+	// before anything is let go of.
+	next, end := context.WithCancel(context.Background())
+	defer end()
+	if latest(next, t, config(nil), "a") != first {
+		t.Error("a reload made another middleware")
+	}
+	cancel()
+	for registry.Shared.Kept(setupKey("b")) != nil {
+		time.Sleep(time.Millisecond)
+	}
+	for _, key := range first.keys {
+		if registry.Shared.Kept(key) == nil {
+			t.Errorf("%.20q is let go of while the next generation uses it", key)
+		}
+	}
+}
+
+func TestAnotherContentIsAnotherMiddleware(t *testing.T) {
+	alone(t)
+	config := written(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	before := latest(ctx, t, config(nil), "a")
+	for name, change := range map[string]func(c *Config){
+		"a text":            func(c *Config) { c.LogoutURL = "/bye" },
+		"a number":          func(c *Config) { c.RateLimit++ },
+		"a boolean":         func(c *Config) { c.EnablePKCE = !c.EnablePKCE },
+		"an element":        func(c *Config) { c.AllowedUsers[1] = "carol@example.com" },
+		"one element more":  func(c *Config) { c.AllowedUsers = append(c.AllowedUsers, "carol@example.com") },
+		"a value of a map":  func(c *Config) { c.AuthorizationParams["a"] = "2" },
+		"a type":            func(c *Config) { c.AuthorizationParams["a"] = 1.0 },
+		"a section":         func(c *Config) { c.Redis.L1TTL = "2s" },
+		"bytes of no text":  func(c *Config) { c.ClientSecret = c.ClientSecret.(string) + "\xff" },
+		"other such bytes":  func(c *Config) { c.ClientSecret = c.ClientSecret.(string) + "\xfe" },
+		"what was at first": nil,
+	} {
+		now := latest(ctx, t, config(change), "a")
+		if now == before {
+			t.Errorf("%s: the middleware is as before", name)
+		}
+		before = now
+	}
+	c := config(nil)
+	before = latest(ctx, t, c, "a")
+	c.LogoutURL = "/bye"
+	if latest(ctx, t, c, "a") == before {
+		t.Error("a Config that was changed: the middleware is as before")
+	}
+}
+
+func TestFilesAndVariablesAreReadAgain(t *testing.T) {
+	alone(t)
+	config := written(t)
+	dir := t.TempDir()
+	secret, page := filepath.Join(dir, "secret"), filepath.Join(dir, "page.html")
+	put := func(path, text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(secret, oidctest.NewSecret())
+	put(page, "<p>one</p>")
+	t.Setenv("CLIENT_ID", "app")
+	refers := func(c *Config) {
+		c.ClientSecret = "file:" + secret
+		c.ErrorTemplate = page
+		c.ClientID = "${CLIENT_ID}"
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	before := latest(ctx, t, config(refers), "a")
+	for _, row := range []struct {
+		name   string
+		change func()
+	}{
+		{"a secret", func() { put(secret, oidctest.NewSecret()) }},
+		{"a page of the same length", func() { put(page, "<p>two</p>") }},
+		{"a variable", func() { t.Setenv("CLIENT_ID", "other") }},
+	} {
+		if latest(ctx, t, config(refers), "a") != before {
+			t.Errorf("%s: another middleware before anything changed", row.name)
+		}
+		row.change()
+		now := latest(ctx, t, config(refers), "a")
+		if now == before || settingsOf(now) == nil {
+			t.Errorf("%s: the middleware is as before", row.name)
+		}
+		before = now
+	}
+	if err := os.Remove(secret); err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < 2; i++ {
+		if _, err := New(ctx, http.NotFoundHandler(), config(refers), "a"); err == nil || !strings.Contains(err.Error(), "clientSecret: the file") {
+			t.Errorf("without the file of the secret: %v", err)
+		}
+	}
+	put(secret, oidctest.NewSecret())
+	if latest(ctx, t, config(refers), "a") == before {
+		t.Error("another secret: the middleware is as before")
+	}
+}
+
+// Each reload has another content, and one that is refused comes in between.
+func TestNothingIsLeftOfManyReloads(t *testing.T) {
+	alone(t)
+	config := written(t)
+	cancel := func() {}
+	for n := 0; n < 100; n++ {
+		cancel()
+		var ctx context.Context
+		ctx, cancel = context.WithCancel(context.Background())
+		for _, name := range []string{"a", "b", "c" + strconv.Itoa(n)} {
+			latest(ctx, t, config(func(c *Config) { c.LogoutURL = "/bye/" + strconv.Itoa(n) }), name)
+		}
+		if _, err := New(ctx, http.NotFoundHandler(), config(func(c *Config) { c.LogoutURL = strconv.Itoa(n) }), "a"); err == nil {
+			t.Fatal("no error")
+		}
+	}
+	cancel()
+	const lasting = 1 // what the middlewares of the process know of each other
+	deadline := time.Now().Add(time.Minute)
+	for registry.Shared.Len() != lasting && time.Now().Before(deadline) {
+		time.Sleep(time.Millisecond)
+	}
+	if n := registry.Shared.Len(); n != lasting {
+		t.Errorf("%d resources are left", n-lasting)
+	}
+}
