@@ -105,10 +105,11 @@ type Middleware struct {
 	special        *regexp.Regexp // paths that are ours or may be open
 	needed         []string
 	sessions       *session.Manager
-	hot            *session.Hot  // of sessions: these four are what each handler has
-	harmless       *atomic.Value // of the cleaner
-	closed         io.Writer     // of the cleaner
-	known          *atomic.Value // of the cookie names
+	hot            *session.Hot   // of sessions: these five are what each handler has
+	harmless       *atomic.Value  // of the cleaner
+	closed         io.Writer      // of the cleaner
+	known          *atomic.Value  // of the cookie names
+	signIns        *regexp.Regexp // the cookies of sign-ins
 	logins         *session.Logins
 	stripper       *session.Stripper
 	replays        *session.ReplayGuard
@@ -184,6 +185,7 @@ func New(o Options) (*Middleware, error) {
 	m.harmless = o.Cleaner.Harmless()
 	m.closed = o.Cleaner.Closed()
 	m.known = o.CookieNames.Known()
+	m.signIns = o.Cookies.SignIns()
 	o.CookieNames.Add(o.Cookies.Name)
 	m.self = &sibling{name: o.Name, identity: o.Identity, callback: o.CallbackURL, path: m.callbackPath, logins: m.logins}
 	o.Siblings.add(m.self)
@@ -232,7 +234,7 @@ func (m *Middleware) Handler(next http.Handler) http.Handler {
 	next = m.dress(next)
 	h := &handler{
 		m: m, next: next, hot: m.hot, since: m.since, harmless: m.harmless, closed: m.closed, special: m.special,
-		name: m.o.Cookies.Name, mark: m.o.Cookies.Name + "=", signIns: m.o.Cookies.SignIns(), strips: m.o.StripCookies, tells: !m.o.Minimal,
+		name: m.o.Cookies.Name, mark: m.o.Cookies.Name + "=", signIns: m.signIns, strips: m.o.StripCookies, tells: !m.o.Minimal,
 		plain: policy.PlainTarget, names: m.known, marks: true,
 	}
 	if m.o.CORS != nil {
