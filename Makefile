@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 
-.PHONY: help demo check test certify bench bench-reload sizes soak fuzz traefik clean
+.PHONY: help demo check test certify bench bench-reload bench-logout sizes soak fuzz traefik clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -40,6 +40,10 @@ bench: ## requests per second and start-up beside no plugin and a no-op plugin
 bench-reload: ## forty reloads under traffic: failed requests, goroutines, memory; what a reload costs with 200 routers
 	@scripts/setup.sh wrk
 	@TRAEFIK=$$(scripts/traefik.sh) && export TRAEFIK && cd test/bench && go run . reload && go run . -routers 200 -reloads 24 -rounds 2 reload
+
+bench-logout: ## how long after a logout the other replica refuses the session, as a median
+	@scripts/setup.sh redis-server
+	@cd test/replicas && go test -run '^$$' -bench LogoutIsKnown -benchtime 25x -timeout 10m . | grep -E 'logout|FAIL'
 
 sizes: ## what 10,000 and 100,000 sessions take in memory and in Redis, beyond their tokens
 	@scripts/setup.sh redis-server

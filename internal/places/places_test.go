@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -188,7 +189,9 @@ func TestManyAtOnce(t *testing.T) {
 				most = inside
 			}
 			mu.Unlock()
-			time.Sleep(100 * time.Microsecond)
+			for i := 0; i < 100; i++ {
+				runtime.Gosched() // others come meanwhile
+			}
 			mu.Lock()
 			inside--
 			mu.Unlock()

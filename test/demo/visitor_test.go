@@ -32,7 +32,7 @@ func newVisitor(p *process) *visitor {
 		p.t.Fatal(err)
 	}
 	return &visitor{t: p.t, site: "http://localhost:" + p.port, client: &http.Client{
-		Jar: jar, Timeout: 20 * time.Second,
+		Jar: jar, Timeout: time.Minute,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }

@@ -67,7 +67,7 @@ func TestReplayMarkers(t *testing.T) {
 			t.Errorf("%d markers, %d calls", n, sent())
 		}
 		m.provider.Reset()
-		if until(t, "the sign-in", patience, func() bool { return p.comesBack(a, good).Header.Get("Location") == "/page" }) < 0 {
+		if !until(t, "the sign-in", patience, func() bool { return p.comesBack(a, good).Header.Get("Location") == "/page" }) {
 			t.Error("a callback that was put off does not come through later")
 		}
 		p.is(b, "in")

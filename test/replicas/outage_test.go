@@ -168,13 +168,13 @@ func TestJ2FlushAllSignsEverybodyOut(t *testing.T) {
 	s.do("FLUSHALL")
 	for _, x := range []*person{p, q} {
 		for _, r := range []*replica{a, b} {
-			if took := until(t, "out", patience, func() bool {
+			if !until(t, "out", patience, func() bool {
 				got := x.sees(r)
 				if got != "in" && got != "provider" {
 					t.Fatalf("%s came to %q:\n%s", x.name, got, r.log())
 				}
 				return got == "provider"
-			}); took < 0 {
+			}) {
 				t.Fatalf("%s is still signed in", x.name)
 			}
 		}

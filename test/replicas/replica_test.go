@@ -232,7 +232,7 @@ func (r *replica) log() string {
 // says waits until the log has the text so often.
 func (r *replica) says(text string, times int) {
 	r.t.Helper()
-	if until(r.t, text, patience, func() bool { return strings.Count(r.log(), text) >= times }) < 0 {
+	if !until(r.t, text, patience, func() bool { return strings.Count(r.log(), text) >= times }) {
 		r.t.Fatalf("the log does not say %q %d times:\n%s", text, times, r.log())
 	}
 }
@@ -324,7 +324,7 @@ func (p *person) cameTo(r *replica, got, want string) {
 func (p *person) becomes(r *replica, want string) {
 	p.t.Helper()
 	got := ""
-	if until(p.t, want, patience, func() bool { got = p.sees(r); return got == want }) < 0 {
+	if !until(p.t, want, patience, func() bool { got = p.sees(r); return got == want }) {
 		p.t.Fatalf("%s: navigations came to %q, want %q; the log:\n%s", p.name, got, want, r.log())
 	}
 }

@@ -1,9 +1,7 @@
 package replicas
 
 import (
-	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +9,7 @@ import (
 
 // TestRoundTrips counts what is sent to Redis, also in the background: what a replica
 // asks again because its own write was told to it counts. It is not parallel: time
-// passes. It prints what it saw with MEASURE=1.
+// passes.
 func TestRoundTrips(t *testing.T) {
 	x := newClockedScene(t, startServer(t), "enableHealthCheck", "false")
 	// The server knows the scripts then, and connections are there.
@@ -57,9 +55,7 @@ func TestRoundTrips(t *testing.T) {
 			t.Logf("%s: not counted: on a busy machine a link was lost, or a lease prolonged", row.name)
 			continue
 		}
-		if os.Getenv("MEASURE") != "" {
-			fmt.Printf("%-50s at A %d %s, at B %d %s\n", row.name, len(atA), strings.Join(atA, " "), len(atB), strings.Join(atB, " "))
-		}
+		t.Logf("%-50s at A %d %s, at B %d %s", row.name, len(atA), strings.Join(atA, " "), len(atB), strings.Join(atB, " "))
 		if len(atA) > row.atMost[0] || len(atB) > row.atMost[1] {
 			t.Errorf("%s: %d round trips at A %v, %d at B %v, want at most %v", row.name, len(atA), atA, len(atB), atB, row.atMost)
 		}

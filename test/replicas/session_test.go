@@ -36,14 +36,14 @@ type scene struct {
 }
 
 // newScene starts a scene on a server.
-func newScene(t *testing.T, s *server, more ...any) *scene {
+func newScene(t testing.TB, s *server, more ...any) *scene {
 	t.Helper()
 	first, second := load(t)
 	return newSceneIn(t, s, first, second, time.Now, more...)
 }
 
 // newSceneIn is newScene with the interpreters of A and B, and the provider's clock.
-func newSceneIn(t *testing.T, s *server, first, second *loader.Plugin, now func() time.Time, more ...any) *scene {
+func newSceneIn(t testing.TB, s *server, first, second *loader.Plugin, now func() time.Time, more ...any) *scene {
 	t.Helper()
 	x := &scene{middleware: newMiddleware(t, oidctest.Options{Now: now}), server: s, linkA: newLink(t, s.address), linkB: newLink(t, s.address)}
 	x.a = x.start(first, x.options(hybrid(x.linkA.address, more...), channels))
@@ -66,7 +66,6 @@ type answer struct {
 	header http.Header
 	body   string
 	seen   backend.Seen // if it was the backend's
-	took   time.Duration
 }
 
 func (n answer) access() string { return n.seen.Header.Get("X-Access") }
@@ -89,7 +88,6 @@ func (r *replica) ask(method, path, value, body string) answer {
 		r.t.Cleanup(programs.CloseIdleConnections)
 		r.programs = programs
 	})
-	began := time.Now()
 	response, err := r.programs.RoundTrip(q)
 	if err != nil {
 		r.t.Errorf("%s %s: %v", method, path, err)
@@ -97,7 +95,7 @@ func (r *replica) ask(method, path, value, body string) answer {
 	}
 	defer response.Body.Close()
 	got, _ := io.ReadAll(response.Body)
-	n := answer{status: response.StatusCode, header: response.Header, body: string(got), took: time.Since(began)}
+	n := answer{status: response.StatusCode, header: response.Header, body: string(got)}
 	if n.status == http.StatusOK {
 		n.seen, _ = backend.Read(got)
 	}
@@ -160,14 +158,12 @@ func (p *person) isRefused(n answer) {
 	}
 }
 
-// ends waits until it does and returns how long that took.
-func (p *person) ends(r *replica) time.Duration {
+// ends waits until it does.
+func (p *person) ends(r *replica) {
 	p.t.Helper()
-	took := until(p.t, "the end", patience, func() bool { return p.uses(r).status == http.StatusUnauthorized })
-	if took < 0 {
+	if !until(p.t, "the end", patience, func() bool { return p.uses(r).status == http.StatusUnauthorized }) {
 		p.t.Errorf("%s: the session still serves after %s", p.name, patience)
 	}
-	return took
 }
 
 // crowd sends n requests at once with one session's cookie, to the replicas in turn.

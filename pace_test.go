@@ -1,0 +1,342 @@
+package traefikoidc_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// The tests depend on no machine's speed: they wait until something is so, and assert
+// order and counts. What is refused: a sleep that is not the pause of a loop which asks,
+// the comparison of a measured time other than as the end of such a loop, and waits for
+// an event that end within seconds.
+
+// paced are the places that may do so, and why: a file, or a function in a file.
+var paced = map[string]string{
+	"test/model":                       "its time is simulated, and passes at once",
+	"test/e2e":                         "its tokens expire in real time; the next change ends this",
+	"test/e2e/soak_test.go":            "make soak: what comes between outages is time",
+	"test/e2e/streams_test.go answers": "the pace of a stream",
+	"test/replicas/roundtrips_test.go TestRoundTrips":                        "what a slow machine adds is not counted",
+	"test/replicas/revocation_test.go BenchmarkALogoutIsKnownElsewhere":      "make bench-logout measures",
+	"test/interpreted/limits_test.go TestLimits":                             "a rate lets more through the longer the test takes, and never less",
+	"test/interpreted/backchannel_effect_test.go TestTheWayToTheBackChannel": "a rate lets more through the longer the test takes, and never less",
+}
+
+// leastEnd is the shortest time, in seconds, after which a wait for an event may end.
+const leastEnd = 30
+
+// A haste is a place in a test that depends on the speed of the machine.
+type haste struct {
+	pos  token.Pos
+	text string
+}
+
+func TestNoTestDependsOnSpeed(t *testing.T) {
+	fset := token.NewFileSet()
+	folders := map[string][]*ast.File{}
+	used := map[string]bool{}
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if base := filepath.Base(name); base == "node_modules" || base == "build" || base != "." && strings.HasPrefix(base, ".") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, "_test.go") && !(strings.HasPrefix(name, "test/") && strings.HasSuffix(name, ".go")) {
+			return nil
+		}
+		f, err := parser.ParseFile(fset, name, nil, parser.SkipObjectResolution)
+		folders[filepath.Dir(name)] = append(folders[filepath.Dir(name)], f)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, files := range folders {
+		for _, h := range hastes(files) {
+			at := fset.Position(h.pos)
+			if place := excused(filepath.ToSlash(at.Filename), h.text); place != "" {
+				used[place] = true
+				continue
+			}
+			t.Errorf("%s:%d: %s", at.Filename, at.Line, h.text)
+		}
+	}
+	for place, why := range paced {
+		if !used[place] {
+			t.Errorf("%s needs no excuse any more (%s)", place, why)
+		}
+	}
+}
+
+// excused is the entry of paced that a place falls under.
+func excused(file, text string) string {
+	function, _, _ := strings.Cut(text, ":")
+	for _, place := range []string{file + " " + function, file, filepath.Dir(file)} {
+		if paced[place] != "" {
+			return place
+		}
+	}
+	return ""
+}
+
+// hastes finds them in the files of a package.
+func hastes(files []*ast.File) []haste {
+	p := &pace{fields: map[string]bool{}, functions: map[string]bool{}}
+	for _, f := range files {
+		ast.Inspect(f, p.learn)
+	}
+	for _, f := range files {
+		for _, d := range f.Decls {
+			if d, ok := d.(*ast.FuncDecl); ok && d.Body != nil {
+				p.search(d)
+			}
+		}
+	}
+	return p.found
+}
+
+// A pace is what is known of a package: what holds, and which functions return, a
+// measured time.
+type pace struct {
+	fields, functions map[string]bool
+	found             []haste
+}
+
+func (p *pace) learn(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.KeyValueExpr:
+		if key := ident(n.Key); key != nil && measured(n.Value, nil, nil, nil) {
+			p.fields[key.Name] = true
+		}
+	case *ast.FuncDecl:
+		if n.Type.Results == nil || n.Body == nil {
+			return true
+		}
+		for _, r := range n.Type.Results.List {
+			if isNamed(r.Type, "time", "Duration") && measured(n.Body, nil, nil, nil) {
+				p.functions[n.Name.Name] = true
+			}
+		}
+	}
+	return true
+}
+
+// search looks through a function.
+func (p *pace) search(d *ast.FuncDecl) {
+	variables := map[string]bool{}
+	var around []ast.Node
+	say := func(n ast.Node, text string) {
+		p.found = append(p.found, haste{n.Pos(), d.Name.Name + ": " + text})
+	}
+	ast.Inspect(d, func(n ast.Node) bool {
+		if n == nil {
+			around = around[:len(around)-1]
+			return true
+		}
+		switch x := n.(type) {
+		case *ast.AssignStmt:
+			for i, e := range x.Rhs {
+				if len(x.Lhs) == len(x.Rhs) && measured(e, variables, p.fields, p.functions) && holdsTime(e) {
+					if id := ident(x.Lhs[i]); id != nil {
+						variables[id.Name] = true
+					}
+				}
+			}
+		case *ast.CallExpr:
+			if isNamed(x.Fun, "time", "Sleep") && !isPause(around) {
+				say(x, "a sleep waits for nothing: ask until it is so")
+			}
+		case *ast.BinaryExpr:
+			if isOrder(x.Op) && !isPause(around) && (measured(x.X, variables, p.fields, p.functions) || measured(x.Y, variables, p.fields, p.functions)) {
+				say(x, "how long something takes is for make bench and make soak: assert order and counts")
+			}
+		case *ast.UnaryExpr:
+			if call, ok := x.X.(*ast.CallExpr); ok && x.Op == token.ARROW && isNamed(call.Fun, "time", "After") && !isPause(around) && !endsLate(around, call) {
+				say(x, fmt.Sprintf("a wait that ends within %d s ends too early on a busy machine", leastEnd))
+			}
+		}
+		around = append(around, n)
+		return true
+	})
+}
+
+// measured reports whether a measured time is in n: of the clock, or of what is known
+// to hold one.
+func measured(n ast.Node, variables, fields, functions map[string]bool) bool {
+	found := false
+	ast.Inspect(n, func(n ast.Node) bool {
+		switch x := n.(type) {
+		case *ast.FuncLit:
+			return false
+		case *ast.CallExpr:
+			if isNamed(x.Fun, "time", "Since") || isNamed(x.Fun, "time", "Until") {
+				found = true
+			}
+			if s, ok := x.Fun.(*ast.SelectorExpr); ok {
+				now, isCall := s.X.(*ast.CallExpr)
+				found = found || functions[s.Sel.Name] || s.Sel.Name == "Sub" && isCall && isNamed(now.Fun, "time", "Now")
+			}
+			if id := ident(x.Fun); id != nil && functions[id.Name] {
+				found = true
+			}
+		case *ast.SelectorExpr:
+			found = found || fields[x.Sel.Name]
+		case *ast.Ident:
+			found = found || variables[x.Name]
+		}
+		return !found
+	})
+	return found
+}
+
+// holdsTime reports whether e is still a time, rather than what was made of one in a call.
+func holdsTime(e ast.Expr) bool {
+	_, isLiteral := e.(*ast.FuncLit)
+	_, isComposite := e.(*ast.CompositeLit)
+	return !isLiteral && !isComposite
+}
+
+// isPause reports whether what is inside of around is in a loop that asks: one that ends
+// when something is so, and not after so many rounds.
+func isPause(around []ast.Node) bool {
+	for i := len(around) - 1; i >= 0; i-- {
+		switch x := around[i].(type) {
+		case *ast.FuncLit, *ast.FuncDecl, *ast.RangeStmt:
+			return false
+		case *ast.ForStmt:
+			return leaves(x)
+		}
+	}
+	return false
+}
+
+// leaves reports whether a loop ends when something is so.
+func leaves(loop *ast.ForStmt) bool {
+	_, counts := loop.Post.(*ast.IncDecStmt)
+	found := loop.Cond != nil && !(counts && isCount(loop.Cond)) && !isClock(loop.Cond)
+	ast.Inspect(loop.Body, func(n ast.Node) bool {
+		switch x := n.(type) {
+		case *ast.FuncLit:
+			return false
+		case *ast.ReturnStmt:
+			found = true
+		case *ast.BranchStmt:
+			found = found || x.Tok == token.BREAK
+		}
+		return true
+	})
+	return found
+}
+
+// isCount reports whether a condition is a bound of rounds and nothing else.
+func isCount(e ast.Expr) bool {
+	b, ok := e.(*ast.BinaryExpr)
+	return ok && isOrder(b.Op)
+}
+
+// isClock reports whether a condition asks what time it is and nothing else.
+func isClock(e ast.Expr) bool {
+	call, ok := e.(*ast.CallExpr)
+	if !ok {
+		return false
+	}
+	s, ok := call.Fun.(*ast.SelectorExpr)
+	return ok && (s.Sel.Name == "Before" || s.Sel.Name == "After")
+}
+
+// endsLate reports whether time.After is one of several events, and comes late.
+func endsLate(around []ast.Node, call *ast.CallExpr) bool {
+	for i := len(around) - 1; i >= 0; i-- {
+		if _, ok := around[i].(*ast.CommClause); ok {
+			seconds, known := inSeconds(call.Args[0])
+			return !known || seconds >= leastEnd
+		}
+		if _, ok := around[i].(*ast.BlockStmt); ok {
+			return false
+		}
+	}
+	return false
+}
+
+// inSeconds is the value of a time that is written as a number of units.
+func inSeconds(e ast.Expr) (float64, bool) {
+	units := map[string]float64{"Microsecond": 1e-6, "Millisecond": 1e-3, "Second": 1, "Minute": 60, "Hour": 3600}
+	switch x := e.(type) {
+	case *ast.SelectorExpr:
+		unit, ok := units[x.Sel.Name]
+		return unit, ok
+	case *ast.BinaryExpr:
+		n, isNumber := x.X.(*ast.BasicLit)
+		unit, ok := inSeconds(x.Y)
+		if !isNumber || !ok || x.Op != token.MUL {
+			return 0, false
+		}
+		value, err := strconv.ParseFloat(n.Value, 64)
+		return value * unit, err == nil
+	}
+	return 0, false
+}
+
+func isOrder(op token.Token) bool {
+	return op == token.LSS || op == token.LEQ || op == token.GTR || op == token.GEQ
+}
+
+func isNamed(e ast.Expr, from, name string) bool {
+	s, ok := e.(*ast.SelectorExpr)
+	if !ok {
+		return false
+	}
+	id := ident(s.X)
+	return id != nil && id.Name == from && s.Sel.Name == name
+}
+
+func TestWhatDependsOnSpeedIsFound(t *testing.T) {
+	for _, row := range []struct {
+		name, text string
+		found      int
+	}{
+		{"a sleep", `func f() { time.Sleep(time.Second) }`, 1},
+		{"a sleep between rounds", `func f() { for i := 0; i < 3; i++ { g(); time.Sleep(1) } }`, 1},
+		{"a sleep in a range", `func f() { for range 20 { g(); time.Sleep(1) } }`, 1},
+		{"a sleep in a goroutine of a loop", `func f() { for { go func() { time.Sleep(1) }(); if g() { break } } }`, 1},
+		{"a loop that asks", `func f() { for !g() { time.Sleep(1) } }`, 0},
+		{"a loop that asks, with an end", `func f() { for { if g() { return }; if time.Since(a) > limit { t.Fatal() }; time.Sleep(1) } }`, 0},
+		{"a loop that asks, and ends by itself", `func f() { for i := 0; i < 9; i++ { if g() { t.Fatal(); return }; time.Sleep(1) } }`, 0},
+		{"a loop that asks the time alone", `func f() { for time.Now().Before(end) { g(); time.Sleep(1) } }`, 1},
+		{"a loop that asks so often", `func f() { for i := 0; i < 9 && !g(); i++ { time.Sleep(1) } }`, 0},
+		{"a bound", `func f() { if time.Since(a) > time.Second { t.Error() } }`, 1},
+		{"a bound of a variable", `func f() { took := time.Since(a); t.Log(took); if took >= limit { t.Error() } }`, 1},
+		{"a bound of a list", `func f() { for g() { took = append(took, time.Since(a)) }; if took[1] > bound { t.Error() } }`, 1},
+		{"a bound of a field", `func f() *s { return &s{took: time.Since(a)} }; func h(x *s) bool { return x.took < bound }`, 1},
+		{"a bound of a result", `func f() time.Duration { return time.Since(a) }; func h() { if f() < bound { t.Error() } }`, 1},
+		{"a bound of a difference", `func f() { if time.Now().Sub(a) < bound { t.Error() } }`, 1},
+		{"a measured time in the log", `func f() { t.Log(time.Since(a)); n := g(); if n > 3 { t.Error() } }`, 0},
+		{"times of a clock that a test turns", `func f() { if b.Sub(a) < bound { t.Error() } }`, 0},
+		{"a wait", `func f() { <-time.After(time.Minute) }`, 1},
+		{"a wait for an event that ends early", `func f() { select { case <-c: case <-time.After(5 * time.Second): t.Fatal() } }`, 1},
+		{"a wait for an event", `func f() { select { case <-c: case <-time.After(time.Minute): t.Fatal() } }`, 0},
+		{"a wait for an event, with a name", `func f() { select { case <-c: case <-time.After(limit): t.Fatal() } }`, 0},
+		{"a loop that asks and hears", `func f() { for !g() { select { case <-c: case <-time.After(time.Millisecond): } } }`, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			f, err := parser.ParseFile(token.NewFileSet(), "x_test.go", "package x\n"+row.text, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := hastes([]*ast.File{f}); len(got) != row.found {
+				t.Errorf("found %v, want %d", got, row.found)
+			}
+		})
+	}
+}
