@@ -19,11 +19,10 @@ import (
 
 // paced are the places that may do so, and why: a file, or a function in a file.
 var paced = map[string]string{
-	"test/model":                       "its time is simulated, and passes at once",
-	"test/e2e":                         "its tokens expire in real time; the next change ends this",
-	"test/e2e/soak_test.go":            "make soak: what comes between outages is time",
-	"test/e2e/streams_test.go answers": "the pace of a stream",
-	"test/replicas/roundtrips_test.go TestRoundTrips":                        "what a slow machine adds is not counted",
+	"test/model":                                      "its time is simulated, and passes at once",
+	"test/e2e/soak_test.go":                           "make soak: what comes between outages is time",
+	"test/e2e/streams_test.go answers":                "the pace of a stream",
+	"test/replicas/roundtrips_test.go TestRoundTrips": "what a slow machine adds is not counted",
 	"test/replicas/revocation_test.go BenchmarkALogoutIsKnownElsewhere":      "make bench-logout measures",
 	"test/interpreted/limits_test.go TestLimits":                             "a rate lets more through the longer the test takes, and never less",
 	"test/interpreted/backchannel_effect_test.go TestTheWayToTheBackChannel": "a rate lets more through the longer the test takes, and never less",

@@ -21,8 +21,8 @@ func TestSoak(t *testing.T) {
 		x.recover()
 	})
 	before := x.counts()
-	c := x.gather(30, lasts, true)
-	for time.Now().Before(c.end) {
+	c := x.gather(30, true)
+	for end := time.Now().Add(lasts); time.Now().Before(end); {
 		away := rand.N(1500 * time.Millisecond)
 		what := ""
 		switch rand.IntN(4) {
@@ -54,7 +54,7 @@ func TestSoak(t *testing.T) {
 		// Now and then there is time for renewals between two outages.
 		time.Sleep(3*time.Second + rand.N(7*time.Second))
 	}
-	c.wait.Wait()
+	c.ends()
 	now := x.counts()
 	t.Logf("%d requests, %d renewals", c.asked.Load(), now.Refreshes-before.Refreshes)
 	if now.Refused != before.Refused || now.Revoked != before.Revoked {

@@ -18,11 +18,19 @@ const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.expor
 
 // What tests set: how long tokens last in seconds, how many milliseconds the
 // token endpoint waits before it does anything, how many it holds back what it
-// did, and the status that it gives instead of doing anything.
+// did, and the status that it gives instead of doing anything. It neither waits
+// nor holds back any longer once something else is set.
 const normal = {
   lifetime: 600, delay: 0, hold: 0, status: 0,
 };
 const set = { ...normal };
+let changes = 0;
+
+async function pause(milliseconds, at) {
+  for (const end = Date.now() + milliseconds; changes === at && Date.now() < end;) {
+    await sleep(5);
+  }
+}
 
 // What happened since the start.
 const counts = {
@@ -69,10 +77,11 @@ provider.use(async (ctx, next) => {
   if (ctx.path === '/token') {
     counts.asked += 1;
     const { delay, hold, status } = set;
-    await sleep(delay);
+    const at = changes;
+    await pause(delay, at);
     if (status) ctx.status = status;
     else await next();
-    await sleep(hold);
+    await pause(hold, at);
     return;
   }
   await next();
@@ -92,6 +101,7 @@ server.on('request', (req, res) => {
     return;
   }
   if (pathname === '/test/set') {
+    changes += 1;
     Object.assign(set, normal);
     for (const [name, value] of searchParams) set[name] = Number(value);
   }
