@@ -106,23 +106,25 @@ func TestAnotherContentIsAnotherMiddleware(t *testing.T) {
 	defer cancel()
 	before := latest(ctx, t, config(nil), "a")
 	for name, change := range map[string]func(c *Config){
-		"a text":            func(c *Config) { c.LogoutURL = "/bye" },
-		"a number":          func(c *Config) { c.RateLimit++ },
-		"a boolean":         func(c *Config) { c.EnablePKCE = !c.EnablePKCE },
-		"an element":        func(c *Config) { c.AllowedUsers[1] = "carol@example.com" },
-		"one element more":  func(c *Config) { c.AllowedUsers = append(c.AllowedUsers, "carol@example.com") },
-		"a value of a map":  func(c *Config) { c.AuthorizationParams["a"] = "2" },
-		"a type":            func(c *Config) { c.AuthorizationParams["a"] = 1.0 },
-		"a section":         func(c *Config) { c.Redis.L1TTL = "2s" },
-		"bytes of no text":  func(c *Config) { c.ClientSecret = c.ClientSecret.(string) + "\xff" },
-		"other such bytes":  func(c *Config) { c.ClientSecret = c.ClientSecret.(string) + "\xfe" },
-		"what was at first": nil,
+		"a text":           func(c *Config) { c.LogoutURL = "/bye" },
+		"a number":         func(c *Config) { c.RateLimit++ },
+		"a boolean":        func(c *Config) { c.EnablePKCE = !c.EnablePKCE },
+		"an element":       func(c *Config) { c.AllowedUsers[1] = "carol@example.com" },
+		"one element more": func(c *Config) { c.AllowedUsers = append(c.AllowedUsers, "carol@example.com") },
+		"a value of a map": func(c *Config) { c.AuthorizationParams["a"] = "2" },
+		"a type":           func(c *Config) { c.AuthorizationParams["a"] = 1.0 },
+		"a section":        func(c *Config) { c.Redis.L1TTL = "2s" },
+		"bytes of no text": func(c *Config) { c.ClientSecret = c.ClientSecret.(string) + "\xff" },
+		"other such bytes": func(c *Config) { c.ClientSecret = c.ClientSecret.(string) + "\xfe" },
 	} {
 		now := latest(ctx, t, config(change), "a")
 		if now == before {
 			t.Errorf("%s: the middleware is as before", name)
 		}
 		before = now
+	}
+	if latest(ctx, t, config(nil), "a") == before {
+		t.Error("what was at first: the middleware is as before")
 	}
 	c := config(nil)
 	before = latest(ctx, t, c, "a")

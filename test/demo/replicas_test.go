@@ -20,8 +20,8 @@ func (v *visitor) at(port string) *visitor {
 	return &other
 }
 
-// is reports whether the user is signed in at /team. A request to which Redis came too
-// late, as on a busy machine, is asked again.
+// is reports whether the user is signed in at /team. It repeats a request for
+// which Redis was too slow, as on a busy machine.
 func (v *visitor) is(person string) bool {
 	v.t.Helper()
 	r := v.open("/team")
