@@ -13,7 +13,7 @@ import (
 )
 
 // The tests depend on no machine's speed: they wait until something is so, and assert
-// order and counts. What is refused: a sleep that is not the pause of a loop which asks,
+// order and counts. It refuses a sleep that is not the pause of a loop which asks,
 // the comparison of a measured time other than as the end of such a loop, and waits for
 // an event that end within seconds.
 

@@ -69,7 +69,7 @@ type Login struct {
 	targetName string   // of the cookie that held the target; empty: the state did
 }
 
-// What a state is sealed as, by whether its sign-in shares the cookie of another.
+// These purposes seal a state. A sign-in that shares the cookie of another has the second.
 const (
 	ownState    = "sign-in state"
 	sharedState = "shared sign-in state"

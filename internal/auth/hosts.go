@@ -15,7 +15,7 @@ var usualHost = regexp.MustCompile(`^[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$`)
 
 // canonicalHost returns a host of a URL of the scheme in the one form of all its
 // spellings (RFC 3986, sections 6.2.2.1 and 6.2.3): in lower case, without the dot at the
-// end of a name and without the scheme's own port. What is no host stays as it is.
+// end of a name and without the scheme's own port. Other texts stay as they are.
 func canonicalHost(host, scheme string) string {
 	if usualHost.MatchString(host) {
 		return host
