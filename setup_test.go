@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -14,12 +15,23 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/registry"
 )
 
-// alone gives the test a registry of its own, which lets go at once.
-func alone(t *testing.T) {
+// alone reports whether the test is in a process of its own, with a registry that lets
+// go at once. If it is not, alone runs it in one. The registry cannot be replaced here:
+// the stores of other tests still use it.
+func alone(t *testing.T) bool {
 	t.Helper()
-	before := registry.Shared
-	registry.Shared = registry.New(time.Millisecond)
-	t.Cleanup(func() { registry.Shared = before })
+	const variable = "TRAEFIKOIDC_TEST_ALONE"
+	if os.Getenv(variable) == t.Name() {
+		registry.Shared = registry.New(time.Millisecond)
+		return true
+	}
+	own := exec.Command(os.Args[0], "-test.v", "-test.run=^"+t.Name()+"$")
+	own.Env = append(os.Environ(), variable+"="+t.Name())
+	said, err := own.CombinedOutput()
+	if err != nil || !strings.Contains(string(said), "--- PASS: "+t.Name()) {
+		t.Errorf("in a process of its own: %v\n%s", err, said)
+	}
+	return false
 }
 
 // written makes a Config with the same content at each call, as Traefik does for each
@@ -64,7 +76,9 @@ func settingsOf(m *made) any {
 }
 
 func TestTheSameContentIsParsedAndBuiltOnce(t *testing.T) {
-	alone(t)
+	if !alone(t) {
+		return
+	}
 	config := written(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	first := latest(ctx, t, config(nil), "a")
@@ -100,7 +114,9 @@ func TestTheSameContentIsParsedAndBuiltOnce(t *testing.T) {
 }
 
 func TestAnotherContentIsAnotherMiddleware(t *testing.T) {
-	alone(t)
+	if !alone(t) {
+		return
+	}
 	config := written(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -135,7 +151,9 @@ func TestAnotherContentIsAnotherMiddleware(t *testing.T) {
 }
 
 func TestFilesAndVariablesAreReadAgain(t *testing.T) {
-	alone(t)
+	if !alone(t) {
+		return
+	}
 	config := written(t)
 	dir := t.TempDir()
 	secret, page := filepath.Join(dir, "secret"), filepath.Join(dir, "page.html")
@@ -190,7 +208,9 @@ func TestFilesAndVariablesAreReadAgain(t *testing.T) {
 
 // Each reload has another content, and one that is refused comes in between.
 func TestNothingIsLeftOfManyReloads(t *testing.T) {
-	alone(t)
+	if !alone(t) {
+		return
+	}
 	config := written(t)
 	cancel := func() {}
 	for n := 0; n < 100; n++ {
