@@ -136,7 +136,8 @@ const leastPrivileges = "resetchannels -@all +hello +auth +select +ping +echo +i
 func TestLeastPrivileges(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/redis.md")
-	if err != nil || !strings.Contains(string(text), leastPrivileges) {
+	unquoted := strings.ReplaceAll(string(text), "'", "") // a shell takes the quotes off
+	if err != nil || !strings.Contains(unquoted, leastPrivileges) {
 		t.Errorf("docs/redis.md gives other privileges (%v)", err)
 	}
 	s := startServer(t, durable...)
