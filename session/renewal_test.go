@@ -867,6 +867,11 @@ func TestAUsualRenewalAsksTheStoreThreeTimes(t *testing.T) {
 	})
 	f.serves(t, f.Manager, "access 1")
 	f.settle(t)
+	f.until(t, "the lease is given back", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(asked) >= 4
+	})
 	mu.Lock()
 	defer mu.Unlock()
 	// The first is answered by memory unless the store is asked each time.
