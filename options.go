@@ -42,7 +42,7 @@ func (b *middlewareBuilder) options() (auth.Options, error) {
 		Provider: b.provider, ClientID: s.Client.ID, Keys: keys, Identity: b.identity(),
 		CallbackURL: s.SignIn.CallbackURL, LogoutPath: s.Logout.Path, ForceHTTPS: s.Session.Secure,
 		BackchannelPath: s.Logout.BackchannelPath, FrontchannelPath: s.Logout.FrontchannelPath,
-		Cookies: session.Cookies{Name: s.Session.CookieName, Domain: s.Session.CookieDomain, Secure: s.Session.Secure},
+		Cookies: session.Cookies{Name: s.Session.CookieName, Domain: s.Session.CookieDomain, Secure: s.Session.Secure, SameSite: sameSite[s.Session.SameSite]},
 		MaxAge:  s.Session.MaxAge, IdleTimeout: s.Session.IdleTimeout, RefreshGrace: s.Session.RefreshGrace, AlwaysAsk: s.Redis.Enabled && s.Redis.Mode == "redis",
 		StripCookies: s.Session.StripCookies, CookieNames: b.names, Siblings: b.siblings, Name: b.name,
 		Scopes: s.SignIn.Scopes, AuthParams: s.SignIn.Params, WithoutPKCE: !s.SignIn.PKCE,
@@ -60,6 +60,10 @@ func (b *middlewareBuilder) options() (auth.Options, error) {
 		o.PostLogoutURL = s.Logout.PostLogoutURI
 	}
 	return o, nil
+}
+
+var sameSite = map[string]session.SameSite{
+	"lax": session.Lax, "strict": session.Strict, "none": session.None, "partitioned": session.Partitioned,
 }
 
 var userInfo = map[string]auth.UserInfo{

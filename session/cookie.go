@@ -30,19 +30,66 @@ const (
 	namesSearched = 500
 )
 
+// SameSite says to which requests that other sites cause browsers add the session
+// cookie (RFC 6265bis, section 5.6.7).
+type SameSite int
+
+const (
+	// Lax is for navigations.
+	Lax SameSite = iota
+	// Strict is for none.
+	Strict
+	// None is for all.
+	None
+	// Partitioned is for all, with a cookie for each site in whose pages it is set (CHIPS).
+	Partitioned
+)
+
 // Cookies is how this relying party names and scopes its cookies.
 type Cookies struct {
-	Name   string // of the session cookie; the sign-in cookies are named Name + "-s-" + 8 characters
-	Domain string // empty: the cookie belongs to the one host
-	Secure bool   // sent over https alone
+	Name     string   // of the session cookie; the sign-in cookies are named Name + "-s-" + 8 characters
+	Domain   string   // empty: the cookie belongs to the one host
+	Secure   bool     // sent over https only; None and Partitioned need it
+	SameSite SameSite // of the session cookie
 }
 
 // Set returns the cookie name=value, held by the browser for maxAge. Path is
-// always "/", as the prefix __Host- demands.
+// always "/", as the prefix __Host- demands. [Cookies.Send] sends it.
 func (c Cookies) Set(name, value string, maxAge time.Duration) *http.Cookie {
+	sameSite := http.SameSiteLaxMode
+	if c.SameSite != Lax {
+		sameSite = c.sameSite(name)
+	}
 	return &http.Cookie{
 		Name: name, Value: value, Path: "/", Domain: c.Domain,
-		MaxAge: int(maxAge / time.Second), Secure: c.Secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		MaxAge: int(maxAge / time.Second), Secure: c.Secure, HttpOnly: true, SameSite: sameSite,
+	}
+}
+
+// sameSite is the attribute of the cookie of the name. The cookies of sign-ins are Lax,
+// as the provider sends the browser back to them in a navigation. Where each site has
+// its own, a sign-in may happen in a frame.
+func (c Cookies) sameSite(name string) http.SameSite {
+	switch {
+	case c.SameSite == Partitioned:
+		return http.SameSiteNoneMode
+	case name != c.Name:
+		return http.SameSiteLaxMode
+	case c.SameSite == Strict:
+		return http.SameSiteStrictMode
+	}
+	return http.SameSiteNoneMode
+}
+
+// Send adds k, which Set or Delete made, to the response of w. It is not a field of
+// http.Cookie that says Partitioned, as not every Go has it.
+func (c Cookies) Send(w http.ResponseWriter, k *http.Cookie) {
+	if c.SameSite != Partitioned {
+		http.SetCookie(w, k)
+		return
+	}
+	if text := k.String(); text != "" {
+		w.Header().Add("Set-Cookie", text+"; Partitioned")
 	}
 }
 

@@ -120,6 +120,8 @@ type Middleware struct {
 	pages          *pages
 	framed         string // the policy of the answer that the provider shows in a frame
 	revokedPause   time.Duration
+	partitioned    bool                          // cookieSameSite is partitioned
+	offersWindow   bool                          // cookieSameSite is none: no sign-in in a frame
 	uncounted      atomic.Bool                   // the log says that the sessions of a user could not be counted
 	since          func(time.Time) time.Duration // how long a moment is past
 	keysPause      time.Duration
@@ -168,7 +170,7 @@ func New(o Options) (*Middleware, error) {
 		redirectURIs: newFirsts(maxRedirectURIs), nameless: newFirsts(maxNameless),
 		replays: &session.ReplayGuard{Backend: o.Backend, Keys: o.Keys, Identity: o.Identity, Strict: o.DenyReplays},
 		tokens:  &session.ReplayGuard{Backend: o.Backend, Keys: o.Keys, Identity: o.Provider.Issuer() + "\n" + o.ClientID, Strict: true},
-		framed:  framePolicy(o.Provider.Issuer()), revokedPause: time.Second, keysPause: keysPause,
+		framed:  framePolicy(o.Provider.Issuer()), revokedPause: time.Second, keysPause: keysPause, partitioned: o.Cookies.SameSite == session.Partitioned, offersWindow: o.Cookies.SameSite == session.None,
 	}
 	m.since = since
 	if err := m.setPostLogout(); err != nil {

@@ -140,16 +140,19 @@ func (m *Middleware) loopCause(r *http.Request, why error) (failure, error) {
 
 // endSignIn takes the cookies of g from the browser.
 func (m *Middleware) endSignIn(w http.ResponseWriter, g *session.Login) {
-	for _, c := range m.logins.Delete(g) {
-		http.SetCookie(w, c)
+	m.sendAll(w, m.logins.Delete(g))
+}
+
+// sendAll adds cookies to a response.
+func (m *Middleware) sendAll(w http.ResponseWriter, cookies []*http.Cookie) {
+	for _, c := range cookies {
+		m.o.Cookies.Send(w, c)
 	}
 }
 
 // endFailedSignIn takes the cookies of g, which failed, from the browser.
 func (m *Middleware) endFailedSignIn(w http.ResponseWriter, r *http.Request, g *session.Login) {
-	for _, c := range m.logins.Fail(g, r) {
-		http.SetCookie(w, c)
-	}
+	m.sendAll(w, m.logins.Fail(g, r))
 }
 
 // promptErrors are the answers to prompt=none that an interactive sign-in mends
@@ -282,17 +285,17 @@ func (m *Middleware) complete(w http.ResponseWriter, r *http.Request, g *session
 		m.log(r, slogWarn, "the session before this sign-in could not be ended", "error", err.Error())
 	}
 	m.endOldest(r, origin, value, subject)
-	http.SetCookie(w, m.o.Cookies.Set(m.o.Cookies.Name, value, m.o.MaxAge))
+	m.o.Cookies.Send(w, m.o.Cookies.Set(m.o.Cookies.Name, value, m.o.MaxAge))
 	m.endSignIn(w, g)
 	if c, err := m.logins.Complete(r); err == nil {
-		http.SetCookie(w, c)
+		m.o.Cookies.Send(w, c)
 	}
 	if allowed {
 		m.log(r, slogInfo, "signed in", "subject", subject)
 	} else {
 		m.log(r, slogInfo, "signed in, but not allowed", "subject", subject)
 	}
-	m.redirect(w, m.target(r, g))
+	m.leadOn(w, r, m.target(r, g))
 }
 
 // endOldest bounds the sessions of a user who has just got one more.

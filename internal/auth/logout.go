@@ -29,7 +29,7 @@ func (m *Middleware) logout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer v.leave()
-	if fromElsewhere(r) {
+	if fromElsewhere(r) || m.unsaid(r) {
 		m.confirmLogout(w, r)
 		return
 	}
@@ -38,9 +38,9 @@ func (m *Middleware) logout(w http.ResponseWriter, r *http.Request) {
 		m.fail(w, r, storeDown, err)
 		return
 	}
-	http.SetCookie(w, m.o.Cookies.Delete(m.o.Cookies.Name))
+	m.o.Cookies.Send(w, m.o.Cookies.Delete(m.o.Cookies.Name))
 	if m.logins.Completed(r) > 0 {
-		http.SetCookie(w, m.logins.Forget())
+		m.o.Cookies.Send(w, m.logins.Forget())
 	}
 	if ended != nil {
 		m.log(r, slogInfo, "signed out", "subject", digest(claimsOf(ended).Text("sub")))

@@ -24,6 +24,9 @@ type page struct {
 	another   string // where a sign-in with another account begins; empty: nowhere
 	back      string // where "back" leads; empty: nowhere
 	confirm   bool   // the sign-out has to be confirmed
+	window    bool   // target opens in a new window, and any site may frame the page
+	onward    bool   // the browser goes to target by itself, at once
+	again     string // where "try again" leads, beside target; empty: nowhere
 	details   []any  // of the log line: names and values
 	reload    int    // seconds until the browser asks again by itself; zero: it does not
 }
@@ -60,9 +63,10 @@ const body = `<!doctype html>
 <h1>{{.Title}}</h1>
 {{if .User}}<p>{{.BeforeUser}}<bdi>{{.User}}</bdi>{{.AfterUser}}</p>
 {{end}}<p>{{.Advice}}{{if .Reload}} {{.ReloadText}}{{end}}</p>
-{{if or .Confirm .Target .AnotherAccount .Back}}<div>
+{{if or .Confirm .Target .AnotherAccount .Again .Back}}<div>
 {{if .Confirm}}<form method="post" action="{{.LogoutPath}}"><button type="submit">{{.SignOutText}}</button></form>
-{{end}}{{if .Target}}<a href="{{.Target}}">{{.TargetText}}</a>
+{{end}}{{if .Target}}<a href="{{.Target}}"{{if .NewWindow}} target="_blank" rel="noopener"{{end}}>{{.TargetText}}</a>
+{{end}}{{if .Again}}<a href="{{.Again}}">{{.AgainText}}</a>
 {{end}}{{if .AnotherAccount}}<a href="{{.AnotherAccount}}">{{.AnotherAccountText}}</a>
 {{end}}{{if .Back}}<a href="{{.Back}}">{{.BackText}}</a>
 {{end}}</div>
@@ -100,7 +104,7 @@ func newPages(custom string, language texts.Options) (*pages, error) {
 	if err != nil {
 		return nil, fmt.Errorf("errorTemplate: %w", err)
 	}
-	return &pages{t: t, policy: policy + "; base-uri 'none'; frame-ancestors 'none'", book: book}, nil
+	return &pages{t: t, policy: policy + "; base-uri 'none'", book: book}, nil
 }
 
 func builtInPolicy() string {
@@ -120,7 +124,8 @@ func (p page) data(logoutPath string, l *texts.Language) map[string]any {
 		"Title": l.Text(p.failure.text() + ".title"), "Advice": l.Text(p.failure.text() + ".advice"),
 		"Language": l.Tag, "RightToLeft": l.RightToLeft,
 		"User": p.user, "BeforeUser": before, "AfterUser": after,
-		"Target": p.target, "TargetText": l.Text(label),
+		"Target": p.target, "TargetText": l.Text(label), "NewWindow": p.window,
+		"Again": p.again, "AgainText": l.Text("label.try_again"),
 		"AnotherAccount": p.another, "AnotherAccountText": l.Text("label.another_account"),
 		"Back": p.back, "BackText": l.Text("label.back"),
 		"SignOut": p.another != "", "Confirm": p.confirm, "LogoutPath": logoutPath, "SignOutText": l.Text("label.sign_out"),
@@ -140,7 +145,11 @@ func (t *pages) write(w http.ResponseWriter, r *http.Request, logoutPath string,
 		b.WriteString(template.HTMLEscapeString(language.Text(p.failure.text() + ".title")))
 	}
 	h := w.Header()
-	policy := t.policy
+	policy := t.policy + "; frame-ancestors 'none'"
+	if p.window {
+		policy = t.policy + "; frame-ancestors *"
+		h.Del("X-Frame-Options")
+	}
 	if !p.confirm {
 		policy += "; form-action 'none'"
 	} else if r.Header.Get("Sec-Fetch-Site") == "" {
@@ -150,6 +159,9 @@ func (t *pages) write(w http.ResponseWriter, r *http.Request, logoutPath string,
 	}
 	if p.reload > 0 {
 		h.Set("Refresh", strconv.Itoa(p.reload))
+	}
+	if p.onward {
+		h.Set("Refresh", "0; url="+p.target)
 	}
 	if t.book.FollowsBrowser() {
 		h.Add("Vary", "Accept-Language")

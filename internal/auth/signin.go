@@ -37,6 +37,10 @@ func (m *Middleware) askToSignIn(w http.ResponseWriter, r *http.Request, foreign
 		m.fail(w, r, notSignedIn, nil)
 		return
 	}
+	if m.offersWindow && framed(r) {
+		m.offerWindow(w, r)
+		return
+	}
 	if err := m.misplaced(r); err != nil {
 		m.fail(w, r, misplacedCallback, err)
 		return
@@ -46,7 +50,7 @@ func (m *Middleware) askToSignIn(w http.ResponseWriter, r *http.Request, foreign
 		return
 	}
 	if foreignCookie {
-		http.SetCookie(w, m.o.Cookies.Delete(m.o.Cookies.Name))
+		m.o.Cookies.Send(w, m.o.Cookies.Delete(m.o.Cookies.Name))
 	}
 	if r.URL.Path == m.postLogoutPath && m.shownSignedOut(w, r) {
 		return
@@ -56,7 +60,7 @@ func (m *Middleware) askToSignIn(w http.ResponseWriter, r *http.Request, foreign
 		m.fail(w, r, sessionLost, nil)
 		return
 	}
-	if lost == 0 && m.logins.Completed(r) >= completedLimit {
+	if lost == 0 && m.logins.Completed(r) >= completedLimit && !m.withheld(r) {
 		m.fail(w, r, signInRepeats, errRepeats)
 		return
 	}
@@ -148,8 +152,12 @@ func (m *Middleware) signIn(w http.ResponseWriter, r *http.Request, j journey) {
 		m.fail(w, r, internalFault, err)
 		return
 	}
-	for _, c := range cookies {
-		http.SetCookie(w, c)
+	if m.partitioned {
+		m.sendAll(w, cookies)
+	} else {
+		for _, c := range cookies {
+			http.SetCookie(w, c)
+		}
 	}
 	if m.redirectURIs.add(callback) {
 		m.logRedirectURI(r, callback)

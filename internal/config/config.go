@@ -70,6 +70,7 @@ type Config struct {
 	SessionStore         string
 	CookiePrefix         string
 	CookieDomain         string
+	CookieSameSite       string
 	StripAuthCookies     bool
 	ForceHTTPS           bool
 

@@ -14,7 +14,7 @@ const (
 		dynamicClientRegistration callbackURL logoutURL postLogoutRedirectURI scopes overrideScopes enablePKCE
 		authorizationParams extraAuthParams enableBackchannelLogout backchannelLogoutURL backchannelMaxAge enableFrontchannelLogout
 		frontchannelLogoutURL disableReplayDetection replayProtection refreshGracePeriodSeconds
-		sessionEncryptionKey sessionMaxAge idleTimeout sessionGroup sessionStore cookiePrefix cookieDomain
+		sessionEncryptionKey sessionMaxAge idleTimeout sessionGroup sessionStore cookiePrefix cookieDomain cookieSameSite
 		stripAuthCookies forceHTTPS allowedUsers allowedUserDomains allowedRolesAndGroups userIdentifierClaim userDomainClaim
 		groupClaimName roleClaimName emailVerified excludedURLs audience strictAudienceValidation
 		allowOpaqueTokens requireTokenIntrospection enableBearerAuth bearerIdentifierClaim

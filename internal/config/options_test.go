@@ -69,6 +69,7 @@ func TestEveryOptionCounts(t *testing.T) {
 		"sessionStore":                                  {"cookie"},
 		"cookiePrefix":                                  {"app"},
 		"cookieDomain":                                  {"example.com"},
+		"cookieSameSite":                                {"strict"},
 		"stripAuthCookies":                              {false},
 		"forceHTTPS":                                    {false},
 		"allowedUsers":                                  {"a@example.com"},

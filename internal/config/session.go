@@ -29,6 +29,7 @@ func (r *reader) session(c *Config) Session {
 	s.Store = r.choice("sessionStore", c.SessionStore, "server", []string{"server", "cookie"})
 	s.CookieDomain = r.cookieDomain(c)
 	s.CookieName = r.cookieName(c, s.CookieDomain)
+	s.SameSite = r.sameSite(c)
 	return s
 }
 
@@ -85,6 +86,16 @@ func strongest(domain string) string {
 		return "__Secure-"
 	}
 	return "__Host-"
+}
+
+// sameSite reads cookieSameSite.
+func (r *reader) sameSite(c *Config) string {
+	const option = "cookieSameSite"
+	s := r.choice(option, c.CookieSameSite, "lax", []string{"lax", "strict", "none", "partitioned"})
+	if (s == "none" || s == "partitioned") && !c.ForceHTTPS {
+		r.problem(option, "browsers keep such a cookie over https only, and forceHTTPS is false; set forceHTTPS: true, or use lax")
+	}
+	return s
 }
 
 const domainChars = "abcdefghijklmnopqrstuvwxyz0123456789-."

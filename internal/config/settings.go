@@ -134,6 +134,7 @@ type Session struct {
 	// of the names of the others.
 	CookieName   string
 	CookieDomain string
+	SameSite     string // lax, strict, none or partitioned
 	// Secure is forceHTTPS: cookies are for https alone, our URLs are https.
 	Secure bool
 	// StripCookies removes our cookies from what the backend receives.
