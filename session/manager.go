@@ -47,6 +47,8 @@ type Opened struct {
 
 	Until time.Time // served without asking the store until then
 
+	Taught int // how many names of headers its requests taught; guarded by Hot.Mu
+
 	created int64  // when the person signed in, in ms since 1970
 	expiry  int64  // the end of the session here, unless it is touched before, in ns since 1970
 	latest  int64  // View.End in ns since 1970; zero: none

@@ -1,10 +1,12 @@
 package auth
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/traefikoidc/traefikoidc/internal/policy"
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
@@ -38,5 +40,39 @@ func TestCookiesOfASignedInRequest(t *testing.T) {
 		if want, _ := strip.Strip(header); got != want {
 			t.Errorf("F23: of %q the backend gets %q, want %q", header, got, want)
 		}
+	}
+}
+
+func TestNamesThatRequestsTeach(t *testing.T) {
+	s := newSite(t, func(o *Options) {
+		o.Rules, _ = policy.NewRules(policy.Rules{Users: []string{"alice@example.com"}})
+		o.Bypass, _ = policy.NewBypass([]string{"/public"})
+	})
+	known := func() int { return len(s.harmless.Load().(map[string]bool)) }
+	taught := func(b *browser, path string, status int) int {
+		t.Helper()
+		before := known()
+		for i := 0; i < 3*maxTaught; i++ {
+			s.status(b.send(s.handler, b.request("GET", path, map[string]string{fmt.Sprintf("X-Junk-%d-%d", before, i): "1"})), status)
+		}
+		return known() - before
+	}
+	alice, bob := s.signedIn("alice"), s.signedIn("bob")
+	for name, row := range map[string]struct {
+		who    *browser
+		path   string
+		status int
+		want   int
+	}{
+		"L37 of a stranger":                  {s.browser(), "/page", http.StatusFound, 0},
+		"L37 of a stranger on a public path": {s.browser(), "/public/page", http.StatusOK, 0},
+		"L37 of a user without access":       {bob, "/page", http.StatusForbidden, 0},
+		"L37 of a user":                      {alice, "/page", http.StatusOK, maxTaught},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if n := taught(row.who, row.path, row.status); n != row.want {
+				t.Errorf("%d names are learned, want %d", n, row.want)
+			}
+		})
 	}
 }

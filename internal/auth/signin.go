@@ -37,6 +37,12 @@ func (m *Middleware) askToSignIn(w http.ResponseWriter, r *http.Request, foreign
 		m.fail(w, r, notSignedIn, nil)
 		return
 	}
+	m.askVisitor(w, r, foreignCookie)
+}
+
+// askVisitor is askToSignIn for a user who goes to a page. It is a function of its own,
+// so that the interpreter makes no room for it when a script's request is refused.
+func (m *Middleware) askVisitor(w http.ResponseWriter, r *http.Request, foreignCookie bool) {
 	if m.offersWindow && framed(r) {
 		m.offerWindow(w, r)
 		return

@@ -10,9 +10,11 @@ import (
 )
 
 const (
-	// maxLearned bounds how many names of other headers a Cleaner learns, so that a
-	// client cannot make it grow.
-	maxLearned = 64
+	// maxLearned bounds how many names of other headers a Cleaner learns, so that
+	// clients cannot make it grow.
+	maxLearned = 512
+	// maxLearnedBytes bounds the length of a name that is learned.
+	maxLearnedBytes = 100
 	// MaxNames bounds how many names a request's header, and its trailer, may have.
 	MaxNames = 200
 	// maxNameBytes bounds the length of the names that are looked at, together.
@@ -29,7 +31,8 @@ type Cleaner struct {
 	ours    *regexp.Regexp // our names among lines
 	options *regexp.Regexp // our names among the options of a Connection header
 	closed  *io.PipeWriter // fails every write
-	known   atomic.Value   // map[string]bool: names that are not ours; replaced, never changed
+	initial map[string]bool
+	known   atomic.Value // map[string]bool: initial and what was learned; replaced, never changed
 
 	mu      sync.Mutex // guards learned and the replacing of known
 	learned int
@@ -51,6 +54,7 @@ func NewCleaner(names, kept []string) *Cleaner {
 		}
 	}
 	keep(known, kept)
+	c.initial = known
 	c.known.Store(known)
 	_, c.closed = io.Pipe()
 	_ = c.closed.Close()
@@ -115,10 +119,7 @@ func (c *Cleaner) clean(h http.Header) bool {
 			others = append(others, name)
 		}
 	}
-	if others == nil {
-		return true
-	}
-	return c.cleanNames(h, others)
+	return others == nil || c.remove(h, others)
 }
 
 // cleanTrailer removes our headers from a trailer, kept ones too: what a proxy in front
@@ -134,15 +135,6 @@ func (c *Cleaner) cleanTrailer(t http.Header) bool {
 	return c.remove(t, names)
 }
 
-// cleanNames removes those of names from h that are ours, and learns the others.
-func (c *Cleaner) cleanNames(h http.Header, names []string) bool {
-	if !c.remove(h, names) {
-		return false
-	}
-	c.learn(h, names)
-	return true
-}
-
 // remove removes those of names from h that are ours.
 func (c *Cleaner) remove(h http.Header, names []string) bool {
 	lines := "\n" + strings.Join(names, "\n\n") + "\n"
@@ -155,25 +147,48 @@ func (c *Cleaner) remove(h http.Header, names []string) bool {
 	return true
 }
 
-// learn adds those of names that were left in h, and are thus not ours, to the known
-// ones.
-func (c *Cleaner) learn(h http.Header, names []string) {
+// Learn adds names of h that need no cleaning to the harmless ones, most at most, and
+// returns how many. h is the header of a request that Clean has cleaned. When the
+// harmless names would become too many, those that were learned are forgotten first.
+//
+// A request with other than harmless names costs more. So only requests of users should
+// teach names, and each user few of them: the names of a stranger would drive out those
+// that browsers send.
+func (c *Cleaner) Learn(h http.Header, most int) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.learned >= maxLearned {
-		return
-	}
-	known := map[string]bool{}
-	for n := range c.known.Load().(map[string]bool) {
-		known[n] = true
-	}
-	for _, n := range names {
-		if h[n] != nil && !known[n] && n != "Connection" && n != "Upgrade" && c.learned < maxLearned && len(n) <= 100 {
-			known[n] = true
-			c.learned++
+	known := c.known.Load().(map[string]bool)
+	var others []string
+	for name := range h {
+		if len(others) < most && !known[name] && c.learnable(name) {
+			others = append(others, name)
 		}
 	}
-	c.known.Store(known)
+	if others == nil {
+		return 0
+	}
+	if c.learned+len(others) > maxLearned {
+		known = c.initial
+		c.learned = 0
+	}
+	more := map[string]bool{}
+	for name := range known {
+		more[name] = true
+	}
+	for _, name := range others {
+		more[name] = true
+	}
+	c.learned += len(others)
+	c.known.Store(more)
+	return len(others)
+}
+
+// learnable reports whether a header of the name needs no cleaning.
+func (c *Cleaner) learnable(name string) bool {
+	if name == "Connection" || name == "Upgrade" || len(name) > maxLearnedBytes {
+		return false
+	}
+	return !c.ours.MatchString("\n" + name + "\n")
 }
 
 // cleanConnection drops our names from the list of headers that end at this

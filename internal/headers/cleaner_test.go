@@ -67,6 +67,7 @@ func TestCleanerLeavesWhatIsNotOurs(t *testing.T) {
 		if !reflect.DeepEqual(r.Header, others) {
 			t.Fatalf("round %d: %v", i, r.Header)
 		}
+		c.Learn(r.Header, len(others))
 	}
 }
 
@@ -95,19 +96,52 @@ func TestCleanerConnection(t *testing.T) {
 	}
 }
 
-func TestCleanerLearnsLittle(t *testing.T) {
-	c := NewCleaner(nil, nil)
-	before := len(c.known.Load().(map[string]bool))
-	for i := 0; i < 1000; i++ {
-		r := &http.Request{Header: http.Header{fmt.Sprintf("X-Junk-%d", i): {"a"}, "X_user-Roles": {"evil"}}}
-		c.Clean(r)
-		if len(r.Header) != 1 {
-			t.Fatalf("left: %v", r.Header)
+// harmless reports whether a request with the name costs a cleaner as little as one
+// without it.
+func harmless(c *Cleaner, name string) bool {
+	return http.Header{name: {"a"}}.WriteSubset(c.Closed(), c.Harmless().Load().(map[string]bool)) == nil
+}
+
+func TestCleanerLearns(t *testing.T) {
+	t.Run("L37 nothing from a request that it cleans", func(t *testing.T) {
+		c := NewCleaner(nil, nil)
+		for i := 0; i < 1000; i++ {
+			r := &http.Request{Header: http.Header{fmt.Sprintf("X-Junk-%d", i): {"a"}, "X_user-Roles": {"evil"}}}
+			if c.Clean(r); len(r.Header) != 1 {
+				t.Fatalf("left: %v", r.Header)
+			}
 		}
-	}
-	if n := len(c.known.Load().(map[string]bool)); n > before+maxLearned {
-		t.Errorf("learned %d names", n-before)
-	}
+		if len(c.known.Load().(map[string]bool)) != len(c.initial) {
+			t.Error("it learned a name")
+		}
+	})
+	t.Run("L37 a full list begins anew", func(t *testing.T) {
+		c := NewCleaner(nil, nil)
+		for i := 0; i < 10*maxLearned; i++ {
+			c.Learn(http.Header{fmt.Sprintf("X-Junk-%d", i): {"a"}, fmt.Sprintf("X-Trash-%d", i): {"a"}, "Accept": {"*/*"}}, 16)
+			if n := len(c.known.Load().(map[string]bool)); n > len(c.initial)+maxLearned {
+				t.Fatalf("it knows %d names", n)
+			}
+		}
+		if n := c.Learn(http.Header{"X-Browser": {"a"}, "Accept": {"*/*"}}, 16); n != 1 || !harmless(c, "X-Browser") || !harmless(c, "Accept") {
+			t.Errorf("it learned %d names of a browser", n)
+		}
+	})
+	t.Run("L37 as many as it is told to", func(t *testing.T) {
+		c := NewCleaner(nil, nil)
+		if n := c.Learn(http.Header{"X-A": {"a"}, "X-B": {"a"}, "X-C": {"a"}}, 2); n != 2 || len(c.known.Load().(map[string]bool)) != len(c.initial)+2 {
+			t.Errorf("it learned %d names", n)
+		}
+	})
+	t.Run("G1 none that needs cleaning", func(t *testing.T) {
+		c := NewCleaner([]string{"X-Mail"}, nil)
+		long := strings.Repeat("x", maxLearnedBytes+1)
+		for _, name := range []string{"X-Mail", "x_mail", "X-Forwarded-User", "Connection", "Upgrade", long} {
+			if n := c.Learn(http.Header{name: {"a"}}, 16); n != 0 || harmless(c, name) {
+				t.Errorf("it learned %.20q", name)
+			}
+		}
+	})
 }
 
 func TestCleanerConcurrently(t *testing.T) {
@@ -122,6 +156,7 @@ func TestCleanerConcurrently(t *testing.T) {
 				if c.Clean(r); len(r.Header) != 1 {
 					t.Errorf("left: %v", r.Header)
 				}
+				c.Learn(r.Header, 16)
 			}
 		}(g)
 	}
