@@ -73,7 +73,7 @@ func (h *Hybrid) staleLocked() {
 // heldLocked is the value that this process has for key, whether L2 knows it or
 // not. True with a nil value says that the key was deleted here.
 func (h *Hybrid) heldLocked(key string, now int64) ([]byte, bool) {
-	if e := h.l1.liveLocked(key, now); e != nil {
+	if e := h.l1.live(key, now); e != nil {
 		return present(e.value), true
 	}
 	n := h.journal.notes[key]
@@ -96,12 +96,12 @@ func present(value []byte) []byte {
 
 // pass reads a key that L1 does not keep.
 func (h *Hybrid) pass(ctx context.Context, key string) ([]byte, error) {
-	now := h.l1.now().UnixNano()
-	h.l1.mu.Lock()
+	now := h.now().UnixNano()
+	h.mu.Lock()
 	fallback := h.fallback
 	held, known := h.heldLocked(key, now)
 	noted := h.journal.notes[key] != nil
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	if fallback {
 		return answerHeld(held, known)
 	}
@@ -126,23 +126,23 @@ func answerHeld(held []byte, known bool) ([]byte, error) {
 // ask reads key from L2 for every caller that asks meanwhile, on nobody's
 // context: a caller that leaves must not take the others' answer with it.
 func (h *Hybrid) ask(key string) ([]byte, error) {
-	now := h.l1.now().UnixNano()
-	h.l1.mu.Lock()
+	now := h.now().UnixNano()
+	h.mu.Lock()
 	held, known := h.heldLocked(key, now)
 	if h.fallback {
-		h.l1.mu.Unlock()
+		h.mu.Unlock()
 		return answerHeld(held, known)
 	}
 	f := h.flights[key]
 	if f != nil {
-		h.l1.mu.Unlock()
+		h.mu.Unlock()
 		<-f.done
 		return f.value, f.err
 	}
 	f = &flight{done: make(chan struct{}), err: ErrUnavailable}
 	h.flights[key] = f
 	q := h.beginLocked(key, held != nil)
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	h.fly(f, q)
 	return f.value, f.err
 }
@@ -161,25 +161,25 @@ func (h *Hybrid) passLearnt(key string, value []byte) {
 	if kindOf(value) != revokedRecord {
 		return
 	}
-	left := time.Duration(expiryOf(value)-h.l1.now().UnixMilli()) * time.Millisecond
+	left := time.Duration(expiryOf(value)-h.now().UnixMilli()) * time.Millisecond
 	_ = h.followers.pass(change{op: opSet, key: key, value: value, ttl: left}, nil)
 }
 
 func (h *Hybrid) land(f *flight, q inquiry) {
-	h.l1.mu.Lock()
+	h.mu.Lock()
 	if h.flights[q.key] == f {
 		delete(h.flights, q.key)
 	}
 	h.endLocked(q)
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	close(f.done)
 }
 
 // settle makes of L2's answer what the readers get, and what L1 holds from now on.
 func (h *Hybrid) settle(q inquiry, value []byte, canary string, err error) ([]byte, error) {
-	now := h.l1.now()
-	h.l1.mu.Lock()
-	defer h.l1.mu.Unlock()
+	now := h.now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if err == nil {
 		return h.fillLocked(q, value, now), nil
 	}
@@ -200,7 +200,7 @@ func (h *Hybrid) settle(q inquiry, value []byte, canary string, err error) ([]by
 	if h.staysLocked(q, held, canary) {
 		return held, nil
 	}
-	h.l1.removeLocked(h.l1.entries[q.key])
+	h.l1.remove(h.l1.entries[q.key])
 	return nil, ErrMiss
 }
 
@@ -237,12 +237,12 @@ func (h *Hybrid) fillLocked(q inquiry, value []byte, now time.Time) []byte {
 	}
 	ttl := h.remainingLocked(q.key, value, now)
 	if h.direct || ttl <= 0 {
-		if e := h.l1.entries[q.key]; e != nil && !e.pinned {
-			h.l1.removeLocked(e)
+		if e := h.l1.entries[q.key]; e != nil && e.on != h.l1.revoked {
+			h.l1.remove(e)
 		}
 		return value
 	}
-	e := h.l1.putLocked(q.key, value, now, ttl)
+	e := h.l1.put(q.key, value, now, ttl)
 	h.confirmedLocked(e, now, h.currentLocked(q))
 	return value
 }

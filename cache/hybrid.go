@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/circuitbreaker"
@@ -42,7 +43,7 @@ type HybridOptions struct {
 // ErrJournalled; reads of what is not known here return ErrUnavailable. Leases,
 // l:, are not given then.
 type Hybrid struct {
-	l1      *Memory
+	now     func() time.Time
 	l2      *Redis
 	tracker *resp.Tracker
 	// subscriber stands in for tracker where the server refuses tracking.
@@ -53,8 +54,10 @@ type Hybrid struct {
 	place      string     // of the server: its address, database and prefix
 	followers  *followers // the stores that take the place of this one
 
-	// l1.mu guards the fields below, so that a decision and the change of L1 that
-	// follows from it are one.
+	// mu guards the fields below, so that a decision and the change of L1 that follows
+	// from it are one.
+	mu       sync.Mutex
+	l1       *lru
 	epoch    uint64             // counts what made everything stale
 	tracking bool               // invalidations arrive
 	whispers bool               // replicas tell each other instead
@@ -92,7 +95,7 @@ func NewHybrid(o HybridOptions) *Hybrid {
 	if o.L1TTL <= 0 {
 		o.L1TTL = time.Second
 	}
-	l1 := NewMemory(o.Memory)
+	l1 := newLRU(o.Memory)
 	l1.unlisted = true // the index is L2's; without it, few revocations search
 	if o.JournalEntries <= 0 {
 		o.JournalEntries = l1.maxEntries
@@ -103,6 +106,7 @@ func NewHybrid(o HybridOptions) *Hybrid {
 	h := &Hybrid{
 		followers: &followers{},
 		l1:        l1,
+		now:       o.Memory.Now,
 		l1TTL:     int64(o.L1TTL),
 		direct:    o.Direct,
 		observer:  o.Observer,
@@ -112,9 +116,12 @@ func NewHybrid(o HybridOptions) *Hybrid {
 		echoes:    map[string]int{},
 		journal:   newJournal(o.JournalEntries, o.JournalBytes),
 	}
+	if h.now == nil {
+		h.now = time.Now
+	}
 	h.place = fmt.Sprintf("%s %s %d %s", o.Redis.Server.Network, o.Redis.Server.Address, o.Redis.Server.DB, keyPrefix(o.Redis.Prefix))
 	o.Redis.Listener = h
-	o.Redis.Now = l1.now
+	o.Redis.Now = h.now
 	h.l2 = NewRedis(o.Redis)
 	h.tracker = resp.NewTracker(o.Redis.Server, []string{h.l2.prefix + "s:", h.l2.prefix + "r:"}, &link{h: h})
 	h.subscriber = resp.NewSubscriber(o.Redis.Server, h.l2.prefix+whisperChannel, &whisper{l: &link{h: h}})
@@ -124,16 +131,16 @@ func NewHybrid(o HybridOptions) *Hybrid {
 // Start connects in the background. Until Redis has answered once, it is asked
 // by whoever needs it.
 func (h *Hybrid) Start() {
-	h.l1.mu.Lock()
+	h.mu.Lock()
 	h.tickLocked()
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	h.tracker.Start()
 	h.kick()
 }
 
 // Close ends the connections. What is in the journal is lost.
 func (h *Hybrid) Close() {
-	h.l1.mu.Lock()
+	h.mu.Lock()
 	h.closed = true
 	if h.ticker != nil {
 		h.ticker.Stop()
@@ -141,7 +148,7 @@ func (h *Hybrid) Close() {
 	if h.worker.timer != nil {
 		h.worker.timer.Stop()
 	}
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	h.followers.clear()
 	h.tracker.Close()
 	h.subscriber.Close()
@@ -150,21 +157,20 @@ func (h *Hybrid) Close() {
 
 // Get is on the path of requests: it holds the lock without a defer.
 func (h *Hybrid) Get(ctx context.Context, key string) ([]byte, error) {
-	m := h.l1
-	now := m.now().UnixNano()
-	m.mu.Lock()
+	now := h.now().UnixNano()
+	h.mu.Lock()
 	h.requests++
-	e := m.entries[key]
+	e := h.l1.entries[key]
 	if e != nil && e.expires > now && (h.fallback || e.epoch == h.epoch && !e.stale && (h.tracking || now-e.asked < h.l1TTL)) {
-		if !e.pinned && !e.passing {
-			m.recent.MoveToFront(e.place)
+		if e.on == h.l1.recent {
+			e.on.list.MoveToFront(e.place)
 		}
 		h.hits++
 		value := e.value
-		m.mu.Unlock()
+		h.mu.Unlock()
 		return value, nil
 	}
-	m.mu.Unlock()
+	h.mu.Unlock()
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
@@ -194,10 +200,10 @@ func (h *Hybrid) Add(ctx context.Context, key string, value []byte, ttl time.Dur
 
 // marked reports whether a mark is held here.
 func (h *Hybrid) marked(key string) bool {
-	now := h.l1.now().UnixNano()
-	h.l1.mu.Lock()
+	now := h.now().UnixNano()
+	h.mu.Lock()
 	value, _ := h.heldLocked(key, now)
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	return value != nil
 }
 
@@ -228,20 +234,20 @@ func (h *Hybrid) Clear(ctx context.Context) error {
 	if err := h.l2.Clear(ctx); err != nil {
 		return err
 	}
-	h.l1.mu.Lock()
+	h.mu.Lock()
 	h.journal.clear()
 	h.staleLocked()
-	h.l1.mu.Unlock()
-	_ = h.l1.Clear(ctx)
+	h.l1.clear()
+	h.mu.Unlock()
 	h.announceAll()
 	return nil
 }
 
 // Health is nil when L2 serves.
 func (h *Hybrid) Health(ctx context.Context) error {
-	h.l1.mu.Lock()
+	h.mu.Lock()
 	fallback := h.fallback
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	if fallback {
 		return ErrUnavailable
 	}
@@ -251,30 +257,30 @@ func (h *Hybrid) Health(ctx context.Context) error {
 // Outage reports whether memory alone serves, because Redis does not, and the latest
 // failure of Redis, which names neither keys nor secrets.
 func (h *Hybrid) Outage() (bool, error) {
-	h.l1.mu.Lock()
+	h.mu.Lock()
 	fallback := h.fallback
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	return fallback, h.l2.cause()
 }
 
 // Watch calls w for every change from now on, whoever makes it.
 func (h *Hybrid) Watch(w Watcher) {
-	h.l1.mu.Lock()
+	h.mu.Lock()
 	h.watchers = withWatcher(h.watchers, w)
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 }
 
 // Unwatch ends Watch.
 func (h *Hybrid) Unwatch(w Watcher) {
-	h.l1.mu.Lock()
+	h.mu.Lock()
 	h.watchers = withoutWatcher(h.watchers, w)
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 }
 
 func (h *Hybrid) announceAll() {
-	h.l1.mu.Lock()
+	h.mu.Lock()
 	watchers := h.watchers
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	announceAll(watchers)
 }
 
@@ -301,12 +307,13 @@ type HybridStats struct {
 
 // Stats returns a snapshot.
 func (h *Hybrid) Stats() HybridStats {
-	now := h.l1.now().UnixNano()
-	s := HybridStats{Memory: h.l1.Stats(), Redis: h.l2.client.Stats()}
+	now := h.now().UnixNano()
+	s := HybridStats{Redis: h.l2.client.Stats()}
 	if h.l2.breaker != nil {
 		s.Breaker = h.l2.breaker.Stats()
 	}
-	h.l1.mu.Lock()
+	h.mu.Lock()
+	s.Memory = h.l1.stats()
 	s.Requests = h.requests
 	s.Hits = h.hits
 	s.Connected = h.met
@@ -318,6 +325,6 @@ func (h *Hybrid) Stats() HybridStats {
 	if at := h.journal.oldest(); at != 0 {
 		s.JournalAge = time.Duration(now - at)
 	}
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	return s
 }

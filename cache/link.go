@@ -18,11 +18,11 @@ type link struct {
 // Up implements resp.Invalidations. Changes may have been missed until now.
 func (l *link) Up() {
 	h := l.h
-	h.l1.mu.Lock()
+	h.mu.Lock()
 	h.tracking = true
 	h.checked = false
 	h.staleLocked()
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	h.observe(TrackingUp, nil)
 	h.announceAll()
 	h.kick()
@@ -31,13 +31,13 @@ func (l *link) Up() {
 // Down implements resp.Invalidations.
 func (l *link) Down(err error) {
 	h := l.h
-	h.l1.mu.Lock()
+	h.mu.Lock()
 	was := h.tracking
 	h.tracking = false
 	h.checked = h.checked && h.whispers
 	h.echoes = map[string]int{}
 	h.tickLocked()
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	h.whisperIfRefused(err)
 	if was {
 		h.observe(TrackingDown, err)
@@ -50,14 +50,14 @@ func (l *link) Down(err error) {
 func (l *link) Invalidate(keys []string) {
 	h := l.h
 	if keys == nil {
-		h.l1.mu.Lock()
+		h.mu.Lock()
 		h.staleLocked()
-		h.l1.mu.Unlock()
+		h.mu.Unlock()
 		h.announceAll()
 		h.kick()
 		return
 	}
-	h.l1.mu.Lock()
+	h.mu.Lock()
 	watchers := h.watchers
 	for _, full := range keys {
 		key := strings.TrimPrefix(full, h.l2.prefix)
@@ -66,7 +66,7 @@ func (l *link) Invalidate(keys []string) {
 			h.refreshLocked(key)
 		}
 	}
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	for _, full := range keys {
 		announce(watchers, strings.TrimPrefix(full, h.l2.prefix))
 	}
@@ -81,11 +81,11 @@ type tick struct {
 // Run implements background.Runner.
 func (t *tick) Run() {
 	h := t.h
-	h.l1.mu.Lock()
+	h.mu.Lock()
 	h.ticker = nil
 	h.tickLocked()
 	quiet := h.tracking || h.fallback || h.closed
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	if !quiet {
 		h.announceAll()
 	}
@@ -101,9 +101,9 @@ func (h *Hybrid) tickLocked() {
 func (h *Hybrid) BreakerChanged(from, to circuitbreaker.State) {
 	switch {
 	case from == circuitbreaker.Closed:
-		h.l1.mu.Lock()
+		h.mu.Lock()
 		h.fallback = true
-		h.l1.mu.Unlock()
+		h.mu.Unlock()
 		h.observe(BreakerOpened, h.l2.cause())
 		h.observe(FellBack, nil)
 	case to == circuitbreaker.Closed:
@@ -135,9 +135,9 @@ const restoring = 3 * time.Second
 const prolonging = 5 * time.Second
 
 func (h *Hybrid) kick() {
-	h.l1.mu.Lock()
+	h.mu.Lock()
 	h.kickLocked()
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 }
 
 func (h *Hybrid) kickLocked() {
@@ -182,17 +182,17 @@ func (r *reconciliation) rest() {
 	if r.ended {
 		return
 	}
-	r.h.l1.mu.Lock()
+	r.h.mu.Lock()
 	r.h.worker.running = false
 	r.h.scheduleLocked()
-	r.h.l1.mu.Unlock()
+	r.h.mu.Unlock()
 }
 
 // askedAgain decides whether to go on at once; if not, and something is left to
 // do, it has the work taken up after a pause.
 func (h *Hybrid) askedAgain(err error) bool {
-	h.l1.mu.Lock()
-	defer h.l1.mu.Unlock()
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.closed {
 		return false
 	}
@@ -263,10 +263,10 @@ func (h *Hybrid) reconcile(ctx context.Context) error {
 }
 
 func (h *Hybrid) tellOverflow() {
-	h.l1.mu.Lock()
+	h.mu.Lock()
 	overflow := h.worker.overflow
 	h.worker.overflow = false
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	if overflow {
 		h.observe(JournalOverflow, nil)
 	}
@@ -281,19 +281,19 @@ func (h *Hybrid) firstContactFailed(err error) {
 
 // knows tells whether L2 has answered once, and with which data set.
 func (h *Hybrid) knows() (bool, identity) {
-	h.l1.mu.Lock()
-	defer h.l1.mu.Unlock()
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	return h.met, h.known
 }
 
 // agree takes note of the data set, and leaves the fallback if there was one.
 func (h *Hybrid) agree(now identity) {
-	h.l1.mu.Lock()
+	h.mu.Lock()
 	changed := !h.met || now.run != h.known.run || now.canary != h.known.canary
 	if h.met && now.run != h.known.run {
-		h.unproven = h.l1.now().Add(prolonging).UnixNano()
+		h.unproven = h.now().Add(prolonging).UnixNano()
 		if now.canary != h.known.canary {
-			h.incomplete = h.l1.now().Add(restoring).UnixNano()
+			h.incomplete = h.now().Add(restoring).UnixNano()
 		}
 	}
 	h.checked = true
@@ -306,7 +306,7 @@ func (h *Hybrid) agree(now identity) {
 	if changed || restored {
 		h.staleLocked()
 	}
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	if restored {
 		h.observe(Restored, nil)
 	}

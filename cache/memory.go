@@ -1,10 +1,8 @@
 package cache
 
 import (
-	"container/list"
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -18,105 +16,36 @@ type MemoryOptions struct {
 	Now       func() time.Time // zero means time.Now
 }
 
-// Bounds of a Memory that is given none.
-const (
-	DefaultEntries = 100000
-	DefaultBytes   = 64 << 20
-)
-
 // Memory is a Backend in this process.
 //
-// Beyond its bounds it evicts provisional records, all but the newest, and then what
-// was used least recently. Revoked records stay
-// until they expire, whatever else has to leave, as long as they take at most
-// half of either bound; beyond that the oldest of them leaves. Losing one is
-// safe where Memory is the only store: the session under that key is absent, and
-// what is absent can only be created under a new key.
+// Losing a revoked record to the bounds is safe where Memory is the only store: the
+// session under that key is absent, and a key that is absent is never created again,
+// because a new session has a new key.
 type Memory struct {
-	maxBytes  atomic.Int64 // read without the lock
-	markBytes int64        // zero: markers are in recent
 	now       func() time.Time
-	unlisted  bool       // there is no index: what a revocation is about is searched for
 	followers *followers // the stores that take the place of this one
 
-	mu         sync.Mutex // guards the fields below
-	maxEntries int
-	entries    map[string]*entry
-	links      map[string][]*entry // by link
-	recent     *list.List          // of *entry, most recently used first
-	revoked    *list.List          // of *entry, newest first
-	marks      *list.List          // of *entry, newest first: replay markers, if apart
-	passing    *list.List          // of *entry, newest first: provisional records
-	bytes      int64
-	pinned     int64 // bytes of what is in revoked
-	marked     int64 // bytes of what is in marks
-	watchers   []Watcher
-	evicted    []string // keys that left for the bounds, not yet announced
-	evicts     uint64   // entries that left for the bounds, ever
+	mu       sync.Mutex // guards the fields below
+	lru      *lru
+	watchers []Watcher
 }
-
-type entry struct {
-	key     string
-	value   []byte
-	expires int64       // ns since 1970
-	pinned  bool        // in revoked, not in recent
-	apart   bool        // in marks, not in recent
-	passing bool        // in passing, not in recent
-	about   *Revocation // what a note of a revocation stands for; nil: it is not known here, or it is no note
-	stale   bool        // kept by Hybrid: changed since it was confirmed, or never to be served without asking
-	place   *list.Element
-	listed  *places // in links; nil: it is not listed
-
-	// What follows is kept by Hybrid, which holds the lock for it.
-	epoch uint64 // the era of the link in which L2 last confirmed the value
-	asked int64  // when that was, ns since 1970
-}
-
-// entryOverhead is what an entry takes beside its key and value, in bytes.
-const entryOverhead = 256
 
 // NewMemory returns an empty Memory.
 func NewMemory(o MemoryOptions) *Memory {
-	if o.MaxEntries <= 0 {
-		o.MaxEntries = DefaultEntries
-	}
-	if o.MaxBytes <= 0 {
-		o.MaxBytes = DefaultBytes
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	m := &Memory{
-		followers:  &followers{},
-		maxEntries: o.MaxEntries,
-		markBytes:  o.MarkBytes,
-		now:        o.Now,
-		entries:    map[string]*entry{},
-		links:      map[string][]*entry{},
-		recent:     list.New(),
-		revoked:    list.New(),
-		marks:      list.New(),
-		passing:    list.New(),
-	}
-	m.maxBytes.Store(o.MaxBytes)
-	return m
+	return &Memory{followers: &followers{}, lru: newLRU(o), now: o.Now}
 }
 
 // Resize changes the bounds, as MemoryOptions describe them.
 func (m *Memory) Resize(maxEntries int, maxBytes int64) {
-	if maxEntries <= 0 {
-		maxEntries = DefaultEntries
-	}
-	if maxBytes <= 0 {
-		maxBytes = DefaultBytes
-	}
 	now := m.now().UnixNano()
 	m.mu.Lock()
-	m.maxEntries = maxEntries
-	m.maxBytes.Store(maxBytes)
-	m.makeRoomLocked(now)
-	watchers, evicted := m.watchers, m.evicted
-	m.evicted = nil
+	m.lru.bound(maxEntries, maxBytes)
+	m.lru.makeRoom(now)
+	watchers := m.watchers
+	evicted := m.lru.takeEvicted()
 	m.mu.Unlock()
 	for _, key := range evicted {
 		announce(watchers, key)
@@ -127,13 +56,13 @@ func (m *Memory) Resize(maxEntries int, maxBytes int64) {
 func (m *Memory) Get(ctx context.Context, key string) ([]byte, error) {
 	now := m.now().UnixNano()
 	m.mu.Lock()
-	e := m.entries[key]
+	e := m.lru.entries[key]
 	if e == nil || e.expires <= now {
 		m.mu.Unlock()
 		return nil, ErrMiss
 	}
-	if !e.pinned && !e.apart && !e.passing {
-		m.recent.MoveToFront(e.place)
+	if e.on == m.lru.recent {
+		e.on.list.MoveToFront(e.place)
 	}
 	value := e.value
 	m.mu.Unlock()
@@ -147,12 +76,12 @@ func (m *Memory) Set(ctx context.Context, key string, value []byte, ttl time.Dur
 }
 
 func (m *Memory) set(key string, value []byte, ttl time.Duration) error {
-	if err := m.check(key, value, ttl); err != nil {
+	if err := m.lru.check(key, value, ttl); err != nil {
 		return err
 	}
 	now := m.now()
 	m.mu.Lock()
-	e := m.liveLocked(key, now.UnixNano())
+	e := m.lru.live(key, now.UnixNano())
 	if e != nil {
 		switch merge(e.value, value) {
 		case conflicts:
@@ -163,7 +92,7 @@ func (m *Memory) set(key string, value []byte, ttl time.Duration) error {
 			return nil
 		}
 	}
-	m.putLocked(key, value, now, ttl)
+	m.lru.put(key, value, now, ttl)
 	m.unlockAndAnnounce(key)
 	return nil
 }
@@ -175,17 +104,17 @@ func (m *Memory) Add(ctx context.Context, key string, value []byte, ttl time.Dur
 }
 
 func (m *Memory) add(key string, value []byte, ttl time.Duration) error {
-	if err := m.check(key, value, ttl); err != nil {
+	if err := m.lru.check(key, value, ttl); err != nil {
 		return err
 	}
 	now := m.now()
 	m.mu.Lock()
-	err := m.addableLocked(key, value, now.UnixNano())
+	err := m.lru.addable(key, value, now.UnixNano())
 	if err != nil {
 		m.mu.Unlock()
 		return err
 	}
-	m.putLocked(key, value, now, ttl)
+	m.lru.put(key, value, now, ttl)
 	m.unlockAndAnnounce(key)
 	return nil
 }
@@ -197,7 +126,7 @@ func (m *Memory) CompareAndSet(ctx context.Context, key string, version uint64, 
 }
 
 func (m *Memory) compareAndSet(key string, version uint64, value []byte, ttl time.Duration) error {
-	if err := m.check(key, value, ttl); err != nil {
+	if err := m.lru.check(key, value, ttl); err != nil {
 		return err
 	}
 	if err := checkSuccessor(version, value); err != nil {
@@ -205,7 +134,7 @@ func (m *Memory) compareAndSet(key string, version uint64, value []byte, ttl tim
 	}
 	now := m.now()
 	m.mu.Lock()
-	e := m.liveLocked(key, now.UnixNano())
+	e := m.lru.live(key, now.UnixNano())
 	if e == nil {
 		m.mu.Unlock()
 		return ErrMiss
@@ -214,7 +143,7 @@ func (m *Memory) compareAndSet(key string, version uint64, value []byte, ttl tim
 		m.mu.Unlock()
 		return err
 	}
-	m.putLocked(key, value, now, ttl)
+	m.lru.put(key, value, now, ttl)
 	m.unlockAndAnnounce(key)
 	return nil
 }
@@ -225,12 +154,12 @@ func (m *Memory) Delete(ctx context.Context, key string) error {
 		return err
 	}
 	m.mu.Lock()
-	e := m.entries[key]
+	e := m.lru.entries[key]
 	if e == nil {
 		m.mu.Unlock()
 		return nil
 	}
-	m.removeLocked(e)
+	m.lru.remove(e)
 	m.unlockAndAnnounce(key)
 	return nil
 }
@@ -239,7 +168,7 @@ func (m *Memory) Delete(ctx context.Context, key string) error {
 func (m *Memory) Exists(ctx context.Context, key string) (bool, error) {
 	now := m.now().UnixNano()
 	m.mu.Lock()
-	found := m.liveLocked(key, now) != nil
+	found := m.lru.live(key, now) != nil
 	m.mu.Unlock()
 	return found, nil
 }
@@ -247,16 +176,7 @@ func (m *Memory) Exists(ctx context.Context, key string) (bool, error) {
 // Clear removes everything.
 func (m *Memory) Clear(ctx context.Context) error {
 	m.mu.Lock()
-	m.entries = map[string]*entry{}
-	m.links = map[string][]*entry{}
-	m.recent.Init()
-	m.passing.Init()
-	m.revoked.Init()
-	m.marks.Init()
-	m.bytes = 0
-	m.pinned = 0
-	m.marked = 0
-	m.evicted = nil
+	m.lru.clear()
 	watchers := m.watchers
 	m.mu.Unlock()
 	announceAll(watchers)
@@ -272,6 +192,7 @@ func (m *Memory) Health(ctx context.Context) error {
 func (m *Memory) Watch(w Watcher) {
 	m.mu.Lock()
 	m.watchers = withWatcher(m.watchers, w)
+	m.lru.watched = true
 	m.mu.Unlock()
 }
 
@@ -279,6 +200,7 @@ func (m *Memory) Watch(w Watcher) {
 func (m *Memory) Unwatch(w Watcher) {
 	m.mu.Lock()
 	m.watchers = withoutWatcher(m.watchers, w)
+	m.lru.watched = len(m.watchers) > 0
 	m.mu.Unlock()
 }
 
@@ -293,7 +215,104 @@ type MemoryStats struct {
 // Stats returns a snapshot.
 func (m *Memory) Stats() MemoryStats {
 	m.mu.Lock()
-	s := MemoryStats{Entries: len(m.entries), Bytes: m.bytes, Revoked: m.revoked.Len(), Evictions: m.evicts}
+	s := m.lru.stats()
 	m.mu.Unlock()
 	return s
+}
+
+// Revoke notes the revocations and writes tombstones over what they are about.
+func (m *Memory) Revoke(ctx context.Context, revocations []Revocation) error {
+	now := m.now()
+	for _, r := range revocations {
+		if err := r.check(); err != nil {
+			return err
+		}
+		m.revoke(r, now)
+	}
+	return m.followers.passAll(revocations, nil)
+}
+
+func (m *Memory) revoke(r Revocation, now time.Time) {
+	m.mu.Lock()
+	if !r.Unproven {
+		m.lru.note(r, now)
+	}
+	var keys []string
+	for _, e := range m.lru.covered(r, now.UnixNano()) {
+		value, ttl := tombstoneOf(e.value, now)
+		m.lru.put(e.key, value, now, ttl)
+		keys = append(keys, e.key)
+	}
+	watchers := m.watchers
+	m.mu.Unlock()
+	for _, key := range keys {
+		announce(watchers, key)
+	}
+}
+
+// Fresh is Get: nobody else has anything.
+func (m *Memory) Fresh(ctx context.Context, key string) ([]byte, error) {
+	return m.Get(ctx, key)
+}
+
+// Acquire gives a lease to one of those who ask for it.
+func (m *Memory) Acquire(ctx context.Context, l Lease) ([]byte, error) {
+	if err := l.check(); err != nil {
+		return nil, err
+	}
+	now := m.now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	record := m.lru.value(l.Record, now.UnixNano())
+	err := l.acquirable(m.lru.value(l.key(), now.UnixNano()), record, m.lru.value(l.usedKey(), now.UnixNano()))
+	if err == nil {
+		m.lru.put(l.key(), []byte(l.Owner), now, l.TTL)
+		m.lru.put(l.usedKey(), []byte(l.used()), now, l.Keep)
+	}
+	return record, err
+}
+
+// Prolong lets a lease last for its TTL from now.
+func (m *Memory) Prolong(ctx context.Context, l Lease) error {
+	if err := l.check(); err != nil {
+		return err
+	}
+	now := m.now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !l.prolongable(m.lru.value(l.key(), now.UnixNano()), m.lru.value(l.usedKey(), now.UnixNano())) {
+		return ErrMiss
+	}
+	m.lru.put(l.key(), []byte(l.Owner), now, l.TTL)
+	m.lru.put(l.usedKey(), []byte(l.used()), now, l.Keep)
+	return nil
+}
+
+// Release ends a lease.
+func (m *Memory) Release(ctx context.Context, l Lease, unused bool) error {
+	if err := l.check(); err != nil {
+		return err
+	}
+	now := m.now().UnixNano()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if string(m.lru.value(l.key(), now)) == l.Owner {
+		m.lru.remove(m.lru.entries[l.key()])
+	}
+	if unused && string(m.lru.value(l.usedKey(), now)) == l.used() {
+		m.lru.remove(m.lru.entries[l.usedKey()])
+	}
+	return nil
+}
+
+// unlockAndAnnounce releases the lock and tells the watchers of key and of what
+// was evicted for it.
+func (m *Memory) unlockAndAnnounce(key string) {
+	watchers := m.watchers
+	evicted := m.lru.takeEvicted()
+	m.mu.Unlock()
+	announce(watchers, key)
+	for _, k := range evicted {
+		announce(watchers, k)
+	}
 }

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -16,12 +15,12 @@ type owed struct {
 	held   [classes][]*note // what it has, or had
 }
 
-// notesLocked lists what is held but what the journal has, the least recently used
+// notes lists what is held but what the journal has, the least recently used
 // first.
-func (m *Memory) notesLocked(unsent map[string]*note) [classes][]*note {
+func (l *lru) notes(unsent map[string]*note) [classes][]*note {
 	var held [classes][]*note
-	for _, l := range []*list.List{m.revoked, m.marks, m.passing, m.recent} {
-		for at := l.Back(); at != nil; at = at.Prev() {
+	for _, s := range []*shelf{l.revoked, l.marks, l.passing, l.recent} {
+		for at := s.list.Back(); at != nil; at = at.Prev() {
 			e := at.Value.(*entry)
 			if unsent[e.key] == nil {
 				n := noteOf(e)
@@ -90,7 +89,7 @@ func (m *Memory) dataSet(ctx context.Context, fresh bool) (dataSet, error) {
 func (m *Memory) owed() *owed {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return &owed{held: m.notesLocked(nil)}
+	return &owed{held: m.lru.notes(nil)}
 }
 
 // inherit implements Store.
@@ -137,9 +136,9 @@ func (o *owed) toSend(c class, s scope) []*note {
 
 // dataSet implements Store.
 func (h *Hybrid) dataSet(ctx context.Context, fresh bool) (dataSet, error) {
-	h.l1.mu.Lock()
+	h.mu.Lock()
 	d := dataSet{met: h.met, place: h.place, id: h.known}
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	if !fresh {
 		return d, nil
 	}
@@ -154,9 +153,9 @@ func (h *Hybrid) dataSet(ctx context.Context, fresh bool) (dataSet, error) {
 
 // owed implements Store.
 func (h *Hybrid) owed() *owed {
-	h.l1.mu.Lock()
-	defer h.l1.mu.Unlock()
-	o := &owed{held: h.l1.notesLocked(h.journal.notes)}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	o := &owed{held: h.l1.notes(h.journal.notes)}
 	for c := revocations; c < classes; c++ {
 		for at := h.journal.classes[c].Front(); at != nil; at = at.Next() {
 			n := *at.Value.(*note)
@@ -174,9 +173,9 @@ func (n *note) copied() *note {
 // take implements Store. What L2 has got is held here too.
 func (h *Hybrid) take(ctx context.Context, o *owed, s scope) error {
 	if s == ofLost {
-		h.l1.mu.Lock()
-		h.incomplete = h.l1.now().Add(restoring).UnixNano()
-		h.l1.mu.Unlock()
+		h.mu.Lock()
+		h.incomplete = h.now().Add(restoring).UnixNano()
+		h.mu.Unlock()
 	}
 	for c := revocations; c < classes; c++ {
 		notes := o.toSend(c, s)
@@ -221,8 +220,8 @@ func (h *Hybrid) takeSome(ctx context.Context, c class, notes []*note) error {
 
 // journalled applies a note here and in the journal.
 func (h *Hybrid) journalled(n *note) error {
-	now := h.l1.now()
-	h.l1.mu.Lock()
+	now := h.now()
+	h.mu.Lock()
 	err := h.applyLocked(change{op: opSet, key: n.key, value: n.value, ttl: time.Duration(n.expires - now.UnixNano())}, now)
 	h.kickLocked()
 	return h.unlockAndTell(n.key, err)
@@ -239,7 +238,7 @@ func named(keys []string, one string) bool {
 
 // hold keeps copies of what L2 has. They are asked for again before they are served.
 func (h *Hybrid) hold(notes []*note) {
-	now := h.l1.now()
+	now := h.now()
 	for _, n := range notes {
 		if n.revocation.Link != "" && !n.known {
 			r := n.revocation
@@ -247,12 +246,12 @@ func (h *Hybrid) hold(notes []*note) {
 			_ = h.revokeUnknown(r)
 		}
 	}
-	h.l1.mu.Lock()
+	h.mu.Lock()
 	watchers := h.watchers
 	for _, n := range notes {
 		h.holdLocked(n, now)
 	}
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	for _, n := range notes {
 		announce(watchers, n.key)
 	}
@@ -263,12 +262,12 @@ func (h *Hybrid) holdLocked(n *note, now time.Time) {
 	if ttl < time.Millisecond || n.intent == toDelete || n.class == others && (h.direct || !h.kept(n.key)) {
 		return
 	}
-	e := h.l1.liveLocked(n.key, now.UnixNano())
+	e := h.l1.live(n.key, now.UnixNano())
 	if e != nil && (n.class == marks || merge(e.value, n.value) != replaces) {
 		return
 	}
 	h.changedLocked(n.key)
-	e = h.l1.putLocked(n.key, n.value, now, ttl)
+	e = h.l1.put(n.key, n.value, now, ttl)
 	h.confirmedLocked(e, now, false)
 	if n.revocation.Link != "" {
 		e.about = n.revocation.copied()
@@ -279,7 +278,7 @@ func (h *Hybrid) holdLocked(n *note, now time.Time) {
 // not do.
 func (h *Hybrid) inherit(c change) error {
 	if isLinked(c.value) {
-		n := &note{key: c.key, value: c.value, expires: h.l1.now().Add(c.ttl).UnixNano(), class: others}
+		n := &note{key: c.key, value: c.value, expires: h.now().Add(c.ttl).UnixNano(), class: others}
 		if h.takeSome(context.Background(), others, []*note{n}) == nil {
 			return nil
 		}

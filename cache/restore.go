@@ -2,7 +2,6 @@ package cache
 
 import (
 	"bytes"
-	"container/list"
 	"context"
 	"errors"
 	"time"
@@ -37,17 +36,17 @@ func (h *Hybrid) restore(ctx context.Context, restarted, lost bool) error {
 // revocations alone.
 func (h *Hybrid) holdings(all bool) [classes][]holding {
 	var held [classes][]holding
-	h.l1.mu.Lock()
-	defer h.l1.mu.Unlock()
-	for at := h.l1.revoked.Back(); at != nil; at = at.Prev() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for at := h.l1.revoked.list.Back(); at != nil; at = at.Prev() {
 		e := at.Value.(*entry)
 		held[revocations] = append(held[revocations], holding{key: e.key, value: e.value, expires: e.expires})
 	}
 	if !all {
 		return held
 	}
-	for _, l := range []*list.List{h.l1.passing, h.l1.recent} {
-		for at := l.Back(); at != nil; at = at.Prev() {
+	for _, s := range []*shelf{h.l1.passing, h.l1.recent} {
+		for at := s.list.Back(); at != nil; at = at.Prev() {
 			e := at.Value.(*entry)
 			c := classOf(e.key, e.value)
 			held[c] = append(held[c], holding{key: e.key, value: e.value, expires: e.expires})
@@ -59,7 +58,7 @@ func (h *Hybrid) holdings(all bool) [classes][]holding {
 // assert gives L2 entries of L1, all of a class. What L2 has by now may outrank
 // them.
 func (h *Hybrid) assert(ctx context.Context, c class, held []holding) error {
-	now := h.l1.now().UnixNano()
+	now := h.now().UnixNano()
 	if c != marks {
 		_, err := h.l2.mergeAll(ctx, held, now)
 		return err
@@ -98,8 +97,8 @@ func (h *Hybrid) drain(ctx context.Context, c class) error {
 
 // noted lists the notes of a class, the oldest first.
 func (h *Hybrid) noted(c class) []*note {
-	h.l1.mu.Lock()
-	defer h.l1.mu.Unlock()
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	var notes []*note
 	for at := h.journal.classes[c].Front(); at != nil; at = at.Next() {
 		notes = append(notes, at.Value.(*note))
@@ -113,8 +112,8 @@ func (h *Hybrid) carried(notes []*note, refused []string) {
 	for _, key := range refused {
 		kept[key] = true
 	}
-	h.l1.mu.Lock()
-	defer h.l1.mu.Unlock()
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	for _, n := range notes {
 		if !kept[n.key] {
 			h.journal.remove(n)
@@ -126,7 +125,7 @@ func (h *Hybrid) carried(notes []*note, refused []string) {
 // carry takes notes to L2 and returns the keys that it refuses. That L2 has a
 // higher state is no failure.
 func (h *Hybrid) carry(ctx context.Context, notes []*note) ([]string, error) {
-	now := h.l1.now().UnixNano()
+	now := h.now().UnixNano()
 	var refused []string
 	var merged []holding
 	for _, n := range notes {

@@ -30,9 +30,9 @@ func (h *Hybrid) Fresh(ctx context.Context, key string) ([]byte, error) {
 
 // inquire begins an inquiry, which only L2 can answer.
 func (h *Hybrid) inquire(key string) (inquiry, error) {
-	now := h.l1.now().UnixNano()
-	h.l1.mu.Lock()
-	defer h.l1.mu.Unlock()
+	now := h.now().UnixNano()
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.fallback {
 		return inquiry{}, fmt.Errorf("%w: memory alone serves", ErrUnavailable)
 	}
@@ -41,9 +41,9 @@ func (h *Hybrid) inquire(key string) (inquiry, error) {
 }
 
 func (h *Hybrid) end(q inquiry) {
-	h.l1.mu.Lock()
+	h.mu.Lock()
 	h.endLocked(q)
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 }
 
 // Acquire gives a lease that every replica respects; without L2 there is none.
@@ -63,9 +63,9 @@ func (h *Hybrid) Acquire(ctx context.Context, l Lease) ([]byte, error) {
 	record, err := h.l2.acquire(context.Background(), l, canary)
 	switch {
 	case record != nil:
-		h.l1.mu.Lock()
-		record = h.fillLocked(q, record, h.l1.now())
-		h.l1.mu.Unlock()
+		h.mu.Lock()
+		record = h.fillLocked(q, record, h.now())
+		h.mu.Unlock()
 	case q.held && errors.Is(err, ErrMiss):
 		return nil, h.confirmMiss(l.Record)
 	}
@@ -76,9 +76,9 @@ func (h *Hybrid) Acquire(ctx context.Context, l Lease) ([]byte, error) {
 // ErrUnavailable while one that the server does not have may be somebody's all the
 // same.
 func (h *Hybrid) provesLeases() (string, error) {
-	now := h.l1.now().UnixNano()
-	h.l1.mu.Lock()
-	defer h.l1.mu.Unlock()
+	now := h.now().UnixNano()
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.leasesLocked(now) {
 		return h.known.canary, nil
 	}
@@ -129,9 +129,9 @@ func (h *Hybrid) revokeAll(revocations []Revocation) error {
 
 // revoke returns the tombstones that L2 has got.
 func (h *Hybrid) revoke(r Revocation) ([]holding, error) {
-	h.l1.mu.Lock()
+	h.mu.Lock()
 	fallback := h.fallback
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	if fallback {
 		return nil, h.revokeHere(r)
 	}
@@ -147,10 +147,10 @@ func (h *Hybrid) revoke(r Revocation) ([]holding, error) {
 // revokeUnknown notes r, which L2 has, and applies it to what is held here and L2
 // has yet to get.
 func (h *Hybrid) revokeUnknown(r Revocation) error {
-	now := h.l1.now()
-	h.l1.mu.Lock()
+	now := h.now()
+	h.mu.Lock()
 	if !r.Unproven {
-		h.l1.noteLocked(r, now)
+		h.l1.note(r, now)
 	}
 	var unknown []*entry
 	for key, n := range h.journal.notes {
@@ -163,7 +163,7 @@ func (h *Hybrid) revokeUnknown(r Revocation) error {
 	if len(keys) > 0 {
 		h.kickLocked()
 	}
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	for _, key := range keys {
 		announce(watchers, key)
 	}
@@ -188,20 +188,20 @@ func (h *Hybrid) buryEntriesLocked(covered []*entry, now time.Time) ([]string, e
 
 // revoked takes tombstones over that L2 has.
 func (h *Hybrid) revoked(written []holding) {
-	now := h.l1.now()
-	h.l1.mu.Lock()
+	now := h.now()
+	h.mu.Lock()
 	watchers := h.watchers
 	for _, x := range written {
 		h.changedLocked(x.key)
 		if n := h.journal.notes[x.key]; n != nil {
 			h.journal.remove(n)
 		}
-		e := h.l1.liveLocked(x.key, now.UnixNano())
+		e := h.l1.live(x.key, now.UnixNano())
 		if e == nil || merge(e.value, x.value) == replaces {
-			h.l1.putLocked(x.key, x.value, now, time.Duration(x.expires-now.UnixNano()))
+			h.l1.put(x.key, x.value, now, time.Duration(x.expires-now.UnixNano()))
 		}
 	}
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	for _, x := range written {
 		announce(watchers, x.key)
 		h.whisperOf(x.key)
@@ -226,15 +226,15 @@ func (h *Hybrid) revokeHere(r Revocation) error {
 	if r.Unproven {
 		return fmt.Errorf("%w: not revoked", ErrUnavailable)
 	}
-	now := h.l1.now()
-	h.l1.mu.Lock()
+	now := h.now()
+	h.mu.Lock()
 	err := h.noteHereLocked(r, now)
-	keys, failed := h.buryEntriesLocked(h.l1.coveredLocked(r, now.UnixNano()), now)
+	keys, failed := h.buryEntriesLocked(h.l1.covered(r, now.UnixNano()), now)
 	if !Applied(failed) {
 		err = failed
 	}
 	watchers := h.watchers
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	for _, key := range keys {
 		announce(watchers, key)
 	}
@@ -253,11 +253,11 @@ type doubting struct {
 // Run implements background.Runner.
 func (d *doubting) Run() {
 	h := d.h
-	h.l1.mu.Lock()
+	h.mu.Lock()
 	doubts := h.doubts
 	h.doubts = map[string]bool{}
 	watchers := h.watchers
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	if len(doubts) >= maxChanges {
 		announceAll(watchers)
 		return
@@ -289,7 +289,7 @@ type refreshing struct {
 // refreshLocked has the record of key asked for again, if one is held here.
 func (h *Hybrid) refreshLocked(key string) {
 	e := h.l1.entries[key]
-	if e == nil || e.pinned || h.direct || h.closed || kindOf(e.value) != liveRecord || len(h.changes) >= maxChanges {
+	if e == nil || e.on == h.l1.revoked || h.direct || h.closed || kindOf(e.value) != liveRecord || len(h.changes) >= maxChanges {
 		return
 	}
 	h.changes = append(h.changes, key)
@@ -322,15 +322,15 @@ func (r *refreshing) rest() {
 	if r.ended {
 		return
 	}
-	r.h.l1.mu.Lock()
+	r.h.mu.Lock()
 	r.h.refreshes = false
-	r.h.l1.mu.Unlock()
+	r.h.mu.Unlock()
 }
 
 // takeChanges returns the records to ask for; none ends the refreshing.
 func (h *Hybrid) takeChanges() []string {
-	h.l1.mu.Lock()
-	defer h.l1.mu.Unlock()
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	keys := h.changes
 	h.changes = nil
 	if len(keys) == 0 || h.fallback {
@@ -341,8 +341,8 @@ func (h *Hybrid) takeChanges() []string {
 }
 
 func (h *Hybrid) isStale(key string) bool {
-	h.l1.mu.Lock()
-	defer h.l1.mu.Unlock()
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	e := h.l1.entries[key]
-	return e != nil && !e.pinned && (e.stale || e.epoch != h.epoch)
+	return e != nil && e.on != h.l1.revoked && (e.stale || e.epoch != h.epoch)
 }

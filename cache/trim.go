@@ -63,7 +63,7 @@ func (m *Memory) Trim(ctx context.Context, link string, most int, newest string)
 	now := m.now().UnixNano()
 	var live []listing
 	m.mu.Lock()
-	index := m.links[link]
+	index := m.lru.links[link]
 	for i := 0; len(index) > most && i < len(index) && i < trimReads; i++ {
 		if e := index[i]; e.expires > now {
 			live = append(live, listing{member: member{key: e.key}, issued: issuedOf(e.value)})
@@ -215,9 +215,9 @@ func (r *Redis) delist(ctx context.Context, link string, over []member) error {
 // Trim asks L2, whose index is that of all replicas. Without L2 nothing is ended: the
 // next sign-in sees to it.
 func (h *Hybrid) Trim(ctx context.Context, link string, most int, newest string) (int, error) {
-	h.l1.mu.Lock()
+	h.mu.Lock()
 	fallback := h.fallback
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	if fallback {
 		return 0, checkTrim(link, most)
 	}

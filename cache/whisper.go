@@ -22,10 +22,10 @@ const whisperChannel = "changes"
 // server may be another one.
 func (w *whisper) Up() {
 	h := w.l.h
-	h.l1.mu.Lock()
+	h.mu.Lock()
 	h.checked = false
 	h.staleLocked()
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	h.announceAll()
 	h.kick()
 }
@@ -33,9 +33,9 @@ func (w *whisper) Up() {
 // Down implements resp.Invalidations.
 func (w *whisper) Down(err error) {
 	h := w.l.h
-	h.l1.mu.Lock()
+	h.mu.Lock()
 	h.checked = false
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	h.kick()
 }
 
@@ -48,12 +48,12 @@ func (w *whisper) Invalidate(keys []string) {
 // is another thing than refusing the connection.
 func (h *Hybrid) whisperIfRefused(err error) {
 	refused := errors.Is(err, resp.ErrTerminal) && outcome(context.Background(), err) == circuitbreaker.Success
-	h.l1.mu.Lock()
+	h.mu.Lock()
 	begin := refused && !h.whispers && !h.closed
 	if begin {
 		h.whispers = true
 	}
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	if begin {
 		h.subscriber.Start()
 	}
@@ -62,9 +62,9 @@ func (h *Hybrid) whisperIfRefused(err error) {
 // whisperOf tells the other replicas of a change. Who does not hear it asks again
 // at L1TTL.
 func (h *Hybrid) whisperOf(key string) {
-	h.l1.mu.Lock()
+	h.mu.Lock()
 	whispers := h.whispers
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	if whispers && h.kept(key) {
 		_, _ = h.l2.client.Do(context.Background(), "PUBLISH", h.l2.prefix+whisperChannel, h.l2.prefix+key)
 	}

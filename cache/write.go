@@ -36,26 +36,26 @@ func (h *Hybrid) apply(c change) error {
 	if err := h.l1.check(c.key, c.value, c.ttl); err != nil {
 		return err
 	}
-	now := h.l1.now()
-	h.l1.mu.Lock()
+	now := h.now()
+	h.mu.Lock()
 	if h.fallback {
 		return h.unlockAndTell(c.key, h.applyLocked(c, now))
 	}
 	held, _ := h.heldLocked(c.key, now.UnixNano())
-	if c.op == opAdd && h.l1.forbiddenLocked(c.value, now.UnixNano()) {
-		h.l1.mu.Unlock()
+	if c.op == opAdd && h.l1.forbidden(c.value, now.UnixNano()) {
+		h.mu.Unlock()
 		return ErrConflict
 	}
 	q := h.beginLocked(c.key, held != nil)
 	if c.op != opDelete { // of what was not there
 		h.expectLocked(c.key)
 	}
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 
 	outcome, err := h.send(context.Background(), c)
 
-	now = h.l1.now()
-	h.l1.mu.Lock()
+	now = h.now()
+	h.mu.Lock()
 	if err != nil || outcome == remains {
 		h.heardLocked(c.key) // nothing was written
 	}
@@ -124,7 +124,7 @@ func (h *Hybrid) send(ctx context.Context, c change) (verdict, error) {
 // effect.
 func (h *Hybrid) unlockAndTell(key string, err error) error {
 	watchers := h.watchers
-	h.l1.mu.Unlock()
+	h.mu.Unlock()
 	if Applied(err) {
 		announce(watchers, key)
 	}
@@ -140,25 +140,25 @@ func (h *Hybrid) wroteLocked(c change, q inquiry, v verdict, now time.Time) {
 	if n := h.journal.notes[c.key]; n != nil && n.class != revocations {
 		h.journal.remove(n)
 	}
-	e := h.l1.liveLocked(c.key, now.UnixNano())
+	e := h.l1.live(c.key, now.UnixNano())
 	if c.op == opDelete {
 		if e != nil {
-			h.l1.removeLocked(e)
+			h.l1.remove(e)
 		}
 		return
 	}
 	mark := c.op == opAdd && strings.HasPrefix(c.key, "j:")
 	final := kindOf(c.value) == revokedRecord
 	if !mark && !h.kept(c.key) || h.direct && !mark && !final {
-		if e != nil && !e.pinned {
-			h.l1.removeLocked(e)
+		if e != nil && e.on != h.l1.revoked {
+			h.l1.remove(e)
 		}
 		return
 	}
-	if v == remains && e != nil && e.pinned || e != nil && merge(e.value, c.value) != replaces {
+	if v == remains && e != nil && e.on == h.l1.revoked || e != nil && merge(e.value, c.value) != replaces {
 		return
 	}
-	e = h.l1.putLocked(c.key, c.value, now, c.ttl)
+	e = h.l1.put(c.key, c.value, now, c.ttl)
 	h.confirmedLocked(e, now, current && !mark && v == replaces)
 }
 
@@ -172,7 +172,7 @@ func (h *Hybrid) applyLocked(c change, now time.Time) error {
 	if err := permitted(&c, held, known); err != nil {
 		return err
 	}
-	if c.op == opAdd && h.l1.forbiddenLocked(c.value, now.UnixNano()) {
+	if c.op == opAdd && h.l1.forbidden(c.value, now.UnixNano()) {
 		return h.buryLocked(c, now)
 	}
 	n := &note{key: c.key, value: c.value, expires: now.Add(c.ttl).UnixNano(), since: now.UnixNano()}
@@ -196,11 +196,11 @@ func (h *Hybrid) applyLocked(c change, now time.Time) error {
 	e := h.l1.entries[c.key]
 	if c.op == opDelete {
 		if e != nil {
-			h.l1.removeLocked(e)
+			h.l1.remove(e)
 		}
 		return ErrJournalled
 	}
-	e = h.l1.putLocked(c.key, c.value, now, c.ttl)
+	e = h.l1.put(c.key, c.value, now, c.ttl)
 	h.confirmedLocked(e, now, false)
 	if !ok {
 		return full // and yet revoked here

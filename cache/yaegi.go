@@ -37,6 +37,7 @@ var (
 	_ any                     = (*note)(nil)
 	_ any                     = (*journal)(nil)
 	_ any                     = (*entry)(nil)
+	_ any                     = (*lru)(nil)
 	_ any                     = (*flight)(nil)
 	_ any                     = inquiry{}
 	_ any                     = Revocation{}
