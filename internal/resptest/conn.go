@@ -179,7 +179,10 @@ func list(items ...string) string {
 	return fmt.Sprintf("*%d\r\n%s", len(items), strings.Join(items, ""))
 }
 
-func failure(text string) string { return "-" + text + "\r\n" }
+// failure is a reply of one line, also for a text of several.
+func failure(text string) string {
+	return "-" + strings.NewReplacer("\r", " ", "\n", " ").Replace(text) + "\r\n"
+}
 
 func integer(n int) string { return fmt.Sprintf(":%d\r\n", n) }
 
