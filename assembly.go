@@ -42,7 +42,7 @@ func (m *made) acquire(u *user, s *config.Settings, name string) error {
 	if err != nil {
 		return err
 	}
-	mb := &middlewareBuilder{s: s, name: name, log: m.log, provider: p.(*sharedProvider).provider, store: m.store, names: all.names, siblings: all.siblings}
+	mb := &middlewareBuilder{s: s, name: name, log: m.log, provider: p.(*sharedProvider).provider, store: m.store, names: all.names, siblings: all.siblings, ages: all.ages}
 	if err := mb.findPredecessor(); err != nil {
 		return err
 	}
@@ -73,6 +73,7 @@ func names() (*sharedNames, error) {
 type sharedNames struct {
 	names    *session.CookieNames
 	siblings *auth.Siblings
+	ages     *session.Ages
 }
 
 // Close has nothing to let go of.
@@ -82,7 +83,7 @@ type namesBuilder struct{}
 
 // Build returns no names yet: each middleware adds its own.
 func (b *namesBuilder) Build() (registry.Resource, error) {
-	return &sharedNames{names: session.NewCookieNames(), siblings: &auth.Siblings{}}, nil
+	return &sharedNames{names: session.NewCookieNames(), siblings: &auth.Siblings{}, ages: &session.Ages{}}, nil
 }
 
 // shared returns the resource that is configured with parts, for u. The registry's key is
@@ -160,6 +161,7 @@ type middlewareBuilder struct {
 	store    *store
 	names    *session.CookieNames // of all middlewares
 	siblings *auth.Siblings
+	ages     *session.Ages
 
 	served  string // key of the store that serves the middleware until now, if it is another one
 	turn    int    // how often another one came to serve it: what served before is not what serves

@@ -36,8 +36,9 @@ type Ending struct {
 var errNobody = errors.New("session: neither a subject nor a session is named")
 
 // marksLast is how long it is remembered at least that a session ended that may
-// still be on its way to be stored: longer than any sign-in.
-const marksLast = LoginLifetime
+// still be on its way to be stored: longer than any sign-in, and as long as sessions last
+// by default, as other processes may have longer ones than this one.
+const marksLast = 24 * time.Hour
 
 // The kinds of links. Records are found by those of one claim; that of both keeps a
 // record alone from being created.
@@ -162,12 +163,15 @@ func (m *Manager) unnamed(k *masterKey, e Ending) cache.Revocation {
 	return cache.Revocation{Link: link, Mark: link, Before: e.Before.Truncate(time.Second), TTL: m.remembered(), Unproven: e.Unproven}
 }
 
-// remembered is how long an ending counts for sessions that are still to be stored.
+// remembered is how long an ending counts for sessions that are still to be stored. One
+// of another middleware of this client may be held by a replica that does not reach the
+// store, until it ends by that middleware's MaxAge.
 func (m *Manager) remembered() time.Duration {
-	if m.o.MaxAge < marksLast {
-		return marksLast
+	longest := m.o.Ages.Longest()
+	if longest < marksLast {
+		longest = marksLast
 	}
-	return m.o.MaxAge
+	return longest + cache.ClockSkew
 }
 
 // joinLinks are the names of links, one behind the other.

@@ -184,16 +184,39 @@ func TestALogoutThatComesBeforeTheSession(t *testing.T) {
 	}
 }
 
-func TestALogoutIsRememberedForLongerThanASignInTakes(t *testing.T) {
-	w := newWorld(t, func(o *Options) { o.MaxAge = 5 * time.Second })
-	e := Ending{Issuer: "https://op", Subject: "ada", Before: w.clock.now()}
-	if err := w.EndAll(context.Background(), e); err != nil {
-		t.Fatal(err)
+func TestALogoutIsRememberedAsLongAsASessionLasts(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		change func(o *Options) // of the middleware that stores the session
+		late   time.Duration    // after the logout
+	}{
+		{"BL17 a sign-in under way", func(*Options) {}, 5 * time.Minute},
+		{"L38 another middleware has a longer MaxAge", func(o *Options) { o.MaxAge = longestAge }, longestAge - time.Second},
+		{"L38 so has a middleware of another process", func(o *Options) { o.MaxAge, o.Ages = 24*time.Hour, nil }, 24*time.Hour - time.Second},
+	} {
+		for _, e := range []Ending{{Subject: "ada"}, {SessionID: "1"}, {Subject: "ada", SessionID: "1"}} {
+			t.Run(row.name, func(t *testing.T) {
+				w := newWorld(t, func(o *Options) { o.MaxAge = 5 * time.Second })
+				other := w.another(t, row.change)
+				e.Issuer = "https://op"
+				e.Before = w.clock.now()
+				if err := w.EndAll(context.Background(), e); err != nil {
+					t.Fatal(err)
+				}
+				w.clock.turn(row.late)
+				if _, err := w.signIn(t, other, Origin{Subject: "ada", SessionID: "1", Issued: e.Before}); !errors.Is(err, ErrRevoked) {
+					t.Errorf("the session is stored %v after it ended: %v", row.late, err)
+				}
+			})
+		}
 	}
-	w.clock.turn(5 * time.Minute)
-	if _, err := w.signIn(t, w.Manager, Origin{Subject: "ada", Issued: e.Before}); !errors.Is(err, ErrRevoked) {
-		t.Errorf("BL17: got %v", err)
-	}
+	t.Run("L38 an older configuration had a longer MaxAge", func(t *testing.T) {
+		w := newWorld(t, func(o *Options) { o.MaxAge = 5 * time.Second })
+		w.another(t, func(o *Options) { o.MaxAge = 48 * time.Hour }).Close()
+		if age := w.remembered(); age <= 48*time.Hour {
+			t.Errorf("a logout is remembered for %v", age)
+		}
+	})
 }
 
 func TestALogoutWhileKeysRotate(t *testing.T) {

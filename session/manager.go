@@ -81,6 +81,7 @@ type Options struct {
 	Client      string        // of the relying party at the issuer; a logout ends the sessions of all groups of it
 	Cookies     Cookies       // how the session cookie is named and scoped
 	MaxAge      time.Duration // from sign-in to the end of the session, whatever happens and whoever made it
+	Ages        *Ages         // of all managers of the process; nil: of this one
 	IdleTimeout time.Duration // zero: a session does not end here by being idle
 	AlwaysAsk   bool          // the store is asked at each request; what is in memory serves when it cannot be
 	Preparer    Preparer
@@ -150,6 +151,10 @@ func NewManager(o Options) *Manager {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Ages == nil {
+		o.Ages = &Ages{}
+	}
+	o.Ages.Add(o.MaxAge)
 	m := &Manager{
 		o: o, hot: &Hot{Opened: map[string]*Opened{}}, indexed: map[string]string{}, flights: map[string]*flight{},
 		renewals: map[string]*renewal{}, timing: usualTiming(),

@@ -3,6 +3,7 @@ package session
 // Types with methods, converted once while the sources are loaded: see "Methods"
 // in docs/ARCHITECTURE.md. This file is the last by name.
 var (
+	_ any = (*Ages)(nil)
 	_ any = (*CookieNames)(nil)
 	_ any = Cookies{}
 	_ any = (*Keyring)(nil)

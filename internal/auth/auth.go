@@ -47,6 +47,7 @@ type Options struct {
 
 	Cookies      session.Cookies
 	MaxAge       time.Duration
+	Ages         *session.Ages // of all middlewares of the process; nil: of this one
 	IdleTimeout  time.Duration
 	RefreshGrace time.Duration        // how long before they expire tokens are renewed
 	AlwaysAsk    bool                 // the store is asked for the session at each request
@@ -218,7 +219,7 @@ func (m *Middleware) newSessions() *session.Manager {
 	var observes session.Observer = n
 	return session.NewManager(session.Options{
 		Backend: o.Backend, Keys: o.Keys, Identity: o.Identity, Cookies: o.Cookies,
-		MaxAge: o.MaxAge, IdleTimeout: o.IdleTimeout, AlwaysAsk: o.AlwaysAsk, Preparer: view, Now: o.Now,
+		MaxAge: o.MaxAge, Ages: o.Ages, IdleTimeout: o.IdleTimeout, AlwaysAsk: o.AlwaysAsk, Preparer: view, Now: o.Now,
 		Client: o.ClientID, Renewer: renews, Grace: o.RefreshGrace, RetryAfter: n.retryAfter, Observer: observes,
 	})
 }

@@ -1,12 +1,15 @@
 package interpreted
 
 import (
+	"context"
 	"net/http"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
+	"github.com/traefikoidc/traefikoidc/internal/resptest"
+	"github.com/traefikoidc/traefikoidc/resp"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
 )
@@ -44,6 +47,31 @@ func TestWhomALogoutEnds(t *testing.T) {
 		s.taken(s.provider.SendLogoutToken(s.url+"/a/back", token))
 		s.status(b.Fetch(s.url+"/a/page"), http.StatusUnauthorized)
 		s.status(b.Fetch(s.url+"/b/page"), http.StatusOK)
+	})
+
+	t.Run("L38 a logout is remembered as long as a session of any middleware lasts", func(t *testing.T) {
+		redis := resptest.Start(t)
+		on := func(name, age string) map[string]any {
+			return map[string]any{
+				"sessionMaxAge": age, "enableBackchannelLogout": true, "backchannelLogoutURL": "/" + name + "/back",
+				"redis": map[string]any{"enabled": true, "address": redis.Addr(), "cacheMode": "redis"},
+			}
+		}
+		s := newTwo(t, on("a", "5m"), on("b", "720h"))
+		s.sees(s.signIn(s.browser(), "/b/page", "alice"))
+		c := resp.NewClient(resp.Options{Address: redis.Addr(), OperationTimeout: 10 * time.Second})
+		defer c.Close()
+		var keys []string
+		eventually(t, "the logout is noted in Redis", func() bool {
+			s.taken(s.provider.SendLogoutToken(s.url+"/a/back", s.provider.LogoutToken("client", "alice", "", nil)))
+			keys, _, _ = c.Scan(context.Background(), "0", "*:r:*", 1000)
+			return len(keys) > 0
+		})
+		for _, k := range keys {
+			if ttl, err := c.PTTL(context.Background(), k); err != nil || ttl < 719*time.Hour {
+				t.Errorf("it is forgotten after %v: %v", ttl, err)
+			}
+		}
 	})
 
 	whole := newMovable(t, setup{})

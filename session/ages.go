@@ -1,0 +1,28 @@
+package session
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Ages are the MaxAge of all managers of a process, whether they serve still or not:
+// replicas may be about to change their configuration. The zero value knows none. It is
+// safe for concurrent use.
+type Ages struct {
+	longest atomic.Int64 // in ns
+}
+
+// Add adds the MaxAge of a manager.
+func (a *Ages) Add(age time.Duration) {
+	for {
+		longest := a.longest.Load()
+		if int64(age) <= longest || a.longest.CompareAndSwap(longest, int64(age)) {
+			return
+		}
+	}
+}
+
+// Longest is the longest of them; zero: there is none.
+func (a *Ages) Longest() time.Duration {
+	return time.Duration(a.longest.Load())
+}
