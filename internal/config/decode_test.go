@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"unicode"
 )
 
 // An option is a leaf of Config: its name as the operator writes it, and where
@@ -36,18 +35,6 @@ func leaves(prefix string, v reflect.Value) []option {
 		out = append(out, option{name: name, value: v.Field(i)})
 	}
 	return out
-}
-
-// optionName turns OIDCEndSessionURL into oidcEndSessionURL.
-func optionName(field string) string {
-	capitals := 0
-	for capitals < len(field) && unicode.IsUpper(rune(field[capitals])) {
-		capitals++
-	}
-	if capitals > 1 && capitals < len(field) && unicode.IsLower(rune(field[capitals])) {
-		capitals--
-	}
-	return strings.ToLower(field[:capitals]) + field[capitals:]
 }
 
 // set gives an option a value as Traefik's decoder does, weakly typed.

@@ -54,7 +54,7 @@ func TestForeignNames(t *testing.T) {
 // table once.
 func TestForeignNamesLeadToOptions(t *testing.T) {
 	known := map[string]bool{}
-	for _, name := range strings.Fields(topNames) {
+	for _, name := range optionNames(Config{}) {
 		known[name] = true
 	}
 	for _, o := range options(New()) {

@@ -17,7 +17,6 @@ func (r *reader) headers(c *Config) Headers {
 	seen := map[string]bool{}
 	for i := range c.Headers {
 		at := fmt.Sprintf("headers[%d].", i)
-		r.unknown(at, c.Headers[i].Extra, headerNames)
 		t := r.template(at, &c.Headers[i])
 		// Servers take - and _ in a name for the same.
 		key := strings.ReplaceAll(strings.ToLower(t.Name), "_", "-")
@@ -50,6 +49,7 @@ func (r *reader) keptHeaders(raw []string, set []HeaderTemplate) []string {
 // template reads one element of headers. What the template is wrong about is said
 // in detail where that cannot show the value of a variable.
 func (r *reader) template(at string, o *HeaderOptions) HeaderTemplate {
+	r.unknown(at, o.Extra, HeaderOptions{})
 	t := HeaderTemplate{
 		Name:  r.required(at+"name", o.Name, "the name of a header"),
 		Value: r.required(at+"value", o.Value, "a text or a template"),

@@ -1,53 +1,75 @@
 package config
 
 import (
+	"reflect"
 	"sort"
 	"strings"
 )
 
-// The names of the options of each level.
+// optionNames returns the names of the options of a level: those of the exported fields
+// of the struct, as they are written in a configuration. The collector of unknown
+// options is none of them. The decoder reads the same fields, so that no list has to
+// agree with the struct.
+func optionNames(level any) []string {
+	t := reflect.TypeOf(level)
+	var names []string
+	for i := 0; i < t.NumField(); i++ {
+		if field := t.Field(i).Name; field != "Extra" {
+			names = append(names, optionName(field))
+		}
+	}
+	return names
+}
+
+// optionName is the option of a field: OIDCEndSessionURL is oidcEndSessionURL, and L1TTL
+// is l1TTL. The first word becomes lower case.
+func optionName(field string) string {
+	rest := strings.TrimLeft(field, capitals)
+	n := len(field) - len(rest)
+	if n > 1 && rest != "" && !strings.ContainsAny(rest[:1], digits) {
+		n--
+	}
+	return strings.ToLower(field[:n]) + field[n:]
+}
+
+// variableName is the variable that fills an option of redis: REDIS_, and the words of
+// its name in capitals with underscores between them, such as REDIS_TLS_CA_FILE for
+// tls.caFile and REDIS_L1_TTL for l1TTL.
+func variableName(option string) string {
+	var name strings.Builder
+	name.WriteString("REDIS_")
+	last := len(option) - 1
+	for i := 0; i <= last; i++ {
+		c := option[i : i+1]
+		switch {
+		case c == ".":
+			c = "_"
+		case i > 0 && strings.Contains(capitals, c) && !strings.Contains(capitals+".", option[i-1:i]):
+			name.WriteString("_")
+		}
+		name.WriteString(strings.ToUpper(c))
+	}
+	return name.String()
+}
+
 const (
-	topNames = `providerURL clientID clientSecret clientAuthMethod clientAssertionPrivateKey
-		clientAssertionPrivateKeyPath clientAssertionKeyID clientAssertionAlg discoveryURL authorizationURL tokenURL
-		userinfoURL jwksURL revocationURL oidcEndSessionURL proxyFromEnvironment allowMissingNonce
-		idTokenSigningAlgs trustedAudiences allowedTenants userinfo allowPrivateIPAddresses caCertPath caCertPEM insecureSkipVerify
-		dynamicClientRegistration callbackURL logoutURL postLogoutRedirectURI scopes overrideScopes enablePKCE
-		authorizationParams extraAuthParams enableBackchannelLogout backchannelLogoutURL backchannelMaxAge enableFrontchannelLogout
-		frontchannelLogoutURL disableReplayDetection replayProtection refreshGracePeriodSeconds
-		sessionEncryptionKey sessionMaxAge idleTimeout sessionGroup sessionStore cookiePrefix cookieDomain cookieSameSite
-		stripAuthCookies forceHTTPS allowedUsers allowedUserDomains allowedRolesAndGroups userIdentifierClaim userDomainClaim
-		groupClaimName roleClaimName emailVerified excludedURLs audience strictAudienceValidation
-		allowOpaqueTokens requireTokenIntrospection enableBearerAuth bearerIdentifierClaim
-		stripAuthorizationHeader bearerEmitWWWAuthenticate bearerOverridesCookie maxTokenAgeSeconds
-		maxIdentifierLength bearerFailureThreshold bearerFailureWindowSeconds bearerFailurePenaltySeconds
-		headers minimalHeaders keepRequestHeaders securityHeaders errorTemplate pageLanguage pageTexts logLevel logFormat logFile rateLimit
-		trustedProxies redis`
-	headerNames   = `name value`
-	securityNames = `enabled profile contentSecurityPolicy strictTransportSecurity
-		strictTransportSecurityMaxAge strictTransportSecuritySubdomains strictTransportSecurityPreload
-		frameOptions contentTypeOptions xssProtection referrerPolicy permissionsPolicy
-		crossOriginResourcePolicy crossOriginOpenerPolicy crossOriginEmbedderPolicy corsEnabled
-		corsAllowedOrigins corsAllowedMethods corsAllowedHeaders corsAllowCredentials corsMaxAge customHeaders
-		disableServerHeader disablePoweredByHeader`
-	registrationNames = `enabled initialAccessToken registrationEndpoint persistCredentials
-		credentialsFile storageBackend redisKeyPrefix clientMetadata`
-	redisNames = `enabled address username password db keyPrefix cacheMode maxRetries poolSize
-		minIdleConns maxConnAge poolTimeout idleTimeout dialTimeout connectTimeout readTimeout writeTimeout
-		operationTimeout circuitBreakerThreshold circuitBreakerTimeout enableCircuitBreaker enableHealthCheck
-		healthCheckInterval enableTLS tlsSkipVerify tls clusterMode maxRedirects readOnly routeByLatency
-		routeRandomly sentinelMasterName sentinelUsername sentinelPassword hybridL1Size hybridL1MemoryMB l1TTL`
-	redisTLSNames = `enabled certFile keyFile caFile insecureSkipVerify serverName minVersion`
+	capitals = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	digits   = "0123456789"
 )
 
 // maxUnknown bounds how many unknown options of a level are named.
 const maxUnknown = 20
 
-// unknown refuses the options of a level that do not exist. The level's prefix
-// is empty or ends in a dot.
-func (r *reader) unknown(prefix string, extra map[string]any, names string) {
-	if len(extra) == 0 {
-		return
+// unknown refuses the options of a level that are no fields of its struct. The level's
+// prefix is empty or ends in a dot.
+func (r *reader) unknown(prefix string, extra map[string]any, level any) {
+	if len(extra) > 0 {
+		r.unknownOf(prefix, extra, optionNames(level))
 	}
+}
+
+// unknownOf refuses the options of a level that has the options names.
+func (r *reader) unknownOf(prefix string, extra map[string]any, names []string) {
 	var found []string
 	for name := range extra {
 		found = append(found, name)
@@ -62,7 +84,7 @@ func (r *reader) unknown(prefix string, extra map[string]any, names string) {
 }
 
 // unknownFault says that there is no such option, and what to write instead.
-func unknownFault(prefix, name, names string) string {
+func unknownFault(prefix, name string, names []string) string {
 	text := "there is no such option"
 	hint := foreign(prefix, name)
 	if hint == notInThisVersion {
@@ -82,21 +104,24 @@ func unknownFault(prefix, name, names string) string {
 
 // suggest returns the option that was probably meant: one of this level that is
 // spelled alike, or one of another level that has the same name.
-func suggest(prefix, name, names string) string {
-	if near := nearest(name, strings.Fields(names)); near != "" {
+func suggest(prefix, name string, names []string) string {
+	if near := nearest(name, names); near != "" {
 		return prefix + near
 	}
-	levels := [][2]string{
-		{"", topNames},
-		{"redis.", redisNames},
-		{"redis.tls.", redisTLSNames},
-		{"securityHeaders.", securityNames},
-		{"dynamicClientRegistration.", registrationNames},
+	levels := []struct {
+		prefix string
+		names  []string
+	}{
+		{"", optionNames(Config{})},
+		{"redis.", optionNames(RedisOptions{})},
+		{"redis.tls.", optionNames(RedisTLSOptions{})},
+		{"securityHeaders.", optionNames(SecurityHeadersOptions{})},
+		{"dynamicClientRegistration.", optionNames(RegistrationOptions{})},
 	}
-	for _, level := range levels {
-		for _, other := range strings.Fields(level[1]) {
+	for _, l := range levels {
+		for _, other := range l.names {
 			if plain(other) == plain(name) {
-				return level[0] + other
+				return l.prefix + other
 			}
 		}
 	}

@@ -4,31 +4,22 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"unicode"
 )
 
-func TestNamesAreThoseOfTheStruct(t *testing.T) {
-	levels := []struct {
-		names string
-		level any
-	}{
-		{topNames, Config{}},
-		{headerNames, HeaderOptions{}},
-		{securityNames, SecurityHeadersOptions{}},
-		{registrationNames, RegistrationOptions{}},
-		{redisNames, RedisOptions{}},
-		{redisTLSNames, RedisTLSOptions{}},
+func TestOptionNames(t *testing.T) {
+	rows := map[string]string{
+		"ProviderURL": "providerURL", "OIDCEndSessionURL": "oidcEndSessionURL", "IDTokenSigningAlgs": "idTokenSigningAlgs",
+		"CACertPEM": "caCertPEM", "JwksURL": "jwksURL", "CORSMaxAge": "corsMaxAge", "DB": "db", "TLS": "tls", "L1TTL": "l1TTL",
 	}
-	for _, l := range levels {
-		typ := reflect.TypeOf(l.level)
-		var want []string
-		for i := 0; i < typ.NumField(); i++ {
-			if typ.Field(i).Name != "Extra" {
-				want = append(want, optionName(typ.Field(i).Name))
-			}
+	for field, want := range rows {
+		if got := optionName(field); got != want {
+			t.Errorf("%s is %s, want %s", field, got, want)
 		}
-		if got := strings.Join(strings.Fields(l.names), " "); got != strings.Join(want, " ") {
-			t.Errorf("%s:\n got %s\nwant %s", typ.Name(), got, strings.Join(want, " "))
+	}
+	for _, level := range []any{Config{}, HeaderOptions{}, SecurityHeadersOptions{}, RegistrationOptions{}, RedisOptions{}, RedisTLSOptions{}} {
+		typ := reflect.TypeOf(level)
+		if n := len(optionNames(level)); n != typ.NumField()-1 {
+			t.Errorf("%s has %d options, want all fields but Extra", typ.Name(), n)
 		}
 		if extra := typ.Field(typ.NumField() - 1); extra.Tag != `mapstructure:",remain"` {
 			t.Errorf("%s does not collect unknown options", typ.Name())
@@ -36,45 +27,25 @@ func TestNamesAreThoseOfTheStruct(t *testing.T) {
 	}
 }
 
-func TestRedisSettingsAreThoseOfTheStruct(t *testing.T) {
-	c := New()
-	d := redisDefaults()
-	settings := redisSettings(&c.Redis, &d)
-	var want []option
-	for _, o := range options(c) {
-		if strings.HasPrefix(o.name, "redis.") {
-			want = append(want, o)
+func TestRedisVariables(t *testing.T) {
+	rows := map[string]string{
+		"address": "REDIS_ADDRESS", "db": "REDIS_DB", "keyPrefix": "REDIS_KEY_PREFIX", "tls.caFile": "REDIS_TLS_CA_FILE",
+		"enableTLS": "REDIS_ENABLE_TLS", "tlsSkipVerify": "REDIS_TLS_SKIP_VERIFY", "hybridL1Size": "REDIS_HYBRID_L1_SIZE",
+		"hybridL1MemoryMB": "REDIS_HYBRID_L1_MEMORY_MB", "l1TTL": "REDIS_L1_TTL",
+	}
+	o, d := RedisOptions{}, redisDefaults()
+	found := 0
+	for _, s := range redisSettings(&o, &d) {
+		if want, ok := rows[s.option]; ok {
+			found++
+			if s.variable != want {
+				t.Errorf("%s has the variable %s, want %s", s.option, s.variable, want)
+			}
 		}
 	}
-	if len(settings) != len(want) {
-		t.Fatalf("%d settings, %d options", len(settings), len(want))
+	if found != len(rows) {
+		t.Errorf("%d of %d options of redis are settings", found, len(rows))
 	}
-	for i, s := range settings {
-		if name := "redis." + s.option; name != want[i].name || s.value != want[i].value.Addr().Interface().(*string) {
-			t.Errorf("%s is not %s", name, want[i].name)
-		}
-		if s.variable != variableName(s.option) {
-			t.Errorf("%s has the variable %s, want %s", s.option, s.variable, variableName(s.option))
-		}
-	}
-}
-
-// variableName turns tls.caFile into REDIS_TLS_CA_FILE.
-func variableName(option string) string {
-	out := "REDIS_"
-	for i, c := range option {
-		if c == '.' {
-			c = '_'
-		}
-		if i > 0 && unicode.IsUpper(c) && unicode.IsLower(rune(option[i-1])) {
-			out += "_"
-		}
-		if i > 0 && unicode.IsUpper(c) && unicode.IsDigit(rune(option[i-1])) {
-			out += "_"
-		}
-		out += string(unicode.ToUpper(c))
-	}
-	return out
 }
 
 func TestUnknownOptions(t *testing.T) {

@@ -21,7 +21,7 @@ func Parse(c *Config, env Environment) (*Settings, error) {
 
 // settings reads every option of c.
 func (r *reader) settings(c *Config) *Settings {
-	r.unknown("", c.Extra, topNames)
+	r.unknown("", c.Extra, Config{})
 	r.example = c.ProviderURL == publishedIssuer
 	s := &Settings{}
 	s.Log = r.log(c)

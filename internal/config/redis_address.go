@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// A redisURL is what a redis://, rediss:// or unix:// address says.
+// A redisURL is what a redis://, rediss:// or unix:// address says. The schemes valkey
+// and valkeys mean the same as redis and rediss.
 type redisURL struct {
 	network  string
 	address  string
@@ -47,7 +48,7 @@ func (r *reader) redisAddress(o RedisOptions, x *Redis) {
 	raw := r.text(option, o.Address)
 	if raw == "" {
 		if x.Enabled {
-			r.problem(option, "is required by redis.enabled")
+			r.problem(option, "is required by redis.enabled"+r.misnamed("address"))
 		}
 		return
 	}
@@ -79,14 +80,20 @@ func (r *reader) redisAddress(o RedisOptions, x *Redis) {
 	}
 }
 
-// parseRedisURL parses the forms redis://user:password@host:port/db, rediss://
-// and unix:///path. What it says about a fault does not repeat the URL.
+const notRedisAddress = "must be host:port, or begin with redis://, rediss:// or unix://"
+
+func redisSchemes() []string {
+	return []string{"redis", "rediss", "valkey", "valkeys"}
+}
+
+// parseRedisURL parses the forms redis://user:password@host:port/db, rediss://,
+// valkey://, valkeys:// and unix:///path. The text about a fault does not repeat the URL.
 func parseRedisURL(raw string) (redisURL, string) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return redisURL{}, "is not a URL; a password in it must be percent-encoded"
 	}
-	out := redisURL{network: "tcp", tls: u.Scheme == "rediss"}
+	out := redisURL{network: "tcp", tls: u.Scheme == "rediss" || u.Scheme == "valkeys"}
 	if u.User != nil {
 		out.username = u.User.Username()
 		out.password, _ = u.User.Password()
@@ -101,8 +108,8 @@ func parseRedisURL(raw string) (redisURL, string) {
 			return out, "must be unix:// and an absolute path of at most 100 bytes"
 		}
 		return out, ""
-	case u.Scheme != "redis" && u.Scheme != "rediss":
-		return out, "must be host:port, or begin with redis://, rediss:// or unix://"
+	case !contains(redisSchemes(), u.Scheme):
+		return out, notRedisAddress
 	}
 	out.db = strings.Trim(u.Path, "/")
 	if out.db != "" && !only(out.db, "0123456789") {
@@ -115,13 +122,16 @@ func parseRedisURL(raw string) (redisURL, string) {
 
 // hostPort returns address with its port, 6379 where it names none.
 func hostPort(address string) (string, string) {
-	const fault = "must be host:port, or begin with redis://, rediss:// or unix://"
+	const fault = notRedisAddress
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		host = strings.Trim(address, "[]")
 		port = "6379"
 		if strings.Contains(host, ":") && net.ParseIP(host) == nil {
 			return "", fault
+		}
+		if i := strings.LastIndex(address, ":"); i > 0 && net.ParseIP(address[:i]) != nil {
+			return "", "an IPv6 address with a port needs brackets, such as [::1]:6379"
 		}
 	}
 	n, err := strconv.Atoi(port)

@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"reflect"
+	"strings"
+)
 
 // redisOptions returns the section redis as it stands once the environment has
 // filled what the file leaves out, addresses and aliases have been spread over
@@ -8,8 +11,8 @@ import "strings"
 // whether it is to be read: not where nobody speaks of Redis, and not where the
 // environment turns it off, whatever the section says.
 func (r *reader) redisOptions(c *RedisOptions) (RedisOptions, bool) {
-	r.unknown("redis.", c.Extra, redisNames)
-	r.unknown("redis.tls.", c.TLS.Extra, redisTLSNames)
+	r.unknown("redis.", c.Extra, RedisOptions{})
+	r.unknown("redis.tls.", c.TLS.Extra, RedisTLSOptions{})
 	if r.redisOff() {
 		return redisDefaults(), false
 	}
@@ -28,6 +31,7 @@ func (r *reader) redisOptions(c *RedisOptions) (RedisOptions, bool) {
 			r.spread(&e)
 		}
 		fill(&o, &e)
+		r.warnOfMisnamed(&o)
 	}
 	d := redisDefaults()
 	fill(&o, &d)
@@ -100,6 +104,62 @@ func fill(o, from *RedisOptions) {
 	}
 }
 
+// A misnamedVariable is a variable that other programs read, and that this one ignores.
+type misnamedVariable struct {
+	option string // of the section redis, which it is taken for
+	names  string
+}
+
+var misnamedVariables = []misnamedVariable{
+	{"address", "REDIS_URL REDIS_URI REDIS_HOST REDIS_HOSTNAME REDIS_ADDR REDIS_SERVER REDIS_SERVERS REDIS_HOSTS REDIS_ENDPOINT REDIS_CONNECTION_URL REDIS_PORT"},
+	{"username", "REDIS_USER"},
+	{"password", "REDIS_PASS REDIS_PWD REDIS_AUTH REDIS_PASSWORD_FILE"},
+	{"db", "REDIS_DATABASE REDIS_DB_INDEX REDIS_DBNUM"},
+	{"keyPrefix", "REDIS_PREFIX REDIS_NAMESPACE"},
+	{"tls.enabled", "REDIS_TLS REDIS_SSL REDIS_USE_TLS REDIS_USE_SSL REDIS_SSL_ENABLED"},
+	{"tls.caFile", "REDIS_TLS_CA REDIS_CA_FILE REDIS_CA_CERT REDIS_TLS_CA_CERT REDIS_TLS_CA_CERT_FILE"},
+	{"tls.certFile", "REDIS_TLS_CERT REDIS_CERT_FILE"},
+	{"tls.keyFile", "REDIS_TLS_KEY REDIS_KEY_FILE"},
+	{"sentinelMasterName", "REDIS_MASTER_NAME REDIS_SENTINEL_MASTER"},
+	{"clusterMode", "REDIS_CLUSTER"},
+}
+
+// warnOfMisnamed warns of variables that would fill an option of o, which is unset, if
+// they had the right name. An address that is missing is an error, which says it too.
+func (r *reader) warnOfMisnamed(o *RedisOptions) {
+	none := RedisOptions{}
+	for _, s := range redisSettings(o, &none) {
+		if *s.value != "" || s.option == "address" {
+			continue
+		}
+		if hint := r.misnamed(s.option); hint != "" {
+			r.warn("redis."+s.option, "is not set"+hint)
+		}
+	}
+}
+
+// misnamed returns a clause about the variables that are set and that an operator may
+// take for that of an option; it is empty where there is none. Kubernetes sets
+// REDIS_PORT to a URL for each service of that name, which the operator did not write.
+func (r *reader) misnamed(option string) string {
+	for _, m := range misnamedVariables {
+		if m.option != option {
+			continue
+		}
+		for _, name := range strings.Fields(m.names) {
+			if v := r.variable(name); v == "" || strings.HasPrefix(v, "tcp://") {
+				continue
+			}
+			hint := "; the variable " + name + " is ignored, write " + variableName(option)
+			if strings.HasSuffix(name, "_FILE") && option == "password" {
+				hint += "=file:/path"
+			}
+			return hint
+		}
+	}
+	return ""
+}
+
 // aliases moves the values of the options that are names for others.
 func (r *reader) aliases(o *RedisOptions) {
 	r.alias("redis.connectTimeout", &o.ConnectTimeout, "redis.dialTimeout", &o.DialTimeout)
@@ -139,49 +199,24 @@ type setting struct {
 
 // redisSettings lists the options of o, each beside that of another section.
 func redisSettings(o, d *RedisOptions) []setting {
-	return []setting{
-		{"enabled", "REDIS_ENABLED", &o.Enabled, &d.Enabled},
-		{"address", "REDIS_ADDRESS", &o.Address, &d.Address},
-		{"username", "REDIS_USERNAME", &o.Username, &d.Username},
-		{"password", "REDIS_PASSWORD", &o.Password, &d.Password},
-		{"db", "REDIS_DB", &o.DB, &d.DB},
-		{"keyPrefix", "REDIS_KEY_PREFIX", &o.KeyPrefix, &d.KeyPrefix},
-		{"cacheMode", "REDIS_CACHE_MODE", &o.CacheMode, &d.CacheMode},
-		{"maxRetries", "REDIS_MAX_RETRIES", &o.MaxRetries, &d.MaxRetries},
-		{"poolSize", "REDIS_POOL_SIZE", &o.PoolSize, &d.PoolSize},
-		{"minIdleConns", "REDIS_MIN_IDLE_CONNS", &o.MinIdleConns, &d.MinIdleConns},
-		{"maxConnAge", "REDIS_MAX_CONN_AGE", &o.MaxConnAge, &d.MaxConnAge},
-		{"poolTimeout", "REDIS_POOL_TIMEOUT", &o.PoolTimeout, &d.PoolTimeout},
-		{"idleTimeout", "REDIS_IDLE_TIMEOUT", &o.IdleTimeout, &d.IdleTimeout},
-		{"dialTimeout", "REDIS_DIAL_TIMEOUT", &o.DialTimeout, &d.DialTimeout},
-		{"connectTimeout", "REDIS_CONNECT_TIMEOUT", &o.ConnectTimeout, &d.ConnectTimeout},
-		{"readTimeout", "REDIS_READ_TIMEOUT", &o.ReadTimeout, &d.ReadTimeout},
-		{"writeTimeout", "REDIS_WRITE_TIMEOUT", &o.WriteTimeout, &d.WriteTimeout},
-		{"operationTimeout", "REDIS_OPERATION_TIMEOUT", &o.OperationTimeout, &d.OperationTimeout},
-		{"circuitBreakerThreshold", "REDIS_CIRCUIT_BREAKER_THRESHOLD", &o.CircuitBreakerThreshold, &d.CircuitBreakerThreshold},
-		{"circuitBreakerTimeout", "REDIS_CIRCUIT_BREAKER_TIMEOUT", &o.CircuitBreakerTimeout, &d.CircuitBreakerTimeout},
-		{"enableCircuitBreaker", "REDIS_ENABLE_CIRCUIT_BREAKER", &o.EnableCircuitBreaker, &d.EnableCircuitBreaker},
-		{"enableHealthCheck", "REDIS_ENABLE_HEALTH_CHECK", &o.EnableHealthCheck, &d.EnableHealthCheck},
-		{"healthCheckInterval", "REDIS_HEALTH_CHECK_INTERVAL", &o.HealthCheckInterval, &d.HealthCheckInterval},
-		{"enableTLS", "REDIS_ENABLE_TLS", &o.EnableTLS, &d.EnableTLS},
-		{"tlsSkipVerify", "REDIS_TLS_SKIP_VERIFY", &o.TLSSkipVerify, &d.TLSSkipVerify},
-		{"tls.enabled", "REDIS_TLS_ENABLED", &o.TLS.Enabled, &d.TLS.Enabled},
-		{"tls.certFile", "REDIS_TLS_CERT_FILE", &o.TLS.CertFile, &d.TLS.CertFile},
-		{"tls.keyFile", "REDIS_TLS_KEY_FILE", &o.TLS.KeyFile, &d.TLS.KeyFile},
-		{"tls.caFile", "REDIS_TLS_CA_FILE", &o.TLS.CAFile, &d.TLS.CAFile},
-		{"tls.insecureSkipVerify", "REDIS_TLS_INSECURE_SKIP_VERIFY", &o.TLS.InsecureSkipVerify, &d.TLS.InsecureSkipVerify},
-		{"tls.serverName", "REDIS_TLS_SERVER_NAME", &o.TLS.ServerName, &d.TLS.ServerName},
-		{"tls.minVersion", "REDIS_TLS_MIN_VERSION", &o.TLS.MinVersion, &d.TLS.MinVersion},
-		{"clusterMode", "REDIS_CLUSTER_MODE", &o.ClusterMode, &d.ClusterMode},
-		{"maxRedirects", "REDIS_MAX_REDIRECTS", &o.MaxRedirects, &d.MaxRedirects},
-		{"readOnly", "REDIS_READ_ONLY", &o.ReadOnly, &d.ReadOnly},
-		{"routeByLatency", "REDIS_ROUTE_BY_LATENCY", &o.RouteByLatency, &d.RouteByLatency},
-		{"routeRandomly", "REDIS_ROUTE_RANDOMLY", &o.RouteRandomly, &d.RouteRandomly},
-		{"sentinelMasterName", "REDIS_SENTINEL_MASTER_NAME", &o.SentinelMasterName, &d.SentinelMasterName},
-		{"sentinelUsername", "REDIS_SENTINEL_USERNAME", &o.SentinelUsername, &d.SentinelUsername},
-		{"sentinelPassword", "REDIS_SENTINEL_PASSWORD", &o.SentinelPassword, &d.SentinelPassword},
-		{"hybridL1Size", "REDIS_HYBRID_L1_SIZE", &o.HybridL1Size, &d.HybridL1Size},
-		{"hybridL1MemoryMB", "REDIS_HYBRID_L1_MEMORY_MB", &o.HybridL1MemoryMB, &d.HybridL1MemoryMB},
-		{"l1TTL", "REDIS_L1_TTL", &o.L1TTL, &d.L1TTL},
+	return settingsOf("", reflect.ValueOf(o).Elem(), reflect.ValueOf(d).Elem())
+}
+
+// settingsOf lists the options of a level and of the levels below it.
+func settingsOf(prefix string, o, d reflect.Value) []setting {
+	var list []setting
+	t := o.Type()
+	for i := 0; i < t.NumField(); i++ {
+		option := prefix + optionName(t.Field(i).Name)
+		switch t.Field(i).Type.Kind() {
+		case reflect.String:
+			list = append(list, setting{
+				option: option, variable: variableName(option),
+				value: o.Field(i).Addr().Interface().(*string), other: d.Field(i).Addr().Interface().(*string),
+			})
+		case reflect.Struct:
+			list = append(list, settingsOf(option+".", o.Field(i), d.Field(i))...)
+		}
 	}
+	return list
 }

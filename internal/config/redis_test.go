@@ -54,6 +54,11 @@ func TestRedisAddress(t *testing.T) {
 		{"redis://redis", "tcp redis:6379 - - 0 plain", ""},
 		{"redis://:p%2Cw@redis:7/3", "tcp redis:7 - p,w 3 plain", ""},
 		{"rediss://user:pw@redis/", "tcp redis:6379 user pw 0 TLS", ""},
+		{"valkey://valkey:7/3", "tcp valkey:7 - - 3 plain", ""},
+		{"valkeys://user:pw@valkey", "tcp valkey:6379 user pw 0 TLS", ""},
+		{"redis://[::1]:6379", "tcp [::1]:6379 - - 0 plain", ""},
+		{"redis://::1:6379", "", "redis.address: an IPv6 address with a port needs brackets"},
+		{"2001:db8::1:6379", "", "redis.address: an IPv6 address with a port needs brackets"},
 		{"unix:///run/redis.sock", "unix /run/redis.sock - - 0 plain", ""},
 		{"redis:0", "", "redis.address: must have a port"},
 		{"redis:99999", "", "redis.address: must have a port"},
@@ -190,5 +195,32 @@ func TestRedisEnvironment(t *testing.T) {
 	}
 	for _, value := range []string{"maybe"} {
 		wantProblem(t, minimal(), environment(map[string]string{"REDIS_ENABLED": value}, nil), "redis.enabled (REDIS_ENABLED): must be true or false")
+	}
+}
+
+// Variables that other programs read are named where the option that they are taken for
+// is unset, because a password would otherwise go over the network in clear text.
+func TestMisnamedRedisVariables(t *testing.T) {
+	rows := []struct {
+		variables map[string]string
+		want      string // of the problems and warnings
+	}{
+		{map[string]string{"REDIS_URL": "redis://r"}, "redis.address: is required by redis.enabled; the variable REDIS_URL is ignored, write REDIS_ADDRESS"},
+		{map[string]string{"REDIS_ADDRESS": "r", "REDIS_TLS": "true"}, "redis.tls.enabled: is not set; the variable REDIS_TLS is ignored, write REDIS_TLS_ENABLED"},
+		{map[string]string{"REDIS_ADDRESS": "r", "REDIS_USER": "u"}, "redis.username: is not set; the variable REDIS_USER is ignored, write REDIS_USERNAME"},
+		{map[string]string{"REDIS_ADDRESS": "r", "REDIS_DATABASE": "3"}, "redis.db: is not set; the variable REDIS_DATABASE is ignored, write REDIS_DB"},
+		{map[string]string{"REDIS_ADDRESS": "r", "REDIS_PASSWORD_FILE": "/p"}, "redis.password: is not set; the variable REDIS_PASSWORD_FILE is ignored, write REDIS_PASSWORD=file:/path"},
+		{map[string]string{"REDIS_ADDRESS": "r", "REDIS_TLS": "true", "REDIS_TLS_ENABLED": "true", "REDIS_HOST": "r", "REDIS_PORT": "tcp://10.0.0.1:6379"}, ""},
+		{map[string]string{"REDIS_ADDRESS": "rediss://r", "REDIS_TLS": "true"}, ""},
+	}
+	for _, row := range rows {
+		r := &reader{env: environment(row.variables, nil)}
+		c := minimal()
+		c.Redis.Enabled = "true"
+		o, _ := r.redisOptions(&c.Redis)
+		r.redis(o)
+		if got := strings.Join(append(r.problems, r.warnings...), "\n"); got != row.want {
+			t.Errorf("%v:\n got %q\nwant %q", row.variables, got, row.want)
+		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 // registration reads the section dynamicClientRegistration.
 func (r *reader) registration(o *RegistrationOptions) Registration {
 	const at = "dynamicClientRegistration."
-	r.unknown(at, o.Extra, registrationNames)
+	r.unknown(at, o.Extra, RegistrationOptions{})
 	x := Registration{
 		Enabled:            o.Enabled,
 		InitialAccessToken: r.secret(at+"initialAccessToken", o.InitialAccessToken),
@@ -49,7 +49,7 @@ func (r *reader) metadata(at string, raw map[string]any) map[string]any {
 		}
 		out[name] = r.member(at+name, name, value)
 	}
-	r.unknown(at, extra, known)
+	r.unknownOf(at, extra, strings.Fields(known))
 	return out
 }
 

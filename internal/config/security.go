@@ -5,7 +5,7 @@ import "strings"
 // security reads the section securityHeaders.
 func (r *reader) security(o *SecurityHeadersOptions) Security {
 	const at = "securityHeaders."
-	r.unknown(at, o.Extra, securityNames)
+	r.unknown(at, o.Extra, SecurityHeadersOptions{})
 	s := Security{
 		Enabled:               o.Enabled,
 		ContentSecurityPolicy: r.text(at+"contentSecurityPolicy", o.ContentSecurityPolicy),

@@ -28,6 +28,9 @@ func TestOptionsOfLabelsAndResources(t *testing.T) {
 		{"an ID of a resource, without quotes", map[string]any{"clientID": float64(123456789012345678)}, "", "clientID: a number this long is rounded"},
 		{"an ID of a resource, in quotes", map[string]any{"clientID": "123456789012345678"}, "", ""},
 		{"users of a resource, without quotes", map[string]any{"allowedUsers": []any{float64(230394758234234567)}}, "", "allowedUsers: a number this long is rounded"},
+		{"a misspelled option", map[string]any{"sesionMaxAge": 60}, "sesionMaxAge: there is no such option; did you mean sessionMaxAge?", ""},
+		{"a misspelled option of a section", map[string]any{"redis": map[string]any{"tls": map[string]any{"certfil": "/x"}}}, "did you mean redis.tls.certFile?", ""},
+		{"an option of another level", map[string]any{"poolSize": 5}, "did you mean redis.poolSize?", ""},
 		{"a callback without a slash", map[string]any{"callbackURL": "oauth2/callback"}, "callbackURL: must begin with /: /oauth2/callback", ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
