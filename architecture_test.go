@@ -27,11 +27,13 @@ const module = "github.com/traefikoidc/traefikoidc"
 // package of the plugin.
 var arrows = map[string]string{
 	".": "internal/config internal/registry internal/logfile internal/auth internal/admin internal/oidc internal/policy internal/headers internal/texts " +
-		"session cache resp circuitbreaker",
+		"session cache cache/redis cache/hybrid resp circuitbreaker",
 	"internal/auth":       "session internal/policy internal/headers internal/oidc internal/places internal/texts cache internal/chain",
 	"internal/admin":      "",
 	"session":             "cache",
-	"cache":               "resp circuitbreaker",
+	"cache":               "",
+	"cache/redis":         "cache resp circuitbreaker",
+	"cache/hybrid":        "cache cache/redis resp circuitbreaker",
 	"internal/policy":     "internal/oidc",
 	"internal/headers":    "internal/oidc",
 	"internal/registry":   "cache internal/oidc",
@@ -51,7 +53,7 @@ var arrows = map[string]string{
 var support = []string{"internal/oidctest", "internal/resptest", "internal/traefiktest", "internal/firstuse", "cache/cachetest", "examples", "test", "scripts"}
 
 // quiet packages return or count; one place logs, the handler.
-var quiet = strings.Fields("resp circuitbreaker cache session internal/oidc internal/policy internal/headers internal/places internal/background internal/chain internal/texts")
+var quiet = strings.Fields("resp circuitbreaker cache cache/redis cache/hybrid session internal/oidc internal/policy internal/headers internal/places internal/background internal/chain internal/texts")
 
 // theVariable is the one package variable that changes, because Traefik calls New
 // again and again.
@@ -317,7 +319,9 @@ func TestAWrongArrowIsSeen(t *testing.T) {
 		{"internal/auth", module + "/internal/config", false},
 		{"session", module + "/internal/auth", false},
 		{"session", module + "/resp", false},
-		{"cache", module + "/resp", true},
+		{"cache/redis", module + "/resp", true},
+		{"cache", module + "/resp", false},
+		{"cache/redis", module + "/cache/hybrid", false},
 		{"cache", module + "/cache/cachetest", false},
 		{"resp", module + "/internal/background", true},
 		{"resp", module + "/cache", false},

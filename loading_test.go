@@ -17,7 +17,7 @@ import (
 // of those types to an interface, and each type of a deferred method's arguments.
 func TestMethodsAreKnownAtLoad(t *testing.T) {
 	for _, dir := range []string{
-		".", "resp", "circuitbreaker", "cache", "session", "internal/auth", "internal/background", "internal/config",
+		".", "resp", "circuitbreaker", "cache", "cache/redis", "cache/hybrid", "session", "internal/auth", "internal/background", "internal/config",
 		"internal/headers", "internal/logfile", "internal/oidc", "internal/places", "internal/policy", "internal/registry", "internal/texts",
 	} {
 		for _, problem := range unknownAtLoad(t, dir) {

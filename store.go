@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/cache/hybrid"
+	"github.com/traefikoidc/traefikoidc/cache/redis"
 	"github.com/traefikoidc/traefikoidc/circuitbreaker"
 	"github.com/traefikoidc/traefikoidc/internal/background"
 	"github.com/traefikoidc/traefikoidc/internal/config"
@@ -24,9 +26,9 @@ type store struct {
 	key     string // of the registry
 	address string // of the server, for the log
 	backend cache.Store
-	memory  *memory       // nil: Redis
-	hybrid  *cache.Hybrid // nil: memory alone
-	redis   cache.RedisOptions
+	memory  *memory        // nil: Redis
+	hybrid  *hybrid.Hybrid // nil: memory alone
+	redis   redis.Options
 	health  time.Duration // between two questions whether Redis is well; zero: it is not asked
 	done    context.Context
 	end     context.CancelFunc
@@ -67,7 +69,7 @@ func (s *store) Verify(ctx context.Context) error {
 	if s.hybrid == nil {
 		return nil
 	}
-	if err := cache.Verify(ctx, s.redis); err != nil {
+	if err := redis.Verify(ctx, s.redis); err != nil {
 		return err
 	}
 	for {
@@ -102,18 +104,18 @@ func (s *store) Run() {
 	background.After(s.health, s)
 }
 
-// Observe implements cache.Observer with a line in the log. A store that was replaced
+// Observe implements hybrid.Observer with a line in the log. A store that was replaced
 // is of no concern to anybody.
-func (s *store) Observe(e cache.Event, cause error) {
+func (s *store) Observe(e hybrid.Event, cause error) {
 	if registry.Shared.Replaced(s.key) {
 		return
 	}
-	if e == cache.FellBack {
+	if e == hybrid.FellBack {
 		s.remind()
 	}
 	level := slog.LevelWarn
 	switch e {
-	case cache.Connected, cache.Restored, cache.TrackingUp, cache.Restarted:
+	case hybrid.Connected, hybrid.Restored, hybrid.TrackingUp, hybrid.Restarted:
 		level = slog.LevelInfo
 	}
 	if cause == nil {
@@ -193,12 +195,12 @@ func (b *storeBuilder) Build() (registry.Resource, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.redis = cache.RedisOptions{
+	s.redis = redis.Options{
 		Server: server, Prefix: strings.TrimSuffix(r.KeyPrefix, ":"), NoBreaker: !r.Breaker,
 		Breaker: circuitbreaker.Options{Threshold: r.BreakerThreshold, ProbeMax: longestProbe(r.BreakerTimeout)},
 	}
-	var o cache.Observer = s
-	hybrid := cache.NewHybrid(cache.HybridOptions{
+	var o hybrid.Observer = s
+	hybrid := hybrid.New(hybrid.Options{
 		Redis: s.redis, Memory: memory, L1TTL: r.L1TTL, Direct: r.Mode == "redis", Observer: o,
 	})
 	s.hybrid = hybrid

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/cache/hybrid"
 	"github.com/traefikoidc/traefikoidc/internal/config"
 	"github.com/traefikoidc/traefikoidc/internal/registry"
 )
@@ -58,7 +59,7 @@ func TestWhatAStoreLogs(t *testing.T) {
 	}
 	says := func(when string, s *store, want bool) {
 		t.Helper()
-		s.Observe(cache.BreakerOpened, errors.New("why"))
+		s.Observe(hybrid.BreakerOpened, errors.New("why"))
 		text := p.taken()
 		if !want && text != "" {
 			t.Errorf("%s, %s says %s", when, s.address, text)

@@ -130,14 +130,14 @@ func Applied(err error) bool {
 	return err == nil || errors.Is(err, ErrJournalled)
 }
 
-func checkKey(key string) error {
+func CheckKey(key string) error {
 	if key == "" || len(key) > MaxKey {
 		return fmt.Errorf("%w: key of %d bytes", ErrInvalid, len(key))
 	}
 	return nil
 }
 
-func checkWrite(key string, value []byte, ttl time.Duration) error {
+func CheckWrite(key string, value []byte, ttl time.Duration) error {
 	if key == "" || len(key) > MaxKey {
 		return fmt.Errorf("%w: key of %d bytes", ErrInvalid, len(key))
 	}
@@ -150,16 +150,16 @@ func checkWrite(key string, value []byte, ttl time.Duration) error {
 	return nil
 }
 
-// withWatcher returns a copy of list that ends with w.
-func withWatcher(list []Watcher, w Watcher) []Watcher {
+// WithWatcher returns a copy of list that ends with w.
+func WithWatcher(list []Watcher, w Watcher) []Watcher {
 	grown := make([]Watcher, 0, len(list)+1)
 	grown = append(grown, list...)
 	return append(grown, w)
 }
 
-// withoutWatcher returns a copy of list that lacks w. Watchers are told apart by
+// WithoutWatcher returns a copy of list that lacks w. Watchers are told apart by
 // their address: interpreted, equal interface values can compare as different.
-func withoutWatcher(list []Watcher, w Watcher) []Watcher {
+func WithoutWatcher(list []Watcher, w Watcher) []Watcher {
 	leaves := reflect.ValueOf(w).Pointer()
 	kept := make([]Watcher, 0, len(list))
 	for _, one := range list {
@@ -170,13 +170,13 @@ func withoutWatcher(list []Watcher, w Watcher) []Watcher {
 	return kept
 }
 
-func announce(list []Watcher, key string) {
+func Announce(list []Watcher, key string) {
 	for _, w := range list {
 		w.Changed(key)
 	}
 }
 
-func announceAll(list []Watcher) {
+func AnnounceAll(list []Watcher) {
 	for _, w := range list {
 		w.ChangedAll()
 	}

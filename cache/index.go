@@ -14,11 +14,11 @@ type places struct {
 }
 
 // list lists an entry that is a live record under its links.
-func (l *lru) list(e *entry) {
-	if l.unlisted || !isLinked(e.value) {
+func (l *LRU) list(e *Entry) {
+	if l.Unlisted || !IsLinked(e.Value) {
 		return
 	}
-	names := listedLinks(e.value)
+	names := ListedLinks(e.Value)
 	e.listed = &places{at: make([]int, 0, len(names))}
 	for _, link := range names {
 		index := l.links[link]
@@ -27,11 +27,11 @@ func (l *lru) list(e *entry) {
 	}
 }
 
-func (l *lru) unlist(e *entry) {
+func (l *LRU) unlist(e *Entry) {
 	if e.listed == nil {
 		return
 	}
-	for i, link := range listedLinks(e.value) {
+	for i, link := range ListedLinks(e.Value) {
 		l.leave(link, e.listed.at[i])
 	}
 	e.listed = nil
@@ -39,7 +39,7 @@ func (l *lru) unlist(e *entry) {
 
 // leave takes the entry at a place out of an index. The last one takes its
 // place.
-func (l *lru) leave(link string, place int) {
+func (l *LRU) leave(link string, place int) {
 	index := l.links[link]
 	last := len(index) - 1
 	if last == 0 {
@@ -50,21 +50,21 @@ func (l *lru) leave(link string, place int) {
 	index[place] = moved
 	index[last] = nil
 	l.links[link] = index[:last]
-	for i, name := range listedLinks(moved.value) {
+	for i, name := range ListedLinks(moved.Value) {
 		if name == link && moved.listed.at[i] == last {
 			moved.listed.at[i] = place
 		}
 	}
 }
 
-// covered lists the records that r is about.
-func (l *lru) covered(r Revocation, now int64) []*entry {
-	if l.unlisted {
+// Covered lists the records that r is about.
+func (l *LRU) Covered(r Revocation, now int64) []*Entry {
+	if l.Unlisted {
 		return l.search(r, now)
 	}
-	var covered []*entry
+	var covered []*Entry
 	for _, e := range l.links[r.Link] {
-		if e.expires > now && r.covers(e.value) {
+		if e.Expires > now && r.CoversRecord(e.Value) {
 			covered = append(covered, e)
 		}
 	}
@@ -72,11 +72,11 @@ func (l *lru) covered(r Revocation, now int64) []*entry {
 }
 
 // search is covered without an index.
-func (l *lru) search(r Revocation, now int64) []*entry {
+func (l *LRU) search(r Revocation, now int64) []*Entry {
 	link := []byte(r.Link)
-	var covered []*entry
-	for _, e := range l.entries {
-		if bytes.Contains(e.value, link) && e.expires > now && r.covers(e.value) {
+	var covered []*Entry
+	for _, e := range l.Entries {
+		if bytes.Contains(e.Value, link) && e.Expires > now && r.CoversRecord(e.Value) {
 			covered = append(covered, e)
 		}
 	}
@@ -84,35 +84,35 @@ func (l *lru) search(r Revocation, now int64) []*entry {
 }
 
 // addable decides whether a value may be added.
-func (l *lru) addable(key string, value []byte, now int64) error {
-	if l.live(key, now) != nil {
+func (l *LRU) addable(key string, value []byte, now int64) error {
+	if l.Live(key, now) != nil {
 		return ErrExists
 	}
-	if l.forbidden(value, now) {
+	if l.Forbidden(value, now) {
 		return ErrConflict
 	}
 	return nil
 }
 
-// forbidden reports whether a revocation is noted here that a record came too
+// Forbidden reports whether a revocation is noted here that a record came too
 // late for.
-func (l *lru) forbidden(record []byte, now int64) bool {
-	if kindOf(record) != liveRecord {
+func (l *LRU) Forbidden(record []byte, now int64) bool {
+	if KindOf(record) != LiveRecord {
 		return false
 	}
-	for _, link := range linksOf(record) {
-		if e := l.live(noteKey(link.Name), now); e != nil && forbids(e.value, record) {
+	for _, link := range LinksOf(record) {
+		if e := l.Live(NoteKey(link.Name), now); e != nil && Forbids(e.Value, record) {
 			return true
 		}
 	}
 	return false
 }
 
-// note notes r, unless what is noted says as much.
-func (l *lru) note(r Revocation, now time.Time) {
-	key, note := noteKey(r.Mark), r.note(now)
-	e := l.live(key, now.UnixNano())
-	if e == nil || merge(e.value, note) == replaces {
-		l.put(key, note, now, r.TTL).about = r.copied()
+// Note notes r, unless what is noted says as much.
+func (l *LRU) Note(r Revocation, now time.Time) {
+	key, note := NoteKey(r.Mark), r.Note(now)
+	e := l.Live(key, now.UnixNano())
+	if e == nil || Merge(e.Value, note) == Replaces {
+		l.Put(key, note, now, r.TTL).About = r.Copied()
 	}
 }

@@ -16,8 +16,8 @@ import (
 // while records are created, renewed, deleted, expired and driven out.
 func TestAnIndexFollowsItsRecords(t *testing.T) {
 	ctx := context.Background()
-	c := newClock()
-	m := cache.NewMemory(cache.MemoryOptions{MaxEntries: 60, Now: c.now})
+	c := cachetest.NewClock()
+	m := cache.NewMemory(cache.MemoryOptions{MaxEntries: 60, Now: c.Now})
 	random := rand.New(rand.NewSource(1))
 	persons := map[string]string{} // of every key that was created
 	for step := 0; step < 20000; step++ {
@@ -30,7 +30,7 @@ func TestAnIndexFollowsItsRecords(t *testing.T) {
 		case 0:
 			_ = m.Delete(ctx, key)
 		case 1:
-			c.elapse(time.Duration(random.Intn(2000)) * time.Millisecond)
+			c.Elapse(time.Duration(random.Intn(2000)) * time.Millisecond)
 		case 2:
 			if p := persons[key]; p != "" {
 				_ = m.CompareAndSet(ctx, key, 1, cachetest.Linked(2, 11, p, key), time.Minute)

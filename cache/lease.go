@@ -18,26 +18,26 @@ type Lease struct {
 	Keep    time.Duration // how long the grant is remembered as used
 }
 
-func (l Lease) key() string {
+func (l Lease) Key() string {
 	return "l:" + l.Record[2:]
 }
 
-// usedKey is where the grant is noted as used.
-func (l Lease) usedKey() string {
-	return l.key() + ":used"
+// UsedKey is where the grant is noted as used.
+func (l Lease) UsedKey() string {
+	return l.Key() + ":used"
 }
 
-// used is what is noted there: the grant, and who used it.
-func (l Lease) used() string {
-	return l.usedBy() + l.Owner
+// Used is what is noted there: the grant, and who used it.
+func (l Lease) Used() string {
+	return l.UsedBy() + l.Owner
 }
 
-// usedBy is what used begins with, whoever the owner is.
-func (l Lease) usedBy() string {
+// UsedBy is what used begins with, whoever the owner is.
+func (l Lease) UsedBy() string {
 	return l.Grant + "\n"
 }
 
-func (l Lease) check() error {
+func (l Lease) Check() error {
 	if len(l.Record) < 3 || len(l.Record) > MaxKey-8 || !strings.HasPrefix(l.Record, "s:") {
 		return fmt.Errorf("%w: record of a lease", ErrInvalid)
 	}
@@ -50,28 +50,28 @@ func (l Lease) check() error {
 	return nil
 }
 
-// acquirable decides about a lease by what is stored: its key, the record, and
+// Acquirable decides about a lease by what is stored: its key, the record, and
 // the note of a used grant; nil for what is absent.
-func (l Lease) acquirable(held, record, used []byte) error {
+func (l Lease) Acquirable(held, record, used []byte) error {
 	switch {
-	case record == nil || kindOf(record) == foreignRecord:
+	case record == nil || KindOf(record) == ForeignRecord:
 		return ErrMiss
-	case kindOf(record) != liveRecord || versionOf(record) != l.Version:
+	case KindOf(record) != LiveRecord || versionOf(record) != l.Version:
 		return ErrConflict
 	case held != nil && string(held) != l.Owner:
 		return ErrExists
-	case used != nil && strings.HasPrefix(string(used), l.usedBy()) && string(used) != l.used():
+	case used != nil && strings.HasPrefix(string(used), l.UsedBy()) && string(used) != l.Used():
 		return ErrSpent
 	}
 	return nil
 }
 
-// prolongable reports whether a lease is its owner's still, or again: one that ended
+// Prolongable reports whether a lease is its owner's still, or again: one that ended
 // before its holder, or was lost by the server, is taken again unless somebody else
 // took it or used the grant.
-func (l Lease) prolongable(held, used []byte) bool {
+func (l Lease) Prolongable(held, used []byte) bool {
 	if held != nil && string(held) != l.Owner {
 		return false
 	}
-	return used == nil || !strings.HasPrefix(string(used), l.usedBy()) || string(used) == l.used()
+	return used == nil || !strings.HasPrefix(string(used), l.UsedBy()) || string(used) == l.Used()
 }

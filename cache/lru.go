@@ -14,256 +14,256 @@ const (
 	DefaultBytes   = 64 << 20
 )
 
-// An lru holds values within bounds. Its owner has the lock that guards it.
+// An LRU holds values within bounds. Its owner has the lock that guards it.
 //
 // Beyond its bounds it evicts provisional records, all but the newest, and then
 // the values that were used least recently. Revoked records stay until they
 // expire, whatever else has to leave, as long as they take at most half of
 // either bound. Beyond that the oldest of them leaves.
-type lru struct {
-	maxEntries int
-	maxBytes   atomic.Int64 // read without the lock
+type LRU struct {
+	MaxEntries int
+	MaxBytes   atomic.Int64 // read without the lock
 	markBytes  int64        // zero: markers are in recent
-	unlisted   bool         // there is no index: a revocation searches for its records
+	Unlisted   bool         // there is no index: a revocation searches for its records
 	watched    bool         // evicted is kept
 
-	entries map[string]*entry
-	links   map[string][]*entry // by link
-	recent  *shelf              // most recently used first
-	revoked *shelf              // newest first
-	marks   *shelf              // newest first: replay markers, if they have bounds of their own
-	passing *shelf              // newest first: provisional records
+	Entries map[string]*Entry
+	links   map[string][]*Entry // by link
+	Recent  *Shelf              // most recently used first
+	Revoked *Shelf              // newest first
+	marks   *Shelf              // newest first: replay markers, if they have bounds of their own
+	Passing *Shelf              // newest first: provisional records
 	bytes   int64
 	evicted []string // keys that left for the bounds, not yet announced
 	evicts  uint64   // entries that left for the bounds, ever
 }
 
-// A shelf is an order in which entries leave.
-type shelf struct {
-	list  *list.List // of *entry; the last one leaves first
+// A Shelf is an order in which entries leave.
+type Shelf struct {
+	List  *list.List // of *entry; the last one leaves first
 	bytes int64
 }
 
-type entry struct {
-	key     string
-	value   []byte
-	expires int64  // ns since 1970
-	on      *shelf // where it stands, and where there
-	place   *list.Element
-	about   *Revocation // the revocation that a note stands for; nil: it is not known here, or this is no note
+type Entry struct {
+	Key     string
+	Value   []byte
+	Expires int64  // ns since 1970
+	On      *Shelf // where it stands, and where there
+	Place   *list.Element
+	About   *Revocation // the revocation that a note stands for; nil: it is not known here, or this is no note
 	listed  *places     // in links; nil: it is not listed
 
 	// The fields below are kept by a cache before a shared store.
-	stale bool   // changed since it was confirmed, or never to be served without asking
-	epoch uint64 // the era of the link in which the shared store last confirmed the value
-	asked int64  // when that was, ns since 1970
+	Stale bool   // changed since it was confirmed, or never to be served without asking
+	Epoch uint64 // the era of the link in which the shared store last confirmed the value
+	Asked int64  // when that was, ns since 1970
 }
 
 // entryOverhead is what an entry takes beside its key and value, in bytes.
 const entryOverhead = 256
 
-func newLRU(o MemoryOptions) *lru {
-	l := &lru{
+func NewLRU(o MemoryOptions) *LRU {
+	l := &LRU{
 		markBytes: o.MarkBytes,
-		recent:    newShelf(),
-		revoked:   newShelf(),
+		Recent:    newShelf(),
+		Revoked:   newShelf(),
 		marks:     newShelf(),
-		passing:   newShelf(),
+		Passing:   newShelf(),
 	}
 	l.bound(o.MaxEntries, o.MaxBytes)
-	l.clear()
+	l.Clear()
 	return l
 }
 
-func newShelf() *shelf {
-	return &shelf{list: list.New()}
+func newShelf() *Shelf {
+	return &Shelf{List: list.New()}
 }
 
 // bound sets the bounds; zero and less stand for the defaults.
-func (l *lru) bound(maxEntries int, maxBytes int64) {
+func (l *LRU) bound(maxEntries int, maxBytes int64) {
 	if maxEntries <= 0 {
 		maxEntries = DefaultEntries
 	}
 	if maxBytes <= 0 {
 		maxBytes = DefaultBytes
 	}
-	l.maxEntries = maxEntries
-	l.maxBytes.Store(maxBytes)
+	l.MaxEntries = maxEntries
+	l.MaxBytes.Store(maxBytes)
 }
 
-// check refuses what does not fit, also beyond the general bounds: one value may
+// Check refuses what does not fit, also beyond the general bounds: one value may
 // take at most a quarter of the memory. It needs no lock.
-func (l *lru) check(key string, value []byte, ttl time.Duration) error {
-	if err := checkWrite(key, value, ttl); err != nil {
+func (l *LRU) Check(key string, value []byte, ttl time.Duration) error {
+	if err := CheckWrite(key, value, ttl); err != nil {
 		return err
 	}
-	if cost(key, value) > l.maxBytes.Load()/4 {
+	if Cost(key, value) > l.MaxBytes.Load()/4 {
 		return fmt.Errorf("%w: value of %d bytes", ErrInvalid, len(value))
 	}
 	return nil
 }
 
-func cost(key string, value []byte) int64 {
+func Cost(key string, value []byte) int64 {
 	return int64(len(key) + len(value) + entryOverhead)
 }
 
 // size is what e takes, in bytes.
-func (e *entry) size() int64 {
-	return cost(e.key, e.value) + e.listings()*listingOverhead
+func (e *Entry) size() int64 {
+	return Cost(e.Key, e.Value) + e.listings()*listingOverhead
 }
 
 // listings is in how many indexes e is.
-func (e *entry) listings() int64 {
+func (e *Entry) listings() int64 {
 	if e.listed == nil {
 		return 0
 	}
 	return int64(len(e.listed.at))
 }
 
-// live returns the entry of key, or nil. An expired one is removed.
-func (l *lru) live(key string, now int64) *entry {
-	e := l.entries[key]
+// Live returns the entry of key, or nil. An expired one is removed.
+func (l *LRU) Live(key string, now int64) *Entry {
+	e := l.Entries[key]
 	if e == nil {
 		return nil
 	}
-	if e.expires <= now {
-		l.remove(e)
+	if e.Expires <= now {
+		l.Remove(e)
 		return nil
 	}
 	return e
 }
 
 // value is that of the entry of key, or nil.
-func (l *lru) value(key string, now int64) []byte {
-	if e := l.live(key, now); e != nil {
-		return e.value
+func (l *LRU) value(key string, now int64) []byte {
+	if e := l.Live(key, now); e != nil {
+		return e.Value
 	}
 	return nil
 }
 
-// put stores value and makes room. A revocation never lasts shorter than the one
+// Put stores value and makes room. A revocation never lasts shorter than the one
 // it replaces.
-func (l *lru) put(key string, value []byte, now time.Time, ttl time.Duration) *entry {
+func (l *LRU) Put(key string, value []byte, now time.Time, ttl time.Duration) *Entry {
 	expires := now.Add(ttl).UnixNano()
-	revoked := kindOf(value) == revokedRecord
-	if old := l.entries[key]; old != nil {
-		if revoked && old.on == l.revoked && old.expires > expires {
-			expires = old.expires
+	revoked := KindOf(value) == RevokedRecord
+	if old := l.Entries[key]; old != nil {
+		if revoked && old.On == l.Revoked && old.Expires > expires {
+			expires = old.Expires
 		}
-		l.remove(old)
+		l.Remove(old)
 	}
-	e := &entry{key: key, value: value, expires: expires}
+	e := &Entry{Key: key, Value: value, Expires: expires}
 	switch {
 	case revoked:
-		e.on = l.revoked
+		e.On = l.Revoked
 	case l.markBytes > 0 && strings.HasPrefix(key, "j:"):
-		e.on = l.marks
-	case isProvisional(value):
-		e.on = l.passing
+		e.On = l.marks
+	case IsProvisional(value):
+		e.On = l.Passing
 	default:
-		e.on = l.recent
+		e.On = l.Recent
 	}
-	l.entries[key] = e
+	l.Entries[key] = e
 	l.list(e)
 	size := e.size()
 	l.bytes += size
-	e.on.bytes += size
-	e.place = e.on.list.PushFront(e)
+	e.On.bytes += size
+	e.Place = e.On.List.PushFront(e)
 	l.makeRoom(now.UnixNano())
 	return e
 }
 
-func (l *lru) remove(e *entry) {
+func (l *LRU) Remove(e *Entry) {
 	size := e.size()
 	l.bytes -= size
 	l.unlist(e)
-	e.on.bytes -= size
-	e.on.list.Remove(e.place)
-	delete(l.entries, e.key)
+	e.On.bytes -= size
+	e.On.List.Remove(e.Place)
+	delete(l.Entries, e.Key)
 }
 
-// clear removes everything.
-func (l *lru) clear() {
-	l.entries = map[string]*entry{}
-	l.links = map[string][]*entry{}
+// Clear removes everything.
+func (l *LRU) Clear() {
+	l.Entries = map[string]*Entry{}
+	l.links = map[string][]*Entry{}
 	l.bytes = 0
 	l.evicted = nil
-	for _, s := range []*shelf{l.recent, l.revoked, l.marks, l.passing} {
-		s.list.Init()
+	for _, s := range []*Shelf{l.Recent, l.Revoked, l.marks, l.Passing} {
+		s.List.Init()
 		s.bytes = 0
 	}
 }
 
 // makeRoom brings the memory back within its bounds, the newest entry aside.
 // Expired entries at the far end of a shelf leave on the way.
-func (l *lru) makeRoom(now int64) {
-	l.dropExpired(l.revoked, now)
-	l.dropExpired(l.recent, now)
+func (l *LRU) makeRoom(now int64) {
+	l.dropExpired(l.Revoked, now)
+	l.dropExpired(l.Recent, now)
 	l.dropExpired(l.marks, now)
-	l.dropExpired(l.passing, now)
-	maxBytes := l.maxBytes.Load()
-	for l.marks.list.Len() > 1 && (l.marks.list.Len() > l.maxEntries || l.marks.bytes > l.markBytes) {
+	l.dropExpired(l.Passing, now)
+	maxBytes := l.MaxBytes.Load()
+	for l.marks.List.Len() > 1 && (l.marks.List.Len() > l.MaxEntries || l.marks.bytes > l.markBytes) {
 		l.evict(l.marks)
 	}
-	for l.revoked.list.Len() > 1 && (l.revoked.list.Len() > l.maxEntries/2 || l.revoked.bytes > maxBytes/2) {
-		l.evict(l.revoked)
+	for l.Revoked.List.Len() > 1 && (l.Revoked.List.Len() > l.MaxEntries/2 || l.Revoked.bytes > maxBytes/2) {
+		l.evict(l.Revoked)
 	}
-	for l.others() > 1 && (l.others() > l.maxEntries || l.bytes-l.marks.bytes > maxBytes) {
+	for l.others() > 1 && (l.others() > l.MaxEntries || l.bytes-l.marks.bytes > maxBytes) {
 		l.evict(l.least())
 	}
 }
 
 // least is the shelf whose last entry is missed least. The newest provisional
 // record stays as long as there are others: its user is about to come for it.
-func (l *lru) least() *shelf {
+func (l *LRU) least() *Shelf {
 	switch {
-	case l.passing.list.Len() > 1:
-		return l.passing
-	case l.recent.list.Len() > 0:
-		return l.recent
-	case l.passing.list.Len() > 0:
-		return l.passing
+	case l.Passing.List.Len() > 1:
+		return l.Passing
+	case l.Recent.List.Len() > 0:
+		return l.Recent
+	case l.Passing.List.Len() > 0:
+		return l.Passing
 	}
-	return l.revoked
+	return l.Revoked
 }
 
 // others is how many entries there are beside the markers with their own bounds.
-func (l *lru) others() int {
-	return len(l.entries) - l.marks.list.Len()
+func (l *LRU) others() int {
+	return len(l.Entries) - l.marks.List.Len()
 }
 
 // dropExpired looks at no more than the two entries at the far end, so that a
 // write costs the same however many have expired.
-func (l *lru) dropExpired(s *shelf, now int64) {
+func (l *LRU) dropExpired(s *Shelf, now int64) {
 	for i := 0; i < 2; i++ {
-		last := s.list.Back()
+		last := s.List.Back()
 		if last == nil {
 			return
 		}
-		e := last.Value.(*entry)
-		if e.expires > now {
+		e := last.Value.(*Entry)
+		if e.Expires > now {
 			return
 		}
-		l.remove(e)
+		l.Remove(e)
 	}
 }
 
-func (l *lru) evict(s *shelf) {
-	e := s.list.Back().Value.(*entry)
-	l.remove(e)
+func (l *LRU) evict(s *Shelf) {
+	e := s.List.Back().Value.(*Entry)
+	l.Remove(e)
 	l.evicts++
 	if l.watched {
-		l.evicted = append(l.evicted, e.key)
+		l.evicted = append(l.evicted, e.Key)
 	}
 }
 
 // takeEvicted returns the keys that left for the bounds since it was last called.
-func (l *lru) takeEvicted() []string {
+func (l *LRU) takeEvicted() []string {
 	evicted := l.evicted
 	l.evicted = nil
 	return evicted
 }
 
-func (l *lru) stats() MemoryStats {
-	return MemoryStats{Entries: len(l.entries), Bytes: l.bytes, Revoked: l.revoked.list.Len(), Evictions: l.evicts}
+func (l *LRU) Stats() MemoryStats {
+	return MemoryStats{Entries: len(l.Entries), Bytes: l.bytes, Revoked: l.Revoked.List.Len(), Evictions: l.evicts}
 }

@@ -23,10 +23,10 @@ type MemoryOptions struct {
 // because a new session has a new key.
 type Memory struct {
 	now       func() time.Time
-	followers *followers // the stores that take the place of this one
+	followers *Followers // the stores that take the place of this one
 
 	mu       sync.Mutex // guards the fields below
-	lru      *lru
+	lru      *LRU
 	watchers []Watcher
 }
 
@@ -35,7 +35,7 @@ func NewMemory(o MemoryOptions) *Memory {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Memory{followers: &followers{}, lru: newLRU(o), now: o.Now}
+	return &Memory{followers: &Followers{}, lru: NewLRU(o), now: o.Now}
 }
 
 // Resize changes the bounds, as MemoryOptions describe them.
@@ -48,7 +48,7 @@ func (m *Memory) Resize(maxEntries int, maxBytes int64) {
 	evicted := m.lru.takeEvicted()
 	m.mu.Unlock()
 	for _, key := range evicted {
-		announce(watchers, key)
+		Announce(watchers, key)
 	}
 }
 
@@ -56,15 +56,15 @@ func (m *Memory) Resize(maxEntries int, maxBytes int64) {
 func (m *Memory) Get(ctx context.Context, key string) ([]byte, error) {
 	now := m.now().UnixNano()
 	m.mu.Lock()
-	e := m.lru.entries[key]
-	if e == nil || e.expires <= now {
+	e := m.lru.Entries[key]
+	if e == nil || e.Expires <= now {
 		m.mu.Unlock()
 		return nil, ErrMiss
 	}
-	if e.on == m.lru.recent {
-		e.on.list.MoveToFront(e.place)
+	if e.On == m.lru.Recent {
+		e.On.List.MoveToFront(e.Place)
 	}
-	value := e.value
+	value := e.Value
 	m.mu.Unlock()
 	return value, nil
 }
@@ -72,27 +72,27 @@ func (m *Memory) Get(ctx context.Context, key string) ([]byte, error) {
 // Set stores value under the rule of records.
 func (m *Memory) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
 	err := m.set(key, value, ttl)
-	return m.followers.pass(change{op: opSet, key: key, value: value, ttl: ttl}, err)
+	return m.followers.Pass(Change{Op: OpSet, Key: key, Value: value, TTL: ttl}, err)
 }
 
 func (m *Memory) set(key string, value []byte, ttl time.Duration) error {
-	if err := m.lru.check(key, value, ttl); err != nil {
+	if err := m.lru.Check(key, value, ttl); err != nil {
 		return err
 	}
 	now := m.now()
 	m.mu.Lock()
-	e := m.lru.live(key, now.UnixNano())
+	e := m.lru.Live(key, now.UnixNano())
 	if e != nil {
-		switch merge(e.value, value) {
-		case conflicts:
+		switch Merge(e.Value, value) {
+		case Conflicts:
 			m.mu.Unlock()
 			return ErrConflict
-		case remains:
+		case Remains:
 			m.mu.Unlock()
 			return nil
 		}
 	}
-	m.lru.put(key, value, now, ttl)
+	m.lru.Put(key, value, now, ttl)
 	m.unlockAndAnnounce(key)
 	return nil
 }
@@ -100,11 +100,11 @@ func (m *Memory) set(key string, value []byte, ttl time.Duration) error {
 // Add stores value if the key is absent.
 func (m *Memory) Add(ctx context.Context, key string, value []byte, ttl time.Duration) error {
 	err := m.add(key, value, ttl)
-	return m.followers.pass(change{op: opAdd, key: key, value: value, ttl: ttl}, err)
+	return m.followers.Pass(Change{Op: OpAdd, Key: key, Value: value, TTL: ttl}, err)
 }
 
 func (m *Memory) add(key string, value []byte, ttl time.Duration) error {
-	if err := m.lru.check(key, value, ttl); err != nil {
+	if err := m.lru.Check(key, value, ttl); err != nil {
 		return err
 	}
 	now := m.now()
@@ -114,7 +114,7 @@ func (m *Memory) add(key string, value []byte, ttl time.Duration) error {
 		m.mu.Unlock()
 		return err
 	}
-	m.lru.put(key, value, now, ttl)
+	m.lru.Put(key, value, now, ttl)
 	m.unlockAndAnnounce(key)
 	return nil
 }
@@ -122,44 +122,44 @@ func (m *Memory) add(key string, value []byte, ttl time.Duration) error {
 // CompareAndSet replaces a live record of that version.
 func (m *Memory) CompareAndSet(ctx context.Context, key string, version uint64, value []byte, ttl time.Duration) error {
 	err := m.compareAndSet(key, version, value, ttl)
-	return m.followers.pass(change{op: opCompare, key: key, value: value, ttl: ttl}, err)
+	return m.followers.Pass(Change{Op: OpCompare, Key: key, Value: value, TTL: ttl}, err)
 }
 
 func (m *Memory) compareAndSet(key string, version uint64, value []byte, ttl time.Duration) error {
-	if err := m.lru.check(key, value, ttl); err != nil {
+	if err := m.lru.Check(key, value, ttl); err != nil {
 		return err
 	}
-	if err := checkSuccessor(version, value); err != nil {
+	if err := CheckSuccessor(version, value); err != nil {
 		return err
 	}
 	now := m.now()
 	m.mu.Lock()
-	e := m.lru.live(key, now.UnixNano())
+	e := m.lru.Live(key, now.UnixNano())
 	if e == nil {
 		m.mu.Unlock()
 		return ErrMiss
 	}
-	if err := compare(e.value, version, value); err != nil {
+	if err := Compare(e.Value, version, value); err != nil {
 		m.mu.Unlock()
 		return err
 	}
-	m.lru.put(key, value, now, ttl)
+	m.lru.Put(key, value, now, ttl)
 	m.unlockAndAnnounce(key)
 	return nil
 }
 
 // Delete removes key.
 func (m *Memory) Delete(ctx context.Context, key string) error {
-	if err := checkKey(key); err != nil {
+	if err := CheckKey(key); err != nil {
 		return err
 	}
 	m.mu.Lock()
-	e := m.lru.entries[key]
+	e := m.lru.Entries[key]
 	if e == nil {
 		m.mu.Unlock()
 		return nil
 	}
-	m.lru.remove(e)
+	m.lru.Remove(e)
 	m.unlockAndAnnounce(key)
 	return nil
 }
@@ -168,7 +168,7 @@ func (m *Memory) Delete(ctx context.Context, key string) error {
 func (m *Memory) Exists(ctx context.Context, key string) (bool, error) {
 	now := m.now().UnixNano()
 	m.mu.Lock()
-	found := m.lru.live(key, now) != nil
+	found := m.lru.Live(key, now) != nil
 	m.mu.Unlock()
 	return found, nil
 }
@@ -176,10 +176,10 @@ func (m *Memory) Exists(ctx context.Context, key string) (bool, error) {
 // Clear removes everything.
 func (m *Memory) Clear(ctx context.Context) error {
 	m.mu.Lock()
-	m.lru.clear()
+	m.lru.Clear()
 	watchers := m.watchers
 	m.mu.Unlock()
-	announceAll(watchers)
+	AnnounceAll(watchers)
 	return nil
 }
 
@@ -191,7 +191,7 @@ func (m *Memory) Health(ctx context.Context) error {
 // Watch calls w for every change from now on.
 func (m *Memory) Watch(w Watcher) {
 	m.mu.Lock()
-	m.watchers = withWatcher(m.watchers, w)
+	m.watchers = WithWatcher(m.watchers, w)
 	m.lru.watched = true
 	m.mu.Unlock()
 }
@@ -199,7 +199,7 @@ func (m *Memory) Watch(w Watcher) {
 // Unwatch ends Watch.
 func (m *Memory) Unwatch(w Watcher) {
 	m.mu.Lock()
-	m.watchers = withoutWatcher(m.watchers, w)
+	m.watchers = WithoutWatcher(m.watchers, w)
 	m.lru.watched = len(m.watchers) > 0
 	m.mu.Unlock()
 }
@@ -215,7 +215,7 @@ type MemoryStats struct {
 // Stats returns a snapshot.
 func (m *Memory) Stats() MemoryStats {
 	m.mu.Lock()
-	s := m.lru.stats()
+	s := m.lru.Stats()
 	m.mu.Unlock()
 	return s
 }
@@ -224,29 +224,29 @@ func (m *Memory) Stats() MemoryStats {
 func (m *Memory) Revoke(ctx context.Context, revocations []Revocation) error {
 	now := m.now()
 	for _, r := range revocations {
-		if err := r.check(); err != nil {
+		if err := r.Check(); err != nil {
 			return err
 		}
 		m.revoke(r, now)
 	}
-	return m.followers.passAll(revocations, nil)
+	return m.followers.PassAll(revocations, nil)
 }
 
 func (m *Memory) revoke(r Revocation, now time.Time) {
 	m.mu.Lock()
 	if !r.Unproven {
-		m.lru.note(r, now)
+		m.lru.Note(r, now)
 	}
 	var keys []string
-	for _, e := range m.lru.covered(r, now.UnixNano()) {
-		value, ttl := tombstoneOf(e.value, now)
-		m.lru.put(e.key, value, now, ttl)
-		keys = append(keys, e.key)
+	for _, e := range m.lru.Covered(r, now.UnixNano()) {
+		value, ttl := TombstoneOf(e.Value, now)
+		m.lru.Put(e.Key, value, now, ttl)
+		keys = append(keys, e.Key)
 	}
 	watchers := m.watchers
 	m.mu.Unlock()
 	for _, key := range keys {
-		announce(watchers, key)
+		Announce(watchers, key)
 	}
 }
 
@@ -257,50 +257,50 @@ func (m *Memory) Fresh(ctx context.Context, key string) ([]byte, error) {
 
 // Acquire gives a lease to one of those who ask for it.
 func (m *Memory) Acquire(ctx context.Context, l Lease) ([]byte, error) {
-	if err := l.check(); err != nil {
+	if err := l.Check(); err != nil {
 		return nil, err
 	}
 	now := m.now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	record := m.lru.value(l.Record, now.UnixNano())
-	err := l.acquirable(m.lru.value(l.key(), now.UnixNano()), record, m.lru.value(l.usedKey(), now.UnixNano()))
+	err := l.Acquirable(m.lru.value(l.Key(), now.UnixNano()), record, m.lru.value(l.UsedKey(), now.UnixNano()))
 	if err == nil {
-		m.lru.put(l.key(), []byte(l.Owner), now, l.TTL)
-		m.lru.put(l.usedKey(), []byte(l.used()), now, l.Keep)
+		m.lru.Put(l.Key(), []byte(l.Owner), now, l.TTL)
+		m.lru.Put(l.UsedKey(), []byte(l.Used()), now, l.Keep)
 	}
 	return record, err
 }
 
 // Prolong lets a lease last for its TTL from now.
 func (m *Memory) Prolong(ctx context.Context, l Lease) error {
-	if err := l.check(); err != nil {
+	if err := l.Check(); err != nil {
 		return err
 	}
 	now := m.now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !l.prolongable(m.lru.value(l.key(), now.UnixNano()), m.lru.value(l.usedKey(), now.UnixNano())) {
+	if !l.Prolongable(m.lru.value(l.Key(), now.UnixNano()), m.lru.value(l.UsedKey(), now.UnixNano())) {
 		return ErrMiss
 	}
-	m.lru.put(l.key(), []byte(l.Owner), now, l.TTL)
-	m.lru.put(l.usedKey(), []byte(l.used()), now, l.Keep)
+	m.lru.Put(l.Key(), []byte(l.Owner), now, l.TTL)
+	m.lru.Put(l.UsedKey(), []byte(l.Used()), now, l.Keep)
 	return nil
 }
 
 // Release ends a lease.
 func (m *Memory) Release(ctx context.Context, l Lease, unused bool) error {
-	if err := l.check(); err != nil {
+	if err := l.Check(); err != nil {
 		return err
 	}
 	now := m.now().UnixNano()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if string(m.lru.value(l.key(), now)) == l.Owner {
-		m.lru.remove(m.lru.entries[l.key()])
+	if string(m.lru.value(l.Key(), now)) == l.Owner {
+		m.lru.Remove(m.lru.Entries[l.Key()])
 	}
-	if unused && string(m.lru.value(l.usedKey(), now)) == l.used() {
-		m.lru.remove(m.lru.entries[l.usedKey()])
+	if unused && string(m.lru.value(l.UsedKey(), now)) == l.Used() {
+		m.lru.Remove(m.lru.Entries[l.UsedKey()])
 	}
 	return nil
 }
@@ -311,8 +311,8 @@ func (m *Memory) unlockAndAnnounce(key string) {
 	watchers := m.watchers
 	evicted := m.lru.takeEvicted()
 	m.mu.Unlock()
-	announce(watchers, key)
+	Announce(watchers, key)
 	for _, k := range evicted {
-		announce(watchers, k)
+		Announce(watchers, k)
 	}
 }

@@ -74,8 +74,8 @@ func TestMemoryEvictsWhatWasUsedLeastRecently(t *testing.T) {
 
 func TestJ10RevocationsOutlastPressure(t *testing.T) {
 	ctx := context.Background()
-	c := newClock()
-	m := cache.NewMemory(cache.MemoryOptions{MaxEntries: 100, Now: c.now})
+	c := cachetest.NewClock()
+	m := cache.NewMemory(cache.MemoryOptions{MaxEntries: 100, Now: c.Now})
 	for i := 0; i < 50; i++ {
 		if err := m.Set(ctx, "r"+strconv.Itoa(i), cachetest.Record(cache.Revoked, 1, ""), time.Hour); err != nil {
 			t.Fatal(err)
@@ -97,7 +97,7 @@ func TestJ10RevocationsOutlastPressure(t *testing.T) {
 			t.Errorf("%s kept: %t", k, found)
 		}
 	}
-	c.elapse(time.Hour)
+	c.Elapse(time.Hour)
 	for i := 0; i < 100; i++ {
 		if err := m.Set(ctx, "t"+strconv.Itoa(i), nil, time.Hour); err != nil {
 			t.Fatal(err)
@@ -110,14 +110,14 @@ func TestJ10RevocationsOutlastPressure(t *testing.T) {
 
 func TestARevocationIsNotShortenedByALaterOne(t *testing.T) {
 	ctx := context.Background()
-	c := newClock()
-	m := cache.NewMemory(cache.MemoryOptions{Now: c.now})
+	c := cachetest.NewClock()
+	m := cache.NewMemory(cache.MemoryOptions{Now: c.Now})
 	for i, ttl := range []time.Duration{time.Hour, time.Minute} {
 		if err := m.Set(ctx, "r:k", cachetest.Record(cache.Revoked, uint64(i), ""), ttl); err != nil {
 			t.Fatal(err)
 		}
 	}
-	c.elapse(time.Minute)
+	c.Elapse(time.Minute)
 	if found, _ := m.Exists(ctx, "r:k"); !found {
 		t.Error("it left early")
 	}
@@ -353,4 +353,8 @@ func TestOtherBoundsKeepWhatThereIsRoomFor(t *testing.T) {
 	if err := m.Set(ctx, "s:large", make([]byte, 1<<20), time.Minute); err != nil {
 		t.Errorf("in a memory of the usual size: %v", err)
 	}
+}
+
+func record(version uint64) []byte {
+	return cachetest.Record(cache.Live, version, "payload")
 }

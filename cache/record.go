@@ -8,6 +8,21 @@ import (
 	"time"
 )
 
+func ListedLinks(record []byte) []string {
+	var names []string
+	for _, link := range LinksOf(record) {
+		if link.Listed {
+			names = append(names, link.Name)
+		}
+	}
+	return names
+}
+
+// IsLinked reports whether a value has to be enlisted before it is written.
+func IsLinked(value []byte) bool {
+	return KindOf(value) == LiveRecord && value[countAt] != 0
+}
+
 // ErrRecord is returned when bytes are not a record.
 var ErrRecord = errors.New("cache: not a record")
 
@@ -55,9 +70,9 @@ const Provisional = "\x00 provisional \x00\x00"
 
 var provisionalName = []byte(Provisional)
 
-// isProvisional reports whether a value is a live record with that link.
-func isProvisional(b []byte) bool {
-	return kindOf(b) == liveRecord && bytes.Contains(b[HeaderSize:headerLen(b)], provisionalName)
+// IsProvisional reports whether a value is a live record with that link.
+func IsProvisional(b []byte) bool {
+	return KindOf(b) == LiveRecord && bytes.Contains(b[HeaderSize:headerLen(b)], provisionalName)
 }
 
 // Bounds of a header.
@@ -83,7 +98,7 @@ const (
 const (
 	recordMark     = 0xA0
 	recordMarkMask = 0xF0
-	recordFormat   = 0xA1
+	RecordFormat   = 0xA1
 )
 
 // AppendHeader appends the encoded h to dst. Links beyond MaxLinks, and names of
@@ -97,7 +112,7 @@ func AppendHeader(dst []byte, h Header) []byte {
 	if !h.Issued.IsZero() {
 		issued = h.Issued.Unix()
 	}
-	dst = append(dst, recordFormat, h.KeyID, byte(h.State))
+	dst = append(dst, RecordFormat, h.KeyID, byte(h.State))
 	dst = binary.BigEndian.AppendUint64(dst, h.Version)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(h.Expiry.UnixMilli()))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(end.UnixMilli()))
@@ -127,8 +142,8 @@ func appendLinks(dst []byte, links []Link) []byte {
 // as absent, and every backend leaves it alone. Anything else that is no record
 // is ErrRecord.
 func ParseRecord(b []byte) (Header, []byte, error) {
-	switch kindOf(b) {
-	case foreignRecord:
+	switch KindOf(b) {
+	case ForeignRecord:
 		return Header{}, nil, fmt.Errorf("%w: record of a later format", ErrMiss)
 	case opaque:
 		return Header{}, nil, ErrRecord
@@ -136,20 +151,20 @@ func ParseRecord(b []byte) (Header, []byte, error) {
 	if !canonical(b) {
 		return Header{}, nil, ErrRecord
 	}
-	h := Header{KeyID: b[1], Links: linksOf(b)}
+	h := Header{KeyID: b[1], Links: LinksOf(b)}
 	h.State = State(b[2])
 	h.Version = versionOf(b)
-	h.Expiry = time.UnixMilli(expiryOf(b))
-	h.End = time.UnixMilli(endOf(b))
-	h.Issued = time.Unix(issuedOf(b), 0)
+	h.Expiry = time.UnixMilli(ExpiryOf(b))
+	h.End = time.UnixMilli(EndOf(b))
+	h.Issued = time.Unix(IssuedOf(b), 0)
 	return h, b[headerLen(b):], nil
 }
 
 // SplitRecord returns the encoded header of a record, and its payload; false for
 // what is no record.
 func SplitRecord(b []byte) ([]byte, []byte, bool) {
-	kind := kindOf(b)
-	if kind != liveRecord && kind != revokedRecord {
+	kind := KindOf(b)
+	if kind != LiveRecord && kind != RevokedRecord {
 		return nil, nil, false
 	}
 	n := headerLen(b)
@@ -160,26 +175,26 @@ type valueKind int
 
 const (
 	opaque valueKind = iota
-	liveRecord
-	revokedRecord
-	foreignRecord // of a later format
+	LiveRecord
+	RevokedRecord
+	ForeignRecord // of a later format
 )
 
-func kindOf(b []byte) valueKind {
+func KindOf(b []byte) valueKind {
 	if len(b) == 0 || b[0]&recordMarkMask != recordMark {
 		return opaque
 	}
-	if b[0] > recordFormat {
-		return foreignRecord
+	if b[0] > RecordFormat {
+		return ForeignRecord
 	}
-	if len(b) < HeaderSize || b[0] != recordFormat || b[countAt] > MaxLinks || len(b) < headerLen(b) {
+	if len(b) < HeaderSize || b[0] != RecordFormat || b[countAt] > MaxLinks || len(b) < headerLen(b) {
 		return opaque
 	}
 	switch State(b[2]) {
 	case Live:
-		return liveRecord
+		return LiveRecord
 	case Revoked:
-		return revokedRecord
+		return RevokedRecord
 	}
 	return opaque
 }
@@ -190,17 +205,17 @@ func versionOf(b []byte) uint64 {
 	return binary.BigEndian.Uint64(b[versionAt:])
 }
 
-// expiryOf is in ms since 1970, and so is endOf.
-func expiryOf(b []byte) int64 {
+// ExpiryOf is in ms since 1970, and so is endOf.
+func ExpiryOf(b []byte) int64 {
 	return int64(binary.BigEndian.Uint64(b[expiryAt:]))
 }
 
-func endOf(b []byte) int64 {
+func EndOf(b []byte) int64 {
 	return int64(binary.BigEndian.Uint64(b[endAt:]))
 }
 
-// issuedOf is in seconds since 1970.
-func issuedOf(b []byte) int64 {
+// IssuedOf is in seconds since 1970.
+func IssuedOf(b []byte) int64 {
 	return int64(binary.BigEndian.Uint64(b[issuedAt:]))
 }
 
@@ -215,10 +230,10 @@ func canonical(b []byte) bool {
 			return false
 		}
 	}
-	return endOf(b) >= expiryOf(b) && issuedOf(b) >= 0
+	return EndOf(b) >= ExpiryOf(b) && IssuedOf(b) >= 0
 }
 
-func linksOf(b []byte) []Link {
+func LinksOf(b []byte) []Link {
 	var links []Link
 	for at := HeaderSize; at < headerLen(b); at += linkBytes {
 		links = append(links, Link{Name: string(b[at+1 : at+linkBytes]), Listed: b[at] == 1})
@@ -226,8 +241,8 @@ func linksOf(b []byte) []Link {
 	return links
 }
 
-// linked reports whether a record has the link of that name.
-func linked(b []byte, name string) bool {
+// Linked reports whether a record has the link of that name.
+func Linked(b []byte, name string) bool {
 	for at := HeaderSize; at < headerLen(b); at += linkBytes {
 		if string(b[at+1:at+linkBytes]) == name {
 			return true
@@ -236,69 +251,69 @@ func linked(b []byte, name string) bool {
 	return false
 }
 
-// A verdict says what becomes of a write where something is stored already.
-type verdict int
+// A Verdict says what becomes of a write where something is stored already.
+type Verdict int
 
 const (
-	replaces verdict = iota
-	remains          // what is stored says as much; the write succeeds
-	conflicts
+	Replaces Verdict = iota
+	Remains          // what is stored says as much; the write succeeds
+	Conflicts
 )
 
-// merge decides between what is stored and what is to be written. It is the
+// Merge decides between what is stored and what is to be written. It is the
 // only rule by which a record changes: revoked wins, then the higher version.
 // mergeScript says the same to Redis.
-func merge(stored, next []byte) verdict {
-	is, will := kindOf(stored), kindOf(next)
+func Merge(stored, next []byte) Verdict {
+	is, will := KindOf(stored), KindOf(next)
 	switch {
-	case is == foreignRecord:
-		return conflicts
-	case is == revokedRecord && will != revokedRecord:
-		return conflicts
-	case is == revokedRecord:
+	case is == ForeignRecord:
+		return Conflicts
+	case is == RevokedRecord && will != RevokedRecord:
+		return Conflicts
+	case is == RevokedRecord:
 		return mergeRevoked(stored, next)
-	case is == liveRecord && will == liveRecord:
+	case is == LiveRecord && will == LiveRecord:
 		return mergeLive(stored, next)
 	}
-	return replaces
+	return Replaces
 }
 
 // mergeRevoked keeps the mark with the higher version, then the one that lasts
 // longer: a not-before mark carries its time as version.
-func mergeRevoked(stored, next []byte) verdict {
+func mergeRevoked(stored, next []byte) Verdict {
 	is, will := versionOf(stored), versionOf(next)
-	if will > is || will == is && expiryOf(next) > expiryOf(stored) {
-		return replaces
+	if will > is || will == is && ExpiryOf(next) > ExpiryOf(stored) {
+		return Replaces
 	}
-	return remains
+	return Remains
 }
 
 // mergeLive lets the same bytes through, so that their time to live is renewed.
-func mergeLive(stored, next []byte) verdict {
+func mergeLive(stored, next []byte) Verdict {
 	if versionOf(next) > versionOf(stored) || bytes.Equal(stored, next) {
-		return replaces
+		return Replaces
 	}
-	return conflicts
+	return Conflicts
 }
 
-// outranks reports whether a record is in a higher state than another.
-func outranks(record, other []byte) bool {
-	is, was := kindOf(record), kindOf(other)
-	return is == revokedRecord && was == liveRecord ||
-		is == liveRecord && was == liveRecord && versionOf(record) > versionOf(other)
+// Outranks reports whether a record is in a higher state than another.
+func Outranks(record, other []byte) bool {
+	is, was := KindOf(record), KindOf(other)
+	return is == RevokedRecord && was == LiveRecord ||
+		is == LiveRecord && was == LiveRecord && versionOf(record) > versionOf(other)
 }
 
-// compare decides whether next may replace stored as the successor of version.
+// Compare decides whether next may replace stored as the successor of version.
 // Finding next itself stored means that an earlier attempt arrived.
-func compare(stored []byte, version uint64, next []byte) error {
-	switch kindOf(stored) {
-	case foreignRecord:
+func Compare(stored []byte, version uint64, next []byte) error {
+	switch KindOf(stored) {
+	case ForeignRecord:
 		return ErrMiss
-	case liveRecord:
+	case LiveRecord:
 		if versionOf(stored) == version || bytes.Equal(stored, next) {
 			return nil
 		}
-	case revokedRecord:
+	case RevokedRecord:
 		if bytes.Equal(stored, next) {
 			return nil
 		}
@@ -306,12 +321,12 @@ func compare(stored []byte, version uint64, next []byte) error {
 	return ErrConflict
 }
 
-// checkSuccessor refuses a value that no record of that version may become.
-func checkSuccessor(version uint64, value []byte) error {
-	switch kindOf(value) {
-	case revokedRecord:
+// CheckSuccessor refuses a value that no record of that version may become.
+func CheckSuccessor(version uint64, value []byte) error {
+	switch KindOf(value) {
+	case RevokedRecord:
 		return nil
-	case liveRecord:
+	case LiveRecord:
 		if versionOf(value) > version {
 			return nil
 		}

@@ -21,7 +21,7 @@ type Revocation struct {
 	Unproven bool
 }
 
-func (r Revocation) check() error {
+func (r Revocation) Check() error {
 	if len(r.Link) != LinkSize || len(r.Mark) != LinkSize || r.Also != "" && len(r.Also) != LinkSize {
 		return fmt.Errorf("%w: link of a revocation", ErrInvalid)
 	}
@@ -42,7 +42,7 @@ const RevocationLeeway = 5 * time.Second
 
 // Covers reports whether r is about a live record with the header h.
 func (r Revocation) Covers(h Header) bool {
-	return h.State == Live && h.Issued.Unix() <= r.latest() && linkedTo(h.Links, r.Link) && (r.Also == "" || linkedTo(h.Links, r.Also))
+	return h.State == Live && h.Issued.Unix() <= r.Latest() && linkedTo(h.Links, r.Link) && (r.Also == "" || linkedTo(h.Links, r.Also))
 }
 
 func linkedTo(links []Link, name string) bool {
@@ -54,49 +54,49 @@ func linkedTo(links []Link, name string) bool {
 	return false
 }
 
-// covers is Covers for a stored value.
-func (r Revocation) covers(value []byte) bool {
-	return kindOf(value) == liveRecord && issuedOf(value) <= r.latest() && linked(value, r.Link) && (r.Also == "" || linked(value, r.Also))
+// CoversRecord is Covers for a stored value.
+func (r Revocation) CoversRecord(value []byte) bool {
+	return KindOf(value) == LiveRecord && IssuedOf(value) <= r.Latest() && Linked(value, r.Link) && (r.Also == "" || Linked(value, r.Also))
 }
 
-// latest is when a record may have been issued that r revokes, in seconds since 1970.
-func (r Revocation) latest() int64 {
+// Latest is when a record may have been issued that r revokes, in seconds since 1970.
+func (r Revocation) Latest() int64 {
 	return r.Before.Add(RevocationLeeway).Unix()
 }
 
-// copied is a copy of r that stays as it is.
-func (r Revocation) copied() *Revocation {
+// Copied is a copy of r that stays as it is.
+func (r Revocation) Copied() *Revocation {
 	kept := r
 	return &kept
 }
 
-// note is the record that stands for r where a record is created: it carries its
+// Note is the record that stands for r where a record is created: it carries its
 // time as version, so that it only moves forward.
-func (r Revocation) note(now time.Time) []byte {
+func (r Revocation) Note(now time.Time) []byte {
 	return AppendHeader(nil, Header{State: Revoked, Version: uint64(r.Before.Unix()), Expiry: now.Add(r.TTL)})
 }
 
-// forbids reports whether a note keeps a record from being created.
-func forbids(note, record []byte) bool {
-	return kindOf(note) == revokedRecord && kindOf(record) == liveRecord && uint64(issuedOf(record)) <= versionOf(note)
+// Forbids reports whether a note keeps a record from being created.
+func Forbids(note, record []byte) bool {
+	return KindOf(note) == RevokedRecord && KindOf(record) == LiveRecord && uint64(IssuedOf(record)) <= versionOf(note)
 }
 
-// tombstoneOf is what takes the place of a record, and how long it has to last: as
+// TombstoneOf is what takes the place of a record, and how long it has to last: as
 // long as any copy of the record may.
-func tombstoneOf(record []byte, now time.Time) ([]byte, time.Duration) {
-	end := time.UnixMilli(endOf(record)).Add(ClockSkew)
-	return tombstone(versionOf(record)+1, end), end.Sub(now)
+func TombstoneOf(record []byte, now time.Time) ([]byte, time.Duration) {
+	end := time.UnixMilli(EndOf(record)).Add(ClockSkew)
+	return Tombstone(versionOf(record)+1, end), end.Sub(now)
 }
 
-func tombstone(version uint64, end time.Time) []byte {
+func Tombstone(version uint64, end time.Time) []byte {
 	return AppendHeader(nil, Header{State: Revoked, Version: version, Expiry: end})
 }
 
-func noteKey(link string) string {
+func NoteKey(link string) string {
 	return "r:" + nameOf(link)
 }
 
-func indexKey(link string) string {
+func IndexKey(link string) string {
 	return "i:" + nameOf(link)
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/cache/cachetest"
+	"github.com/traefikoidc/traefikoidc/cache/redis"
 )
 
 const rounds = 5
@@ -71,7 +72,7 @@ func p(samples []int64, percent int) int64 {
 }
 
 func compiledStores(t *testing.T, s *server) map[string]cache.Backend {
-	r := cache.NewRedis(redisOptions(s, "rc"))
+	r := redis.New(redisOptions(s, "rc"))
 	t.Cleanup(r.Close)
 	return map[string]cache.Backend{
 		"memory": cache.NewMemory(cache.MemoryOptions{}),

@@ -9,8 +9,8 @@ import (
 	"github.com/traefik/yaegi/interp"
 	"github.com/traefik/yaegi/stdlib"
 
-	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/cache/cachetest"
+	"github.com/traefikoidc/traefikoidc/cache/hybrid"
 )
 
 // interpreter loads the plugin's sources as Traefik does, and the driver.
@@ -120,7 +120,7 @@ func ownInOutage(t *testing.T, s *server, i *interp.Interpreter) {
 	each(t, 64, 1, same)
 	each(t, 64, 1, eval[func(int) string](t, i, "drive.Outcome"))
 	told := eval[func(string) int](t, i, "drive.Told")
-	for _, e := range []cache.Event{cache.Connected, cache.BreakerOpened, cache.FellBack, cache.Restored, cache.DataLost} {
+	for _, e := range []hybrid.Event{hybrid.Connected, hybrid.BreakerOpened, hybrid.FellBack, hybrid.Restored, hybrid.DataLost} {
 		if told(e.Text()) != 1 {
 			t.Errorf("%q was told %d times", e.Text(), told(e.Text()))
 		}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/cache/cachetest"
+	"github.com/traefikoidc/traefikoidc/cache/hybrid"
+	"github.com/traefikoidc/traefikoidc/cache/redis"
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
@@ -32,7 +34,7 @@ func TestChangesByOneReplicaReachTheOther(t *testing.T) {
 func TestReplicasTellEachOtherWhereTrackingIsRefused(t *testing.T) {
 	s := startServer(t)
 	s.do("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-client|tracking")
-	refused := func(o *cache.HybridOptions) {
+	refused := func(o *hybrid.Options) {
 		o.Redis.Server.Username, o.Redis.Server.Password = "app", "secret"
 		o.L1TTL = time.Hour
 	}
@@ -51,7 +53,7 @@ func TestASettledKeyCostsNoCommand(t *testing.T) {
 	a := startReplica(t, s, "x", nil)
 	ok(t, a.put("s:k", live(1)))
 	// The server's own word of the write makes the entry stale at most once.
-	a.until("settled", func(cache.HybridStats) bool {
+	a.until("settled", func(hybrid.Stats) bool {
 		before := a.Stats()
 		for i := 0; i < 100; i++ {
 			a.is("s:k", "1")
@@ -64,7 +66,7 @@ func TestASettledKeyCostsNoCommand(t *testing.T) {
 func TestConcurrentMissesMakeOneRead(t *testing.T) {
 	s := startServer(t)
 	ok(t, startReplica(t, s, "x", nil).put("s:k", live(1)))
-	b := startReplica(t, s, "x", func(o *cache.HybridOptions) { // the reads may pile up slowly
+	b := startReplica(t, s, "x", func(o *hybrid.Options) { // the reads may pile up slowly
 		o.Redis.Server.OperationTimeout, o.Redis.Server.ReadTimeout, o.Redis.Server.WriteTimeout = time.Minute, time.Minute, time.Minute
 	})
 	s.do("CONFIG", "RESETSTAT")
@@ -73,7 +75,7 @@ func TestConcurrentMissesMakeOneRead(t *testing.T) {
 	for i := 0; i < 64; i++ {
 		go func() { results <- b.state("s:k") }()
 	}
-	b.until("64 asked", func(x cache.HybridStats) bool { return x.Requests >= 64 })
+	b.until("64 asked", func(x hybrid.Stats) bool { return x.Requests >= 64 })
 	s.signal(syscall.SIGCONT)
 	for i := 0; i < 64; i++ {
 		if got := <-results; got != "1" {
@@ -115,7 +117,7 @@ func TestJ1RedisDownAtStart(t *testing.T) {
 	if !s.has("x:s:k") {
 		t.Error("the journal was not carried over")
 	}
-	for _, e := range []cache.Event{cache.Connected, cache.BreakerOpened, cache.FellBack, cache.Restored} {
+	for _, e := range []hybrid.Event{hybrid.Connected, hybrid.BreakerOpened, hybrid.FellBack, hybrid.Restored} {
 		if a.log.count(e) != 1 {
 			t.Errorf("%q told %d times: %s", e.Text(), a.log.count(e), a.log.text())
 		}
@@ -139,9 +141,9 @@ var outages = []struct {
 	}},
 }
 
-func startApp(t *testing.T) (*server, func(o *cache.HybridOptions)) {
+func startApp(t *testing.T) (*server, func(o *hybrid.Options)) {
 	s := startServer(t, "--appendonly", "yes", "--appendfsync", "always", "--user", "app", "on", ">secret", "~*", "&*", "+@all")
-	return s, func(o *cache.HybridOptions) {
+	return s, func(o *hybrid.Options) {
 		o.Redis.Server.Username, o.Redis.Server.Password = "app", "secret"
 		o.Redis.Breaker.DeniedPause = 100 * time.Millisecond
 	}
@@ -180,7 +182,7 @@ func TestJ1AnOutageSignsNobodyOut(t *testing.T) {
 			}
 			journalled(t, b.Add(ctx, "j:code", []byte("b"), time.Hour))
 
-			if cause := a.log.cause(cache.BreakerOpened); cause == nil || outage.cause != nil && !errors.Is(cause, outage.cause) {
+			if cause := a.log.cause(hybrid.BreakerOpened); cause == nil || outage.cause != nil && !errors.Is(cause, outage.cause) {
 				t.Errorf("told the cause %v, want %v", cause, outage.cause)
 			}
 			outage.end(s)
@@ -193,7 +195,7 @@ func TestJ1AnOutageSignsNobodyOut(t *testing.T) {
 				r.becomes("s:new", "1")
 				r.becomes("s:elsewhere", "1")
 			}
-			if n := a.log.count(cache.ReplayFound) + b.log.count(cache.ReplayFound); n != 1 {
+			if n := a.log.count(hybrid.ReplayFound) + b.log.count(hybrid.ReplayFound); n != 1 {
 				t.Errorf("the replay was told %d times", n)
 			}
 		})
@@ -209,7 +211,7 @@ func journalled(t *testing.T, err error) {
 
 func TestAStallDelaysFew(t *testing.T) {
 	s := startServer(t)
-	a := startReplica(t, s, "x", func(o *cache.HybridOptions) { o.Redis.Server.OperationTimeout = 500 * time.Millisecond })
+	a := startReplica(t, s, "x", func(o *hybrid.Options) { o.Redis.Server.OperationTimeout = 500 * time.Millisecond })
 	s.signal(syscall.SIGSTOP)
 	delayed := 0
 	for !a.Stats().Fallback {
@@ -236,7 +238,7 @@ func TestARestartWithoutDataIsNoSignOut(t *testing.T) {
 	s.kill()
 	s.start()
 	for _, r := range []*replica{a, b} {
-		r.until("loss noticed", func(cache.HybridStats) bool { return r.log.count(cache.DataLost) == 1 })
+		r.until("loss noticed", func(hybrid.Stats) bool { return r.log.count(hybrid.DataLost) == 1 })
 		r.untilRestored()
 	}
 	a.becomes("s:b", "1")
@@ -257,7 +259,7 @@ func TestNobodyIsSignedOutWhileALossIsLookedInto(t *testing.T) {
 	for i := 0; i < 3; i++ {
 		s.kill()
 		s.start()
-		a.until("loss noticed", func(cache.HybridStats) bool {
+		a.until("loss noticed", func(hybrid.Stats) bool {
 			a.is("s:k", "1")
 			if err := a.CompareAndSet(context.Background(), "s:k", 1, live(2), time.Hour); errors.Is(err, cache.ErrMiss) {
 				t.Fatal("a renewal was told that the session is gone")
@@ -265,7 +267,7 @@ func TestNobodyIsSignedOutWhileALossIsLookedInto(t *testing.T) {
 				ok(t, a.Delete(context.Background(), "s:k"))
 				_ = a.Add(context.Background(), "s:k", live(1), time.Hour)
 			}
-			return a.log.count(cache.DataLost) > i
+			return a.log.count(hybrid.DataLost) > i
 		})
 		a.untilRestored()
 	}
@@ -282,7 +284,7 @@ func TestJ2FlushallSignsEverybodyOut(t *testing.T) {
 	a.is("s:b", "miss")
 	ok(t, a.put("s:c", live(1)))
 	b.becomes("s:c", "1")
-	if a.log.count(cache.DataLost)+b.log.count(cache.DataLost) != 0 {
+	if a.log.count(hybrid.DataLost)+b.log.count(hybrid.DataLost) != 0 {
 		t.Error("taken for a loss of data")
 	}
 }
@@ -339,7 +341,7 @@ func TestJ10AnEvictingServerIsReported(t *testing.T) {
 	} {
 		a := startReplica(t, startServer(t, c.args...), "x", nil)
 		a.untilRestored()
-		if got := a.log.count(cache.MayEvict); got != c.told {
+		if got := a.log.count(hybrid.MayEvict); got != c.told {
 			t.Errorf("%q: told %d times", c.args, got)
 		}
 	}
@@ -391,18 +393,18 @@ func TestVerify(t *testing.T) {
 	s.admin.Close()
 	o := redisOptions(s, "x")
 	o.Server.Password = "secret"
-	ok(t, cache.Verify(context.Background(), o))
-	for name, change := range map[string]func(o *cache.RedisOptions){
-		"no password":        func(o *cache.RedisOptions) { o.Server.Password = "" },
-		"wrong password":     func(o *cache.RedisOptions) { o.Server.Password = "wr0ng" },
-		"no such database":   func(o *cache.RedisOptions) { o.Server.DB = 99 },
-		"nobody listens":     func(o *cache.RedisOptions) { o.Server.Address = freeAddress(t) },
-		"no such user":       func(o *cache.RedisOptions) { o.Server.Username = "nobody" },
-		"not a Redis at all": func(o *cache.RedisOptions) { o.Server.Network, o.Server.Address = "unix", "/nonexistent" },
+	ok(t, redis.Verify(context.Background(), o))
+	for name, change := range map[string]func(o *redis.Options){
+		"no password":        func(o *redis.Options) { o.Server.Password = "" },
+		"wrong password":     func(o *redis.Options) { o.Server.Password = "wr0ng" },
+		"no such database":   func(o *redis.Options) { o.Server.DB = 99 },
+		"nobody listens":     func(o *redis.Options) { o.Server.Address = freeAddress(t) },
+		"no such user":       func(o *redis.Options) { o.Server.Username = "nobody" },
+		"not a Redis at all": func(o *redis.Options) { o.Server.Network, o.Server.Address = "unix", "/nonexistent" },
 	} {
 		broken := o
 		change(&broken)
-		err := cache.Verify(context.Background(), broken)
+		err := redis.Verify(context.Background(), broken)
 		if err == nil {
 			t.Errorf("%s: verified", name)
 		} else if text := err.Error(); contains(text, "secret") || contains(text, "wr0ng") {

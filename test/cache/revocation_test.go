@@ -10,6 +10,7 @@ import (
 
 	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/cache/cachetest"
+	"github.com/traefikoidc/traefikoidc/cache/hybrid"
 )
 
 // add stores a record that was issued so many seconds after the moment that
@@ -89,14 +90,14 @@ func TestALossOfDataBringsNothingBack(t *testing.T) {
 	b.becomes("s:ended", "1")
 	reads := b.reads()
 	ok(t, a.revoke("sid 1"))
-	b.until("it has looked by itself", func(x cache.HybridStats) bool { return b.reads() > reads && x.Redis.Pool.InUse == 0 })
+	b.until("it has looked by itself", func(x hybrid.Stats) bool { return b.reads() > reads && x.Redis.Pool.InUse == 0 })
 	s.kill()
 	a.untilFallback()
 	b.untilFallback()
 	b.becomes("s:ended", "revoked") // which nobody had asked it for
 	s.start()
 	for _, r := range []*replica{a, b} {
-		r.until("loss noticed", func(cache.HybridStats) bool { return r.log.count(cache.DataLost) == 1 })
+		r.until("loss noticed", func(hybrid.Stats) bool { return r.log.count(hybrid.DataLost) == 1 })
 		r.untilRestored()
 		r.is("s:ended", "revoked")
 	}
@@ -194,7 +195,7 @@ func TestALeaseAmongReplicas(t *testing.T) {
 
 func TestWhatAnybodyMayAskForTakesNoRoom(t *testing.T) {
 	s, app := startApp(t)
-	a := startReplica(t, s, "x", func(o *cache.HybridOptions) {
+	a := startReplica(t, s, "x", func(o *hybrid.Options) {
 		app(o)
 		o.JournalEntries = 10
 	})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/cache/cachetest"
+	"github.com/traefikoidc/traefikoidc/cache/redis"
 )
 
 // candidate is a value near the edges of the rule of records.
@@ -36,11 +37,11 @@ func TestTheRuleIsTheSameEverywhere(t *testing.T) {
 	ctx := context.Background()
 	s := startServer(t)
 	s.do("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-eval", "-evalsha")
-	scripted := cache.NewRedis(redisOptions(s, "a"))
+	scripted := redis.New(redisOptions(s, "a"))
 	t.Cleanup(scripted.Close)
 	o := redisOptions(s, "b")
 	o.Server.Username, o.Server.Password = "app", "secret"
-	unscripted := cache.NewRedis(o)
+	unscripted := redis.New(o)
 	t.Cleanup(unscripted.Close)
 
 	r := rand.New(rand.NewSource(1))

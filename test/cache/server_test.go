@@ -17,6 +17,8 @@ import (
 
 	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/cache/cachetest"
+	"github.com/traefikoidc/traefikoidc/cache/hybrid"
+	"github.com/traefikoidc/traefikoidc/cache/redis"
 	"github.com/traefikoidc/traefikoidc/circuitbreaker"
 	"github.com/traefikoidc/traefikoidc/resp"
 )
@@ -128,18 +130,18 @@ func (s *server) has(key string) bool {
 // log collects the events of a Hybrid.
 type log struct {
 	mu     sync.Mutex
-	events []cache.Event
-	causes map[cache.Event]error // the last of each
+	events []hybrid.Event
+	causes map[hybrid.Event]error // the last of each
 }
 
-func (l *log) Observe(e cache.Event, cause error) {
+func (l *log) Observe(e hybrid.Event, cause error) {
 	l.mu.Lock()
 	l.events = append(l.events, e)
 	l.causes[e] = cause
 	l.mu.Unlock()
 }
 
-func (l *log) count(e cache.Event) int {
+func (l *log) count(e hybrid.Event) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := 0
@@ -151,7 +153,7 @@ func (l *log) count(e cache.Event) int {
 	return n
 }
 
-func (l *log) cause(e cache.Event) error {
+func (l *log) cause(e hybrid.Event) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.causes[e]
@@ -173,8 +175,8 @@ func freshPrefix() string {
 	return "p" + strconv.FormatInt(prefixes.Add(1), 10)
 }
 
-func redisOptions(s *server, prefix string) cache.RedisOptions {
-	return cache.RedisOptions{
+func redisOptions(s *server, prefix string) redis.Options {
+	return redis.Options{
 		Server: resp.Options{Address: s.address, OperationTimeout: 3 * time.Second, PoolSize: 16}, // a busy machine is no outage
 		Prefix: prefix,
 	}
@@ -182,32 +184,32 @@ func redisOptions(s *server, prefix string) cache.RedisOptions {
 
 // replica is a Hybrid as one Traefik has it.
 type replica struct {
-	*cache.Hybrid
+	*hybrid.Hybrid
 	t   *testing.T
 	log *log
 }
 
-func startReplica(t *testing.T, s *server, prefix string, change func(o *cache.HybridOptions)) *replica {
+func startReplica(t *testing.T, s *server, prefix string, change func(o *hybrid.Options)) *replica {
 	t.Helper()
 	r := newReplica(t, s, prefix, change)
-	r.until("tracking", func(x cache.HybridStats) bool { return x.Tracking && x.Connected && x.Leases })
+	r.until("tracking", func(x hybrid.Stats) bool { return x.Tracking && x.Connected && x.Leases })
 	return r
 }
 
-func newReplica(t *testing.T, s *server, prefix string, change func(o *cache.HybridOptions)) *replica {
+func newReplica(t *testing.T, s *server, prefix string, change func(o *hybrid.Options)) *replica {
 	t.Helper()
-	l := &log{causes: map[cache.Event]error{}}
-	o := cache.HybridOptions{Redis: redisOptions(s, prefix), Observer: l}
+	l := &log{causes: map[hybrid.Event]error{}}
+	o := hybrid.Options{Redis: redisOptions(s, prefix), Observer: l}
 	if change != nil {
 		change(&o)
 	}
-	r := &replica{Hybrid: cache.NewHybrid(o), t: t, log: l}
+	r := &replica{Hybrid: hybrid.New(o), t: t, log: l}
 	t.Cleanup(r.Close)
 	r.Start()
 	return r
 }
 
-func (r *replica) until(what string, ok func(x cache.HybridStats) bool) {
+func (r *replica) until(what string, ok func(x hybrid.Stats) bool) {
 	r.t.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for !ok(r.Stats()) {
@@ -222,14 +224,14 @@ func (r *replica) until(what string, ok func(x cache.HybridStats) bool) {
 
 func (r *replica) untilRestored() {
 	r.t.Helper()
-	r.until("restored", func(x cache.HybridStats) bool {
+	r.until("restored", func(x hybrid.Stats) bool {
 		return !x.Fallback && x.Tracking && x.Journal == 0 && x.Breaker.State == circuitbreaker.Closed
 	})
 }
 
 func (r *replica) untilFallback() {
 	r.t.Helper()
-	r.until("fallen back", func(x cache.HybridStats) bool {
+	r.until("fallen back", func(x hybrid.Stats) bool {
 		_, _ = r.Get(context.Background(), "s:anybody")
 		return x.Fallback
 	})
@@ -269,7 +271,7 @@ func describe(v []byte, err error) string {
 
 func (r *replica) becomes(key, state string) {
 	r.t.Helper()
-	r.until(key+" is "+state, func(cache.HybridStats) bool { return r.state(key) == state })
+	r.until(key+" is "+state, func(hybrid.Stats) bool { return r.state(key) == state })
 }
 
 func (r *replica) is(key, state string) {

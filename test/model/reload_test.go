@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/cache/hybrid"
+	"github.com/traefikoidc/traefikoidc/cache/redis"
 	"github.com/traefikoidc/traefikoidc/internal/registry"
 	"github.com/traefikoidc/traefikoidc/resp"
 	"github.com/traefikoidc/traefikoidc/session"
@@ -33,8 +35,8 @@ func (l *loading) end() {
 
 // A store is what is shared by those with the same options.
 type store struct {
-	hybrid  *cache.Hybrid
-	options cache.RedisOptions
+	hybrid  *hybrid.Hybrid
+	options redis.Options
 	closing sync.Once
 }
 
@@ -56,7 +58,7 @@ func (s *store) Backend() cache.Store {
 
 // Verify implements registry.Candidate.
 func (s *store) Verify(ctx context.Context) error {
-	if err := cache.Verify(ctx, s.options); err != nil {
+	if err := redis.Verify(ctx, s.options); err != nil {
 		return err
 	}
 	for {
@@ -70,8 +72,8 @@ func (s *store) Verify(ctx context.Context) error {
 
 // newStore is a store whose options differ by the size of the pool.
 func (r *replica) newStore(pool int) *store {
-	s := &store{options: cache.RedisOptions{Server: resp.Options{Address: "model:6379", Dial: r.path().dial, PoolSize: pool}}}
-	s.hybrid = cache.NewHybrid(cache.HybridOptions{
+	s := &store{options: redis.Options{Server: resp.Options{Address: "model:6379", Dial: r.path().dial, PoolSize: pool}}}
+	s.hybrid = hybrid.New(hybrid.Options{
 		Redis: s.options, Memory: cache.MemoryOptions{MaxEntries: r.w.c.entries, Now: r.now}, Direct: r.w.c.direct, Observer: r,
 	})
 	return s

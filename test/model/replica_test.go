@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/cache/hybrid"
 	"github.com/traefikoidc/traefikoidc/internal/registry"
 	"github.com/traefikoidc/traefikoidc/session"
 )
@@ -79,8 +80,8 @@ func (r *replica) close() {
 	}
 }
 
-// Observe implements cache.Observer.
-func (r *replica) Observe(e cache.Event, cause error) {
+// Observe implements hybrid.Observer.
+func (r *replica) Observe(e hybrid.Event, cause error) {
 	r.w.trace("%s: %s", r, e.Text())
 	r.w.saw(e)
 }

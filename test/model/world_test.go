@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/cache/hybrid"
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
@@ -75,7 +75,7 @@ type world struct {
 	flushed time.Time // when an operator removed everything
 	calm    bool      // every replica has heard of that, and could reach the server since
 	answers [3]int
-	events  map[cache.Event]int
+	events  map[hybrid.Event]int
 	open    int // operations under way
 	loud    bool
 }
@@ -83,7 +83,7 @@ type world struct {
 func newWorld(seed uint64, loud bool) *world {
 	sum := sha256.Sum256(binary.BigEndian.AppendUint64([]byte("world"), seed))
 	random := rand.New(rand.NewPCG(binary.BigEndian.Uint64(sum[:]), binary.BigEndian.Uint64(sum[8:])))
-	w := &world{seed: seed, random: random, began: time.Now(), loud: loud, events: map[cache.Event]int{}, taken: map[string]int{}}
+	w := &world{seed: seed, random: random, began: time.Now(), loud: loud, events: map[hybrid.Event]int{}, taken: map[string]int{}}
 	w.c = draw(random)
 	w.net = &network{seed: random.Uint64()}
 	w.net.server = newServer(w.net)
@@ -122,7 +122,7 @@ func (w *world) traceLocked(format string, args ...any) {
 	w.log = append(w.log, fmt.Sprintf("%12s  ", time.Since(w.began).Round(time.Microsecond))+fmt.Sprintf(format, args...))
 }
 
-func (w *world) saw(e cache.Event) {
+func (w *world) saw(e hybrid.Event) {
 	w.mu.Lock()
 	w.events[e]++
 	w.mu.Unlock()

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/cache/hybrid"
+	"github.com/traefikoidc/traefikoidc/cache/redis"
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
@@ -116,9 +118,9 @@ func lifeOfRecord(ctx context.Context, b cache.Backend, key string) string {
 }
 
 var (
-	redis  *cache.Redis
-	hybrid *cache.Hybrid
-	events = &observer{seen: map[string]int{}}
+	inRedis *redis.Redis
+	inBoth  *hybrid.Hybrid
+	events  = &observer{seen: map[string]int{}}
 )
 
 type observer struct {
@@ -126,7 +128,7 @@ type observer struct {
 	seen map[string]int
 }
 
-func (o *observer) Observe(e cache.Event, cause error) {
+func (o *observer) Observe(e hybrid.Event, cause error) {
 	o.mu.Lock()
 	o.seen[e.Text()]++
 	o.mu.Unlock()
@@ -139,32 +141,32 @@ func Open(address string) string {
 		Address: address, PoolSize: 16,
 		OperationTimeout: patience, ReadTimeout: patience, WriteTimeout: patience, PoolTimeout: patience, DialTimeout: patience,
 	}
-	if err := cache.Verify(context.Background(), cache.RedisOptions{Server: server, Prefix: "r"}); err != nil {
+	if err := redis.Verify(context.Background(), redis.Options{Server: server, Prefix: "r"}); err != nil {
 		return err.Error()
 	}
-	redis = cache.NewRedis(cache.RedisOptions{Server: server, Prefix: "r"})
-	hybrid = cache.NewHybrid(cache.HybridOptions{
-		Redis:    cache.RedisOptions{Server: server, Prefix: "h"},
+	inRedis = redis.New(redis.Options{Server: server, Prefix: "r"})
+	inBoth = hybrid.New(hybrid.Options{
+		Redis:    redis.Options{Server: server, Prefix: "h"},
 		Observer: events,
 	})
-	hybrid.Start()
+	inBoth.Start()
 	return ""
 }
 
 // Close ends what Open began.
 func Close() {
-	redis.Close()
-	hybrid.Close()
+	inRedis.Close()
+	inBoth.Close()
 }
 
 // Redis is called by many goroutines, each with its own g.
 func Redis(g int) string {
-	return exercise(redis, g)
+	return exercise(inRedis, g)
 }
 
 // Hybrid is called by many goroutines, each with its own g.
 func Hybrid(g int) string {
-	return exercise(hybrid, g)
+	return exercise(inBoth, g)
 }
 
 // Same reads one key that nobody writes, and one of its own.
@@ -172,18 +174,18 @@ func Same(g int) string {
 	ctx := context.Background()
 	key := "s:own" + strconv.Itoa(g)
 	value := record(cache.Live, 1, key)
-	if err := hybrid.Add(ctx, key, value, time.Hour); !cache.Applied(err) && !errors.Is(err, cache.ErrExists) {
+	if err := inBoth.Add(ctx, key, value, time.Hour); !cache.Applied(err) && !errors.Is(err, cache.ErrExists) {
 		return "add: " + err.Error()
 	}
 	for i := 0; i < 10; i++ {
-		got, err := hybrid.Get(ctx, key)
+		got, err := inBoth.Get(ctx, key)
 		if err != nil {
 			return key + ": " + err.Error()
 		}
 		if _, payload, err := cache.ParseRecord(got); err != nil || string(payload) != key {
 			return key + ": read another value: " + string(payload)
 		}
-		if _, err := hybrid.Get(ctx, "s:shared"); err != nil && !errors.Is(err, cache.ErrMiss) && !errors.Is(err, cache.ErrUnavailable) {
+		if _, err := inBoth.Get(ctx, "s:shared"); err != nil && !errors.Is(err, cache.ErrMiss) && !errors.Is(err, cache.ErrUnavailable) {
 			return "shared: " + err.Error()
 		}
 	}
@@ -191,12 +193,12 @@ func Same(g int) string {
 }
 
 // Fallback reports whether memory alone serves, and Tracking whether changes arrive.
-func Fallback() bool { return hybrid.Stats().Fallback }
+func Fallback() bool { return inBoth.Stats().Fallback }
 
-func Tracking() bool { return hybrid.Stats().Tracking }
+func Tracking() bool { return inBoth.Stats().Tracking }
 
 // Journal is how many keys L2 does not have yet.
-func Journal() int { return hybrid.Stats().Journal }
+func Journal() int { return inBoth.Stats().Journal }
 
 // Told is how often an event was told.
 func Told(text string) int {
@@ -211,10 +213,10 @@ func Measure(store, op string, n int) []int64 {
 	value := record(cache.Live, 1, string(make([]byte, 1000)))
 	var b cache.Backend = memory
 	if store == "redis" {
-		b = redis
+		b = inRedis
 	}
 	if store == "hybrid" {
-		b = hybrid
+		b = inBoth
 	}
 	took := make([]int64, 0, n)
 	_ = b.Add(ctx, "s:read", value, time.Hour)
@@ -238,9 +240,9 @@ func read(store string, n int, took []int64) []int64 {
 	for i := 0; i < n; i++ {
 		start := time.Now()
 		if store == "redis" {
-			_, _ = redis.Get(ctx, "s:read")
+			_, _ = inRedis.Get(ctx, "s:read")
 		} else if store == "hybrid" {
-			_, _ = hybrid.Get(ctx, "s:read")
+			_, _ = inBoth.Get(ctx, "s:read")
 		} else {
 			_, _ = memory.Get(ctx, "s:read")
 		}
@@ -253,18 +255,18 @@ func read(store string, n int, took []int64) []int64 {
 // further reads.
 func Settled() int {
 	ctx := context.Background()
-	err := hybrid.Add(ctx, "s:settled", record(cache.Live, 1, "v"), time.Hour)
+	err := inBoth.Add(ctx, "s:settled", record(cache.Live, 1, "v"), time.Hour)
 	if err != nil && !errors.Is(err, cache.ErrExists) {
 		return -1
 	}
 	for i := 0; i < 100; i++ {
-		_, _ = hybrid.Get(ctx, "s:settled")
+		_, _ = inBoth.Get(ctx, "s:settled")
 	}
-	before := hybrid.Stats().Hits
+	before := inBoth.Stats().Hits
 	for i := 0; i < 100; i++ {
-		_, _ = hybrid.Get(ctx, "s:settled")
+		_, _ = inBoth.Get(ctx, "s:settled")
 	}
-	return int(hybrid.Stats().Hits - before)
+	return int(inBoth.Stats().Hits - before)
 }
 
 // Prepare writes what Outage changes.
@@ -272,7 +274,7 @@ func Prepare(g int) string {
 	ctx := context.Background()
 	for _, what := range []string{"ended", "renewed", "deleted"} {
 		key := "s:" + what + strconv.Itoa(g)
-		if err := hybrid.Add(ctx, key, record(cache.Live, 1, key), time.Hour); err != nil {
+		if err := inBoth.Add(ctx, key, record(cache.Live, 1, key), time.Hour); err != nil {
 			return key + ": " + err.Error()
 		}
 	}
@@ -284,23 +286,23 @@ func Outage(g int) string {
 	ctx := context.Background()
 	n := strconv.Itoa(g)
 	errs := []error{
-		hybrid.Set(ctx, "s:ended"+n, record(cache.Revoked, 2, ""), time.Hour),
-		hybrid.CompareAndSet(ctx, "s:renewed"+n, 1, record(cache.Live, 2, "s:renewed"+n), time.Hour),
-		hybrid.Delete(ctx, "s:deleted"+n),
-		hybrid.Add(ctx, "j:"+n, []byte(n), time.Hour),
+		inBoth.Set(ctx, "s:ended"+n, record(cache.Revoked, 2, ""), time.Hour),
+		inBoth.CompareAndSet(ctx, "s:renewed"+n, 1, record(cache.Live, 2, "s:renewed"+n), time.Hour),
+		inBoth.Delete(ctx, "s:deleted"+n),
+		inBoth.Add(ctx, "j:"+n, []byte(n), time.Hour),
 	}
 	for i, err := range errs {
 		if !errors.Is(err, cache.ErrJournalled) {
 			return n + ": write " + strconv.Itoa(i) + " was not journalled"
 		}
 	}
-	if err := hybrid.Add(ctx, "j:"+n, []byte(n), time.Hour); !errors.Is(err, cache.ErrExists) {
+	if err := inBoth.Add(ctx, "j:"+n, []byte(n), time.Hour); !errors.Is(err, cache.ErrExists) {
 		return n + ": used twice"
 	}
-	if err := hybrid.Add(ctx, "l:"+n, []byte(n), time.Hour); !errors.Is(err, cache.ErrUnavailable) {
+	if err := inBoth.Add(ctx, "l:"+n, []byte(n), time.Hour); !errors.Is(err, cache.ErrUnavailable) {
 		return n + ": a lease was given"
 	}
-	if _, err := hybrid.Get(ctx, "s:unknown"+n); !errors.Is(err, cache.ErrUnavailable) {
+	if _, err := inBoth.Get(ctx, "s:unknown"+n); !errors.Is(err, cache.ErrUnavailable) {
 		return n + ": an unknown key is not unavailable"
 	}
 	return Outcome(g)
@@ -310,16 +312,16 @@ func Outage(g int) string {
 func Outcome(g int) string {
 	n := strconv.Itoa(g)
 	ctx := context.Background()
-	v, err := hybrid.Get(ctx, "s:ended"+n)
+	v, err := inBoth.Get(ctx, "s:ended"+n)
 	if h, _, e := cache.ParseRecord(v); err != nil || e != nil || h.State != cache.Revoked {
 		return n + ": not revoked"
 	}
-	v, err = hybrid.Get(ctx, "s:renewed"+n)
+	v, err = inBoth.Get(ctx, "s:renewed"+n)
 	if h, payload, e := cache.ParseRecord(v); err != nil || e != nil || h.Version != 2 || string(payload) != "s:renewed"+n {
 		return n + ": not renewed"
 	}
 	// For a moment after a loss of data another replica may have it.
-	if _, err = hybrid.Get(ctx, "s:deleted"+n); !errors.Is(err, cache.ErrMiss) && !errors.Is(err, cache.ErrUnavailable) {
+	if _, err = inBoth.Get(ctx, "s:deleted"+n); !errors.Is(err, cache.ErrMiss) && !errors.Is(err, cache.ErrUnavailable) {
 		return n + ": not deleted"
 	}
 	return ""

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/cache/hybrid"
+	"github.com/traefikoidc/traefikoidc/cache/redis"
 	"github.com/traefikoidc/traefikoidc/internal/headers"
 	"github.com/traefikoidc/traefikoidc/resp"
 	"github.com/traefikoidc/traefikoidc/session"
@@ -21,7 +23,7 @@ import (
 
 // A Store is a Hybrid on a server and a Manager on it.
 type Store struct {
-	hybrid  *cache.Hybrid
+	hybrid  *hybrid.Hybrid
 	manager *session.Manager
 	groups  int
 	header  string // of the tokens
@@ -63,8 +65,8 @@ func (p *preparer) Prepare(s *session.Session) session.View {
 // Start connects to a server, and waits until changes by others arrive.
 func Start(address, prefix string, groups int) string {
 	o := resp.Options{Address: address, OperationTimeout: 10 * time.Second, PoolSize: 4}
-	h := cache.NewHybrid(cache.HybridOptions{
-		Redis:  cache.RedisOptions{Server: o, Prefix: prefix},
+	h := hybrid.New(hybrid.Options{
+		Redis:  redis.Options{Server: o, Prefix: prefix},
 		Memory: cache.MemoryOptions{MaxEntries: 1 << 20, MaxBytes: 4 << 30},
 	})
 	h.Start()

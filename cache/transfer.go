@@ -8,72 +8,111 @@ import (
 	"sync"
 )
 
+// Owed is what a store knows that the next one may not, class by class. Its notes are
+// its own.
+type Owed struct {
+	Unsent [Classes][]*Note // what the shared store does not have yet
+	Held   [Classes][]*Note // what it has, or had
+}
+
+// Settled is nil too where what is stored outranks what was to be.
+func Settled(err error) error {
+	if errors.Is(err, ErrConflict) || errors.Is(err, ErrExists) || errors.Is(err, ErrMiss) {
+		return nil
+	}
+	return err
+}
+
+// ToSend lists the notes of a class that the next shared store is to get.
+func (o *Owed) ToSend(c Class, s Scope) []*Note {
+	if c == Others && s == ofAnother {
+		return nil
+	}
+	notes := append([]*Note{}, o.Unsent[c]...)
+	if c == Others && s != OfLost {
+		return notes
+	}
+	for _, n := range o.Held[c] {
+		// The same data set has what the revocation was about.
+		n.Known = s == OfSame
+		notes = append(notes, n)
+	}
+	return notes
+}
+
+// An Identity tells data sets and runs of a server apart.
+type Identity struct {
+	Run     string // of the server process; empty where INFO is forbidden
+	DataSet string // of the data set
+	Evicts  string // the policy by which the server may evict keys; empty if it does not
+}
+
 // A Store is a Backend in whose place another one can step: see TakeOver. Its
 // implementations are Memory and Hybrid.
 type Store interface {
 	Backend
 	// dataSet tells where the store keeps its records; fresh has the server asked.
-	dataSet(ctx context.Context, fresh bool) (dataSet, error)
+	DataSet(ctx context.Context, fresh bool) (DataSet, error)
 	// owed lists what the store knows.
-	owed() *owed
+	Owed() *Owed
 	// take takes over what another store knows. It is nil when the shared store has
 	// all of it.
-	take(ctx context.Context, o *owed, s scope) error
+	Take(ctx context.Context, o *Owed, s Scope) error
 	// inherit applies a change that was made in another store, and inheritAll
 	// revocations.
-	inherit(c change) error
-	inheritAll(revocations []Revocation) error
+	Inherit(c Change) error
+	InheritAll(revocations []Revocation) error
 	// following returns the stores that take the place of this one.
-	following() *followers
+	Following() *Followers
 }
 
-// A dataSet is where a store keeps its records.
-type dataSet struct {
+// A DataSet is where a store keeps its records.
+type DataSet struct {
 	memory bool   // in this process alone
-	met    bool   // the server has answered once
-	place  string // of the server: address, database and prefix
-	id     identity
+	Met    bool   // the server has answered once
+	Place  string // of the server: address, database and prefix
+	ID     Identity
 }
 
-// A scope is how much of what a store knows the next one takes over. Revocations and
+// A Scope is how much of what a store knows the next one takes over. Revocations and
 // replay markers always go over.
-type scope int
+type Scope int
 
 const (
 	// ofAnother data set: nothing else, because sessions stay where they are.
-	ofAnother scope = iota
+	ofAnother Scope = iota
 	// ofFlushed data set: what was made since in an outage too.
 	ofFlushed
-	// ofSame data set: what the shared store does not have yet too.
-	ofSame
+	// OfSame data set: what the shared store does not have yet too.
+	OfSame
 	// ofLost: the server lost its data, and gets whatever is held.
-	ofLost
+	OfLost
 )
 
 // scopeOf compares the data set of a store with that of the next one. A store that
 // never reached its server has made no other data set than the one that is to be.
-func scopeOf(before, next dataSet) scope {
+func scopeOf(before, next DataSet) Scope {
 	switch {
 	case before.memory:
 		return ofAnother
-	case !before.met:
-		return ofSame
+	case !before.Met:
+		return OfSame
 	case next.memory:
 		return ofAnother
-	case before.id.canary == next.id.canary:
-		return ofSame
-	case before.place != next.place:
+	case before.ID.DataSet == next.ID.DataSet:
+		return OfSame
+	case before.Place != next.Place:
 		return ofAnother
-	case before.id.run == next.id.run:
+	case before.ID.Run == next.ID.Run:
 		return ofFlushed
 	}
-	return ofLost
+	return OfLost
 }
 
 // A Handover is what is between a store and the one that took its place: whatever the
 // former is still told, by whoever began before, it tells the latter.
 type Handover struct {
-	of *followers
+	of *Followers
 	to *follower
 }
 
@@ -88,21 +127,21 @@ type Handover struct {
 // error nothing is handed over any more, and the call can be repeated. Where before
 // took the place of next earlier, next tells it nothing any more.
 func TakeOver(ctx context.Context, before, next Store) (*Handover, error) {
-	to, err := next.dataSet(ctx, true)
+	to, err := next.DataSet(ctx, true)
 	if err != nil {
 		return nil, err
 	}
-	from, err := before.dataSet(ctx, false)
+	from, err := before.DataSet(ctx, false)
 	if err != nil {
 		return nil, err
 	}
-	of := before.following()
+	of := before.Following()
 	h := &Handover{of: of, to: of.join(next, scopeOf(from, to))}
 	if err := h.complete(ctx, before); err != nil {
 		h.End()
 		return nil, fmt.Errorf("cache: taking over what the store before knows: %w", err)
 	}
-	next.following().drop(before.following())
+	next.Following().drop(before.Following())
 	return h, nil
 }
 
@@ -114,7 +153,7 @@ func (h *Handover) complete(ctx context.Context, before Store) error {
 	if done {
 		return nil
 	}
-	if err := h.to.next.take(ctx, before.owed(), s); err != nil {
+	if err := h.to.next.Take(ctx, before.Owed(), s); err != nil {
 		return err
 	}
 	return h.of.finish(h.to)
@@ -131,7 +170,7 @@ type follower struct {
 	turn chan struct{} // of size one, full while it takes over what the other one knows
 
 	// The lock of followers guards the fields below.
-	scope  scope
+	scope  Scope
 	uses   int
 	done   bool // it has taken over what the other one knew
 	missed bool // something that it was told it did not take
@@ -142,18 +181,18 @@ func (x *follower) rest() {
 	<-x.turn
 }
 
-// followers are the stores that take the place of one.
-type followers struct {
+// Followers are the stores that take the place of one.
+type Followers struct {
 	mu   sync.Mutex // guards list
 	list []*follower
 }
 
 // join adds a use of next.
-func (f *followers) join(next Store, s scope) *follower {
+func (f *Followers) join(next Store, s Scope) *follower {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, x := range f.list {
-		if x.next.following() == next.following() {
+		if x.next.Following() == next.Following() {
 			x.uses++
 			if !x.done {
 				x.scope = s
@@ -169,7 +208,7 @@ func (f *followers) join(next Store, s scope) *follower {
 }
 
 // leave ends a use of x.
-func (f *followers) leave(x *follower) {
+func (f *Followers) leave(x *follower) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	x.uses--
@@ -179,17 +218,17 @@ func (f *followers) leave(x *follower) {
 }
 
 // drop ends all uses of a store that follows.
-func (f *followers) drop(one *followers) {
+func (f *Followers) drop(one *Followers) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, x := range f.list {
-		if x.next.following() == one {
+		if x.next.Following() == one {
 			f.removeLocked(x)
 		}
 	}
 }
 
-func (f *followers) removeLocked(x *follower) {
+func (f *Followers) removeLocked(x *follower) {
 	var kept []*follower
 	for _, other := range f.list {
 		if other != x {
@@ -199,15 +238,15 @@ func (f *followers) removeLocked(x *follower) {
 	f.list = kept
 }
 
-// clear ends all uses.
-func (f *followers) clear() {
+// Clear ends all uses.
+func (f *Followers) Clear() {
 	f.mu.Lock()
 	f.list = nil
 	f.mu.Unlock()
 }
 
 // begin returns how much x has to take over, and whether it has.
-func (f *followers) begin(x *follower) (scope, bool) {
+func (f *Followers) begin(x *follower) (Scope, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	x.missed = false
@@ -216,7 +255,7 @@ func (f *followers) begin(x *follower) (scope, bool) {
 
 // finish notes that x has taken over what there was, unless it missed what came
 // meanwhile.
-func (f *followers) finish(x *follower) error {
+func (f *Followers) finish(x *follower) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	x.done = !x.missed
@@ -229,12 +268,12 @@ func (f *followers) finish(x *follower) error {
 // A reached store is one that follows, or that follows one that does.
 type reached struct {
 	x    *follower
-	of   *followers
+	of   *Followers
 	same bool // all the way within one data set
 }
 
 // direct lists those who follow directly.
-func (f *followers) direct(same bool) []reached {
+func (f *Followers) direct(same bool) []reached {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var found []reached
@@ -244,14 +283,14 @@ func (f *followers) direct(same bool) []reached {
 	return found
 }
 
-// pass tells those who follow of a change that ended so. It returns how it ended: a
+// Pass tells those who follow of a change that ended so. It returns how it ended: a
 // revocation that one of them did not take is not applied.
-func (f *followers) pass(c change, err error) error {
-	return f.spread(message{c: c, final: kindOf(c.value) == revokedRecord}, err)
+func (f *Followers) Pass(c Change, err error) error {
+	return f.spread(message{c: c, final: KindOf(c.Value) == RevokedRecord}, err)
 }
 
-// passAll is pass for revocations.
-func (f *followers) passAll(revocations []Revocation, err error) error {
+// PassAll is pass for revocations.
+func (f *Followers) PassAll(revocations []Revocation, err error) error {
 	if len(revocations) == 0 {
 		return err
 	}
@@ -260,7 +299,7 @@ func (f *followers) passAll(revocations []Revocation, err error) error {
 
 // A message is a change, or revocations, of which those who follow are told.
 type message struct {
-	c           change
+	c           Change
 	revocations []Revocation
 	final       bool // it revokes
 }
@@ -268,30 +307,30 @@ type message struct {
 // concerns reports whether a follower has to know of m, which ended so: of what
 // another data set has only what revokes, and what was used.
 func (m message) concerns(same bool, err error) bool {
-	mark := m.c.op == opAdd && strings.HasPrefix(m.c.key, "j:")
+	mark := m.c.Op == OpAdd && strings.HasPrefix(m.c.Key, "j:")
 	return m.final || mark || same && errors.Is(err, ErrJournalled)
 }
 
 func (m message) tell(next Store) error {
 	if m.revocations != nil {
-		return next.inheritAll(m.revocations)
+		return next.InheritAll(m.revocations)
 	}
-	return next.inherit(m.c)
+	return next.Inherit(m.c)
 }
 
 // spread tells everyone who follows, each once: a store may follow one that follows
 // it. The follower of a store is asked after that was told, so that one that begins to
 // meanwhile either is told or finds it there.
-func (f *followers) spread(m message, err error) error {
+func (f *Followers) spread(m message, err error) error {
 	if !Applied(err) {
 		return err
 	}
-	seen := []*followers{f}
+	seen := []*Followers{f}
 	waiting := f.direct(true)
 	ended := err
 	for at := 0; at < len(waiting); at++ {
 		to := waiting[at]
-		beyond := to.x.next.following()
+		beyond := to.x.next.Following()
 		if within(seen, beyond) {
 			continue
 		}
@@ -307,7 +346,7 @@ func (f *followers) spread(m message, err error) error {
 	return ended
 }
 
-func within(list []*followers, one *followers) bool {
+func within(list []*Followers, one *Followers) bool {
 	for _, f := range list {
 		if f == one {
 			return true
@@ -319,7 +358,7 @@ func within(list []*followers, one *followers) bool {
 // heard notes how x took what it was told. It returns an error when x did not take it
 // and had taken over everything else: before, it is asked to take all over again. What
 // x has journalled is its own to send on.
-func (f *followers) heard(x *follower, failed error) error {
+func (f *Followers) heard(x *follower, failed error) error {
 	if Applied(failed) {
 		return nil
 	}

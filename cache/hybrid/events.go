@@ -1,4 +1,4 @@
-package cache
+package hybrid
 
 // Event is something that happened to the link between L1 and L2, of which an
 // operator wants to know.

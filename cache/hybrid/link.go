@@ -1,4 +1,4 @@
-package cache
+package hybrid
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/circuitbreaker"
 	"github.com/traefikoidc/traefikoidc/internal/background"
 )
@@ -60,7 +61,7 @@ func (l *link) Invalidate(keys []string) {
 	h.mu.Lock()
 	watchers := h.watchers
 	for _, full := range keys {
-		key := strings.TrimPrefix(full, h.l2.prefix)
+		key := strings.TrimPrefix(full, h.l2.Prefix)
 		h.changedLocked(key)
 		if !h.heardLocked(key) {
 			h.refreshLocked(key)
@@ -68,7 +69,7 @@ func (l *link) Invalidate(keys []string) {
 	}
 	h.mu.Unlock()
 	for _, full := range keys {
-		announce(watchers, strings.TrimPrefix(full, h.l2.prefix))
+		cache.Announce(watchers, strings.TrimPrefix(full, h.l2.Prefix))
 	}
 }
 
@@ -104,7 +105,7 @@ func (h *Hybrid) BreakerChanged(from, to circuitbreaker.State) {
 		h.mu.Lock()
 		h.fallback = true
 		h.mu.Unlock()
-		h.observe(BreakerOpened, h.l2.cause())
+		h.observe(BreakerOpened, h.l2.Cause())
 		h.observe(FellBack, nil)
 	case to == circuitbreaker.Closed:
 		h.kick()
@@ -236,14 +237,14 @@ func (h *Hybrid) scheduleLocked() {
 // any point.
 func (h *Hybrid) reconcile(ctx context.Context) error {
 	h.tellOverflow()
-	now, err := h.l2.identify(ctx)
+	now, err := h.l2.Identify(ctx)
 	if err != nil {
 		h.firstContactFailed(err)
 		return err
 	}
 	met, known := h.knows()
-	another := met && now.run != known.run
-	lost := another && now.canary != known.canary
+	another := met && now.Run != known.Run
+	lost := another && now.DataSet != known.DataSet
 	switch {
 	case !met:
 		h.observe(Connected, nil)
@@ -252,7 +253,7 @@ func (h *Hybrid) reconcile(ctx context.Context) error {
 	case another:
 		h.observe(Restarted, nil)
 	}
-	if now.evicts != "" && (!met || another) {
+	if now.Evicts != "" && (!met || another) {
 		h.observe(MayEvict, nil)
 	}
 	if err := h.restore(ctx, another, lost); err != nil {
@@ -274,32 +275,32 @@ func (h *Hybrid) tellOverflow() {
 
 // firstContactFailed spares users the wait for a Redis that is down at start.
 func (h *Hybrid) firstContactFailed(err error) {
-	if met, _ := h.knows(); !met && h.l2.breaker != nil && !errors.Is(err, circuitbreaker.ErrOpen) {
-		h.l2.breaker.Trip()
+	if met, _ := h.knows(); !met && h.l2.Breaker != nil && !errors.Is(err, circuitbreaker.ErrOpen) {
+		h.l2.Breaker.Trip()
 	}
 }
 
 // knows tells whether L2 has answered once, and with which data set.
-func (h *Hybrid) knows() (bool, identity) {
+func (h *Hybrid) knows() (bool, cache.Identity) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.met, h.known
 }
 
 // agree takes note of the data set, and leaves the fallback if there was one.
-func (h *Hybrid) agree(now identity) {
+func (h *Hybrid) agree(now cache.Identity) {
 	h.mu.Lock()
-	changed := !h.met || now.run != h.known.run || now.canary != h.known.canary
-	if h.met && now.run != h.known.run {
+	changed := !h.met || now.Run != h.known.Run || now.DataSet != h.known.DataSet
+	if h.met && now.Run != h.known.Run {
 		h.unproven = h.now().Add(prolonging).UnixNano()
-		if now.canary != h.known.canary {
+		if now.DataSet != h.known.DataSet {
 			h.incomplete = h.now().Add(restoring).UnixNano()
 		}
 	}
 	h.checked = true
 	h.met = true
 	h.known = now
-	restored := h.fallback && (h.l2.breaker == nil || h.l2.breaker.State() == circuitbreaker.Closed)
+	restored := h.fallback && (h.l2.Breaker == nil || h.l2.Breaker.State() == circuitbreaker.Closed)
 	if restored {
 		h.fallback = false
 	}

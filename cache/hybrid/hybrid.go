@@ -1,4 +1,4 @@
-package cache
+package hybrid
 
 import (
 	"context"
@@ -8,14 +8,16 @@ import (
 	"sync"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/cache/redis"
 	"github.com/traefikoidc/traefikoidc/circuitbreaker"
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
-// HybridOptions configure a Hybrid. Redis.Server is required.
-type HybridOptions struct {
-	Redis  RedisOptions // Listener is set here
-	Memory MemoryOptions
+// Options configure a Hybrid. Redis.Server is required.
+type Options struct {
+	Redis  redis.Options // Listener is set here
+	Memory cache.MemoryOptions
 	// L1TTL is the age at which a value is asked again while changes by other
 	// replicas do not arrive as they happen; zero: 1 s.
 	L1TTL time.Duration
@@ -44,20 +46,20 @@ type HybridOptions struct {
 // l:, are not given then.
 type Hybrid struct {
 	now     func() time.Time
-	l2      *Redis
+	l2      *redis.Redis
 	tracker *resp.Tracker
 	// subscriber stands in for tracker where the server refuses tracking.
 	subscriber *resp.Tracker
 	l1TTL      int64 // ns
 	direct     bool
 	observer   Observer
-	place      string     // of the server: its address, database and prefix
-	followers  *followers // the stores that take the place of this one
+	place      string           // of the server: its address, database and prefix
+	followers  *cache.Followers // the stores that take the place of this one
 
 	// mu guards the fields below, so that a decision and the change of L1 that follows
 	// from it are one.
 	mu       sync.Mutex
-	l1       *lru
+	l1       *cache.LRU
 	epoch    uint64             // counts what made everything stale
 	tracking bool               // invalidations arrive
 	whispers bool               // replicas tell each other instead
@@ -65,8 +67,8 @@ type Hybrid struct {
 	flights  map[string]*flight // reads under way that others may join
 	tokens   map[string]*token  // keys being read or written
 	journal  *journal
-	met      bool     // L2 has answered once
-	known    identity // of the L2 that what is held came from
+	met      bool           // L2 has answered once
+	known    cache.Identity // of the L2 that what is held came from
 	// Until when L2 may lack, after a loss of data, what other replicas hold; ns
 	// since 1970.
 	incomplete int64
@@ -77,7 +79,7 @@ type Hybrid struct {
 	// Keys that were answered from L1 because L2 could not be asked, outside of the
 	// fallback: they are asked again at L1TTL.
 	doubts   map[string]bool
-	watchers []Watcher
+	watchers []cache.Watcher
 	worker   worker
 	// Records that others changed, to be asked for again, and whether that is being
 	// done.
@@ -90,21 +92,21 @@ type Hybrid struct {
 	hits      uint64
 }
 
-// NewHybrid returns a Hybrid that does nothing until Start.
-func NewHybrid(o HybridOptions) *Hybrid {
+// New returns a Hybrid that does nothing until Start.
+func New(o Options) *Hybrid {
 	if o.L1TTL <= 0 {
 		o.L1TTL = time.Second
 	}
-	l1 := newLRU(o.Memory)
-	l1.unlisted = true // the index is L2's; without it, few revocations search
+	l1 := cache.NewLRU(o.Memory)
+	l1.Unlisted = true // the index is L2's; without it, few revocations search
 	if o.JournalEntries <= 0 {
-		o.JournalEntries = l1.maxEntries
+		o.JournalEntries = l1.MaxEntries
 	}
 	if o.JournalBytes <= 0 {
-		o.JournalBytes = l1.maxBytes.Load()
+		o.JournalBytes = l1.MaxBytes.Load()
 	}
 	h := &Hybrid{
-		followers: &followers{},
+		followers: &cache.Followers{},
 		l1:        l1,
 		now:       o.Memory.Now,
 		l1TTL:     int64(o.L1TTL),
@@ -119,12 +121,12 @@ func NewHybrid(o HybridOptions) *Hybrid {
 	if h.now == nil {
 		h.now = time.Now
 	}
-	h.place = fmt.Sprintf("%s %s %d %s", o.Redis.Server.Network, o.Redis.Server.Address, o.Redis.Server.DB, keyPrefix(o.Redis.Prefix))
+	h.place = fmt.Sprintf("%s %s %d %s", o.Redis.Server.Network, o.Redis.Server.Address, o.Redis.Server.DB, redis.KeyPrefix(o.Redis.Prefix))
 	o.Redis.Listener = h
 	o.Redis.Now = h.now
-	h.l2 = NewRedis(o.Redis)
-	h.tracker = resp.NewTracker(o.Redis.Server, []string{h.l2.prefix + "s:", h.l2.prefix + "r:"}, &link{h: h})
-	h.subscriber = resp.NewSubscriber(o.Redis.Server, h.l2.prefix+whisperChannel, &whisper{l: &link{h: h}})
+	h.l2 = redis.New(o.Redis)
+	h.tracker = resp.NewTracker(o.Redis.Server, []string{h.l2.Prefix + "s:", h.l2.Prefix + "r:"}, &link{h: h})
+	h.subscriber = resp.NewSubscriber(o.Redis.Server, h.l2.Prefix+whisperChannel, &whisper{l: &link{h: h}})
 	return h
 }
 
@@ -149,7 +151,7 @@ func (h *Hybrid) Close() {
 		h.worker.timer.Stop()
 	}
 	h.mu.Unlock()
-	h.followers.clear()
+	h.followers.Clear()
 	h.tracker.Close()
 	h.subscriber.Close()
 	h.l2.Close()
@@ -160,18 +162,18 @@ func (h *Hybrid) Get(ctx context.Context, key string) ([]byte, error) {
 	now := h.now().UnixNano()
 	h.mu.Lock()
 	h.requests++
-	e := h.l1.entries[key]
-	if e != nil && e.expires > now && (h.fallback || e.epoch == h.epoch && !e.stale && (h.tracking || now-e.asked < h.l1TTL)) {
-		if e.on == h.l1.recent {
-			e.on.list.MoveToFront(e.place)
+	e := h.l1.Entries[key]
+	if e != nil && e.Expires > now && (h.fallback || e.Epoch == h.epoch && !e.Stale && (h.tracking || now-e.Asked < h.l1TTL)) {
+		if e.On == h.l1.Recent {
+			e.On.List.MoveToFront(e.Place)
 		}
 		h.hits++
-		value := e.value
+		value := e.Value
 		h.mu.Unlock()
 		return value, nil
 	}
 	h.mu.Unlock()
-	if err := checkKey(key); err != nil {
+	if err := cache.CheckKey(key); err != nil {
 		return nil, err
 	}
 	if h.kept(key) {
@@ -187,15 +189,15 @@ func (h *Hybrid) kept(key string) bool {
 
 // Set stores value under the rule of records.
 func (h *Hybrid) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	return h.write(change{op: opSet, key: key, value: value, ttl: ttl})
+	return h.write(cache.Change{Op: cache.OpSet, Key: key, Value: value, TTL: ttl})
 }
 
 // Add stores value if the key is absent.
 func (h *Hybrid) Add(ctx context.Context, key string, value []byte, ttl time.Duration) error {
 	if strings.HasPrefix(key, "j:") && h.marked(key) {
-		return ErrExists
+		return cache.ErrExists
 	}
-	return h.write(change{op: opAdd, key: key, value: value, ttl: ttl})
+	return h.write(cache.Change{Op: cache.OpAdd, Key: key, Value: value, TTL: ttl})
 }
 
 // marked reports whether a mark is held here.
@@ -209,21 +211,21 @@ func (h *Hybrid) marked(key string) bool {
 
 // CompareAndSet replaces a live record of that version.
 func (h *Hybrid) CompareAndSet(ctx context.Context, key string, version uint64, value []byte, ttl time.Duration) error {
-	if err := checkSuccessor(version, value); err != nil {
+	if err := cache.CheckSuccessor(version, value); err != nil {
 		return err
 	}
-	return h.write(change{op: opCompare, key: key, value: value, ttl: ttl, version: version})
+	return h.write(cache.Change{Op: cache.OpCompare, Key: key, Value: value, TTL: ttl, Version: version})
 }
 
 // Delete removes key.
 func (h *Hybrid) Delete(ctx context.Context, key string) error {
-	return h.write(change{op: opDelete, key: key, ttl: time.Second})
+	return h.write(cache.Change{Op: cache.OpDelete, Key: key, TTL: time.Second})
 }
 
 // Exists reports whether Get would return a value.
 func (h *Hybrid) Exists(ctx context.Context, key string) (bool, error) {
 	_, err := h.Get(ctx, key)
-	if errors.Is(err, ErrMiss) {
+	if errors.Is(err, cache.ErrMiss) {
 		return false, nil
 	}
 	return err == nil, err
@@ -237,7 +239,7 @@ func (h *Hybrid) Clear(ctx context.Context) error {
 	h.mu.Lock()
 	h.journal.clear()
 	h.staleLocked()
-	h.l1.clear()
+	h.l1.Clear()
 	h.mu.Unlock()
 	h.announceAll()
 	return nil
@@ -249,7 +251,7 @@ func (h *Hybrid) Health(ctx context.Context) error {
 	fallback := h.fallback
 	h.mu.Unlock()
 	if fallback {
-		return ErrUnavailable
+		return cache.ErrUnavailable
 	}
 	return h.l2.Health(ctx)
 }
@@ -260,20 +262,20 @@ func (h *Hybrid) Outage() (bool, error) {
 	h.mu.Lock()
 	fallback := h.fallback
 	h.mu.Unlock()
-	return fallback, h.l2.cause()
+	return fallback, h.l2.Cause()
 }
 
 // Watch calls w for every change from now on, whoever makes it.
-func (h *Hybrid) Watch(w Watcher) {
+func (h *Hybrid) Watch(w cache.Watcher) {
 	h.mu.Lock()
-	h.watchers = withWatcher(h.watchers, w)
+	h.watchers = cache.WithWatcher(h.watchers, w)
 	h.mu.Unlock()
 }
 
 // Unwatch ends Watch.
-func (h *Hybrid) Unwatch(w Watcher) {
+func (h *Hybrid) Unwatch(w cache.Watcher) {
 	h.mu.Lock()
-	h.watchers = withoutWatcher(h.watchers, w)
+	h.watchers = cache.WithoutWatcher(h.watchers, w)
 	h.mu.Unlock()
 }
 
@@ -281,7 +283,7 @@ func (h *Hybrid) announceAll() {
 	h.mu.Lock()
 	watchers := h.watchers
 	h.mu.Unlock()
-	announceAll(watchers)
+	cache.AnnounceAll(watchers)
 }
 
 func (h *Hybrid) observe(e Event, cause error) {
@@ -290,8 +292,8 @@ func (h *Hybrid) observe(e Event, cause error) {
 	}
 }
 
-// HybridStats are a snapshot of a Hybrid.
-type HybridStats struct {
+// Stats are a snapshot of a Hybrid.
+type Stats struct {
 	Requests, Hits uint64 // reads, and those that L1 answered
 	Connected      bool   // Redis has answered since the start
 	Fallback       bool   // memory alone serves
@@ -300,20 +302,20 @@ type HybridStats struct {
 	Journal        int    // keys whose last state L2 does not have yet
 	JournalAge     time.Duration
 	JournalDropped uint64
-	Memory         MemoryStats
+	Memory         cache.MemoryStats
 	Breaker        circuitbreaker.Stats
 	Redis          resp.Stats
 }
 
 // Stats returns a snapshot.
-func (h *Hybrid) Stats() HybridStats {
+func (h *Hybrid) Stats() Stats {
 	now := h.now().UnixNano()
-	s := HybridStats{Redis: h.l2.client.Stats()}
-	if h.l2.breaker != nil {
-		s.Breaker = h.l2.breaker.Stats()
+	s := Stats{Redis: h.l2.Client.Stats()}
+	if h.l2.Breaker != nil {
+		s.Breaker = h.l2.Breaker.Stats()
 	}
 	h.mu.Lock()
-	s.Memory = h.l1.stats()
+	s.Memory = h.l1.Stats()
 	s.Requests = h.requests
 	s.Hits = h.hits
 	s.Connected = h.met

@@ -1,4 +1,4 @@
-package cache
+package redis
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
@@ -78,8 +79,8 @@ func (r *Redis) run(ctx context.Context, s *resp.Script, key string, value []byt
 	if err != nil {
 		return 0, err
 	}
-	full := r.prefix + key
-	reply, err := r.client.Eval(ctx, s, []string{full}, scriptArgs(full, value, ttl, version))
+	full := r.Prefix + key
+	reply, err := r.Client.Eval(ctx, s, []string{full}, scriptArgs(full, value, ttl, version))
 	var n int64
 	if err == nil {
 		n, err = reply.Integer()
@@ -118,14 +119,14 @@ func (f *mergeFallback) Decide(values [][]byte, args []string) ([]resp.Command, 
 	if stored == nil {
 		return write(args, px), answer(1), nil
 	}
-	switch merge(stored, value) {
-	case conflicts:
+	switch cache.Merge(stored, value) {
+	case cache.Conflicts:
 		return nil, answer(-1), nil
-	case remains:
+	case cache.Remains:
 		return nil, answer(0), nil
 	}
-	if kindOf(stored) == revokedRecord {
-		px = longer(px, expiryOf(stored)-time.Now().UnixMilli())
+	if cache.KindOf(stored) == cache.RevokedRecord {
+		px = longer(px, cache.ExpiryOf(stored)-time.Now().UnixMilli())
 	}
 	return write(args, px), answer(1), nil
 }
@@ -147,8 +148,8 @@ func (f *compareFallback) Decide(values [][]byte, args []string) ([]resp.Command
 	if stored == nil {
 		return nil, answer(0), nil
 	}
-	err := compare(stored, versionFrom(args[2]), []byte(args[0]))
-	if errors.Is(err, ErrMiss) {
+	err := cache.Compare(stored, versionFrom(args[2]), []byte(args[0]))
+	if errors.Is(err, cache.ErrMiss) {
 		return nil, answer(0), nil
 	}
 	if err != nil {

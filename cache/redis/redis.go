@@ -1,4 +1,4 @@
-package cache
+package redis
 
 import (
 	"context"
@@ -7,12 +7,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/circuitbreaker"
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
-// RedisOptions configure a Redis. Server is required.
-type RedisOptions struct {
+// Options configure a Redis. Server is required.
+type Options struct {
 	Server  resp.Options           // how to reach the server
 	Prefix  string                 // stands before every key, with a colon; zero: traefikoidc
 	Breaker circuitbreaker.Options // Prober and Listener are set here
@@ -27,19 +28,19 @@ type RedisOptions struct {
 //
 // Watchers hear of the changes made through this Redis, not of other replicas'.
 type Redis struct {
-	prefix  string
-	client  *resp.Client
-	breaker *circuitbreaker.Breaker // nil: every call goes through
+	Prefix  string
+	Client  *resp.Client
+	Breaker *circuitbreaker.Breaker // nil: every call goes through
 	now     func() time.Time
 
 	mu       sync.Mutex // guards the fields below
-	watchers []Watcher
+	watchers []cache.Watcher
 	failure  error // the last that counted against the server
 }
 
-// NewRedis returns a Redis that connects with the first call.
-func NewRedis(o RedisOptions) *Redis {
-	r := &Redis{prefix: keyPrefix(o.Prefix), client: resp.NewClient(o.Server), now: o.Now}
+// New returns a Redis that connects with the first call.
+func New(o Options) *Redis {
+	r := &Redis{Prefix: KeyPrefix(o.Prefix), Client: resp.NewClient(o.Server), now: o.Now}
 	if r.now == nil {
 		r.now = time.Now
 	}
@@ -47,12 +48,12 @@ func NewRedis(o RedisOptions) *Redis {
 		b := o.Breaker
 		b.Prober = &prober{r: r}
 		b.Listener = o.Listener
-		r.breaker = circuitbreaker.New(b)
+		r.Breaker = circuitbreaker.New(b)
 	}
 	return r
 }
 
-func keyPrefix(prefix string) string {
+func KeyPrefix(prefix string) string {
 	if prefix == "" {
 		prefix = "traefikoidc"
 	}
@@ -61,22 +62,22 @@ func keyPrefix(prefix string) string {
 
 // Close ends the connections.
 func (r *Redis) Close() {
-	if r.breaker != nil {
-		r.breaker.Close()
+	if r.Breaker != nil {
+		r.Breaker.Close()
 	}
-	r.client.Close()
+	r.Client.Close()
 }
 
 // Get returns the value of key.
 func (r *Redis) Get(ctx context.Context, key string) ([]byte, error) {
-	if err := checkKey(key); err != nil {
+	if err := cache.CheckKey(key); err != nil {
 		return nil, err
 	}
 	era, err := r.allow()
 	if err != nil {
 		return nil, err
 	}
-	value, err := r.client.Get(ctx, r.prefix+key)
+	value, err := r.Client.Get(ctx, r.Prefix+key)
 	if err = r.done(ctx, era, err); err != nil {
 		return nil, err
 	}
@@ -90,20 +91,20 @@ func (r *Redis) Fresh(ctx context.Context, key string) ([]byte, error) {
 
 // Set stores value under the rule of records, by a script.
 func (r *Redis) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	verdict, err := r.merge(ctx, key, value, ttl)
+	verdict, err := r.Merge(ctx, key, value, ttl)
 	if err != nil {
 		return err
 	}
-	if verdict == conflicts {
-		return ErrConflict
+	if verdict == cache.Conflicts {
+		return cache.ErrConflict
 	}
 	r.announce(key)
 	return nil
 }
 
-// merge writes value, or leaves what is stored, and says which.
-func (r *Redis) merge(ctx context.Context, key string, value []byte, ttl time.Duration) (verdict, error) {
-	if err := checkWrite(key, value, ttl); err != nil {
+// Merge writes value, or leaves what is stored, and says which.
+func (r *Redis) Merge(ctx context.Context, key string, value []byte, ttl time.Duration) (cache.Verdict, error) {
+	if err := cache.CheckWrite(key, value, ttl); err != nil {
 		return 0, err
 	}
 	n, err := r.run(ctx, mergeScript, key, value, ttl, 0)
@@ -112,32 +113,32 @@ func (r *Redis) merge(ctx context.Context, key string, value []byte, ttl time.Du
 	}
 	switch n {
 	case 1:
-		return replaces, nil
+		return cache.Replaces, nil
 	case 0:
-		return remains, nil
+		return cache.Remains, nil
 	}
-	return conflicts, nil
+	return cache.Conflicts, nil
 }
 
 // Add stores value if the key is absent. A value that is found after a lost
 // reply and equals value counts as stored: distinct callers give distinct values.
 func (r *Redis) Add(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	if err := checkWrite(key, value, ttl); err != nil {
+	if err := cache.CheckWrite(key, value, ttl); err != nil {
 		return err
 	}
-	if isLinked(value) {
+	if cache.IsLinked(value) {
 		return r.addLinked(ctx, key, value, ttl)
 	}
 	era, err := r.allow()
 	if err != nil {
 		return err
 	}
-	added, err := r.client.SetNX(ctx, r.prefix+key, value, ttl)
+	added, err := r.Client.SetNX(ctx, r.Prefix+key, value, ttl)
 	if err = r.done(ctx, era, err); err != nil {
 		return err
 	}
 	if !added {
-		return ErrExists
+		return cache.ErrExists
 	}
 	r.announce(key)
 	return nil
@@ -145,10 +146,10 @@ func (r *Redis) Add(ctx context.Context, key string, value []byte, ttl time.Dura
 
 // CompareAndSet replaces a live record of that version, by a script.
 func (r *Redis) CompareAndSet(ctx context.Context, key string, version uint64, value []byte, ttl time.Duration) error {
-	if err := checkWrite(key, value, ttl); err != nil {
+	if err := cache.CheckWrite(key, value, ttl); err != nil {
 		return err
 	}
-	if err := checkSuccessor(version, value); err != nil {
+	if err := cache.CheckSuccessor(version, value); err != nil {
 		return err
 	}
 	n, err := r.run(ctx, compareScript, key, value, ttl, version)
@@ -160,21 +161,21 @@ func (r *Redis) CompareAndSet(ctx context.Context, key string, version uint64, v
 		r.announce(key)
 		return nil
 	case 0:
-		return ErrMiss
+		return cache.ErrMiss
 	}
-	return ErrConflict
+	return cache.ErrConflict
 }
 
 // Delete removes key.
 func (r *Redis) Delete(ctx context.Context, key string) error {
-	if err := checkKey(key); err != nil {
+	if err := cache.CheckKey(key); err != nil {
 		return err
 	}
 	era, err := r.allow()
 	if err != nil {
 		return err
 	}
-	_, err = r.client.Del(ctx, r.prefix+key)
+	_, err = r.Client.Del(ctx, r.Prefix+key)
 	if err = r.done(ctx, era, err); err != nil {
 		return err
 	}
@@ -184,14 +185,14 @@ func (r *Redis) Delete(ctx context.Context, key string) error {
 
 // Exists reports whether Get would return a value.
 func (r *Redis) Exists(ctx context.Context, key string) (bool, error) {
-	if err := checkKey(key); err != nil {
+	if err := cache.CheckKey(key); err != nil {
 		return false, err
 	}
 	era, err := r.allow()
 	if err != nil {
 		return false, err
 	}
-	found, err := r.client.Exists(ctx, r.prefix+key)
+	found, err := r.Client.Exists(ctx, r.Prefix+key)
 	if err = r.done(ctx, era, err); err != nil {
 		return false, err
 	}
@@ -204,20 +205,20 @@ func (r *Redis) Health(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.done(ctx, era, r.client.Ping(ctx))
+	return r.done(ctx, era, r.Client.Ping(ctx))
 }
 
 // Watch calls w for the changes made through r.
-func (r *Redis) Watch(w Watcher) {
+func (r *Redis) Watch(w cache.Watcher) {
 	r.mu.Lock()
-	r.watchers = withWatcher(r.watchers, w)
+	r.watchers = cache.WithWatcher(r.watchers, w)
 	r.mu.Unlock()
 }
 
 // Unwatch ends Watch.
-func (r *Redis) Unwatch(w Watcher) {
+func (r *Redis) Unwatch(w cache.Watcher) {
 	r.mu.Lock()
-	r.watchers = withoutWatcher(r.watchers, w)
+	r.watchers = cache.WithoutWatcher(r.watchers, w)
 	r.mu.Unlock()
 }
 
@@ -225,17 +226,17 @@ func (r *Redis) announce(key string) {
 	r.mu.Lock()
 	watchers := r.watchers
 	r.mu.Unlock()
-	announce(watchers, key)
+	cache.Announce(watchers, key)
 }
 
 // allow asks the breaker for leave to call the server.
 func (r *Redis) allow() (uint64, error) {
-	if r.breaker == nil {
+	if r.Breaker == nil {
 		return 0, nil
 	}
-	era, err := r.breaker.Allow()
+	era, err := r.Breaker.Allow()
 	if err != nil {
-		return 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return 0, fmt.Errorf("%w: %w", cache.ErrUnavailable, err)
 	}
 	return era, nil
 }
@@ -243,20 +244,20 @@ func (r *Redis) allow() (uint64, error) {
 // done tells the breaker how a call ended, and the caller what that means.
 func (r *Redis) done(ctx context.Context, era uint64, err error) error {
 	if err == nil {
-		if r.breaker != nil {
-			r.breaker.Done(era, circuitbreaker.Success)
+		if r.Breaker != nil {
+			r.Breaker.Done(era, circuitbreaker.Success)
 		}
 		return nil
 	}
-	o := outcome(ctx, err)
+	o := Outcome(ctx, err)
 	r.note(o, err)
-	if r.breaker != nil {
-		r.breaker.Done(era, o)
+	if r.Breaker != nil {
+		r.Breaker.Done(era, o)
 	}
 	if errors.Is(err, resp.ErrNil) {
-		return ErrMiss
+		return cache.ErrMiss
 	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	return fmt.Errorf("%w: %w", cache.ErrUnavailable, err)
 }
 
 // note remembers a failure that counts against the server.
@@ -268,17 +269,17 @@ func (r *Redis) note(o circuitbreaker.Outcome, err error) {
 	}
 }
 
-// cause is the last failure that counted against the server.
-func (r *Redis) cause() error {
+// Cause is the last failure that counted against the server.
+func (r *Redis) Cause() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.failure
 }
 
-// outcome is what the end of a call says about the server. Whatever the server
+// Outcome is what the end of a call says about the server. Whatever the server
 // answers to a command shows that it serves, unless it says that it does not. A
 // caller who gave up says nothing; one whose deadline passed was not served.
-func outcome(ctx context.Context, err error) circuitbreaker.Outcome {
+func Outcome(ctx context.Context, err error) circuitbreaker.Outcome {
 	switch {
 	case err == nil || errors.Is(err, resp.ErrNil):
 		return circuitbreaker.Success
@@ -291,4 +292,18 @@ func outcome(ctx context.Context, err error) circuitbreaker.Outcome {
 		return circuitbreaker.Success
 	}
 	return circuitbreaker.Failure
+}
+
+// prober probes by a write, which a replica refuses.
+type prober struct {
+	r *Redis
+}
+
+// Probe implements circuitbreaker.Prober.
+func (p *prober) Probe() circuitbreaker.Outcome {
+	ctx := context.Background()
+	err := p.r.Client.Set(ctx, p.r.Prefix+probeKey, []byte("1"), 10*time.Second)
+	o := Outcome(ctx, err)
+	p.r.note(o, err)
+	return o
 }

@@ -1,4 +1,4 @@
-package cache_test
+package hybrid_test
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/cache/cachetest"
+	"github.com/traefikoidc/traefikoidc/cache/hybrid"
 	"github.com/traefikoidc/traefikoidc/internal/resptest"
 	"github.com/traefikoidc/traefikoidc/resp"
 )
@@ -16,7 +17,7 @@ import (
 type house struct {
 	*testing.T
 	s      *resptest.Server
-	before *cache.Hybrid
+	before *hybrid.Hybrid
 }
 
 const (
@@ -25,17 +26,17 @@ const (
 )
 
 // opening is a store of a server with a password, as an operator's options describe it.
-func opening(t *testing.T, s *resptest.Server, password string, direct bool) *cache.Hybrid {
+func opening(t *testing.T, s *resptest.Server, password string, direct bool) *hybrid.Hybrid {
 	t.Helper()
 	o := redisAt(s)
 	o.Server.Password = password
-	h := cache.NewHybrid(cache.HybridOptions{Redis: o, Direct: direct})
+	h := hybrid.New(hybrid.Options{Redis: o, Direct: direct})
 	t.Cleanup(h.Close)
 	h.Start()
 	return h
 }
 
-func connected(t *testing.T, h *cache.Hybrid) *cache.Hybrid {
+func connected(t *testing.T, h *hybrid.Hybrid) *hybrid.Hybrid {
 	t.Helper()
 	cachetest.Until(t, "connected", func() bool { return h.Stats().Connected && h.Stats().Tracking && h.Stats().Leases })
 	return h
@@ -179,7 +180,7 @@ func TestL2TheNextStoreTakesOver(t *testing.T) {
 			x := &house{T: t, s: s, before: connected(t, opening(t, s, oldPassword, row.direct))}
 			x.change()
 			next, server := row.next(x)
-			if h, ok := next.(*cache.Hybrid); ok {
+			if h, ok := next.(*hybrid.Hybrid); ok {
 				connected(t, h)
 			}
 			// Another replica is there already, and somebody signed in at it.
@@ -391,7 +392,7 @@ func TestL2AStoreWithLittleRoomTakesOver(t *testing.T) {
 	}
 	o := redisAt(s)
 	o.Server.Password = newPassword
-	next := cache.NewHybrid(cache.HybridOptions{Redis: o, Memory: cache.MemoryOptions{MaxEntries: 4}})
+	next := hybrid.New(hybrid.Options{Redis: o, Memory: cache.MemoryOptions{MaxEntries: 4}})
 	t.Cleanup(next.Close)
 	next.Start()
 	takeOver(t, before, connected(t, next))

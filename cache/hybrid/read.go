@@ -1,4 +1,4 @@
-package cache
+package hybrid
 
 import (
 	"bytes"
@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/traefikoidc/traefikoidc/cache"
 )
 
 // A flight is one read of L2 that any number of readers wait for.
@@ -55,8 +57,8 @@ func (h *Hybrid) currentLocked(q inquiry) bool {
 
 // changedLocked makes what is known of key stale, and what is being read of it.
 func (h *Hybrid) changedLocked(key string) {
-	if e := h.l1.entries[key]; e != nil {
-		e.stale = true
+	if e := h.l1.Entries[key]; e != nil {
+		e.Stale = true
 	}
 	if t := h.tokens[key]; t != nil {
 		t.gen++
@@ -73,17 +75,17 @@ func (h *Hybrid) staleLocked() {
 // heldLocked is the value that this process has for key, whether L2 knows it or
 // not. True with a nil value says that the key was deleted here.
 func (h *Hybrid) heldLocked(key string, now int64) ([]byte, bool) {
-	if e := h.l1.live(key, now); e != nil {
-		return present(e.value), true
+	if e := h.l1.Live(key, now); e != nil {
+		return present(e.Value), true
 	}
 	n := h.journal.notes[key]
-	if n == nil || n.expires <= now {
+	if n == nil || n.Expires <= now {
 		return nil, false
 	}
-	if n.intent == toDelete {
+	if n.Intent == cache.ToDelete {
 		return nil, true
 	}
-	return present(n.value), true
+	return present(n.Value), true
 }
 
 // present makes an empty value differ from none.
@@ -106,7 +108,7 @@ func (h *Hybrid) pass(ctx context.Context, key string) ([]byte, error) {
 		return answerHeld(held, known)
 	}
 	value, err := h.l2.Get(ctx, key)
-	if errors.Is(err, ErrUnavailable) && known || errors.Is(err, ErrMiss) && noted {
+	if errors.Is(err, cache.ErrUnavailable) && known || errors.Is(err, cache.ErrMiss) && noted {
 		return answerHeld(held, known)
 	}
 	return value, err
@@ -118,9 +120,9 @@ func answerHeld(held []byte, known bool) ([]byte, error) {
 		return held, nil
 	}
 	if known {
-		return nil, ErrMiss
+		return nil, cache.ErrMiss
 	}
-	return nil, ErrUnavailable
+	return nil, cache.ErrUnavailable
 }
 
 // ask reads key from L2 for every caller that asks meanwhile, on nobody's
@@ -139,7 +141,7 @@ func (h *Hybrid) ask(key string) ([]byte, error) {
 		<-f.done
 		return f.value, f.err
 	}
-	f = &flight{done: make(chan struct{}), err: ErrUnavailable}
+	f = &flight{done: make(chan struct{}), err: cache.ErrUnavailable}
 	h.flights[key] = f
 	q := h.beginLocked(key, held != nil)
 	h.mu.Unlock()
@@ -150,7 +152,7 @@ func (h *Hybrid) ask(key string) ([]byte, error) {
 func (h *Hybrid) fly(f *flight, q inquiry) {
 	defer h.land(f, q)
 	ctx := context.Background()
-	value, canary, err := h.l2.confirm(ctx, q.key)
+	value, canary, err := h.l2.Confirm(ctx, q.key)
 	f.value, f.err = h.settle(q, value, canary, err)
 	h.passLearnt(q.key, f.value)
 }
@@ -158,11 +160,11 @@ func (h *Hybrid) fly(f *flight, q inquiry) {
 // passLearnt tells the stores that take the place of this one of a revocation that was
 // read from L2: they may have been given the record as it was before.
 func (h *Hybrid) passLearnt(key string, value []byte) {
-	if kindOf(value) != revokedRecord {
+	if cache.KindOf(value) != cache.RevokedRecord {
 		return
 	}
-	left := time.Duration(expiryOf(value)-h.now().UnixMilli()) * time.Millisecond
-	_ = h.followers.pass(change{op: opSet, key: key, value: value, ttl: left}, nil)
+	left := time.Duration(cache.ExpiryOf(value)-h.now().UnixMilli()) * time.Millisecond
+	_ = h.followers.Pass(cache.Change{Op: cache.OpSet, Key: key, Value: value, TTL: left}, nil)
 }
 
 func (h *Hybrid) land(f *flight, q inquiry) {
@@ -185,29 +187,29 @@ func (h *Hybrid) settle(q inquiry, value []byte, canary string, err error) ([]by
 	}
 	held, known := h.heldLocked(q.key, now.UnixNano())
 	if held == nil {
-		if !known && errors.Is(err, ErrMiss) && h.incompleteLocked(canary, now) {
-			return nil, fmt.Errorf("%w: the server may be without its data", ErrUnavailable)
+		if !known && errors.Is(err, cache.ErrMiss) && h.incompleteLocked(canary, now) {
+			return nil, fmt.Errorf("%w: the server may be without its data", cache.ErrUnavailable)
 		}
 		if known {
-			return nil, ErrMiss
+			return nil, cache.ErrMiss
 		}
 		return nil, err
 	}
-	if !errors.Is(err, ErrMiss) {
+	if !errors.Is(err, cache.ErrMiss) {
 		h.doubtLocked(q.key)
 		return held, nil
 	}
 	if h.staysLocked(q, held, canary) {
 		return held, nil
 	}
-	h.l1.remove(h.l1.entries[q.key])
-	return nil, ErrMiss
+	h.l1.Remove(h.l1.Entries[q.key])
+	return nil, cache.ErrMiss
 }
 
 // incompleteLocked reports whether L2 may lack what other replicas are about to give
 // it again, so that what it does not have may yet be there.
 func (h *Hybrid) incompleteLocked(canary string, now time.Time) bool {
-	if h.met && canary != h.known.canary {
+	if h.met && canary != h.known.DataSet {
 		h.kickLocked()
 		return true
 	}
@@ -218,10 +220,10 @@ func (h *Hybrid) incompleteLocked(canary string, now time.Time) bool {
 // if it is a revocation, if L2 has yet to get it, if it was written meanwhile, or
 // if L2 is not the data set that it came from, which is looked into then.
 func (h *Hybrid) staysLocked(q inquiry, held []byte, canary string) bool {
-	if kindOf(held) == revokedRecord || h.journal.notes[q.key] != nil || !h.currentLocked(q) {
+	if cache.KindOf(held) == cache.RevokedRecord || h.journal.notes[q.key] != nil || !h.currentLocked(q) {
 		return true
 	}
-	if !h.met || canary == "" || canary != h.known.canary {
+	if !h.met || canary == "" || canary != h.known.DataSet {
 		h.kickLocked()
 		return true
 	}
@@ -231,42 +233,42 @@ func (h *Hybrid) staysLocked(q inquiry, held []byte, canary string) bool {
 // fillLocked takes over what L2 has, and returns what counts.
 func (h *Hybrid) fillLocked(q inquiry, value []byte, now time.Time) []byte {
 	held, _ := h.heldLocked(q.key, now.UnixNano())
-	if outranks(held, value) {
+	if cache.Outranks(held, value) {
 		h.repairLocked(q.key, held, now)
 		return held
 	}
 	ttl := h.remainingLocked(q.key, value, now)
 	if h.direct || ttl <= 0 {
-		if e := h.l1.entries[q.key]; e != nil && e.on != h.l1.revoked {
-			h.l1.remove(e)
+		if e := h.l1.Entries[q.key]; e != nil && e.On != h.l1.Revoked {
+			h.l1.Remove(e)
 		}
 		return value
 	}
-	e := h.l1.put(q.key, value, now, ttl)
+	e := h.l1.Put(q.key, value, now, ttl)
 	h.confirmedLocked(e, now, h.currentLocked(q))
 	return value
 }
 
 // confirmedLocked notes that e is what L2 had at now, or what it is to have.
-func (h *Hybrid) confirmedLocked(e *entry, now time.Time, current bool) {
-	e.epoch = h.epoch
-	e.asked = now.UnixNano()
-	e.stale = !current
+func (h *Hybrid) confirmedLocked(e *cache.Entry, now time.Time, current bool) {
+	e.Epoch = h.epoch
+	e.Asked = now.UnixNano()
+	e.Stale = !current
 }
 
 // remainingLocked is how long L1 may hold a value that L2 returned: records
 // carry their expiry; other values keep the one that they are held with, if any.
 func (h *Hybrid) remainingLocked(key string, value []byte, now time.Time) time.Duration {
-	switch kindOf(value) {
-	case liveRecord, revokedRecord:
-		left := expiryOf(value) - now.UnixMilli()
-		if left > int64(MaxTTL/time.Millisecond) {
-			return MaxTTL
+	switch cache.KindOf(value) {
+	case cache.LiveRecord, cache.RevokedRecord:
+		left := cache.ExpiryOf(value) - now.UnixMilli()
+		if left > int64(cache.MaxTTL/time.Millisecond) {
+			return cache.MaxTTL
 		}
 		return time.Duration(left) * time.Millisecond
 	}
-	if e := h.l1.entries[key]; e != nil && bytes.Equal(e.value, value) {
-		return time.Duration(e.expires - now.UnixNano())
+	if e := h.l1.Entries[key]; e != nil && bytes.Equal(e.Value, value) {
+		return time.Duration(e.Expires - now.UnixNano())
 	}
 	return 0
 }
@@ -275,11 +277,58 @@ func (h *Hybrid) remainingLocked(key string, value []byte, now time.Time) time.D
 // state than it has now, as after a failover.
 func (h *Hybrid) repairLocked(key string, held []byte, now time.Time) {
 	expires := now.UnixNano()
-	if e := h.l1.entries[key]; e != nil {
-		expires = e.expires
+	if e := h.l1.Entries[key]; e != nil {
+		expires = e.Expires
 	}
 	if h.journal.notes[key] == nil && expires > now.UnixNano() {
-		h.journal.put(&note{key: key, value: held, expires: expires, intent: toMerge, since: now.UnixNano()})
+		h.journal.put(&cache.Note{Key: key, Value: held, Expires: expires, Intent: cache.ToMerge, Since: now.UnixNano()})
 		h.kickLocked()
 	}
+}
+
+// Fresh asks L2, and joins no reader who began before.
+func (h *Hybrid) Fresh(ctx context.Context, key string) ([]byte, error) {
+	if err := cache.CheckKey(key); err != nil {
+		return nil, err
+	}
+	q, err := h.inquire(key)
+	if err != nil {
+		return nil, err
+	}
+	defer h.end(q)
+	value, canary, err := h.l2.Confirm(context.Background(), key)
+	if err != nil && !errors.Is(err, cache.ErrMiss) {
+		return nil, err
+	}
+	value, err = h.settle(q, value, canary, err)
+	h.passLearnt(key, value)
+	return value, err
+}
+
+// inquire begins an inquiry, which only L2 can answer.
+func (h *Hybrid) inquire(key string) (inquiry, error) {
+	now := h.now().UnixNano()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.fallback {
+		return inquiry{}, fmt.Errorf("%w: memory alone serves", cache.ErrUnavailable)
+	}
+	held, _ := h.heldLocked(key, now)
+	return h.beginLocked(key, held != nil), nil
+}
+
+func (h *Hybrid) end(q inquiry) {
+	h.mu.Lock()
+	h.endLocked(q)
+	h.mu.Unlock()
+}
+
+// confirmMiss looks into a record that is held here and that L2 denies: while L2
+// may have lost its data, nobody's session is gone.
+func (h *Hybrid) confirmMiss(key string) error {
+	value, err := h.ask(key)
+	if errors.Is(err, cache.ErrMiss) || cache.KindOf(value) == cache.ForeignRecord {
+		return cache.ErrMiss
+	}
+	return fmt.Errorf("%w: record is held here alone", cache.ErrUnavailable)
 }

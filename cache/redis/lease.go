@@ -1,4 +1,4 @@
-package cache
+package redis
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
@@ -55,26 +56,26 @@ return 1
 `, true, &releaseFallback{})
 
 // Acquire asks the server for a lease.
-func (r *Redis) Acquire(ctx context.Context, l Lease) ([]byte, error) {
-	return r.acquire(ctx, l, "")
+func (r *Redis) Acquire(ctx context.Context, l cache.Lease) ([]byte, error) {
+	return r.AcquireIn(ctx, l, "")
 }
 
-// acquire gives no lease in another data set than that of the canary: it would lack
+// AcquireIn gives no lease in another data set than that of the canary: it would lack
 // those that were given before. An empty canary is any.
-func (r *Redis) acquire(ctx context.Context, l Lease, canary string) ([]byte, error) {
-	if err := l.check(); err != nil {
+func (r *Redis) AcquireIn(ctx context.Context, l cache.Lease, canary string) ([]byte, error) {
+	if err := l.Check(); err != nil {
 		return nil, err
 	}
 	era, err := r.allow()
 	if err != nil {
 		return nil, err
 	}
-	keys := []string{r.prefix + l.key(), r.prefix + l.Record, r.prefix + l.usedKey(), r.prefix + canaryKey}
+	keys := []string{r.Prefix + l.Key(), r.Prefix + l.Record, r.Prefix + l.UsedKey(), r.Prefix + canaryKey}
 	args := []string{
-		l.Owner, milliseconds(l.TTL), string(versionBytes(l.Version)), l.usedBy(), l.used(), milliseconds(l.Keep), canary,
+		l.Owner, milliseconds(l.TTL), string(versionBytes(l.Version)), l.UsedBy(), l.Used(), milliseconds(l.Keep), canary,
 		keys[0], keys[2],
 	}
-	reply, err := r.client.Eval(ctx, acquireScript, keys, args)
+	reply, err := r.Client.Eval(ctx, acquireScript, keys, args)
 	if err == nil && (reply.Kind != resp.Array || len(reply.Elems) != 2) {
 		err = resp.ErrProtocol
 	}
@@ -90,15 +91,15 @@ func leaseVerdict(reply resp.Reply) ([]byte, error) {
 	case leaseYours:
 		return record, nil
 	case leaseMoved:
-		return record, ErrConflict
+		return record, cache.ErrConflict
 	case leaseHeld:
-		return record, ErrExists
+		return record, cache.ErrExists
 	case leaseSpent:
-		return record, ErrSpent
+		return record, cache.ErrSpent
 	case leaseOther:
-		return nil, fmt.Errorf("%w: the server may be without its data", ErrUnavailable)
+		return nil, fmt.Errorf("%w: the server may be without its data", cache.ErrUnavailable)
 	}
-	return nil, ErrMiss
+	return nil, cache.ErrMiss
 }
 
 func milliseconds(d time.Duration) string {
@@ -113,9 +114,9 @@ func (f *acquireFallback) Decide(values [][]byte, args []string) ([]resp.Command
 	if args[6] != "" && string(values[3]) != args[6] {
 		return nil, leaseReply(leaseOther, nil), nil
 	}
-	l := Lease{Owner: args[0], Version: versionFrom(args[2]), Grant: args[3][:len(args[3])-1]}
-	err := l.acquirable(values[0], values[1], values[2])
-	if errors.Is(err, ErrSpent) {
+	l := cache.Lease{Owner: args[0], Version: versionFrom(args[2]), Grant: args[3][:len(args[3])-1]}
+	err := l.Acquirable(values[0], values[1], values[2])
+	if errors.Is(err, cache.ErrSpent) {
 		// A command that does nothing has the server confirm that the values go
 		// together: a lease may have been taken between the reading of two.
 		return []resp.Command{{"EXISTS", args[7]}}, leaseReply(leaseSpent, values[1]), nil
@@ -128,11 +129,11 @@ func (f *acquireFallback) Decide(values [][]byte, args []string) ([]resp.Command
 
 func verdictOf(err error) int64 {
 	switch {
-	case errors.Is(err, ErrConflict):
+	case errors.Is(err, cache.ErrConflict):
 		return leaseMoved
-	case errors.Is(err, ErrExists):
+	case errors.Is(err, cache.ErrExists):
 		return leaseHeld
-	case errors.Is(err, ErrSpent):
+	case errors.Is(err, cache.ErrSpent):
 		return leaseSpent
 	}
 	return leaseMiss
@@ -143,19 +144,19 @@ func leaseReply(verdict int64, record []byte) resp.Reply {
 }
 
 // Prolong lets a lease last for its TTL from now.
-func (r *Redis) Prolong(ctx context.Context, l Lease) error {
-	n, err := r.onLease(ctx, prolongScript, l, []string{l.Owner, milliseconds(l.TTL), l.usedBy(), l.used(), milliseconds(l.Keep)})
+func (r *Redis) Prolong(ctx context.Context, l cache.Lease) error {
+	n, err := r.onLease(ctx, prolongScript, l, []string{l.Owner, milliseconds(l.TTL), l.UsedBy(), l.Used(), milliseconds(l.Keep)})
 	if err == nil && n == 0 {
-		return ErrMiss
+		return cache.ErrMiss
 	}
 	return err
 }
 
 // Release ends a lease.
-func (r *Redis) Release(ctx context.Context, l Lease, unused bool) error {
+func (r *Redis) Release(ctx context.Context, l cache.Lease, unused bool) error {
 	used := ""
 	if unused {
-		used = l.used()
+		used = l.Used()
 	}
 	_, err := r.onLease(ctx, releaseScript, l, []string{l.Owner, used})
 	return err
@@ -163,16 +164,16 @@ func (r *Redis) Release(ctx context.Context, l Lease, unused bool) error {
 
 // onLease runs a script on the keys of a lease, which follow its arguments for the
 // fallback.
-func (r *Redis) onLease(ctx context.Context, s *resp.Script, l Lease, args []string) (int64, error) {
-	if err := l.check(); err != nil {
+func (r *Redis) onLease(ctx context.Context, s *resp.Script, l cache.Lease, args []string) (int64, error) {
+	if err := l.Check(); err != nil {
 		return 0, err
 	}
 	era, err := r.allow()
 	if err != nil {
 		return 0, err
 	}
-	keys := []string{r.prefix + l.key(), r.prefix + l.usedKey()}
-	reply, err := r.client.Eval(ctx, s, keys, append(args, keys[0], keys[1]))
+	keys := []string{r.Prefix + l.Key(), r.Prefix + l.UsedKey()}
+	reply, err := r.Client.Eval(ctx, s, keys, append(args, keys[0], keys[1]))
 	var n int64
 	if err == nil {
 		n, err = reply.Integer()
@@ -185,8 +186,8 @@ type prolongFallback struct{}
 
 // Decide implements resp.Fallback.
 func (f *prolongFallback) Decide(values [][]byte, args []string) ([]resp.Command, resp.Reply, error) {
-	l := Lease{Owner: args[0], Grant: args[2][:len(args[2])-1]}
-	if !l.prolongable(values[0], values[1]) {
+	l := cache.Lease{Owner: args[0], Grant: args[2][:len(args[2])-1]}
+	if !l.Prolongable(values[0], values[1]) {
 		return nil, answer(0), nil
 	}
 	return []resp.Command{{"SET", args[5], args[0], "PX", args[1]}, {"SET", args[6], args[3], "PX", args[4]}}, answer(1), nil

@@ -1,4 +1,4 @@
-package cache_test
+package hybrid_test
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 
 	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/cache/cachetest"
+	"github.com/traefikoidc/traefikoidc/cache/hybrid"
+	"github.com/traefikoidc/traefikoidc/cache/redis"
 	"github.com/traefikoidc/traefikoidc/internal/resptest"
 	"github.com/traefikoidc/traefikoidc/resp"
 )
@@ -30,16 +32,16 @@ func heal(s *resptest.Server) {
 	}
 }
 
-func redisAt(s *resptest.Server) cache.RedisOptions {
-	return cache.RedisOptions{
+func redisAt(s *resptest.Server) redis.Options {
+	return redis.Options{
 		Server: resp.Options{Address: s.Addr(), PoolSize: 16, OperationTimeout: 3 * time.Second},
 		Prefix: "x",
 	}
 }
 
-func startHybrid(t *testing.T, s *resptest.Server, direct bool) *cache.Hybrid {
+func startHybrid(t *testing.T, s *resptest.Server, direct bool) *hybrid.Hybrid {
 	t.Helper()
-	h := cache.NewHybrid(cache.HybridOptions{Redis: redisAt(s), Direct: direct})
+	h := hybrid.New(hybrid.Options{Redis: redisAt(s), Direct: direct})
 	t.Cleanup(h.Close)
 	h.Start()
 	cachetest.Until(t, "connected", func() bool { return h.Stats().Connected && h.Stats().Tracking && h.Stats().Leases })
@@ -48,12 +50,12 @@ func startHybrid(t *testing.T, s *resptest.Server, direct bool) *cache.Hybrid {
 
 func TestRedisKeepsTheContract(t *testing.T) {
 	cachetest.Run(t, func(t *testing.T) cachetest.Subject {
-		c := newClock()
+		c := cachetest.NewClock()
 		s := startServer(t)
-		s.Clock(c.now)
-		r := cache.NewRedis(redisAt(s))
+		s.Clock(c.Now)
+		r := redis.New(redisAt(s))
 		t.Cleanup(r.Close)
-		return cachetest.Subject{Backend: r, Elapse: c.elapse, Keys: 300}
+		return cachetest.Subject{Backend: r, Elapse: c.Elapse, Keys: 300}
 	})
 }
 
@@ -191,7 +193,7 @@ func TestTheJournalRefusesRatherThanForgetsARevocation(t *testing.T) {
 	s := startServer(t)
 	s.Stop()
 	seen := &overflow{}
-	h := cache.NewHybrid(cache.HybridOptions{Redis: redisAt(s), JournalEntries: 4, Observer: seen})
+	h := hybrid.New(hybrid.Options{Redis: redisAt(s), JournalEntries: 4, Observer: seen})
 	t.Cleanup(h.Close)
 	h.Start()
 	cachetest.Until(t, "fallen back", func() bool { return h.Stats().Fallback })
@@ -225,9 +227,9 @@ type overflow struct {
 	told bool
 }
 
-func (o *overflow) Observe(e cache.Event, cause error) {
+func (o *overflow) Observe(e hybrid.Event, cause error) {
 	o.mu.Lock()
-	o.told = o.told || e == cache.JournalOverflow
+	o.told = o.told || e == hybrid.JournalOverflow
 	o.mu.Unlock()
 }
 
@@ -240,7 +242,7 @@ func (o *overflow) was() bool {
 func TestUsersDoNotProbe(t *testing.T) {
 	ctx := context.Background()
 	s := startServer(t)
-	r := cache.NewRedis(redisAt(s))
+	r := redis.New(redisAt(s))
 	t.Cleanup(r.Close)
 	s.Refuse("LOADING Redis is loading the dataset in memory")
 	for i := 0; i < 5; i++ {
@@ -265,7 +267,7 @@ func TestUsersDoNotProbe(t *testing.T) {
 func TestClearScansAndUnlinksInBatches(t *testing.T) {
 	ctx := context.Background()
 	s := startServer(t)
-	r := cache.NewRedis(redisAt(s))
+	r := redis.New(redisAt(s))
 	t.Cleanup(r.Close)
 	for _, key := range []string{"x:s:1", "x:s:2", "x:epoch", "y:s:1", "x", "xx:s:1"} {
 		s.Put(key, "v")
@@ -285,7 +287,7 @@ func TestClearScansAndUnlinksInBatches(t *testing.T) {
 
 func TestACallerThatLeavesDoesNotOpenTheBreaker(t *testing.T) {
 	s := startServer(t)
-	r := cache.NewRedis(redisAt(s))
+	r := redis.New(redisAt(s))
 	t.Cleanup(r.Close)
 	gone, cancel := context.WithCancel(context.Background())
 	cancel()

@@ -1,9 +1,10 @@
-package cache
+package hybrid
 
 import (
 	"context"
 	"errors"
 
+	"github.com/traefikoidc/traefikoidc/cache/redis"
 	"github.com/traefikoidc/traefikoidc/circuitbreaker"
 	"github.com/traefikoidc/traefikoidc/resp"
 )
@@ -47,7 +48,7 @@ func (w *whisper) Invalidate(keys []string) {
 // whisperIfRefused begins to whisper once the server has refused tracking, which
 // is another thing than refusing the connection.
 func (h *Hybrid) whisperIfRefused(err error) {
-	refused := errors.Is(err, resp.ErrTerminal) && outcome(context.Background(), err) == circuitbreaker.Success
+	refused := errors.Is(err, resp.ErrTerminal) && redis.Outcome(context.Background(), err) == circuitbreaker.Success
 	h.mu.Lock()
 	begin := refused && !h.whispers && !h.closed
 	if begin {
@@ -66,6 +67,6 @@ func (h *Hybrid) whisperOf(key string) {
 	whispers := h.whispers
 	h.mu.Unlock()
 	if whispers && h.kept(key) {
-		_, _ = h.l2.client.Do(context.Background(), "PUBLISH", h.l2.prefix+whisperChannel, h.l2.prefix+key)
+		_, _ = h.l2.Client.Do(context.Background(), "PUBLISH", h.l2.Prefix+whisperChannel, h.l2.Prefix+key)
 	}
 }

@@ -1,0 +1,26 @@
+package hybrid
+
+import (
+	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/circuitbreaker"
+	"github.com/traefikoidc/traefikoidc/internal/background"
+	"github.com/traefikoidc/traefikoidc/resp"
+)
+
+// Types with methods, converted once while the sources are loaded: see "Methods"
+// in docs/ARCHITECTURE.md. This file is the last by name.
+var (
+	_ cache.Store             = (*Hybrid)(nil)
+	_ circuitbreaker.Listener = (*Hybrid)(nil)
+	_ resp.Invalidations      = (*link)(nil)
+	_ resp.Invalidations      = (*whisper)(nil)
+	_ background.Runner       = (*tick)(nil)
+	_ background.Runner       = (*retry)(nil)
+	_ background.Runner       = (*reconciliation)(nil)
+	_ background.Runner       = (*refreshing)(nil)
+	_ background.Runner       = (*doubting)(nil)
+	_ any                     = (*journal)(nil)
+	_ any                     = (*flight)(nil)
+	_ any                     = inquiry{}
+	_ any                     = Event(0)
+)

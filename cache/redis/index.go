@@ -1,0 +1,196 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/resp"
+)
+
+// An index is a sorted set of record keys, without their s:, by the record's end.
+// It lasts as long as any of them may.
+
+// enlistLua enters a member in an index, and clears it of those that ended.
+const enlistLua = `
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[4]) then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
+return 1
+`
+
+// enlisting are the commands that come before a record is written: it is listed
+// under its links, then the notes of revocations are read. Who revokes does the same
+// in the other order, so that one of the two finds the other.
+func (r *Redis) enlisting(key string, record []byte, now time.Time) []resp.Command {
+	var commands []resp.Command
+	for _, link := range cache.ListedLinks(record) {
+		a := r.enlistArgs(key, record, link, now)
+		commands = append(commands, resp.Command{"EVAL", enlistLua, "1", a[0], a[1], a[2], a[3], a[4]})
+	}
+	return r.readingNotes(commands, record)
+}
+
+// plainEnlisting does without scripts: an index then lasts as long as the record
+// that was entered last.
+func (r *Redis) plainEnlisting(key string, record []byte, now time.Time) []resp.Command {
+	var commands []resp.Command
+	for _, link := range cache.ListedLinks(record) {
+		a := r.enlistArgs(key, record, link, now)
+		commands = append(commands, resp.Command{"ZADD", a[0], a[1], a[2]}, resp.Command{"ZREMRANGEBYSCORE", a[0], "-inf", a[3]},
+			resp.Command{"PEXPIRE", a[0], a[4]})
+	}
+	return r.readingNotes(commands, record)
+}
+
+// enlistArgs are the index, the score, the member, the score up to which members
+// ended for certain, and how long the index has to last.
+func (r *Redis) enlistArgs(key string, record []byte, link string, now time.Time) []string {
+	end := cache.EndOf(record)
+	return []string{
+		r.Prefix + cache.IndexKey(link), strconv.FormatInt(end, 10), strings.TrimPrefix(key, "s:"),
+		strconv.FormatInt(now.Add(-cache.ClockSkew).UnixMilli(), 10),
+		strconv.FormatInt(end-now.UnixMilli()+cache.ClockSkew.Milliseconds(), 10),
+	}
+}
+
+func (r *Redis) readingNotes(commands []resp.Command, record []byte) []resp.Command {
+	for _, link := range cache.LinksOf(record) {
+		commands = append(commands, resp.Command{"GET", r.Prefix + cache.NoteKey(link.Name)})
+	}
+	return commands
+}
+
+// enlisted reads what became of enlisting commands: whether a note forbids the
+// record, or the first error.
+func enlisted(replies []resp.Reply, record []byte) (bool, error) {
+	forbidden := false
+	for i := range replies {
+		b, err := replies[i].Bytes()
+		switch {
+		case replies[i].Kind == resp.Int || errors.Is(err, resp.ErrNil):
+		case err != nil:
+			return false, err
+		case cache.Forbids(b, record):
+			forbidden = true
+		}
+	}
+	return forbidden, nil
+}
+
+// scriptsRefused reports whether err says that the server runs no scripts.
+func scriptsRefused(err error) bool {
+	return errors.Is(err, resp.ErrNoPerm) || errors.Is(err, resp.ErrUnknownCommand)
+}
+
+// addLinked is Add for a record with links, in one round trip.
+func (r *Redis) addLinked(ctx context.Context, key string, record []byte, ttl time.Duration) error {
+	era, err := r.allow()
+	if err != nil {
+		return err
+	}
+	commands := r.enlisting(key, record, r.now())
+	n := len(commands)
+	commands = append(commands, resp.Command{"SET", r.Prefix + key, string(record), "PX", milliseconds(ttl), "NX"})
+	replies, err := r.Client.Pipeline(ctx, commands)
+	forbidden := false
+	added := false
+	if err == nil {
+		added = replies[n].Kind == resp.Status
+		err = replies[n].Err()
+	}
+	if err == nil {
+		forbidden, err = enlisted(replies[:n], record)
+	}
+	if scriptsRefused(err) {
+		forbidden, err = r.enlistPlainly(ctx, key, record)
+	}
+	if err = r.done(ctx, era, err); err != nil {
+		return err
+	}
+	if forbidden {
+		return r.bury(ctx, key, record)
+	}
+	if !added {
+		return cache.ErrExists
+	}
+	r.announce(key)
+	return nil
+}
+
+func (r *Redis) enlistPlainly(ctx context.Context, key string, record []byte) (bool, error) {
+	replies, err := r.Client.Pipeline(ctx, r.plainEnlisting(key, record, r.now()))
+	if err != nil {
+		return false, err
+	}
+	return enlisted(replies, record)
+}
+
+// bury revokes a record for which a revocation came first.
+func (r *Redis) bury(ctx context.Context, key string, record []byte) error {
+	value, ttl := cache.TombstoneOf(record, r.now())
+	if ttl < time.Millisecond {
+		return cache.ErrConflict
+	}
+	if err := r.Set(ctx, key, value, ttl); err != nil {
+		return err
+	}
+	return cache.ErrConflict
+}
+
+// indexPage is how many members of an index are asked for at a time.
+const indexPage = 1000
+
+func (r *Redis) scanning(link, cursor string) resp.Command {
+	return resp.Command{"ZSCAN", r.Prefix + cache.IndexKey(link), cursor, "COUNT", strconv.Itoa(indexPage)}
+}
+
+// members reads a page of an index, and the cursor of the next one.
+func (r *Redis) members(ctx context.Context, link, cursor string) (string, []cache.Member, error) {
+	era, err := r.allow()
+	if err != nil {
+		return "", nil, err
+	}
+	reply, err := r.Client.Do(ctx, r.scanning(link, cursor)...)
+	next := ""
+	var found []cache.Member
+	if err == nil {
+		next, found, err = membersOf(reply)
+	}
+	return next, found, r.done(ctx, era, err)
+}
+
+func membersOf(reply resp.Reply) (string, []cache.Member, error) {
+	if err := reply.Err(); err != nil {
+		return "", nil, err
+	}
+	if reply.Kind != resp.Array || len(reply.Elems) != 2 {
+		return "", nil, resp.ErrProtocol
+	}
+	pairs, err := reply.Elems[1].Strings()
+	if err != nil {
+		return "", nil, err
+	}
+	var found []cache.Member
+	for i := 0; i+1 < len(pairs); i += 2 {
+		end, err := strconv.ParseFloat(pairs[i+1], 64)
+		if err == nil && len(pairs[i]) < cache.MaxKey-2 {
+			found = append(found, cache.Member{Key: "s:" + pairs[i], End: int64(end)})
+		}
+	}
+	return string(reply.Elems[0].Str), found, nil
+}
+
+// left is how long a tombstone over x has to last, in ms.
+func left(x cache.Member, now time.Time) int64 {
+	return x.End - now.UnixMilli() + cache.ClockSkew.Milliseconds()
+}
+
+// buried is the tombstone over x.
+func buried(x cache.Member) cache.Holding {
+	end := time.UnixMilli(x.End).Add(cache.ClockSkew)
+	return cache.Holding{Key: x.Key, Value: cache.Tombstone(1, end), Expires: end.UnixNano()}
+}
