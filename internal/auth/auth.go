@@ -100,6 +100,7 @@ type Middleware struct {
 	o              Options
 	callbackPath   string
 	callbackHost   string         // with the port; empty: the host of each request
+	owner          string         // of the callback
 	paths          []string       // that are ours
 	postLogoutPath string         // where a sign-out ends
 	postLogoutHost string         // on which host; empty: on that of each request
@@ -171,9 +172,8 @@ func New(o Options) (*Middleware, error) {
 		redirectURIs: newFirsts(maxRedirectURIs), nameless: newFirsts(maxNameless),
 		replays: &session.ReplayGuard{Backend: o.Backend, Keys: o.Keys, Identity: o.Identity, Strict: o.DenyReplays},
 		tokens:  &session.ReplayGuard{Backend: o.Backend, Keys: o.Keys, Identity: o.Provider.Issuer() + "\n" + o.ClientID, Strict: true},
-		framed:  framePolicy(o.Provider.Issuer()), revokedPause: time.Second, keysPause: keysPause, partitioned: o.Cookies.SameSite == session.Partitioned, offersWindow: o.Cookies.SameSite == session.None,
+		since:   since, framed: framePolicy(o.Provider.Issuer()), revokedPause: time.Second, keysPause: keysPause, partitioned: o.Cookies.SameSite == session.Partitioned, offersWindow: o.Cookies.SameSite == session.None,
 	}
-	m.since = since
 	if err := m.setPostLogout(); err != nil {
 		return nil, err
 	}
@@ -185,6 +185,7 @@ func New(o Options) (*Middleware, error) {
 	}
 	m.sessions = m.newSessions()
 	m.hot = m.sessions.Hot()
+	m.owner = m.callbackOwner()
 	m.harmless = o.Cleaner.Harmless()
 	m.closed = o.Cleaner.Closed()
 	m.known = o.CookieNames.Known()
@@ -238,7 +239,7 @@ func (m *Middleware) Handler(next http.Handler) http.Handler {
 	h := &handler{
 		m: m, next: next, hot: m.hot, since: m.since, harmless: m.harmless, closed: m.closed, special: m.special,
 		name: m.o.Cookies.Name, mark: m.o.Cookies.Name + "=", signIns: m.signIns, strips: m.o.StripCookies, tells: !m.o.Minimal,
-		plain: policy.PlainTarget, names: m.known, marks: true,
+		plain: policy.PlainTarget, names: m.known, marks: true, owner: m.owner, callback: m.o.CallbackURL,
 	}
 	if m.o.CORS != nil {
 		return &crossing{h: h, cors: m.o.CORS}

@@ -100,7 +100,7 @@ const unreadMarks = 100
 // request without a mark it finds no session, until it reads the mark of a request
 // that memory did not answer: the first one after the next sign-in is such a request.
 func (h *handler) passMarked(w http.ResponseWriter, r *http.Request, cookies []string, found *session.Opened) {
-	p := &chain.Passage{Cookies: cookies}
+	p := &chain.Passage{Cookies: cookies, Owner: h.owner, Callback: h.callback, Removed: r.Header["X-Forwarded-Prefix"]}
 	if found != nil {
 		p.Identity = h.m.o.Identity
 		p.Name = h.name

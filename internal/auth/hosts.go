@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+
+	"github.com/traefikoidc/traefikoidc/internal/chain"
 )
 
 // hostForm is the host of a URL in lower case: a name or an address, and a port.
@@ -58,7 +60,10 @@ var prefixForm = regexp.MustCompile(`^(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$`)
 // says in X-Forwarded-Prefix, once for each; empty: nothing, or nothing plain. It counts
 // for where a browser is sent, never for what a request may do.
 func removedPrefix(r *http.Request) string {
-	values := r.Header["X-Forwarded-Prefix"]
+	return plainPrefix(r.Header["X-Forwarded-Prefix"])
+}
+
+func plainPrefix(values []string) string {
 	if len(values) == 0 || len(values) > maxPrefixes {
 		return ""
 	}
@@ -73,12 +78,26 @@ func removedPrefix(r *http.Request) string {
 	return prefix
 }
 
-// callbackAddress is where the provider sends users back to.
+// callbackAddress is where the provider sends users back to. An earlier middleware of the
+// chain gets that request first, and would ask the user to sign in once more: one that
+// can complete the sign-in does so, at its own callback.
 func (m *Middleware) callbackAddress(r *http.Request) string {
-	if strings.HasPrefix(m.o.CallbackURL, "/") {
-		return m.origin(r) + removedPrefix(r) + m.o.CallbackURL
+	callback := m.o.CallbackURL
+	removed := r.Header["X-Forwarded-Prefix"]
+	if earlier := chain.Callback(r.Context(), m.owner); earlier != nil {
+		callback = earlier.Callback
+		removed = earlier.Removed
 	}
-	return m.o.CallbackURL
+	if strings.HasPrefix(callback, "/") {
+		return m.origin(r) + plainPrefix(removed) + callback
+	}
+	return callback
+}
+
+// callbackOwner is equal for middlewares that can complete each other's sign-ins: their
+// sessions and cookies are the same.
+func (m *Middleware) callbackOwner() string {
+	return strings.Join([]string{m.o.Identity, m.o.Cookies.Name, m.o.Cookies.Domain, m.callbackHost}, "\n")
 }
 
 var (

@@ -30,6 +30,8 @@ type handler struct {
 	mark     string         // the name and "="
 	signIns  *regexp.Regexp // cookies of sign-ins, each after "; "
 	strips   bool           // our cookies do not pass
+	owner    string         // of the callback
+	callback string         // callbackURL
 	tells    bool           // the backend is told the request's own URI
 	plain    *regexp.Regexp // URIs that are return targets as they are
 	names    *atomic.Value  // of the session cookies of all middlewares: []string
@@ -165,14 +167,15 @@ func (m *Middleware) handOn(w http.ResponseWriter, r *http.Request, h *handler, 
 	m.pass(w, r, h, found)
 }
 
-// pass hands a request on without our cookies. Found is nil on a public path.
+// pass hands a request on without our cookies. Found is nil on a public path: a later
+// middleware of the chain may send a user who goes there to the provider.
 func (m *Middleware) pass(w http.ResponseWriter, r *http.Request, h *handler, found *session.Opened) {
 	cookies, ok := m.stripCookies(r.Header)
 	if !ok {
 		m.refuseCookies(w, r)
 		return
 	}
-	if cookies == nil && found == nil {
+	if cookies == nil && found == nil && !navigation(r) {
 		h.next.ServeHTTP(w, r)
 		return
 	}

@@ -114,8 +114,17 @@ func (m *Middleware) misplaced(r *http.Request) error {
 		return nil
 	}
 	for _, o := range m.o.Siblings.others(m.self) {
-		if o.identity == m.self.identity && o.path == r.URL.Path {
+		if o.identity != m.self.identity {
+			continue
+		}
+		if o.path == r.URL.Path {
 			return nil
+		}
+		if strings.HasSuffix(r.URL.Path, o.path) {
+			return fmt.Errorf("auth: the middleware %q sees a callback at the path %q, and its callbackURL is %q: "+
+				"if the middleware %q, whose callbackURL is %q, comes later in the chain and behind a StripPrefix, give both the same cookiePrefix and cookieDomain, so that the first completes its sign-ins, "+
+				"or put StripPrefix behind both; otherwise put middlewares that change the path (StripPrefix, AddPrefix, ReplacePath) behind %[1]q",
+				m.self.name, brief(r.URL.Path), m.self.path, o.name, o.path)
 		}
 	}
 	return fmt.Errorf("auth: the provider sent the user back to %s, and the middleware %q sees the path %q, which is not that of its callbackURL, %q: "+

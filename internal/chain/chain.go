@@ -27,6 +27,9 @@ type Passage struct {
 	Identity string   // of the session that it found; empty: it looked for none
 	Name     string   // of the session's cookie
 	Value    string   // of the session's cookie
+	Owner    string   // of the callback: middlewares of one owner can serve each other's
+	Callback string   // callbackURL of the middleware
+	Removed  []string // the X-Forwarded-Prefix headers that it received
 
 	before *Passage // of the middleware before it; nil: none
 	read   atomic.Bool
@@ -60,6 +63,19 @@ func Cookies(ctx context.Context) []string {
 		}
 	}
 	return sent
+}
+
+// Callback returns the passage of the earliest middleware of the owner; nil: there is none.
+// A later one may get other paths than the browser asks for.
+func Callback(ctx context.Context, owner string) *Passage {
+	var earliest *Passage
+	for p := last(ctx); p != nil; p = p.before {
+		p.read.Store(true)
+		if p.Owner == owner {
+			earliest = p
+		}
+	}
+	return earliest
 }
 
 // Session returns the passage of the latest earlier middleware that found a session of

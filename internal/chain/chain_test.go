@@ -35,6 +35,21 @@ func TestPassages(t *testing.T) {
 	}
 }
 
+func TestCallbackIsThatOfTheEarliest(t *testing.T) {
+	ctx := context.Background()
+	if Callback(ctx, "") != nil {
+		t.Error("without an earlier middleware")
+	}
+	one, other, two := &Passage{Owner: "a"}, &Passage{Owner: "b"}, &Passage{Owner: "a"}
+	ctx = WithPassage(WithPassage(WithPassage(ctx, one), other), two)
+	if Callback(ctx, "a") != one || Callback(ctx, "b") != other || Callback(ctx, "c") != nil {
+		t.Error("the callback of another")
+	}
+	if !one.Read() {
+		t.Error("the first passage was not read")
+	}
+}
+
 func TestKeysAreRandom(t *testing.T) {
 	if newKey() == newKey() || newKey() == Key {
 		t.Error("the key is not random")

@@ -124,6 +124,36 @@ func TestChains(t *testing.T) {
 		}
 	})
 
+	for name, callback := range map[string]string{"callbackURL without the prefix": "/oidc/callback", "callbackURL with the prefix": "/app/oidc/callback", "a URL as callbackURL": "https://" + appHost + "/oidc/callback"} {
+		t.Run("L39 L23 a sign-in that begins behind a StripPrefix, "+name, func(t *testing.T) {
+			options := map[string]any{"callbackURL": callback, "logoutURL": "/oidc/out", "excludedURLs": []any{"/app/public"}}
+			s := newLinked(t, link{name: "m", options: options}, link{strip: "/app"}, link{name: "m", options: options})
+			b := s.browser()
+			s.untouched(func() { s.status(b.Fetch(s.url+"/app/public/x"), http.StatusUnauthorized) })
+			p := b.Hop(s.url + "/app/public/x")
+			if got := p.Location().Query().Get("redirect_uri"); got != s.url+callback && got != callback {
+				t.Errorf("the redirect URI is %q", got)
+			}
+			if seen := s.sees(s.follows(b, s.url+"/app/public/x")); seen.Path != "/public/x" {
+				t.Errorf("the backend saw %s", seen.Path)
+			}
+			s.goesOn(b, "/app/public/x", alice)
+			s.goesOn(b, "/app/x", alice)
+			s.untouched(func() { s.status(s.browser().Fetch(s.url+"/app/public/x"), http.StatusUnauthorized) })
+		})
+	}
+
+	t.Run("L39 L23 a later middleware of another cookie", func(t *testing.T) {
+		s := newLinked(t, link{name: "m", options: map[string]any{"sessionGroup": t.Name(), "excludedURLs": []any{"/app/public"}}}, link{strip: "/app"},
+			link{name: "other", options: map[string]any{"sessionGroup": t.Name(), "cookiePrefix": "__Host-other", "callbackURL": "/two/callback"}})
+		before := s.plugin.Log.Len()
+		s.untouched(func() {
+			s.status(s.browser().Fetch(s.url+"/app/public/x"), http.StatusUnauthorized)
+			s.endsWith(s.follows(s.browser(), s.url+"/app/public/x"), before, http.StatusInternalServerError, "misplaced_callback",
+				t.Name()+`-m\" sees`, t.Name()+`-other\"`, `\"/app/two/callback\"`, `\"/two/callback\"`, `\"/oidc/callback\"`, "StripPrefix", "cookiePrefix", "cookieDomain")
+		})
+	})
+
 	for name, cookies := range map[string]map[string]any{"of one cookie": nil, "of two cookies": {"cookiePrefix": "__Host-strict"}} {
 		t.Run("L23 everybody may pass the first and few the second, "+name, func(t *testing.T) {
 			everybody := map[string]any{"sessionGroup": t.Name()}
