@@ -49,7 +49,8 @@ sizes: ## what 10,000 and 100,000 sessions take in memory and in Redis, beyond t
 	@scripts/setup.sh redis-server
 	@cd test/cache && go test -count=1 -timeout 30m -run '^TestSizes$$' -v . -sizes | grep sessions
 
-soak: ## random interleavings of several replicas on a simulated clock, until one fails; SOAK=10m ends it
+soak: ## a million random access rules, then interleavings of replicas on a simulated clock until one fails; SOAK=10m ends it
+	@go test -count=1 -timeout 10m -run '^TestAccessIsThePlainOne$$' ./internal/policy -cases 1000000
 	@cd test/model && go test -count=1 -timeout 0 -run '^TestSoak$$' -v . -soak -for $(or $(SOAK),0)
 
 fuzz: ## every fuzz target for FUZZTIME (20s)

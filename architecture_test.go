@@ -34,10 +34,11 @@ var arrows = map[string]string{
 	"cache":               "",
 	"cache/redis":         "cache resp circuitbreaker",
 	"cache/hybrid":        "cache cache/redis resp circuitbreaker",
-	"internal/policy":     "internal/oidc",
+	"internal/policy":     "internal/oidc internal/spelling",
 	"internal/headers":    "internal/oidc",
 	"internal/registry":   "cache internal/oidc",
-	"internal/config":     "internal/headers internal/texts",
+	"internal/config":     "internal/headers internal/texts internal/policy internal/spelling",
+	"internal/spelling":   "",
 	"internal/texts":      "",
 	"resp":                "",
 	"circuitbreaker":      "",
@@ -50,10 +51,10 @@ var arrows = map[string]string{
 
 // support is what tests, examples and their servers are made of: the plugin may
 // not import it, and it need not load in the interpreter.
-var support = []string{"internal/oidctest", "internal/resptest", "internal/traefiktest", "internal/firstuse", "cache/cachetest", "examples", "test", "scripts"}
+var support = []string{"internal/oidctest", "internal/resptest", "internal/traefiktest", "internal/firstuse", "cache/cachetest", "internal/policy/policytest", "examples", "test", "scripts"}
 
 // quiet packages return or count; one place logs, the handler.
-var quiet = strings.Fields("resp circuitbreaker cache cache/redis cache/hybrid session internal/oidc internal/policy internal/headers internal/places internal/background internal/chain internal/texts")
+var quiet = strings.Fields("resp circuitbreaker cache cache/redis cache/hybrid session internal/oidc internal/policy internal/headers internal/places internal/background internal/chain internal/texts internal/spelling")
 
 // theVariable is the one package variable that changes, because Traefik calls New
 // again and again.

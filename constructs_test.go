@@ -37,7 +37,7 @@ const interpreted = `archive/tar archive/zip bufio bytes compress/bzip2 compress
 container/heap container/list container/ring context crypto crypto/aes crypto/cipher crypto/ecdh crypto/ecdsa crypto/ed25519
 crypto/elliptic crypto/hmac crypto/md5 crypto/rand crypto/rsa crypto/sha1 crypto/sha256 crypto/sha512 crypto/subtle crypto/tls
 crypto/x509 crypto/x509/pkix encoding encoding/asn1 encoding/base32 encoding/base64 encoding/binary encoding/csv encoding/hex
-encoding/json encoding/pem encoding/xml errors expvar fmt hash hash/adler32 hash/crc32 hash/crc64 hash/fnv hash/maphash html
+encoding/json encoding/pem encoding/xml errors expvar fmt go/ast go/parser go/scanner go/token hash hash/adler32 hash/crc32 hash/crc64 hash/fnv hash/maphash html
 html/template io io/fs log log/slog math math/big math/bits math/rand mime mime/multipart mime/quotedprintable net net/http
 net/http/cookiejar net/http/httptrace net/http/httputil net/mail net/netip net/textproto net/url os path path/filepath reflect
 regexp regexp/syntax runtime runtime/debug runtime/metrics sort strconv strings sync sync/atomic text/tabwriter text/template

@@ -18,7 +18,7 @@ import (
 func TestMethodsAreKnownAtLoad(t *testing.T) {
 	for _, dir := range []string{
 		".", "resp", "circuitbreaker", "cache", "cache/redis", "cache/hybrid", "session", "internal/auth", "internal/background", "internal/config",
-		"internal/headers", "internal/logfile", "internal/oidc", "internal/places", "internal/policy", "internal/registry", "internal/texts",
+		"internal/headers", "internal/logfile", "internal/oidc", "internal/places", "internal/policy", "internal/policy/policytest", "internal/registry", "internal/texts",
 	} {
 		for _, problem := range unknownAtLoad(t, dir) {
 			t.Errorf("%s: %s", dir, problem)

@@ -1,6 +1,10 @@
 package config
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/traefikoidc/traefikoidc/internal/spelling"
+)
 
 // A foreignName is what other versions and other software call something.
 type foreignName struct {
@@ -125,10 +129,10 @@ func foreign(prefix, name string) string {
 	} else if prefix != "" {
 		return ""
 	}
-	name = plain(name)
+	name = spelling.Plain(name)
 	for _, f := range table {
 		for _, other := range strings.Fields(f.names) {
-			if plain(other) == name {
+			if spelling.Plain(other) == name {
 				return f.hint
 			}
 		}

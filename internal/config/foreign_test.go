@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/traefikoidc/traefikoidc/internal/spelling"
 )
 
 func TestForeignNames(t *testing.T) {
@@ -74,12 +76,12 @@ func TestForeignNamesLeadToOptions(t *testing.T) {
 				}
 			}
 			for _, name := range strings.Fields(f.names) {
-				if seen[plain(name)] {
+				if seen[spelling.Plain(name)] {
 					t.Errorf("%s is in the table twice", name)
 				}
-				seen[plain(name)] = true
+				seen[spelling.Plain(name)] = true
 				for option := range known {
-					if plain(prefix+name) == plain(option) {
+					if spelling.Plain(prefix+name) == spelling.Plain(option) {
 						t.Errorf("%s is an option: take it out of the table", name)
 					}
 				}

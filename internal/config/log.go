@@ -3,6 +3,8 @@ package config
 import (
 	"path/filepath"
 	"strings"
+
+	"github.com/traefikoidc/traefikoidc/internal/spelling"
 )
 
 // log reads what is logged, how and where.
@@ -27,7 +29,7 @@ func (r *reader) logFile(raw string) string {
 		r.problem(option, "must be stdout, stderr or an absolute path: leave file: out")
 	case !filepath.IsAbs(s):
 		text := "must be stdout, stderr or an absolute path such as /var/log/traefik/oidc.log"
-		if near := nearest(s, []string{"stdout", "stderr"}); near != "" {
+		if near := spelling.Nearest(s, []string{"stdout", "stderr"}); near != "" {
 			text += "; did you mean " + near + "?"
 		}
 		r.problem(option, text)

@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"sort"
 	"strings"
+
+	"github.com/traefikoidc/traefikoidc/internal/spelling"
 )
 
 // optionNames returns the names of the options of a level: those of the exported fields
@@ -105,7 +107,7 @@ func unknownFault(prefix, name string, names []string) string {
 // suggest returns the option that was probably meant: one of this level that is
 // spelled alike, or one of another level that has the same name.
 func suggest(prefix, name string, names []string) string {
-	if near := nearest(name, names); near != "" {
+	if near := spelling.Nearest(name, names); near != "" {
 		return prefix + near
 	}
 	levels := []struct {
@@ -120,73 +122,10 @@ func suggest(prefix, name string, names []string) string {
 	}
 	for _, l := range levels {
 		for _, other := range l.names {
-			if plain(other) == plain(name) {
+			if spelling.Plain(other) == spelling.Plain(name) {
 				return l.prefix + other
 			}
 		}
 	}
 	return ""
-}
-
-// nearest returns the candidate that takes the fewest changes to reach from s,
-// or nothing where that would be more than a third of s. Where s only has more at
-// its end, as warning has for warn, that is no change.
-func nearest(s string, candidates []string) string {
-	s = plain(s)
-	if s == "" || len(s) > 64 {
-		return ""
-	}
-	best := ""
-	least := len(s)/3 + 1
-	for _, candidate := range candidates {
-		other := plain(candidate)
-		if s == other {
-			return candidate
-		}
-		if len(other) > 2 && strings.HasPrefix(s, other) {
-			best = candidate
-			continue
-		}
-		if gap := len(s) - len(other); gap >= least || -gap >= least {
-			continue
-		}
-		if d := distance(s, other); d < least {
-			best = candidate
-			least = d
-		}
-	}
-	return best
-}
-
-func plain(s string) string {
-	s = strings.ToLower(s)
-	return strings.ReplaceAll(strings.ReplaceAll(s, "_", ""), "-", "")
-}
-
-// distance is the number of bytes to insert, delete or replace to make b of a
-// (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := 0; j <= len(b); j++ {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diagonal := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			d := diagonal
-			if a[i-1] != b[j-1] {
-				d++
-			}
-			diagonal = row[j]
-			if row[j]+1 < d {
-				d = row[j] + 1
-			}
-			if row[j-1]+1 < d {
-				d = row[j-1] + 1
-			}
-			row[j] = d
-		}
-	}
-	return row[len(b)]
 }

@@ -5,6 +5,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/traefikoidc/traefikoidc/internal/spelling"
 	"github.com/traefikoidc/traefikoidc/internal/texts"
 )
 
@@ -101,7 +102,7 @@ func (r *reader) checkTexts(said map[string]string) {
 		if fault == "" || len(r.problems)-before >= maxFaults {
 			continue
 		}
-		if near := nearest(key, texts.Keys()); near != "" && near != key {
+		if near := spelling.Nearest(key, texts.Keys()); near != "" && near != key {
 			fault += "; did you mean " + near + "?"
 		}
 		r.problem(option, brief(key)+" "+fault)

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/spelling"
 )
 
 const (
@@ -216,7 +218,7 @@ func (r *reader) choice(option, raw, def string, values []string) string {
 		}
 	}
 	text := "is none of " + strings.Join(values, ", ")
-	if near := nearest(s, values); near != "" {
+	if near := spelling.Nearest(s, values); near != "" {
 		text += "; did you mean " + near + "?"
 	}
 	r.problem(option, text)

@@ -2,6 +2,8 @@ package config
 
 import (
 	"strings"
+
+	"github.com/traefikoidc/traefikoidc/internal/spelling"
 )
 
 // registration reads the section dynamicClientRegistration.
@@ -55,7 +57,7 @@ func (r *reader) metadata(at string, raw map[string]any) map[string]any {
 
 func metadataName(key, known string) string {
 	for _, name := range strings.Fields(known) {
-		if plain(name) == plain(key) {
+		if spelling.Plain(name) == spelling.Plain(key) {
 			return name
 		}
 	}

@@ -82,21 +82,49 @@ func Main(m *testing.M) int {
 	return code
 }
 
-func load() (*Plugin, error) {
+// Function returns a function of a package of the module, in an interpreter of its own.
+func Function(t testing.TB, pkg, name string) any {
+	t.Helper()
+	goPath, err := newGoPath()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(goPath) })
+	i := interp.New(interp.Options{GoPath: goPath})
+	if err := i.Use(stdlib.Symbols); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := i.Eval(fmt.Sprintf("import %q", importPath+"/"+pkg)); err != nil {
+		t.Fatal(err)
+	}
+	f, err := i.Eval(filepath.Base(pkg) + "." + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f.Interface()
+}
+
+// newGoPath makes a GOPATH that has the module's sources.
+func newGoPath() (string, error) {
 	root, err := sources()
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	goPath, err := os.MkdirTemp("", "traefikoidc-gopath-")
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	defer os.RemoveAll(goPath)
 	link := filepath.Join(goPath, "src", filepath.FromSlash(importPath))
 	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
-		return nil, err
+		return goPath, err
 	}
-	if err := os.Symlink(root, link); err != nil {
+	return goPath, os.Symlink(root, link)
+}
+
+func load() (*Plugin, error) {
+	goPath, err := newGoPath()
+	defer os.RemoveAll(goPath)
+	if err != nil {
 		return nil, err
 	}
 

@@ -1,0 +1,204 @@
+package policy
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+)
+
+// A Choice says which rules decide about a request.
+type Choice struct {
+	Place Place // that decides, and whose headers are set
+	// Also are further places, whose rules the user must satisfy too, because another
+	// server may read the request so that they match.
+	Also []Place
+	// Unauthenticated is the response if the request has no session.
+	Unauthenticated string
+	// Public: the path is one of Bypass, and needs no session.
+	Public bool
+}
+
+// A target holds the parts of a request that rules compare. A part that another server
+// could read differently is not sure.
+type target struct {
+	path, method, host             string
+	pathSure, methodSure, hostSure bool
+	foreign                        bool   // the path has letters beyond ASCII, which some servers replace
+	begin                          string // of such a path, in lower case: the part that they keep
+}
+
+// How far a rule matches a request.
+type extent int
+
+const (
+	matchNone extent = iota
+	matchMaybe
+	matchFully
+)
+
+// Choose returns the rules that decide about r: the first that matches, or the allowed
+// lists. A rule that restricts access also applies if another server may read the request
+// so that it matches. Some servers ignore the case of letters, or an ending of the last
+// segment. A path, a method or a host may also have two readings. No rule with Pass
+// applies to a path that has two.
+func (a *Access) Choose(r *http.Request) Choice {
+	q := a.read(r)
+	c := Choice{Place: PlaceLists, Unauthenticated: a.o.Unauthenticated}
+	for i, rule := range a.rules {
+		m := rule.matches(q)
+		if m == matchNone || rule.mode == Pass && (m == matchMaybe || !q.pathSure) {
+			continue
+		}
+		if m == matchFully {
+			c.Place = Place(i + 2)
+			c.Unauthenticated = rule.mode
+			break
+		}
+		c.Also = append(c.Also, Place(i+2))
+	}
+	if len(c.Also) > 0 && c.Unauthenticated == Pass {
+		c.Unauthenticated = a.rules[c.Also[0]-2].mode
+	}
+	if c.Place == PlaceLists && len(c.Also) == 0 {
+		c.Public = a.o.Bypass.Matches(r)
+	}
+	return c
+}
+
+// matches reports how far a rule matches a request.
+func (rule *accessRule) matches(q *target) extent {
+	result := matchFully
+	if rule.hosts != nil {
+		if q.hostSure && !rule.hosts[q.host] {
+			return matchNone
+		}
+		if !q.hostSure {
+			result = matchMaybe
+		}
+	}
+	if rule.methods != nil {
+		if q.methodSure && !rule.methods[q.method] {
+			return matchNone
+		}
+		if !q.methodSure {
+			result = matchMaybe
+		}
+	}
+	if rule.exact == nil || q.pathSure && rule.exact.MatchString(q.path) {
+		return result
+	}
+	if q.pathSure && !rule.folded.MatchString(q.path) && !(q.foreign && rule.mayBegin(q.begin)) {
+		return matchNone
+	}
+	return matchMaybe
+}
+
+// mayBegin reports whether a path of the rule begins with begin, in any case.
+func (rule *accessRule) mayBegin(begin string) bool {
+	for _, p := range rule.prefixes {
+		if strings.HasPrefix(p, begin) {
+			return true
+		}
+	}
+	return false
+}
+
+// methodOverrides are headers by which some servers take another method.
+var methodOverrides = []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"}
+
+// read returns the parts of r that rules compare.
+func (a *Access) read(r *http.Request) *target {
+	q := &target{path: r.URL.Path, method: r.Method, pathSure: unambiguous(r), methodSure: true, hostSure: true}
+	if q.pathSure && !isASCII(q.path) {
+		q.foreign = true
+		q.begin = keptBegin(q.path)
+	}
+	if a.byMethod {
+		q.methodSure = methodToken.MatchString(r.Method)
+		for _, name := range methodOverrides {
+			if r.Header[name] != nil {
+				q.methodSure = false
+			}
+		}
+	}
+	if a.byHost {
+		q.host = hostOf(r.Host)
+		q.hostSure = q.host != ""
+	}
+	return q
+}
+
+// hostName matches the name of a host, or an IPv4 address, in lower case; hostPort matches
+// one with a port, or with the dot of a fully qualified name.
+var (
+	hostName = regexp.MustCompile(`^[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$`)
+	hostPort = regexp.MustCompile(`^([a-z0-9_-]+(?:\.[a-z0-9_-]+)*)\.?(?::[0-9]{1,5})?$`)
+)
+
+// hostOf returns the name in a Host header, in lower case, without a port. It returns an
+// empty string if servers could read the header in different ways.
+func hostOf(host string) string {
+	if len(host) > 300 {
+		return ""
+	}
+	parts := hostPort.FindStringSubmatch(lower(host))
+	if parts == nil {
+		return ""
+	}
+	return parts[1]
+}
+
+var asciiPart = regexp.MustCompile(`^[\x00-\x7f]*`)
+
+// keptBegin returns the part of a path before its first letter beyond ASCII, in lower
+// case and without its last character, to which a mark may be added.
+func keptBegin(path string) string {
+	begin := asciiPart.FindString(path)
+	if begin == "" {
+		return ""
+	}
+	return strings.ToLower(begin[:len(begin)-1])
+}
+
+// notSimple matches paths that need Choose: it looks for a character that a path of rules
+// seldom has, an empty segment, and a segment that begins with a dot.
+const notSimple = `^(?:[^/]|[A-Za-z0-9/_~.!$&'()*+,=:@-]*?(?:[^A-Za-z0-9/_~.!$&'()*+,=:@-]|//|/\.))`
+
+// Begins returns an expression for the beginnings of paths that a rule may decide about,
+// or that need Choose. [Access.Places] explains its matches.
+func (a *Access) Begins() string {
+	parts := []string{notSimple}
+	for _, rule := range a.rules {
+		part := "^/"
+		if rule.folded != nil {
+			part = rule.folded.String()
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, "|")
+}
+
+// Places returns the only place that decides about a request, by the text that
+// [Access.Begins] matches in its path. It holds for a request whose RequestURI is that
+// path, with or without a query. Requests with other texts need Choose.
+func (a *Access) Places() map[string]Place {
+	places := map[string]Place{"": PlaceLists}
+	taken := map[string]int{}
+	for i, rule := range a.rules {
+		texts := []string{"/"}
+		if rule.exact != nil {
+			texts = rule.texts
+		}
+		for _, text := range texts {
+			by, isTaken := taken[lower(text)]
+			if isTaken && by != i {
+				continue
+			}
+			taken[lower(text)] = i
+			if rule.methods == nil && rule.hosts == nil {
+				places[text] = Place(i + 2)
+			}
+		}
+	}
+	return places
+}
