@@ -84,6 +84,8 @@ type Config struct {
 	RoleClaimName         string
 	EmailVerified         string
 	ExcludedURLs          []string
+	AccessRules           []AccessRuleOptions
+	Unauthenticated       string
 
 	// Tokens of callers that are no browsers.
 	Audience                    string
@@ -127,6 +129,18 @@ type HeaderOptions struct {
 	Name  string
 	Value string
 	Extra map[string]any `mapstructure:",remain"`
+}
+
+// AccessRuleOptions is an element of accessRules: a rule about the requests that it
+// matches.
+type AccessRuleOptions struct {
+	Paths           []string
+	Methods         []string
+	Hosts           []string
+	Require         string
+	Unauthenticated string
+	Headers         []HeaderOptions
+	Extra           map[string]any `mapstructure:",remain"`
 }
 
 // SecurityHeadersOptions is the section securityHeaders.
@@ -245,6 +259,7 @@ func New() *Config {
 		GroupClaimName:              "groups",
 		RoleClaimName:               "roles",
 		EmailVerified:               "deny",
+		Unauthenticated:             "auto",
 		BearerIdentifierClaim:       "sub",
 		StripAuthorizationHeader:    true,
 		BearerEmitWWWAuthenticate:   true,

@@ -75,7 +75,7 @@ var foreignNames = []foreignName{
 	{"allowedUserDomains", `emailDomains emailDomain domain domains allowedDomains allowedEmailDomains hostedDomain`},
 	{"allowedUsers", `whitelist allowedEmails emails users authenticatedEmails authenticatedEmailsFile allowedSubjects`},
 	{"allowedRolesAndGroups", `allowedGroup allowedGroups allowedRole allowedRoles groups roles requiredGroups requiredRoles googleGroup`},
-	{"write the values in allowedRolesAndGroups, and the claim that has them in groupClaimName or roleClaimName", `allowedClaims claims requiredClaims assertClaims authorization authorize rules require`},
+	{"write the values in allowedRolesAndGroups, or an expression such as Claim(`name`, `value`) in require of accessRules", `allowedClaims claims requiredClaims assertClaims authorization authorize rules require`},
 	{"userIdentifierClaim", `oidcEmailClaim userIDClaim usernameClaim OIDCRemoteUserClaim userClaim emailClaim`},
 	{"groupClaimName", `oidcGroupsClaim groupsClaim groupClaim`},
 	{"roleClaimName", `rolesClaim roleClaim`},
@@ -97,7 +97,7 @@ var foreignNames = []foreignName{
 	{"enableFrontchannelLogout", `frontchannelLogout`},
 	{"Traefik's router and service say that", `upstreams upstream httpAddress httpsAddress listen entryPoints`},
 	{notInThisVersion, `resource introspectionURL introspectionCacheSeconds providerType subjectClaim emailURL groupsURLs providers defaultProvider
-		accessRules requiredScopes authMaxAge acrValues unauthenticated responseMode pushedAuthorization clientCertificate clientCertificateKey
+		requiredScopes authMaxAge acrValues responseMode pushedAuthorization clientCertificate clientCertificateKey
 		initiateLoginPath bearerReplayProtection protectedResource identityAssertion sessionsPath auditLog auditLogUsers requestIDHeader
 		metricsAddress healthPath admin`},
 }
@@ -118,6 +118,14 @@ var foreignRedisNames = []foreignName{
 	{"write it in redis.address", `sentinelAddrs sentinelAddresses sentinelConnectionURLs clusterConnectionURLs clusterAddresses`},
 }
 
+// foreignRuleNames are those of an element of accessRules.
+var foreignRuleNames = []foreignName{
+	{notInThisVersion, `bearer acrValues authMaxAge prompt provider`},
+	{"write it in require, such as Group(`admins`)", `rule match policy allow allowed groups group roles role users user claims claim subject expression`},
+	{"paths: prefixes, without wildcards and regular expressions", `pathPrefix pathPrefixes pathRegexp resources uri uris url urls`},
+	{"write unauthenticated: pass", `bypass public anonymous`},
+}
+
 const notInThisVersion = "is not supported in this version"
 
 // foreign returns what to say of an option that other software has under that name:
@@ -126,6 +134,8 @@ func foreign(prefix, name string) string {
 	table := foreignNames
 	if prefix == "redis." {
 		table = foreignRedisNames
+	} else if strings.HasPrefix(prefix, "accessRules[") {
+		table = foreignRuleNames
 	} else if prefix != "" {
 		return ""
 	}

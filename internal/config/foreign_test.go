@@ -62,9 +62,12 @@ func TestForeignNamesLeadToOptions(t *testing.T) {
 	for _, o := range options(New()) {
 		known[o.name] = true
 	}
+	for _, name := range optionNames(AccessRuleOptions{}) {
+		known["accessRules[0]."+name] = true
+	}
 	optionLike := regexp.MustCompile(`\b[a-z]+[A-Z][A-Za-z]*\b`)
 	notOptions := map[string]bool{"accessToken": true}
-	for prefix, table := range map[string][]foreignName{"": foreignNames, "redis.": foreignRedisNames} {
+	for prefix, table := range map[string][]foreignName{"": foreignNames, "redis.": foreignRedisNames, "accessRules[0].": foreignRuleNames} {
 		seen := map[string]bool{}
 		for _, f := range table {
 			if !strings.Contains(f.hint, " ") && !known[f.hint] {

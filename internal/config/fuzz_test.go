@@ -59,6 +59,8 @@ func put(c *Config, number int, text string) {
 		v.SetString(text)
 	case []string:
 		v.Set(reflect.ValueOf(strings.Split(text, ",")))
+	case []AccessRuleOptions:
+		v.Set(reflect.ValueOf([]AccessRuleOptions{{Paths: []string{text}, Methods: []string{text}, Hosts: []string{text}, Require: text, Unauthenticated: text}}))
 	case []HeaderOptions:
 		v.Set(reflect.ValueOf([]HeaderOptions{{Name: text, Value: text}}))
 	case map[string]any:

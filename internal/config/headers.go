@@ -7,27 +7,38 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/headers"
 )
 
-// headers reads what the backend receives.
-func (r *reader) headers(c *Config) Headers {
-	h := Headers{Minimal: c.MinimalHeaders}
-	if len(c.Headers) > 100 {
-		r.problem("headers", "has more than 100 elements")
-		return h
+// headers reads the headers that the backend receives. Those of rules pass no more than
+// the others if a client sent them.
+func (r *reader) headers(c *Config, rules []AccessRule) Headers {
+	h := Headers{Minimal: c.MinimalHeaders, Templates: r.templates("headers", c.Headers)}
+	set := h.Templates
+	for _, rule := range rules {
+		set = append(set[:len(set):len(set)], rule.Headers...)
 	}
+	h.Kept = r.keptHeaders(c.KeepRequestHeaders, set)
+	return h
+}
+
+// templates reads a list of headers.
+func (r *reader) templates(option string, list []HeaderOptions) []HeaderTemplate {
+	if len(list) > 100 {
+		r.problem(option, "has more than 100 elements")
+		return nil
+	}
+	var out []HeaderTemplate
 	seen := map[string]bool{}
-	for i := range c.Headers {
-		at := fmt.Sprintf("headers[%d].", i)
-		t := r.template(at, &c.Headers[i])
+	for i := range list {
+		at := fmt.Sprintf("%s[%d].", option, i)
+		t := r.template(at, &list[i])
 		// Servers take - and _ in a name for the same.
 		key := strings.ReplaceAll(strings.ToLower(t.Name), "_", "-")
 		if key != "" && seen[key] {
 			r.problem(at+"name", "is in the list twice")
 		}
 		seen[key] = true
-		h.Templates = append(h.Templates, t)
+		out = append(out, t)
 	}
-	h.Kept = r.keptHeaders(c.KeepRequestHeaders, h.Templates)
-	return h
+	return out
 }
 
 // keptHeaders reads which identity headers of requests pass.

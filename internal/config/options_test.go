@@ -81,6 +81,8 @@ func TestEveryOptionCounts(t *testing.T) {
 		"roleClaimName":                                 {"realm_access.roles"},
 		"emailVerified":                                 {"require"},
 		"excludedURLs":                                  {"/health"},
+		"accessRules":                                   {[]AccessRuleOptions{{Paths: []string{"/admin"}, Require: "Group(`admins`)"}}},
+		"unauthenticated":                               {"pass"},
 		"audience":                                      {"api"},
 		"strictAudienceValidation":                      {true},
 		"allowOpaqueTokens":                             {true},
@@ -218,6 +220,9 @@ func TestEveryTextIsExpanded(t *testing.T) {
 			value = "${NO_SUCH_VARIABLE}"
 		case []string:
 			value = []string{"${NO_SUCH_VARIABLE}"}
+		case []AccessRuleOptions:
+			value = []AccessRuleOptions{{Paths: []string{"/a"}, Require: "Group(`${NO_SUCH_VARIABLE}`)"}}
+			name = "accessRules[0].require"
 		case []HeaderOptions:
 			value = []HeaderOptions{{Name: "X-A", Value: "${NO_SUCH_VARIABLE}"}}
 			name = "headers[0].value"

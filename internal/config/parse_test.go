@@ -215,7 +215,7 @@ func TestAccess(t *testing.T) {
 	want := Access{
 		Users: []string{"a@example.com", "b@example.com"}, Domains: []string{"example.com"},
 		RolesAndGroups: []string{"CN=Admins,OU=x"}, UserClaim: "email", DomainClaim: "email", GroupClaim: "groups", RoleClaim: "roles",
-		EmailVerified: "deny", Excluded: []string{"/public"},
+		EmailVerified: "deny", Excluded: []string{"/public"}, Unauthenticated: "auto",
 	}
 	if !reflect.DeepEqual(s.Access, want) {
 		t.Errorf("got %+v", s.Access)

@@ -154,6 +154,24 @@ type Access struct {
 	EmailVerified string
 	// Excluded are canonical path prefixes.
 	Excluded []string
+	// Rules come before the lists and Excluded: the first that matches decides.
+	Rules []AccessRule
+	// Unauthenticated is the response to requests without a session that no rule matches:
+	// auto, redirect, deny or pass.
+	Unauthenticated string
+}
+
+// AccessRule is an element of accessRules. A nil list matches everything.
+type AccessRule struct {
+	Paths   []string
+	Methods []string
+	Hosts   []string
+	// Require is an expression of package policy; empty: every signed-in user.
+	Require string
+	// Unauthenticated is as in Access; empty: that of Access, or auto for pass.
+	Unauthenticated string
+	// Headers are set beside those of Headers, and replace those of the same name.
+	Headers []HeaderTemplate
 }
 
 // Bearer says how access tokens are judged.

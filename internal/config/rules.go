@@ -1,0 +1,76 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/traefikoidc/traefikoidc/internal/policy"
+)
+
+// rules reads accessRules and unauthenticated.
+func (r *reader) rules(c *Config, a *Access, issuer string) {
+	a.Unauthenticated = r.choice("unauthenticated", c.Unauthenticated, policy.Auto, unauthenticated)
+	if a.Unauthenticated == policy.Pass && (a.Users != nil || a.Domains != nil || a.RolesAndGroups != nil) {
+		r.warn("unauthenticated", "with pass, requests without a session and of other users pass too, without identity headers: the allowed lists decide only who has identity headers")
+	}
+	o := policy.AccessOptions{Unauthenticated: a.Unauthenticated, Providers: []string{issuer}, Lists: &policy.Rules{GroupClaim: a.GroupClaim, RoleClaim: a.RoleClaim}}
+	for i := range c.AccessRules {
+		rule := r.rule(fmt.Sprintf("accessRules[%d].", i), &c.AccessRules[i])
+		a.Rules = append(a.Rules, rule)
+		o.Rules = append(o.Rules, policy.AccessRule{
+			Paths: rule.Paths, Methods: rule.Methods, Hosts: rule.Hosts, Require: rule.Require, Unauthenticated: rule.Unauthenticated,
+		})
+	}
+	_, problems := policy.NewAccess(o)
+	for _, p := range problems {
+		option := fmt.Sprintf("accessRules[%d]", p.Rule)
+		text := p.Text
+		if p.Option != "" {
+			option += "." + p.Option
+		}
+		if p.Option == "require" && strings.Contains(c.AccessRules[p.Rule].Require, "${") {
+			text, _, _ = strings.Cut(text, ": ")
+			text += ", once the variables are replaced: is no expression"
+		}
+		r.problem(option, text)
+	}
+}
+
+var unauthenticated = []string{policy.Auto, policy.Redirect, policy.Deny, policy.Pass}
+
+// rule reads an element of accessRules. Package policy checks its paths, methods, hosts
+// and its expression.
+func (r *reader) rule(at string, o *AccessRuleOptions) AccessRule {
+	r.unknown(at, o.Extra, AccessRuleOptions{})
+	rule := AccessRule{
+		Paths:           r.restriction(at+"paths", o.Paths),
+		Methods:         r.restriction(at+"methods", o.Methods),
+		Hosts:           r.restriction(at+"hosts", o.Hosts),
+		Require:         r.text(at+"require", o.Require),
+		Unauthenticated: r.choice(at+"unauthenticated", o.Unauthenticated, "", unauthenticated),
+	}
+	if o.Require != "" && rule.Require == "" {
+		r.problem(at+"require", "is empty; leave it out to let every signed-in user pass")
+	}
+	for i, p := range rule.Paths {
+		if len(p) > 1 {
+			rule.Paths[i] = strings.TrimRight(p, "/")
+		}
+	}
+	rule.Headers = r.templates(at+"headers", o.Headers)
+	return rule
+}
+
+// restriction reads a list of what a rule matches. A list that is there and empty is a
+// problem: the rule would match everything.
+func (r *reader) restriction(option string, raw []string) []string {
+	if raw == nil {
+		return nil
+	}
+	before := len(r.problems)
+	out := r.list(option, raw)
+	if len(out) == 0 && len(r.problems) == before {
+		r.problem(option, "is empty, and the rule would match all of them; leave it out if that is meant")
+	}
+	return out
+}
