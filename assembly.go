@@ -3,12 +3,10 @@ package traefikoidc
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"strings"
 
 	"github.com/traefikoidc/traefikoidc/internal/auth"
@@ -21,7 +19,7 @@ import (
 // acquire finds or makes the middleware of s and name, with the provider and the store
 // that it shares with others.
 func (m *made) acquire(u *user, s *config.Settings, name string) error {
-	var pb registry.Builder = &providerBuilder{s: s}
+	var pb registry.Builder = &providerBuilder{s: s, log: m.log}
 	p, err := shared(u, pb, "provider", s.Provider, s.Client, s.SignIn.MaxAge, s.Logout.TokenMaxAge)
 	if err != nil {
 		return err
@@ -103,54 +101,6 @@ func keyOf(kind string, parts []any) (string, error) {
 	}
 	sum := sha256.Sum256(text)
 	return kind + " " + base64.RawURLEncoding.EncodeToString(sum[:]), nil
-}
-
-type sharedProvider struct {
-	provider  *oidc.Provider
-	transport *http.Transport
-}
-
-// Close ends the connections to the provider.
-func (p *sharedProvider) Close() {
-	p.transport.CloseIdleConnections()
-}
-
-type providerBuilder struct {
-	s *config.Settings
-}
-
-// Build returns the provider of the settings; it asks it nothing.
-func (b *providerBuilder) Build() (registry.Resource, error) {
-	p, c := b.s.Provider, b.s.Client
-	t := oidc.TransportOptions{AllowPrivate: p.AllowPrivate, InsecureSkipVerify: p.InsecureSkipVerify, Trusted: []string{
-		p.Issuer, p.DiscoveryURL, p.AuthorizationURL, p.TokenURL, p.UserinfoURL, p.JWKSURL, p.RevocationURL, p.EndSessionURL,
-	}}
-	if p.Proxy {
-		t.Proxy = http.ProxyFromEnvironment
-	}
-	if p.CAPEM != "" {
-		t.RootCAs = x509.NewCertPool()
-		t.RootCAs.AppendCertsFromPEM([]byte(p.CAPEM))
-	}
-	var key *oidc.AssertionKey
-	if c.AssertionKey != "" {
-		var err error
-		key, err = oidc.ParseAssertionKey(c.AssertionKey, c.AssertionKeyID, c.AssertionAlg)
-		if err != nil {
-			return nil, fmt.Errorf("traefikoidc: clientAssertionPrivateKey: %w", err)
-		}
-	}
-	transport := oidc.NewTransport(t)
-	client := &http.Client{}
-	client.Transport = transport
-	return &sharedProvider{transport: transport, provider: oidc.NewProvider(oidc.Options{
-		Issuer: p.Issuer, ClientID: c.ID, ClientSecret: c.Secret, ClientAuthMethod: c.AuthMethod, AssertionKey: key,
-		HTTPClient: client, AllowInsecureHTTP: p.AllowHTTP, SigningAlgs: p.SigningAlgs,
-		TrustedAudiences: p.TrustedAudiences, AllowedTenants: p.AllowedTenants,
-		DiscoveryURL: p.DiscoveryURL, AuthorizationURL: p.AuthorizationURL, TokenURL: p.TokenURL, UserinfoURL: p.UserinfoURL,
-		JWKSURL: p.JWKSURL, AllowMissingNonce: p.AllowMissingNonce, LogoutMaxAge: b.s.Logout.TokenMaxAge,
-		RevocationURL: p.RevocationURL, EndSessionURL: p.EndSessionURL, MaxAge: b.s.SignIn.MaxAge,
-	})}, nil
 }
 
 type middlewareBuilder struct {

@@ -1,11 +1,11 @@
-// Package traefikoidc is a Traefik middleware plugin that signs people in with
+// Package traefikoidc is a Traefik middleware plugin that signs users in with
 // OpenID Connect.
 //
 // Traefik loads it from source, calls CreateConfig once for every middleware that
 // names the plugin, decodes the operator's options into the result, and calls New
 // for every router that uses the middleware, again at each change of its dynamic
-// configuration. New needs no network: the provider is asked when the first person
-// comes.
+// configuration. New does not wait for the network: the provider is asked for discovery in
+// the background.
 package traefikoidc
 
 import (

@@ -7,6 +7,7 @@ var (
 	_ any = (*middlewareBuilder)(nil)
 	_ any = (*namesBuilder)(nil)
 	_ any = (*providerBuilder)(nil)
+	_ any = (*providerCheck)(nil)
 	_ any = (*made)(nil)
 	_ any = (*memory)(nil)
 	_ any = (*reading)(nil)

@@ -58,6 +58,32 @@ func (p *Provider) Metadata(ctx context.Context) (*Metadata, error) {
 	return m, nil
 }
 
+// TryMetadata is Metadata for a caller that no user waits for. A failure makes no pause,
+// so that the first user's call fetches again at once.
+func (p *Provider) TryMetadata(ctx context.Context) (*Metadata, error) {
+	m, err := p.Metadata(ctx)
+	if err != nil {
+		p.discovery.endPause()
+	}
+	return m, err
+}
+
+// DiscoveryURL returns the address of the metadata; empty: it is made from the
+// operator's endpoints, and nothing is fetched.
+func (p *Provider) DiscoveryURL() string {
+	if staticMetadata(p.discovery.options) != nil {
+		return ""
+	}
+	return p.discovery.options.discoveryURL()
+}
+
+func (d *discovery) endPause() {
+	d.mu.Lock()
+	d.failures = 0
+	d.pause = time.Time{}
+	d.mu.Unlock()
+}
+
 // state returns the metadata, whether it is due, and the latest failure.
 func (d *discovery) state() (*Metadata, bool, error) {
 	d.mu.Lock()

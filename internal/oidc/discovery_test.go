@@ -22,7 +22,7 @@ func TestDiscoveryDocuments(t *testing.T) {
 		{"D1 another issuer", set("issuer", "https://evil.example"), "and the document says https://evil.example"},
 		{"D1 a trailing slash", func(d map[string]any) { d["issuer"] = d["issuer"].(string) + "/" }, "trailing slash"},
 		{"D1 another case", func(d map[string]any) { d["issuer"] = strings.ToUpper(d["issuer"].(string)) }, "another issuer"},
-		{"D1 an issuer that is no address", set("issuer", "evil\nexample"), "the document says an address that cannot be displayURL"},
+		{"D1 an issuer that is no address", set("issuer", "evil\nexample"), "the document says an address that cannot be displayed"},
 		{"D1 no issuer", without("issuer"), "another issuer"},
 		{"D1 the issuer is an array", func(d map[string]any) { d["issuer"] = []any{d["issuer"]} }, "another issuer"},
 		{"D6 jwks_uri is a file", set("jwks_uri", "file:///etc/passwd"), "unusable jwks_uri"},

@@ -230,7 +230,7 @@ func (e *endpoint) failAt(address, problem string, sentinel error) error {
 func displayURL(address string) string {
 	address, _, _ = strings.Cut(address, "?")
 	if len(address) > 300 || strings.Trim(address, addressChars) != "" || strings.Contains(address, "@") {
-		return "an address that cannot be displayURL"
+		return "an address that cannot be displayed"
 	}
 	return address
 }

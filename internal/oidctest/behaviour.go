@@ -130,6 +130,9 @@ func (p *Provider) takeFault(name string) (Fault, bool) {
 // counted returns h with the count, the last request and the fault of an endpoint.
 func (p *Provider) counted(name string, h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		if name == Discovery {
+			wait(p.options.HoldDiscovery, r)
+		}
 		r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
 		_ = r.ParseForm()
 		p.record(name, r)

@@ -65,6 +65,10 @@ type Options struct {
 	IDTokenLifetime time.Duration // zero: AccessLifetime
 	JWTAccessTokens bool          // access tokens are signed (RFC 9068), not opaque
 
+	// HoldDiscovery: requests for discovery are not even counted before it is closed,
+	// so that a test can change the behaviour first; nil: they are not held.
+	HoldDiscovery <-chan struct{}
+
 	Now func() time.Time // nil: time.Now
 }
 

@@ -53,7 +53,8 @@ func newLive(t testing.TB, plugin *loader.Plugin, more map[string]any) *live {
 // newLiveAt is newLive at a provider of one's own.
 func newLiveAt(t testing.TB, plugin *loader.Plugin, provider oidctest.Options, more map[string]any) *live {
 	t.Helper()
-	l := &live{site: &site{t: t, plugin: plugin, echo: &backend.Echo{}}, name: t.Name()}
+	l := &live{site: &site{t: t, plugin: plugin, echo: &backend.Echo{}, asked: newGate()}, name: t.Name()}
+	provider.HoldDiscovery = l.asked.c
 	provider.SigningAlg = "ES256"
 	provider.Now = plugin.Clock.Now
 	provider.Deliver = browser.Transport(func(address string) string { return l.network[address] })

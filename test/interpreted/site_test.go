@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
@@ -35,6 +36,21 @@ type site struct {
 	url      string
 	probe    string // a path that is protected
 	network  browser.Network
+	asked    *gate // opens with the first request
+}
+
+// A gate is closed until it is opened. A nil gate is open.
+type gate struct {
+	once sync.Once
+	c    chan struct{}
+}
+
+func newGate() *gate { return &gate{c: make(chan struct{})} }
+
+func (g *gate) open() {
+	if g != nil {
+		g.once.Do(func() { close(g.c) })
+	}
 }
 
 // setup is how a site differs from the usual one.
@@ -52,7 +68,10 @@ func newSite(t testing.TB, s setup) *site {
 	if s.provider.SigningAlg == "" {
 		s.provider.SigningAlg = "ES256" // its keys are made in no time
 	}
-	w := &site{t: t, plugin: s.plugin, echo: s.echo}
+	w := &site{t: t, plugin: s.plugin, echo: s.echo, asked: newGate()}
+	// Discovery begins in the background before the test has changed the provider's
+	// behaviour: it waits for the first request.
+	s.provider.HoldDiscovery = w.asked.c
 	s.provider.Deliver = browser.Transport(func(address string) string { return w.network[address] })
 	w.provider = oidctest.New(s.provider)
 	t.Cleanup(w.provider.Close)
@@ -86,7 +105,11 @@ func optionsFor(p *oidctest.Provider) map[string]any {
 
 func (s *site) serve(h http.Handler, plain bool) {
 	s.probe = "/probe"
-	s.server = httptest.NewUnstartedServer(entryPoint(s.t, h))
+	entry := entryPoint(s.t, h)
+	s.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.asked.open()
+		entry.ServeHTTP(w, r)
+	}))
 	s.server.Config.ErrorLog = log.New(io.Discard, "", 0) // clients that hang up in a handshake
 	s.url = "https://" + appHost
 	s.network = browser.Network{}
