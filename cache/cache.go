@@ -1,5 +1,5 @@
 // Package cache keeps values under keys for a limited time: in this process
-// (Memory), in Redis (Redis), or in both, coherently (Hybrid).
+// (Memory), in Redis (package redis), or in both, coherently (package hybrid).
 //
 // A value is either opaque bytes or a record: a Header followed by a payload
 // that only its owner can open. What a record may be replaced by is decided in

@@ -23,6 +23,7 @@ type MemoryOptions struct {
 // because a new session has a new key.
 type Memory struct {
 	now       func() time.Time
+	transfer  *memoryTransfer
 	followers *Followers // the stores that take the place of this one
 
 	mu       sync.Mutex // guards the fields below
@@ -35,7 +36,9 @@ func NewMemory(o MemoryOptions) *Memory {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Memory{followers: &Followers{}, lru: NewLRU(o), now: o.Now}
+	m := &Memory{followers: &Followers{}, lru: NewLRU(o), now: o.Now}
+	m.transfer = &memoryTransfer{m: m}
+	return m
 }
 
 // Resize changes the bounds, as MemoryOptions describe them.
@@ -315,4 +318,9 @@ func (m *Memory) unlockAndAnnounce(key string) {
 	for _, k := range evicted {
 		Announce(watchers, k)
 	}
+}
+
+// Transfer implements Store.
+func (m *Memory) Transfer() Transfer {
+	return m.transfer
 }

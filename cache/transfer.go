@@ -47,22 +47,28 @@ type Identity struct {
 	Evicts  string // the policy by which the server may evict keys; empty if it does not
 }
 
-// A Store is a Backend in whose place another one can step: see TakeOver. Its
-// implementations are Memory and Hybrid.
+// A Store is a Backend in whose place another one can step: see TakeOver.
 type Store interface {
 	Backend
-	// dataSet tells where the store keeps its records; fresh has the server asked.
+	// Transfer returns how the store takes over and hands over. It is always the same.
+	Transfer() Transfer
+}
+
+// A Transfer is how a store takes over the data of the one before, and hands its own
+// data to the next.
+type Transfer interface {
+	// DataSet tells where the store keeps its records; fresh has the server asked.
 	DataSet(ctx context.Context, fresh bool) (DataSet, error)
-	// owed lists what the store knows.
+	// Owed lists what the store knows.
 	Owed() *Owed
-	// take takes over what another store knows. It is nil when the shared store has
+	// Take takes over what another store knows. It is nil when the shared store has
 	// all of it.
 	Take(ctx context.Context, o *Owed, s Scope) error
-	// inherit applies a change that was made in another store, and inheritAll
+	// Inherit applies a change that was made in another store, and InheritAll
 	// revocations.
 	Inherit(c Change) error
 	InheritAll(revocations []Revocation) error
-	// following returns the stores that take the place of this one.
+	// Following returns the stores that take the place of this one.
 	Following() *Followers
 }
 
@@ -127,26 +133,26 @@ type Handover struct {
 // error nothing is handed over any more, and the call can be repeated. Where before
 // took the place of next earlier, next tells it nothing any more.
 func TakeOver(ctx context.Context, before, next Store) (*Handover, error) {
-	to, err := next.DataSet(ctx, true)
+	to, err := next.Transfer().DataSet(ctx, true)
 	if err != nil {
 		return nil, err
 	}
-	from, err := before.DataSet(ctx, false)
+	from, err := before.Transfer().DataSet(ctx, false)
 	if err != nil {
 		return nil, err
 	}
-	of := before.Following()
-	h := &Handover{of: of, to: of.join(next, scopeOf(from, to))}
-	if err := h.complete(ctx, before); err != nil {
+	of := before.Transfer().Following()
+	h := &Handover{of: of, to: of.join(next.Transfer(), scopeOf(from, to))}
+	if err := h.complete(ctx, before.Transfer()); err != nil {
 		h.End()
 		return nil, fmt.Errorf("cache: taking over what the store before knows: %w", err)
 	}
-	next.Following().drop(before.Following())
+	next.Transfer().Following().drop(of)
 	return h, nil
 }
 
 // complete has the next store take what the one before knows, unless it did.
-func (h *Handover) complete(ctx context.Context, before Store) error {
+func (h *Handover) complete(ctx context.Context, before Transfer) error {
 	h.to.turn <- struct{}{}
 	defer h.to.rest()
 	s, done := h.of.begin(h.to)
@@ -166,7 +172,7 @@ func (h *Handover) End() {
 
 // A follower is a store that takes the place of another one.
 type follower struct {
-	next Store
+	next Transfer
 	turn chan struct{} // of size one, full while it takes over what the other one knows
 
 	// The lock of followers guards the fields below.
@@ -188,7 +194,7 @@ type Followers struct {
 }
 
 // join adds a use of next.
-func (f *Followers) join(next Store, s Scope) *follower {
+func (f *Followers) join(next Transfer, s Scope) *follower {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, x := range f.list {
@@ -311,7 +317,7 @@ func (m message) concerns(same bool, err error) bool {
 	return m.final || mark || same && errors.Is(err, ErrJournalled)
 }
 
-func (m message) tell(next Store) error {
+func (m message) tell(next Transfer) error {
 	if m.revocations != nil {
 		return next.InheritAll(m.revocations)
 	}

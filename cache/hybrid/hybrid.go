@@ -1,11 +1,10 @@
+// Package hybrid keeps records in memory (L1) before Redis (L2), coherently.
 package hybrid
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/cache"
@@ -45,51 +44,11 @@ type Options struct {
 // ErrJournalled; reads of what is not known here return ErrUnavailable. Leases,
 // l:, are not given then.
 type Hybrid struct {
-	now     func() time.Time
-	l2      *redis.Redis
-	tracker *resp.Tracker
-	// subscriber stands in for tracker where the server refuses tracking.
-	subscriber *resp.Tracker
-	l1TTL      int64 // ns
-	direct     bool
-	observer   Observer
-	place      string           // of the server: its address, database and prefix
-	followers  *cache.Followers // the stores that take the place of this one
-
-	// mu guards the fields below, so that a decision and the change of L1 that follows
-	// from it are one.
-	mu       sync.Mutex
-	l1       *cache.LRU
-	epoch    uint64             // counts what made everything stale
-	tracking bool               // invalidations arrive
-	whispers bool               // replicas tell each other instead
-	fallback bool               // memory alone
-	flights  map[string]*flight // reads under way that others may join
-	tokens   map[string]*token  // keys being read or written
-	journal  *journal
-	met      bool           // L2 has answered once
-	known    cache.Identity // of the L2 that what is held came from
-	// Until when L2 may lack, after a loss of data, what other replicas hold; ns
-	// since 1970.
-	incomplete int64
-	// Whether the server was looked at since the link to it came up, and until when
-	// leases may be missing there that are being prolonged; ns since 1970.
-	checked  bool
-	unproven int64
-	// Keys that were answered from L1 because L2 could not be asked, outside of the
-	// fallback: they are asked again at L1TTL.
-	doubts   map[string]bool
-	watchers []cache.Watcher
-	worker   worker
-	// Records that others changed, to be asked for again, and whether that is being
-	// done.
-	changes   []string
-	refreshes bool
-	echoes    map[string]int // of changes made here, which the server will tell of
-	ticker    *time.Timer    // while tracking is down
-	closed    bool
-	requests  uint64
-	hits      uint64
+	hub      *hub
+	reader   *reader
+	writer   *writer
+	link     *link
+	transfer *transfer
 }
 
 // New returns a Hybrid that does nothing until Start.
@@ -97,99 +56,70 @@ func New(o Options) *Hybrid {
 	if o.L1TTL <= 0 {
 		o.L1TTL = time.Second
 	}
-	l1 := cache.NewLRU(o.Memory)
-	l1.Unlisted = true // the index is L2's; without it, few revocations search
-	if o.JournalEntries <= 0 {
-		o.JournalEntries = l1.MaxEntries
+	if o.Memory.Now == nil {
+		o.Memory.Now = time.Now
 	}
-	if o.JournalBytes <= 0 {
-		o.JournalBytes = l1.MaxBytes.Load()
-	}
-	h := &Hybrid{
-		followers: &cache.Followers{},
-		l1:        l1,
-		now:       o.Memory.Now,
-		l1TTL:     int64(o.L1TTL),
-		direct:    o.Direct,
-		observer:  o.Observer,
-		flights:   map[string]*flight{},
-		tokens:    map[string]*token{},
-		doubts:    map[string]bool{},
-		echoes:    map[string]int{},
-		journal:   newJournal(o.JournalEntries, o.JournalBytes),
-	}
-	if h.now == nil {
-		h.now = time.Now
-	}
-	h.place = fmt.Sprintf("%s %s %d %s", o.Redis.Server.Network, o.Redis.Server.Address, o.Redis.Server.DB, redis.KeyPrefix(o.Redis.Prefix))
-	o.Redis.Listener = h
-	o.Redis.Now = h.now
-	h.l2 = redis.New(o.Redis)
-	h.tracker = resp.NewTracker(o.Redis.Server, []string{h.l2.Prefix + "s:", h.l2.Prefix + "r:"}, &link{h: h})
-	h.subscriber = resp.NewSubscriber(o.Redis.Server, h.l2.Prefix+whisperChannel, &whisper{l: &link{h: h}})
-	return h
+	h := newHub(o)
+	r := &reader{h: h, doubts: &doubts{h: h, keys: map[string]bool{}}}
+	w := &writer{h: h, reader: r}
+	s := &sender{h: h, writer: w}
+	h.worker.task = &reconciler{h: h, sender: s}
+	l := &link{h: h, refreshes: &refreshes{h: h, reader: r}}
+	h.up = newUpstream(o, l, l, &whisper{l: l})
+	return &Hybrid{hub: h, reader: r, writer: w, link: l, transfer: &transfer{h: h, writer: w, sender: s}}
 }
 
 // Start connects in the background. Until Redis has answered once, it is asked
 // by whoever needs it.
 func (h *Hybrid) Start() {
-	h.mu.Lock()
-	h.tickLocked()
-	h.mu.Unlock()
-	h.tracker.Start()
-	h.kick()
+	h.hub.mu.Lock()
+	h.link.tick()
+	h.hub.mu.Unlock()
+	h.hub.up.tracker.Start()
+	h.hub.kick()
 }
 
-// Close ends the connections. What is in the journal is lost.
+// Close ends the connections. The content of the journal is lost.
 func (h *Hybrid) Close() {
-	h.mu.Lock()
-	h.closed = true
-	if h.ticker != nil {
-		h.ticker.Stop()
-	}
-	if h.worker.timer != nil {
-		h.worker.timer.Stop()
-	}
-	h.mu.Unlock()
-	h.followers.Clear()
-	h.tracker.Close()
-	h.subscriber.Close()
-	h.l2.Close()
+	h.hub.mu.Lock()
+	h.hub.worker.close()
+	h.link.close()
+	h.hub.mu.Unlock()
+	h.hub.followers.Clear()
+	h.hub.up.close()
 }
 
 // Get is on the path of requests: it holds the lock without a defer.
 func (h *Hybrid) Get(ctx context.Context, key string) ([]byte, error) {
-	now := h.now().UnixNano()
-	h.mu.Lock()
-	h.requests++
-	e := h.l1.Entries[key]
-	if e != nil && e.Expires > now && (h.fallback || e.Epoch == h.epoch && !e.Stale && (h.tracking || now-e.Asked < h.l1TTL)) {
-		if e.On == h.l1.Recent {
+	x := h.hub
+	now := x.now().UnixNano()
+	x.mu.Lock()
+	x.stats.requests++
+	l := x.local
+	u := x.up
+	e := l.l1.Entries[key]
+	if e != nil && e.Expires > now && (u.fallback || e.Epoch == l.epoch && !e.Stale && (u.tracking || now-e.Asked < l.ttl)) {
+		if e.On == l.l1.Recent {
 			e.On.List.MoveToFront(e.Place)
 		}
-		h.hits++
+		x.stats.hits++
 		value := e.Value
-		h.mu.Unlock()
+		x.mu.Unlock()
 		return value, nil
 	}
-	h.mu.Unlock()
+	x.mu.Unlock()
 	if err := cache.CheckKey(key); err != nil {
 		return nil, err
 	}
-	if h.kept(key) {
-		return h.ask(key)
+	if kept(key) {
+		return h.reader.ask(key)
 	}
-	return h.pass(ctx, key)
-}
-
-// kept reports whether L1 holds what is read under key.
-func (h *Hybrid) kept(key string) bool {
-	return len(key) > 1 && key[1] == ':' && (key[0] == 's' || key[0] == 'r')
+	return h.reader.pass(ctx, key)
 }
 
 // Set stores value under the rule of records.
 func (h *Hybrid) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	return h.write(cache.Change{Op: cache.OpSet, Key: key, Value: value, TTL: ttl})
+	return h.writer.write(cache.Change{Op: cache.OpSet, Key: key, Value: value, TTL: ttl})
 }
 
 // Add stores value if the key is absent.
@@ -197,15 +127,15 @@ func (h *Hybrid) Add(ctx context.Context, key string, value []byte, ttl time.Dur
 	if strings.HasPrefix(key, "j:") && h.marked(key) {
 		return cache.ErrExists
 	}
-	return h.write(cache.Change{Op: cache.OpAdd, Key: key, Value: value, TTL: ttl})
+	return h.writer.write(cache.Change{Op: cache.OpAdd, Key: key, Value: value, TTL: ttl})
 }
 
 // marked reports whether a mark is held here.
 func (h *Hybrid) marked(key string) bool {
-	now := h.now().UnixNano()
-	h.mu.Lock()
-	value, _ := h.heldLocked(key, now)
-	h.mu.Unlock()
+	now := h.hub.now().UnixNano()
+	h.hub.mu.Lock()
+	value, _ := h.hub.local.held(key, now)
+	h.hub.mu.Unlock()
 	return value != nil
 }
 
@@ -214,12 +144,12 @@ func (h *Hybrid) CompareAndSet(ctx context.Context, key string, version uint64, 
 	if err := cache.CheckSuccessor(version, value); err != nil {
 		return err
 	}
-	return h.write(cache.Change{Op: cache.OpCompare, Key: key, Value: value, TTL: ttl, Version: version})
+	return h.writer.write(cache.Change{Op: cache.OpCompare, Key: key, Value: value, TTL: ttl, Version: version})
 }
 
 // Delete removes key.
 func (h *Hybrid) Delete(ctx context.Context, key string) error {
-	return h.write(cache.Change{Op: cache.OpDelete, Key: key, TTL: time.Second})
+	return h.writer.write(cache.Change{Op: cache.OpDelete, Key: key, TTL: time.Second})
 }
 
 // Exists reports whether Get would return a value.
@@ -233,63 +163,50 @@ func (h *Hybrid) Exists(ctx context.Context, key string) (bool, error) {
 
 // Clear removes every key of L2's prefix, and everything from L1. It needs L2.
 func (h *Hybrid) Clear(ctx context.Context) error {
-	if err := h.l2.Clear(ctx); err != nil {
+	if err := h.hub.up.redis.Clear(ctx); err != nil {
 		return err
 	}
-	h.mu.Lock()
-	h.journal.clear()
-	h.staleLocked()
-	h.l1.Clear()
-	h.mu.Unlock()
-	h.announceAll()
+	h.hub.mu.Lock()
+	h.hub.local.journal.clear()
+	h.hub.local.stale()
+	h.hub.local.l1.Clear()
+	h.hub.mu.Unlock()
+	h.hub.announceAll()
 	return nil
 }
 
 // Health is nil when L2 serves.
 func (h *Hybrid) Health(ctx context.Context) error {
-	h.mu.Lock()
-	fallback := h.fallback
-	h.mu.Unlock()
+	h.hub.mu.Lock()
+	fallback := h.hub.up.fallback
+	h.hub.mu.Unlock()
 	if fallback {
 		return cache.ErrUnavailable
 	}
-	return h.l2.Health(ctx)
+	return h.hub.up.redis.Health(ctx)
 }
 
 // Outage reports whether memory alone serves, because Redis does not, and the latest
 // failure of Redis, which names neither keys nor secrets.
 func (h *Hybrid) Outage() (bool, error) {
-	h.mu.Lock()
-	fallback := h.fallback
-	h.mu.Unlock()
-	return fallback, h.l2.Cause()
+	h.hub.mu.Lock()
+	fallback := h.hub.up.fallback
+	h.hub.mu.Unlock()
+	return fallback, h.hub.up.redis.Cause()
 }
 
 // Watch calls w for every change from now on, whoever makes it.
 func (h *Hybrid) Watch(w cache.Watcher) {
-	h.mu.Lock()
-	h.watchers = cache.WithWatcher(h.watchers, w)
-	h.mu.Unlock()
+	h.hub.mu.Lock()
+	h.hub.watchers = cache.WithWatcher(h.hub.watchers, w)
+	h.hub.mu.Unlock()
 }
 
 // Unwatch ends Watch.
 func (h *Hybrid) Unwatch(w cache.Watcher) {
-	h.mu.Lock()
-	h.watchers = cache.WithoutWatcher(h.watchers, w)
-	h.mu.Unlock()
-}
-
-func (h *Hybrid) announceAll() {
-	h.mu.Lock()
-	watchers := h.watchers
-	h.mu.Unlock()
-	cache.AnnounceAll(watchers)
-}
-
-func (h *Hybrid) observe(e Event, cause error) {
-	if h.observer != nil {
-		h.observer.Observe(e, cause)
-	}
+	h.hub.mu.Lock()
+	h.hub.watchers = cache.WithoutWatcher(h.hub.watchers, w)
+	h.hub.mu.Unlock()
 }
 
 // Stats are a snapshot of a Hybrid.
@@ -309,24 +226,29 @@ type Stats struct {
 
 // Stats returns a snapshot.
 func (h *Hybrid) Stats() Stats {
-	now := h.now().UnixNano()
-	s := Stats{Redis: h.l2.Client.Stats()}
-	if h.l2.Breaker != nil {
-		s.Breaker = h.l2.Breaker.Stats()
+	now := h.hub.now().UnixNano()
+	s := Stats{Redis: h.hub.up.redis.Client.Stats()}
+	if h.hub.up.redis.Breaker != nil {
+		s.Breaker = h.hub.up.redis.Breaker.Stats()
 	}
-	h.mu.Lock()
-	s.Memory = h.l1.Stats()
-	s.Requests = h.requests
-	s.Hits = h.hits
-	s.Connected = h.met
-	s.Fallback = h.fallback
-	s.Tracking = h.tracking
-	s.Leases = h.leasesLocked(now)
-	s.Journal = len(h.journal.notes)
-	s.JournalDropped = h.journal.dropped
-	if at := h.journal.oldest(); at != 0 {
+	h.hub.mu.Lock()
+	s.Memory = h.hub.local.l1.Stats()
+	s.Requests = h.hub.stats.requests
+	s.Hits = h.hub.stats.hits
+	s.Connected = h.hub.up.met
+	s.Fallback = h.hub.up.fallback
+	s.Tracking = h.hub.up.tracking
+	s.Leases = h.hub.up.leases(now)
+	s.Journal = len(h.hub.local.journal.notes)
+	s.JournalDropped = h.hub.local.journal.dropped
+	if at := h.hub.local.journal.oldest(); at != 0 {
 		s.JournalAge = time.Duration(now - at)
 	}
-	h.mu.Unlock()
+	h.hub.mu.Unlock()
 	return s
+}
+
+// Transfer implements cache.Store.
+func (h *Hybrid) Transfer() cache.Transfer {
+	return h.transfer
 }

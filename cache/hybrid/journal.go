@@ -15,10 +15,11 @@ type journal struct {
 	maxEntries int
 	maxBytes   int64
 
-	notes   map[string]*cache.Note
-	classes [cache.Classes]*list.List // of *note, oldest first
-	bytes   int64
-	dropped uint64
+	notes    map[string]*cache.Note
+	classes  [cache.Classes]*list.List // of *note, oldest first
+	bytes    int64
+	dropped  uint64
+	overflow bool // something was dropped, not yet told
 }
 
 func newJournal(maxEntries int, maxBytes int64) *journal {

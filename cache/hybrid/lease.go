@@ -13,23 +13,23 @@ func (h *Hybrid) Acquire(ctx context.Context, l cache.Lease) ([]byte, error) {
 	if err := l.Check(); err != nil {
 		return nil, err
 	}
-	q, err := h.inquire(l.Record)
+	q, err := h.reader.inquire(l.Record)
 	if err != nil {
 		return nil, err
 	}
-	defer h.end(q)
-	canary, err := h.provesLeases()
+	defer h.reader.end(q)
+	canary, err := h.reader.provesLeases()
 	if err != nil {
 		return nil, err
 	}
-	record, err := h.l2.AcquireIn(context.Background(), l, canary)
+	record, err := h.hub.up.redis.AcquireIn(context.Background(), l, canary)
 	switch {
 	case record != nil:
-		h.mu.Lock()
-		record = h.fillLocked(q, record, h.now())
-		h.mu.Unlock()
+		h.hub.mu.Lock()
+		record = h.hub.local.fill(q, record, h.hub.now())
+		h.hub.mu.Unlock()
 	case q.held && errors.Is(err, cache.ErrMiss):
-		return nil, h.confirmMiss(l.Record)
+		return nil, h.reader.confirmMiss(l.Record)
 	}
 	return record, err
 }
@@ -37,26 +37,23 @@ func (h *Hybrid) Acquire(ctx context.Context, l cache.Lease) ([]byte, error) {
 // provesLeases returns the canary of the data set that leases are in, or
 // ErrUnavailable while one that the server does not have may be somebody's all the
 // same.
-func (h *Hybrid) provesLeases() (string, error) {
+func (r *reader) provesLeases() (string, error) {
+	h := r.h
 	now := h.now().UnixNano()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.leasesLocked(now) {
-		return h.known.DataSet, nil
+	if h.up.leases(now) {
+		return h.up.known.DataSet, nil
 	}
 	return "", fmt.Errorf("%w: the server may have lost leases", cache.ErrUnavailable)
 }
 
-func (h *Hybrid) leasesLocked(now int64) bool {
-	return h.checked && !h.fallback && now >= h.unproven
-}
-
 // Prolong asks L2.
 func (h *Hybrid) Prolong(ctx context.Context, l cache.Lease) error {
-	return h.l2.Prolong(context.Background(), l)
+	return h.hub.up.redis.Prolong(context.Background(), l)
 }
 
 // Release asks L2.
 func (h *Hybrid) Release(ctx context.Context, l cache.Lease, unused bool) error {
-	return h.l2.Release(context.Background(), l, unused)
+	return h.hub.up.redis.Release(context.Background(), l, unused)
 }

@@ -10,18 +10,24 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache/redis"
 )
 
+// A sender gives L2 what it lacks.
+type sender struct {
+	h      *hub
+	writer *writer
+}
+
 // restore gives L2 what it lacks, class by class: of L1, the revocations after a
 // restart and everything after a loss of data; of the journal, all.
-func (h *Hybrid) restore(ctx context.Context, restarted, lost bool) error {
+func (s *sender) restore(ctx context.Context, restarted, lost bool) error {
 	var held [cache.Classes][]cache.Holding
 	if restarted {
-		held = h.holdings(lost)
+		held = s.holdings(lost)
 	}
 	for c := cache.Revocations; c < cache.Classes; c++ {
-		if err := h.assert(ctx, c, held[c]); err != nil {
+		if err := s.assert(ctx, c, held[c]); err != nil {
 			return err
 		}
-		if err := h.drain(ctx, c); err != nil {
+		if err := s.drain(ctx, c); err != nil {
 			return err
 		}
 	}
@@ -30,18 +36,19 @@ func (h *Hybrid) restore(ctx context.Context, restarted, lost bool) error {
 
 // holdings lists L1 by class, the least recently used first; without all, its
 // revocations alone.
-func (h *Hybrid) holdings(all bool) [cache.Classes][]cache.Holding {
+func (s *sender) holdings(all bool) [cache.Classes][]cache.Holding {
+	h := s.h
 	var held [cache.Classes][]cache.Holding
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for at := h.l1.Revoked.List.Back(); at != nil; at = at.Prev() {
+	for at := h.local.l1.Revoked.List.Back(); at != nil; at = at.Prev() {
 		e := at.Value.(*cache.Entry)
 		held[cache.Revocations] = append(held[cache.Revocations], cache.Holding{Key: e.Key, Value: e.Value, Expires: e.Expires})
 	}
 	if !all {
 		return held
 	}
-	for _, s := range []*cache.Shelf{h.l1.Passing, h.l1.Recent} {
+	for _, s := range []*cache.Shelf{h.local.l1.Passing, h.local.l1.Recent} {
 		for at := s.List.Back(); at != nil; at = at.Prev() {
 			e := at.Value.(*cache.Entry)
 			c := cache.ClassOf(e.Key, e.Value)
@@ -53,10 +60,11 @@ func (h *Hybrid) holdings(all bool) [cache.Classes][]cache.Holding {
 
 // assert gives L2 entries of L1, all of a class. What L2 has by now may outrank
 // them.
-func (h *Hybrid) assert(ctx context.Context, c cache.Class, held []cache.Holding) error {
+func (s *sender) assert(ctx context.Context, c cache.Class, held []cache.Holding) error {
+	h := s.h
 	now := h.now().UnixNano()
 	if c != cache.Marks {
-		_, err := h.l2.MergeAll(ctx, held, now)
+		_, err := h.up.redis.MergeAll(ctx, held, now)
 		return err
 	}
 	for _, x := range held {
@@ -64,7 +72,7 @@ func (h *Hybrid) assert(ctx context.Context, c cache.Class, held []cache.Holding
 		if ttl < time.Millisecond {
 			continue
 		}
-		if err := h.l2.Add(ctx, x.Key, x.Value, ttl); errors.Is(err, cache.ErrUnavailable) && !redis.Refusal(err) {
+		if err := h.up.redis.Add(ctx, x.Key, x.Value, ttl); errors.Is(err, cache.ErrUnavailable) && !redis.Refusal(err) {
 			return err
 		}
 	}
@@ -74,36 +82,38 @@ func (h *Hybrid) assert(ctx context.Context, c cache.Class, held []cache.Holding
 // drain carries a class of the journal to L2, as it is when draining begins:
 // what is noted meanwhile is left to the next time, and so is what a server
 // without memory refuses.
-func (h *Hybrid) drain(ctx context.Context, c cache.Class) error {
-	notes := h.noted(c)
+func (s *sender) drain(ctx context.Context, c cache.Class) error {
+	notes := s.noted(c)
 	for len(notes) > 0 {
 		n := len(notes)
 		if n > redis.BatchItems {
 			n = redis.BatchItems
 		}
-		refused, err := h.carry(ctx, notes[:n])
+		refused, err := s.carry(ctx, notes[:n])
 		if err != nil {
 			return err
 		}
-		h.carried(notes[:n], refused)
+		s.carried(notes[:n], refused)
 		notes = notes[n:]
 	}
 	return nil
 }
 
 // noted lists the notes of a class, the oldest first.
-func (h *Hybrid) noted(c cache.Class) []*cache.Note {
+func (s *sender) noted(c cache.Class) []*cache.Note {
+	h := s.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var notes []*cache.Note
-	for at := h.journal.classes[c].Front(); at != nil; at = at.Next() {
+	for at := h.local.journal.classes[c].Front(); at != nil; at = at.Next() {
 		notes = append(notes, at.Value.(*cache.Note))
 	}
 	return notes
 }
 
 // carried removes notes but those whose keys were refused.
-func (h *Hybrid) carried(notes []*cache.Note, refused []string) {
+func (s *sender) carried(notes []*cache.Note, refused []string) {
+	h := s.h
 	kept := map[string]bool{}
 	for _, key := range refused {
 		kept[key] = true
@@ -112,15 +122,16 @@ func (h *Hybrid) carried(notes []*cache.Note, refused []string) {
 	defer h.mu.Unlock()
 	for _, n := range notes {
 		if !kept[n.Key] {
-			h.journal.remove(n)
-			h.changedLocked(n.Key)
+			h.local.journal.remove(n)
+			h.local.changed(n.Key)
 		}
 	}
 }
 
 // carry takes notes to L2 and returns the keys that it refuses. That L2 has a
 // higher state is no failure.
-func (h *Hybrid) carry(ctx context.Context, notes []*cache.Note) ([]string, error) {
+func (s *sender) carry(ctx context.Context, notes []*cache.Note) ([]string, error) {
+	h := s.h
 	now := h.now().UnixNano()
 	var refused []string
 	var merged []cache.Holding
@@ -129,48 +140,51 @@ func (h *Hybrid) carry(ctx context.Context, notes []*cache.Note) ([]string, erro
 			merged = append(merged, cache.Holding{Key: n.Key, Value: n.Value, Expires: n.Expires})
 			continue
 		}
-		err := h.carryOne(ctx, n, now)
+		err := s.carryOne(ctx, n, now)
 		if redis.Refusal(err) {
 			refused = append(refused, n.Key)
 		} else if errors.Is(err, cache.ErrUnavailable) {
 			return nil, err
 		}
 	}
-	some, err := h.l2.MergeAll(ctx, merged, now)
+	some, err := h.up.redis.MergeAll(ctx, merged, now)
 	return append(refused, some...), err
 }
 
-func (h *Hybrid) carryOne(ctx context.Context, n *cache.Note, now int64) error {
+func (s *sender) carryOne(ctx context.Context, n *cache.Note, now int64) error {
+	h := s.h
 	ttl := time.Duration(n.Expires - now)
 	if ttl < time.Millisecond {
 		return nil
 	}
 	if n.Intent == cache.ToDelete {
-		return h.l2.Delete(ctx, n.Key)
+		return h.up.redis.Delete(ctx, n.Key)
 	}
 	if n.Revocation.Link != "" {
-		return h.carryRevocation(ctx, n, ttl)
+		return s.carryRevocation(ctx, n, ttl)
 	}
-	err := h.l2.Add(ctx, n.Key, n.Value, ttl)
+	err := h.up.redis.Add(ctx, n.Key, n.Value, ttl)
 	if errors.Is(err, cache.ErrExists) {
-		return h.compareMark(ctx, n)
+		return s.compareMark(ctx, n)
 	}
 	return err
 }
 
 // carryRevocation revokes in L2 what a journalled revocation is about.
-func (h *Hybrid) carryRevocation(ctx context.Context, n *cache.Note, ttl time.Duration) error {
+func (s *sender) carryRevocation(ctx context.Context, n *cache.Note, ttl time.Duration) error {
+	h := s.h
 	r := n.Revocation
 	r.TTL = ttl
-	written, err := h.l2.RevokeListed(ctx, []cache.Revocation{r})
-	h.revoked(written)
+	written, err := h.up.redis.RevokeListed(ctx, []cache.Revocation{r})
+	s.writer.revoked(written)
 	return err
 }
 
 // compareMark tells our own mark, sent before with its reply lost, from one that
 // somebody else made: then a value was used twice while nobody could know.
-func (h *Hybrid) compareMark(ctx context.Context, n *cache.Note) error {
-	found, err := h.l2.Get(ctx, n.Key)
+func (s *sender) compareMark(ctx context.Context, n *cache.Note) error {
+	h := s.h
+	found, err := h.up.redis.Get(ctx, n.Key)
 	if err == nil && !bytes.Equal(found, n.Value) {
 		h.observe(ReplayFound, nil)
 	}

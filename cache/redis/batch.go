@@ -17,10 +17,10 @@ func (r *Redis) MergeAll(ctx context.Context, items []cache.Holding, now int64) 
 	var refused []string
 	for len(items) > 0 {
 		n := batch(items)
-		err := r.mergeBatch(ctx, items[:n], now)
+		err := batchesOf(r).mergeBatch(ctx, items[:n], now)
 		if Refusal(err) {
 			var some []string
-			some, err = r.mergeSingly(ctx, items[:n], now)
+			some, err = batchesOf(r).mergeSingly(ctx, items[:n], now)
 			refused = append(refused, some...)
 		}
 		if err != nil {
@@ -60,8 +60,18 @@ type part struct {
 	first, end int
 }
 
+// batches write many records with few round trips.
+type batches struct {
+	r *Redis
+}
+
+func batchesOf(r *Redis) *batches {
+	return &batches{r: r}
+}
+
 // mergeBatch merges items in one round trip, and buries those that a note forbids.
-func (r *Redis) mergeBatch(ctx context.Context, items []cache.Holding, now int64) error {
+func (b *batches) mergeBatch(ctx context.Context, items []cache.Holding, now int64) error {
+	r := b.r
 	era, err := r.allow()
 	if err != nil {
 		return err
@@ -75,7 +85,7 @@ func (r *Redis) mergeBatch(ctx context.Context, items []cache.Holding, now int64
 		}
 		first := len(commands)
 		if cache.IsLinked(x.Value) {
-			commands = append(commands, r.enlisting(x.Key, x.Value, r.now())...)
+			commands = append(commands, indexOf(r).enlisting(x.Key, x.Value, r.now())...)
 		}
 		full := r.Prefix + x.Key
 		parts = append(parts, part{item: x, first: first, end: len(commands)})
@@ -88,14 +98,15 @@ func (r *Redis) mergeBatch(ctx context.Context, items []cache.Holding, now int64
 	if err = r.done(ctx, era, err); err != nil {
 		return err
 	}
-	return r.buryForbidden(ctx, parts, replies)
+	return b.buryForbidden(ctx, parts, replies)
 }
 
-func (r *Redis) buryForbidden(ctx context.Context, parts []part, replies []resp.Reply) error {
+func (b *batches) buryForbidden(ctx context.Context, parts []part, replies []resp.Reply) error {
+	r := b.r
 	for _, p := range parts {
 		forbidden, err := enlisted(replies[p.first:p.end], p.item.Value)
 		if err == nil && forbidden {
-			err = r.bury(ctx, p.item.Key, p.item.Value)
+			err = indexOf(r).bury(ctx, p.item.Key, p.item.Value)
 		}
 		if err != nil && !errors.Is(err, cache.ErrConflict) {
 			return err
@@ -105,14 +116,14 @@ func (r *Redis) buryForbidden(ctx context.Context, parts []part, replies []resp.
 }
 
 // mergeSingly merges items where some are refused, or scripts are.
-func (r *Redis) mergeSingly(ctx context.Context, items []cache.Holding, now int64) ([]string, error) {
+func (b *batches) mergeSingly(ctx context.Context, items []cache.Holding, now int64) ([]string, error) {
 	var refused []string
 	for _, x := range items {
 		ttl := time.Duration(x.Expires - now)
 		if ttl < time.Millisecond {
 			continue
 		}
-		err := r.mergeOne(ctx, x, ttl)
+		err := b.mergeOne(ctx, x, ttl)
 		if Refusal(err) {
 			refused = append(refused, x.Key)
 		} else if err != nil {
@@ -122,18 +133,19 @@ func (r *Redis) mergeSingly(ctx context.Context, items []cache.Holding, now int6
 	return refused, nil
 }
 
-func (r *Redis) mergeOne(ctx context.Context, x cache.Holding, ttl time.Duration) error {
+func (b *batches) mergeOne(ctx context.Context, x cache.Holding, ttl time.Duration) error {
+	r := b.r
 	if cache.IsLinked(x.Value) {
 		era, err := r.allow()
 		if err != nil {
 			return err
 		}
-		forbidden, err := r.enlistPlainly(ctx, x.Key, x.Value)
+		forbidden, err := indexOf(r).enlistPlainly(ctx, x.Key, x.Value)
 		if err = r.done(ctx, era, err); err != nil {
 			return err
 		}
 		if forbidden {
-			err = r.bury(ctx, x.Key, x.Value)
+			err = indexOf(r).bury(ctx, x.Key, x.Value)
 			if errors.Is(err, cache.ErrConflict) {
 				return nil
 			}

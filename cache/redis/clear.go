@@ -21,7 +21,7 @@ func (r *Redis) Clear(ctx context.Context) error {
 		}
 		keys, next, err := r.Client.Scan(ctx, cursor, escapeGlob(r.Prefix)+"*", clearPage)
 		if err == nil {
-			err = r.unlink(ctx, keys)
+			err = cleanerOf(r).unlink(ctx, keys)
 		}
 		if err = r.done(ctx, era, err); err != nil {
 			return err
@@ -38,7 +38,17 @@ func (r *Redis) Clear(ctx context.Context) error {
 	return nil
 }
 
-func (r *Redis) unlink(ctx context.Context, keys []string) error {
+// A cleaner removes keys.
+type cleaner struct {
+	r *Redis
+}
+
+func cleanerOf(r *Redis) *cleaner {
+	return &cleaner{r: r}
+}
+
+func (x *cleaner) unlink(ctx context.Context, keys []string) error {
+	r := x.r
 	command := []string{"UNLINK"}
 	for _, k := range keys {
 		if strings.HasPrefix(k, r.Prefix) && k != r.Prefix+canaryKey {

@@ -22,33 +22,45 @@ if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[4]) then redis.call('PEXPIRE', KE
 return 1
 `
 
+// index lists records under their links in Redis.
+type index struct {
+	r *Redis
+}
+
+// indexOf makes an index at each use: types that refer to each other are mixed up by the
+// interpreter.
+func indexOf(r *Redis) *index {
+	return &index{r: r}
+}
+
 // enlisting are the commands that come before a record is written: it is listed
 // under its links, then the notes of revocations are read. Who revokes does the same
 // in the other order, so that one of the two finds the other.
-func (r *Redis) enlisting(key string, record []byte, now time.Time) []resp.Command {
+func (x *index) enlisting(key string, record []byte, now time.Time) []resp.Command {
 	var commands []resp.Command
 	for _, link := range cache.ListedLinks(record) {
-		a := r.enlistArgs(key, record, link, now)
+		a := x.enlistArgs(key, record, link, now)
 		commands = append(commands, resp.Command{"EVAL", enlistLua, "1", a[0], a[1], a[2], a[3], a[4]})
 	}
-	return r.readingNotes(commands, record)
+	return x.readingNotes(commands, record)
 }
 
 // plainEnlisting does without scripts: an index then lasts as long as the record
 // that was entered last.
-func (r *Redis) plainEnlisting(key string, record []byte, now time.Time) []resp.Command {
+func (x *index) plainEnlisting(key string, record []byte, now time.Time) []resp.Command {
 	var commands []resp.Command
 	for _, link := range cache.ListedLinks(record) {
-		a := r.enlistArgs(key, record, link, now)
+		a := x.enlistArgs(key, record, link, now)
 		commands = append(commands, resp.Command{"ZADD", a[0], a[1], a[2]}, resp.Command{"ZREMRANGEBYSCORE", a[0], "-inf", a[3]},
 			resp.Command{"PEXPIRE", a[0], a[4]})
 	}
-	return r.readingNotes(commands, record)
+	return x.readingNotes(commands, record)
 }
 
 // enlistArgs are the index, the score, the member, the score up to which members
 // ended for certain, and how long the index has to last.
-func (r *Redis) enlistArgs(key string, record []byte, link string, now time.Time) []string {
+func (x *index) enlistArgs(key string, record []byte, link string, now time.Time) []string {
+	r := x.r
 	end := cache.EndOf(record)
 	return []string{
 		r.Prefix + cache.IndexKey(link), strconv.FormatInt(end, 10), strings.TrimPrefix(key, "s:"),
@@ -57,7 +69,8 @@ func (r *Redis) enlistArgs(key string, record []byte, link string, now time.Time
 	}
 }
 
-func (r *Redis) readingNotes(commands []resp.Command, record []byte) []resp.Command {
+func (x *index) readingNotes(commands []resp.Command, record []byte) []resp.Command {
+	r := x.r
 	for _, link := range cache.LinksOf(record) {
 		commands = append(commands, resp.Command{"GET", r.Prefix + cache.NoteKey(link.Name)})
 	}
@@ -87,12 +100,13 @@ func scriptsRefused(err error) bool {
 }
 
 // addLinked is Add for a record with links, in one round trip.
-func (r *Redis) addLinked(ctx context.Context, key string, record []byte, ttl time.Duration) error {
+func (x *index) add(ctx context.Context, key string, record []byte, ttl time.Duration) error {
+	r := x.r
 	era, err := r.allow()
 	if err != nil {
 		return err
 	}
-	commands := r.enlisting(key, record, r.now())
+	commands := x.enlisting(key, record, r.now())
 	n := len(commands)
 	commands = append(commands, resp.Command{"SET", r.Prefix + key, string(record), "PX", milliseconds(ttl), "NX"})
 	replies, err := r.Client.Pipeline(ctx, commands)
@@ -106,13 +120,13 @@ func (r *Redis) addLinked(ctx context.Context, key string, record []byte, ttl ti
 		forbidden, err = enlisted(replies[:n], record)
 	}
 	if scriptsRefused(err) {
-		forbidden, err = r.enlistPlainly(ctx, key, record)
+		forbidden, err = x.enlistPlainly(ctx, key, record)
 	}
 	if err = r.done(ctx, era, err); err != nil {
 		return err
 	}
 	if forbidden {
-		return r.bury(ctx, key, record)
+		return x.bury(ctx, key, record)
 	}
 	if !added {
 		return cache.ErrExists
@@ -121,8 +135,9 @@ func (r *Redis) addLinked(ctx context.Context, key string, record []byte, ttl ti
 	return nil
 }
 
-func (r *Redis) enlistPlainly(ctx context.Context, key string, record []byte) (bool, error) {
-	replies, err := r.Client.Pipeline(ctx, r.plainEnlisting(key, record, r.now()))
+func (x *index) enlistPlainly(ctx context.Context, key string, record []byte) (bool, error) {
+	r := x.r
+	replies, err := r.Client.Pipeline(ctx, x.plainEnlisting(key, record, r.now()))
 	if err != nil {
 		return false, err
 	}
@@ -130,7 +145,8 @@ func (r *Redis) enlistPlainly(ctx context.Context, key string, record []byte) (b
 }
 
 // bury revokes a record for which a revocation came first.
-func (r *Redis) bury(ctx context.Context, key string, record []byte) error {
+func (x *index) bury(ctx context.Context, key string, record []byte) error {
+	r := x.r
 	value, ttl := cache.TombstoneOf(record, r.now())
 	if ttl < time.Millisecond {
 		return cache.ErrConflict
@@ -144,17 +160,19 @@ func (r *Redis) bury(ctx context.Context, key string, record []byte) error {
 // indexPage is how many members of an index are asked for at a time.
 const indexPage = 1000
 
-func (r *Redis) scanning(link, cursor string) resp.Command {
+func (x *index) scanning(link, cursor string) resp.Command {
+	r := x.r
 	return resp.Command{"ZSCAN", r.Prefix + cache.IndexKey(link), cursor, "COUNT", strconv.Itoa(indexPage)}
 }
 
 // members reads a page of an index, and the cursor of the next one.
-func (r *Redis) members(ctx context.Context, link, cursor string) (string, []cache.Member, error) {
+func (x *index) members(ctx context.Context, link, cursor string) (string, []cache.Member, error) {
+	r := x.r
 	era, err := r.allow()
 	if err != nil {
 		return "", nil, err
 	}
-	reply, err := r.Client.Do(ctx, r.scanning(link, cursor)...)
+	reply, err := r.Client.Do(ctx, x.scanning(link, cursor)...)
 	next := ""
 	var found []cache.Member
 	if err == nil {

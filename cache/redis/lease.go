@@ -145,7 +145,7 @@ func leaseReply(verdict int64, record []byte) resp.Reply {
 
 // Prolong lets a lease last for its TTL from now.
 func (r *Redis) Prolong(ctx context.Context, l cache.Lease) error {
-	n, err := r.onLease(ctx, prolongScript, l, []string{l.Owner, milliseconds(l.TTL), l.UsedBy(), l.Used(), milliseconds(l.Keep)})
+	n, err := onLease(ctx, r, prolongScript, l, []string{l.Owner, milliseconds(l.TTL), l.UsedBy(), l.Used(), milliseconds(l.Keep)})
 	if err == nil && n == 0 {
 		return cache.ErrMiss
 	}
@@ -158,13 +158,13 @@ func (r *Redis) Release(ctx context.Context, l cache.Lease, unused bool) error {
 	if unused {
 		used = l.Used()
 	}
-	_, err := r.onLease(ctx, releaseScript, l, []string{l.Owner, used})
+	_, err := onLease(ctx, r, releaseScript, l, []string{l.Owner, used})
 	return err
 }
 
 // onLease runs a script on the keys of a lease, which follow its arguments for the
 // fallback.
-func (r *Redis) onLease(ctx context.Context, s *resp.Script, l cache.Lease, args []string) (int64, error) {
+func onLease(ctx context.Context, r *Redis, s *resp.Script, l cache.Lease, args []string) (int64, error) {
 	if err := l.Check(); err != nil {
 		return 0, err
 	}

@@ -1,3 +1,4 @@
+// Package redis keeps records in one data set in Redis, and changes them by scripts.
 package redis
 
 import (
@@ -127,7 +128,7 @@ func (r *Redis) Add(ctx context.Context, key string, value []byte, ttl time.Dura
 		return err
 	}
 	if cache.IsLinked(value) {
-		return r.addLinked(ctx, key, value, ttl)
+		return indexOf(r).add(ctx, key, value, ttl)
 	}
 	era, err := r.allow()
 	if err != nil {

@@ -52,7 +52,7 @@ func (r *Redis) RevokeListed(ctx context.Context, revocations []cache.Revocation
 		if err := v.Check(); err != nil {
 			return written, err
 		}
-		some, err := r.revokeOne(ctx, v)
+		some, err := revokerOf(r).revokeOne(ctx, v)
 		written = append(written, some...)
 		if err != nil {
 			return written, err
@@ -61,19 +61,20 @@ func (r *Redis) RevokeListed(ctx context.Context, revocations []cache.Revocation
 	return written, nil
 }
 
-func (r *Redis) revokeOne(ctx context.Context, v cache.Revocation) ([]cache.Holding, error) {
-	cursor, members, err := r.noteAndList(ctx, v)
+func (k *revoker) revokeOne(ctx context.Context, v cache.Revocation) ([]cache.Holding, error) {
+	r := k.r
+	cursor, members, err := k.noteAndList(ctx, v)
 	if err != nil {
 		return nil, err
 	}
 	var written []cache.Holding
 	for {
-		some, err := r.revokeMembers(ctx, v, members)
+		some, err := k.revokeMembers(ctx, v, members)
 		written = append(written, some...)
 		if err != nil || cursor == "0" {
 			return written, err
 		}
-		cursor, members, err = r.members(ctx, v.Link, cursor)
+		cursor, members, err = indexOf(r).members(ctx, v.Link, cursor)
 		if err != nil {
 			return written, err
 		}
@@ -82,9 +83,10 @@ func (r *Redis) revokeOne(ctx context.Context, v cache.Revocation) ([]cache.Hold
 
 // noteAndList notes a revocation and reads the first page of its index, in that
 // order and in one round trip.
-func (r *Redis) noteAndList(ctx context.Context, v cache.Revocation) (string, []cache.Member, error) {
+func (k *revoker) noteAndList(ctx context.Context, v cache.Revocation) (string, []cache.Member, error) {
+	r := k.r
 	if v.Unproven {
-		return r.members(ctx, v.Link, "0")
+		return indexOf(r).members(ctx, v.Link, "0")
 	}
 	era, err := r.allow()
 	if err != nil {
@@ -93,7 +95,7 @@ func (r *Redis) noteAndList(ctx context.Context, v cache.Revocation) (string, []
 	full := r.Prefix + cache.NoteKey(v.Mark)
 	replies, err := r.Client.Pipeline(ctx, []resp.Command{
 		append(resp.Command{"EVAL", mergeLua, "1", full}, scriptArgs(full, v.Note(r.now()), v.TTL, 0)...),
-		r.scanning(v.Link, "0"),
+		indexOf(r).scanning(v.Link, "0"),
 	})
 	if err == nil {
 		err = replies[0].Err()
@@ -108,13 +110,14 @@ func (r *Redis) noteAndList(ctx context.Context, v cache.Revocation) (string, []
 		if _, err := r.Merge(ctx, cache.NoteKey(v.Mark), v.Note(r.now()), v.TTL); err != nil {
 			return "", nil, err
 		}
-		return r.members(ctx, v.Link, "0")
+		return indexOf(r).members(ctx, v.Link, "0")
 	}
 	return cursor, found, r.done(ctx, era, err)
 }
 
 // revokeMembers writes tombstones over those of the members that v is about.
-func (r *Redis) revokeMembers(ctx context.Context, v cache.Revocation, members []cache.Member) ([]cache.Holding, error) {
+func (k *revoker) revokeMembers(ctx context.Context, v cache.Revocation, members []cache.Member) ([]cache.Holding, error) {
+	r := k.r
 	var written []cache.Holding
 	now := r.now()
 	for len(members) > 0 {
@@ -122,9 +125,9 @@ func (r *Redis) revokeMembers(ctx context.Context, v cache.Revocation, members [
 		if n > len(members) {
 			n = len(members)
 		}
-		some, err := r.revokeBatch(ctx, v, members[:n], now)
+		some, err := k.revokeBatch(ctx, v, members[:n], now)
 		if scriptsRefused(err) {
-			some, err = r.revokeSingly(ctx, v, members[:n], now)
+			some, err = k.revokeSingly(ctx, v, members[:n], now)
 		}
 		written = append(written, some...)
 		if err != nil {
@@ -135,7 +138,8 @@ func (r *Redis) revokeMembers(ctx context.Context, v cache.Revocation, members [
 	return written, nil
 }
 
-func (r *Redis) revokeBatch(ctx context.Context, v cache.Revocation, members []cache.Member, now time.Time) ([]cache.Holding, error) {
+func (k *revoker) revokeBatch(ctx context.Context, v cache.Revocation, members []cache.Member, now time.Time) ([]cache.Holding, error) {
+	r := k.r
 	era, err := r.allow()
 	if err != nil {
 		return nil, err
@@ -147,7 +151,7 @@ func (r *Redis) revokeBatch(ctx context.Context, v cache.Revocation, members []c
 			continue
 		}
 		asked = append(asked, x)
-		commands = append(commands, append(resp.Command{"EVAL", revokeLua, "1", r.Prefix + x.Key}, r.revokeArgs(v, x, now)...))
+		commands = append(commands, append(resp.Command{"EVAL", revokeLua, "1", r.Prefix + x.Key}, k.revokeArgs(v, x, now)...))
 	}
 	replies, err := r.Client.Pipeline(ctx, commands)
 	var written []cache.Holding
@@ -162,7 +166,8 @@ func (r *Redis) revokeBatch(ctx context.Context, v cache.Revocation, members []c
 	return written, r.done(ctx, era, err)
 }
 
-func (r *Redis) revokeSingly(ctx context.Context, v cache.Revocation, members []cache.Member, now time.Time) ([]cache.Holding, error) {
+func (k *revoker) revokeSingly(ctx context.Context, v cache.Revocation, members []cache.Member, now time.Time) ([]cache.Holding, error) {
+	r := k.r
 	var written []cache.Holding
 	for _, x := range members {
 		if left(x, now) <= 0 {
@@ -172,7 +177,7 @@ func (r *Redis) revokeSingly(ctx context.Context, v cache.Revocation, members []
 		if err != nil {
 			return written, err
 		}
-		reply, err := r.Client.Eval(ctx, revokeScript, []string{r.Prefix + x.Key}, r.revokeArgs(v, x, now))
+		reply, err := r.Client.Eval(ctx, revokeScript, []string{r.Prefix + x.Key}, k.revokeArgs(v, x, now))
 		var n int64
 		if err == nil {
 			n, err = reply.Integer()
@@ -189,8 +194,18 @@ func (r *Redis) revokeSingly(ctx context.Context, v cache.Revocation, members []
 }
 
 // revokeArgs end with what only the fallback needs: the whole key.
-func (r *Redis) revokeArgs(v cache.Revocation, x cache.Member, now time.Time) []string {
+func (k *revoker) revokeArgs(v cache.Revocation, x cache.Member, now time.Time) []string {
+	r := k.r
 	px := strconv.FormatInt(left(x, now), 10)
 	latest := string(versionBytes(uint64(v.Latest())))
 	return []string{string(buried(x).Value), px, latest, v.Link, v.Also, r.Prefix + x.Key}
+}
+
+// A revoker writes tombstones over the records of an index.
+type revoker struct {
+	r *Redis
+}
+
+func revokerOf(r *Redis) *revoker {
+	return &revoker{r: r}
 }

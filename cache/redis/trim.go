@@ -21,15 +21,15 @@ func (r *Redis) TrimListed(ctx context.Context, link string, most int, newest st
 	if err := cache.CheckTrim(link, most); err != nil {
 		return nil, err
 	}
-	n, err := r.listed(ctx, link)
+	n, err := indexOf(r).listed(ctx, link)
 	if err != nil || n <= most {
 		return nil, err
 	}
-	members, err := r.allMembers(ctx, link)
+	members, err := indexOf(r).allMembers(ctx, link)
 	if err != nil {
 		return nil, err
 	}
-	live, over, err := r.headers(ctx, members)
+	live, over, err := indexOf(r).headers(ctx, members)
 	if err != nil {
 		return nil, err
 	}
@@ -43,15 +43,16 @@ func (r *Redis) TrimListed(ctx context.Context, link string, most int, newest st
 			v.Before = at
 		}
 	}
-	written, err := r.revokeMembers(ctx, v, victims)
+	written, err := revokerOf(r).revokeMembers(ctx, v, victims)
 	if err == nil && len(over) > 0 {
-		err = r.delist(ctx, link, over)
+		err = indexOf(r).delist(ctx, link, over)
 	}
 	return written, err
 }
 
 // listed is how many records an index lists, also such as are over.
-func (r *Redis) listed(ctx context.Context, link string) (int, error) {
+func (x *index) listed(ctx context.Context, link string) (int, error) {
+	r := x.r
 	era, err := r.allow()
 	if err != nil {
 		return 0, err
@@ -65,19 +66,19 @@ func (r *Redis) listed(ctx context.Context, link string) (int, error) {
 }
 
 // allMembers are the members of an index, each once, as far as trimReads goes.
-func (r *Redis) allMembers(ctx context.Context, link string) ([]cache.Member, error) {
+func (x *index) allMembers(ctx context.Context, link string) ([]cache.Member, error) {
 	seen := map[string]bool{}
 	var all []cache.Member
 	cursor := "0"
 	for {
-		next, found, err := r.members(ctx, link, cursor)
+		next, found, err := x.members(ctx, link, cursor)
 		if err != nil {
 			return nil, err
 		}
-		for _, x := range found {
-			if !seen[x.Key] && len(all) < cache.TrimReads {
-				seen[x.Key] = true
-				all = append(all, x)
+		for _, m := range found {
+			if !seen[m.Key] && len(all) < cache.TrimReads {
+				seen[m.Key] = true
+				all = append(all, m)
 			}
 		}
 		if next == "0" || len(all) >= cache.TrimReads {
@@ -90,7 +91,8 @@ func (r *Redis) allMembers(ctx context.Context, link string) ([]cache.Member, er
 // headers reads what has become of the records that an index lists: those that are
 // live, and those that are revoked. One that is not there may be on its way to be
 // stored, and stays listed.
-func (r *Redis) headers(ctx context.Context, members []cache.Member) ([]cache.Member, []cache.Member, error) {
+func (x *index) headers(ctx context.Context, members []cache.Member) ([]cache.Member, []cache.Member, error) {
+	r := x.r
 	var live []cache.Member
 	var revoked []cache.Member
 	for len(members) > 0 {
@@ -99,8 +101,8 @@ func (r *Redis) headers(ctx context.Context, members []cache.Member) ([]cache.Me
 			n = len(members)
 		}
 		var commands []resp.Command
-		for _, x := range members[:n] {
-			commands = append(commands, resp.Command{"GETRANGE", r.Prefix + x.Key, "0", strconv.Itoa(cache.HeaderSize - 1)})
+		for _, m := range members[:n] {
+			commands = append(commands, resp.Command{"GETRANGE", r.Prefix + m.Key, "0", strconv.Itoa(cache.HeaderSize - 1)})
 		}
 		era, err := r.allow()
 		if err != nil {
@@ -127,10 +129,11 @@ func (r *Redis) headers(ctx context.Context, members []cache.Member) ([]cache.Me
 }
 
 // delist takes records that are revoked out of an index.
-func (r *Redis) delist(ctx context.Context, link string, over []cache.Member) error {
+func (x *index) delist(ctx context.Context, link string, over []cache.Member) error {
+	r := x.r
 	command := resp.Command{"ZREM", r.Prefix + cache.IndexKey(link)}
-	for _, x := range over {
-		command = append(command, strings.TrimPrefix(x.Key, "s:"))
+	for _, m := range over {
+		command = append(command, strings.TrimPrefix(m.Key, "s:"))
 	}
 	era, err := r.allow()
 	if err != nil {

@@ -17,4 +17,8 @@ var (
 	_ resp.Fallback         = (*acquireFallback)(nil)
 	_ resp.Fallback         = (*prolongFallback)(nil)
 	_ resp.Fallback         = (*releaseFallback)(nil)
+	_ any                   = (*index)(nil)
+	_ any                   = (*batches)(nil)
+	_ any                   = (*revoker)(nil)
+	_ any                   = (*cleaner)(nil)
 )

@@ -33,12 +33,17 @@ func noteOf(e *Entry) *Note {
 	return n
 }
 
-// Take implements Store.
-func (m *Memory) Take(ctx context.Context, o *Owed, s Scope) error {
-	now := m.now()
+// A memoryTransfer is how a Memory takes over and hands over.
+type memoryTransfer struct {
+	m *Memory
+}
+
+// Take implements Transfer.
+func (t *memoryTransfer) Take(ctx context.Context, o *Owed, s Scope) error {
+	now := t.m.now()
 	for c := Revocations; c < Classes; c++ {
 		for _, n := range o.ToSend(c, s) {
-			if err := m.takeNote(n, now); err != nil {
+			if err := t.takeNote(n, now); err != nil {
 				return err
 			}
 		}
@@ -46,7 +51,7 @@ func (m *Memory) Take(ctx context.Context, o *Owed, s Scope) error {
 	return nil
 }
 
-func (m *Memory) takeNote(n *Note, now time.Time) error {
+func (t *memoryTransfer) takeNote(n *Note, now time.Time) error {
 	ttl := time.Duration(n.Expires - now.UnixNano())
 	if ttl < time.Millisecond || n.Intent == ToDelete {
 		return nil
@@ -54,47 +59,47 @@ func (m *Memory) takeNote(n *Note, now time.Time) error {
 	if n.Revocation.Link != "" {
 		r := n.Revocation
 		r.TTL = ttl
-		return m.InheritAll([]Revocation{r})
+		return t.InheritAll([]Revocation{r})
 	}
 	if n.Class == Revocations {
-		return Settled(m.set(n.Key, n.Value, ttl))
+		return Settled(t.m.set(n.Key, n.Value, ttl))
 	}
-	return Settled(m.add(n.Key, n.Value, ttl))
+	return Settled(t.m.add(n.Key, n.Value, ttl))
 }
 
-// DataSet implements Store.
-func (m *Memory) DataSet(ctx context.Context, fresh bool) (DataSet, error) {
+// DataSet implements Transfer.
+func (t *memoryTransfer) DataSet(ctx context.Context, fresh bool) (DataSet, error) {
 	return DataSet{memory: true}, nil
 }
 
-// Owed implements Store.
-func (m *Memory) Owed() *Owed {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return &Owed{Held: m.lru.Notes(nil)}
+// Owed implements Transfer.
+func (t *memoryTransfer) Owed() *Owed {
+	t.m.mu.Lock()
+	defer t.m.mu.Unlock()
+	return &Owed{Held: t.m.lru.Notes(nil)}
 }
 
-// Inherit implements Store.
-func (m *Memory) Inherit(c Change) error {
+// Inherit implements Transfer.
+func (t *memoryTransfer) Inherit(c Change) error {
 	switch {
 	case c.Op == OpDelete:
 		return nil
 	case KindOf(c.Value) == RevokedRecord:
-		return Settled(m.set(c.Key, c.Value, c.TTL))
+		return Settled(t.m.set(c.Key, c.Value, c.TTL))
 	}
-	return Settled(m.add(c.Key, c.Value, c.TTL))
+	return Settled(t.m.add(c.Key, c.Value, c.TTL))
 }
 
-// InheritAll implements Store.
-func (m *Memory) InheritAll(revocations []Revocation) error {
-	now := m.now()
+// InheritAll implements Transfer.
+func (t *memoryTransfer) InheritAll(revocations []Revocation) error {
+	now := t.m.now()
 	for _, r := range revocations {
-		m.revoke(r, now)
+		t.m.revoke(r, now)
 	}
 	return nil
 }
 
-// Following implements Store.
-func (m *Memory) Following() *Followers {
-	return m.followers
+// Following implements Transfer.
+func (t *memoryTransfer) Following() *Followers {
+	return t.m.followers
 }

@@ -1,0 +1,80 @@
+package hybrid
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+)
+
+// A hub is shared by the parts of a Hybrid. They refer to it and to parts before them,
+// never in a circle: the interpreter mixes up types that do.
+type hub struct {
+	now       func() time.Time
+	observer  Observer
+	up        *upstream
+	local     *local
+	worker    *worker
+	followers *cache.Followers // the stores that take the place of this one
+
+	// mu guards the fields below and those of the parts, so that a decision and the
+	// change of L1 that follows from it are one.
+	mu       *sync.Mutex
+	watchers []cache.Watcher
+	stats    *counts
+}
+
+// counts are of reads, and of those that L1 answered.
+type counts struct {
+	requests, hits uint64
+}
+
+func (h *hub) announceAll() {
+	h.mu.Lock()
+	watchers := h.watchers
+	h.mu.Unlock()
+	cache.AnnounceAll(watchers)
+}
+
+func (h *hub) observe(e Event, cause error) {
+	if h.observer != nil {
+		h.observer.Observe(e, cause)
+	}
+}
+
+// unlockAndTell releases the lock, and tells the watchers of a change that took
+// effect.
+func (h *hub) unlockAndTell(key string, err error) error {
+	watchers := h.watchers
+	h.mu.Unlock()
+	if cache.Applied(err) {
+		cache.Announce(watchers, key)
+	}
+	return err
+}
+
+func (h *hub) kick() {
+	h.mu.Lock()
+	h.worker.kick()
+	h.mu.Unlock()
+}
+
+// publish tells the other replicas of a change. Who does not hear it asks again
+// at L1TTL.
+func (h *hub) publish(key string) {
+	h.mu.Lock()
+	whispers := h.up.whispers
+	h.mu.Unlock()
+	if whispers && kept(key) {
+		_, _ = h.up.redis.Client.Do(context.Background(), "PUBLISH", h.up.redis.Prefix+whisperChannel, h.up.redis.Prefix+key)
+	}
+}
+
+func newHub(o Options) *hub {
+	h := &hub{now: o.Memory.Now, observer: o.Observer, mu: &sync.Mutex{}, stats: &counts{}, followers: &cache.Followers{}}
+	h.local = newLocal(o)
+	h.worker = &worker{mu: h.mu, journal: h.local.journal}
+	h.local.work = h.worker
+	return h
+}

@@ -1,0 +1,93 @@
+package hybrid
+
+import (
+	"context"
+	"errors"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/circuitbreaker"
+)
+
+// A reconciler makes L2 and L1 agree.
+type reconciler struct {
+	h      *hub
+	sender *sender
+}
+
+// reconcile finds out which data set answers, gives it what it lacks of what is
+// known here, revocations first, and ends the fallback. It can be repeated from
+// any point.
+func (r *reconciler) reconcile() error {
+	ctx := context.Background()
+	h := r.h
+	r.tellOverflow()
+	now, err := h.up.redis.Identify(ctx)
+	if err != nil {
+		r.firstContactFailed(err)
+		return err
+	}
+	met, known := r.knows()
+	another := met && now.Run != known.Run
+	lost := another && now.DataSet != known.DataSet
+	switch {
+	case !met:
+		h.observe(Connected, nil)
+	case lost:
+		h.observe(DataLost, nil)
+	case another:
+		h.observe(Restarted, nil)
+	}
+	if now.Evicts != "" && (!met || another) {
+		h.observe(MayEvict, nil)
+	}
+	if err := r.sender.restore(ctx, another, lost); err != nil {
+		return err
+	}
+	r.agree(now)
+	return nil
+}
+
+func (r *reconciler) tellOverflow() {
+	h := r.h
+	h.mu.Lock()
+	overflow := h.local.journal.overflow
+	h.local.journal.overflow = false
+	h.mu.Unlock()
+	if overflow {
+		h.observe(JournalOverflow, nil)
+	}
+}
+
+// firstContactFailed spares users the wait for a Redis that is down at start.
+func (r *reconciler) firstContactFailed(err error) {
+	h := r.h
+	if met, _ := r.knows(); !met && h.up.redis.Breaker != nil && !errors.Is(err, circuitbreaker.ErrOpen) {
+		h.up.redis.Breaker.Trip()
+	}
+}
+
+// knows tells whether L2 has answered once, and with which data set.
+func (r *reconciler) knows() (bool, cache.Identity) {
+	h := r.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.up.met, h.up.known
+}
+
+// agree takes note of the data set, and leaves the fallback if there was one.
+func (r *reconciler) agree(now cache.Identity) {
+	h := r.h
+	h.mu.Lock()
+	changed := h.up.agree(now, h.now())
+	restored := h.up.restored()
+	if changed || restored {
+		h.local.stale()
+	}
+	h.mu.Unlock()
+	if restored {
+		h.observe(Restored, nil)
+	}
+	if changed || restored {
+		h.announceAll()
+	}
+}
