@@ -51,7 +51,7 @@ func TestTheLogSaysThatAnOutageLasts(t *testing.T) {
 		p.taken()
 		reminder.Run()
 		text := p.taken()
-		for _, want := range []string{"still does not serve", "sessions are NOT shared", "WRONGPASS", "address=" + server.Addr(), "redis.password"} {
+		for _, want := range []string{"still does not serve", "sessions are NOT shared", "WRONGPASS", "address=" + server.Addr(), "redis.tls"} {
 			if strings.Count(text, want) != 1 {
 				t.Errorf("%s is not said once: %s", want, text)
 			}
@@ -67,5 +67,60 @@ func TestTheLogSaysThatAnOutageLasts(t *testing.T) {
 	defer st.mu.Unlock()
 	if st.reminded {
 		t.Error("a reminder will come after the outage")
+	}
+}
+
+// A server that refuses every connection has one line with the reason and the options,
+// however it words the refusal. The store then does not find it well and unwell in turn.
+func TestARefusedHandshakeIsSaidOnce(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		change func(*config.Redis)
+		want   string
+	}{
+		{"no such database", func(r *config.Redis) { r.DB = 99 }, "SELECT 99"},
+		{"a password where none is wanted", func(r *config.Redis) { r.Password = "any" }, "authentication"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			server := resptest.Start(t)
+			p := &paper{}
+			s := &config.Settings{Redis: config.Redis{
+				Enabled: true, Mode: "hybrid", Network: "tcp", Addresses: []string{server.Addr()}, KeyPrefix: "x", Breaker: true,
+				BreakerThreshold: 1, BreakerTimeout: time.Millisecond, PoolSize: 4, L1Entries: 10, L1Bytes: 1 << 20, L1TTL: time.Second,
+				DialTimeout: 30 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second,
+				PoolTimeout: 30 * time.Second, OperationTimeout: 30 * time.Second,
+			}}
+			row.change(&s.Redis)
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			r, err := registry.Shared.Acquire(ctx, t.Name(), &storeBuilder{s: s, key: t.Name(), log: slog.New(slog.NewTextHandler(p, nil))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			handshakes := func() int {
+				n := 0
+				for _, args := range server.Commands() {
+					if args[0] == "HELLO" {
+						n++
+					}
+				}
+				return n
+			}
+			log := ""
+			for end := time.Now().Add(time.Minute); !strings.Contains(log, "NOT shared") || handshakes() < 4; time.Sleep(5 * time.Millisecond) {
+				_ = r.(*store).backend.Health(ctx)
+				if log += p.taken(); time.Now().After(end) {
+					t.Fatalf("after %d handshakes the log says %q", handshakes(), log)
+				}
+			}
+			if n := strings.Count(log, "Circuit breaker opened"); n != 1 {
+				t.Errorf("said %d times: %s", n, log)
+			}
+			for _, want := range []string{row.want, "redis.db", "redis.password", "server refused for good"} {
+				if !strings.Contains(log, want) {
+					t.Errorf("%q is not in the log: %s", want, log)
+				}
+			}
+		})
 	}
 }

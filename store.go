@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -122,7 +123,16 @@ func (s *store) Observe(e hybrid.Event, cause error) {
 		s.line().Log(context.Background(), level, e.Text())
 		return
 	}
-	s.line().Log(context.Background(), level, e.Text(), "error", cause.Error())
+	s.line().Log(context.Background(), level, e.Text(), "error", reasonOf(cause))
+}
+
+// reasonOf returns the text of a failure of Redis, with the options to check where the
+// server refuses every connection.
+func reasonOf(cause error) string {
+	if errors.Is(cause, resp.ErrHandshake) {
+		return cause.Error() + ": check redis.username, redis.password and redis.db"
+	}
+	return cause.Error()
 }
 
 // reminderPeriod is how often the log says that an outage of Redis lasts.
@@ -160,7 +170,7 @@ func (r *reminder) Run() {
 	if !registry.Shared.Replaced(s.key) {
 		text := "none"
 		if cause != nil {
-			text = cause.Error()
+			text = reasonOf(cause)
 		}
 		s.line().Warn("Redis still does not serve: sessions are NOT shared with other replicas; check redis.address, redis.password, redis.tls and the Redis server", "error", text)
 	}

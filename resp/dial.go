@@ -186,13 +186,21 @@ func (x *conn) present(first []string, o *Options) ([]Reply, error) {
 // name may be refused.
 func accepted(replies []Reply, o *Options) error {
 	if err := replies[0].Err(); err != nil {
-		return fmt.Errorf("resp: authentication: %w", err)
+		return unaccepted("authentication", err)
 	}
 	if o.DB == 0 {
 		return nil
 	}
 	if err := replies[1].Err(); err != nil {
-		return fmt.Errorf("resp: SELECT %d: %w", o.DB, err)
+		return unaccepted(fmt.Sprintf("SELECT %d", o.DB), err)
 	}
 	return nil
+}
+
+// unaccepted makes an error of the reply to a step of the handshake.
+func unaccepted(step string, err error) error {
+	if !errors.Is(err, ErrTerminal) {
+		return fmt.Errorf("resp: %s: %w", step, err)
+	}
+	return fmt.Errorf("%w: %s: %w", ErrHandshake, step, err)
 }

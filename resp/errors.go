@@ -77,6 +77,9 @@ var (
 	ErrNoPerm = fmt.Errorf("%w: NOPERM", ErrTerminal)
 	// ErrWrongType is returned when the key holds another type of value.
 	ErrWrongType = fmt.Errorf("%w: WRONGTYPE", ErrTerminal)
+	// ErrHandshake is returned, with an ErrTerminal, when the server refuses the
+	// credentials or the database of a connection: no command reaches it.
+	ErrHandshake = errors.New("resp: handshake")
 	// ErrDenied is returned by a server in protected mode.
 	ErrDenied = fmt.Errorf("%w: DENIED", ErrTerminal)
 	// ErrNoScript is returned when the server does not have a script by its hash.

@@ -286,7 +286,7 @@ func Outcome(ctx context.Context, err error) circuitbreaker.Outcome {
 		return circuitbreaker.Success
 	case errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, resp.ErrClosed):
 		return circuitbreaker.Ignored
-	case errors.Is(err, resp.ErrNoAuth) || errors.Is(err, resp.ErrWrongPass) || errors.Is(err, resp.ErrDenied):
+	case errors.Is(err, resp.ErrHandshake) || errors.Is(err, resp.ErrNoAuth) || errors.Is(err, resp.ErrWrongPass) || errors.Is(err, resp.ErrDenied):
 		return circuitbreaker.Denied
 	case errors.Is(err, resp.ErrTerminal) || errors.Is(err, resp.ErrOOM) ||
 		errors.Is(err, resp.ErrMisconf) || errors.Is(err, resp.ErrNoReplicas):
