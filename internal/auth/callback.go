@@ -187,7 +187,7 @@ func (m *Middleware) providerRefused(w http.ResponseWriter, r *http.Request, g *
 	if !knownErrors[code] {
 		code = "of its own"
 	}
-	m.failSignIn(w, r, f, fmt.Errorf("auth: the provider answered with an error: %s", code), m.target(r, g))
+	m.failSignIn(w, r, f, fmt.Errorf("auth: the provider answered with an error: %s%s", code, remedies[code]), m.target(r, g))
 }
 
 // knownErrors are those that the log can name: of RFC 6749 section 4.1.2.1, OpenID

@@ -148,6 +148,34 @@ func TestRedirectURIIsLoggedOnce(t *testing.T) {
 	}
 }
 
+// A scope that discovery does not offer is left out of the request, and the log says so.
+func TestScopesThatAreNotOfferedAreLogged(t *testing.T) {
+	s := newSite(t, func(o *Options) { o.Scopes = []string{"openid", "email", "offline_acess"} })
+	s.provider.Set(func(p *oidctest.Behaviour) {
+		p.Discovery = func(doc map[string]any) { doc["scopes_supported"] = []string{"openid", "email", "offline_access"} }
+	})
+	s.signedIn("alice")
+	if lines := s.lines("redirectURI="); len(lines) != 1 || !strings.Contains(lines[0], "scopesNotOffered=offline_acess") {
+		t.Errorf("the lines are %q", lines)
+	}
+}
+
+// The line of an error of the provider has its remedy.
+func TestErrorsOfTheProviderHaveARemedy(t *testing.T) {
+	for code, want := range map[string]string{
+		"invalid_scope": "check scopes", "unauthorized_client": "authorization code flow", "unsupported_response_type": "authorization code flow",
+		"invalid_request": "authorizationParams", "quota_exceeded": "the provider's log",
+	} {
+		s := newSite(t, nil)
+		b := s.browser()
+		s.provider.Set(func(p *oidctest.Behaviour) { p.AuthorizeError = code })
+		b.open(b.callbackFor("/page", ""))
+		if lines := s.lines("code=sign_in_refused"); len(lines) != 1 || !strings.Contains(lines[0], want) {
+			t.Errorf("%s: the lines are %q", code, lines)
+		}
+	}
+}
+
 func TestFirstsAreBounded(t *testing.T) {
 	f := newFirsts(3)
 	news := 0

@@ -172,9 +172,14 @@ func (m *Middleware) signIn(w http.ResponseWriter, r *http.Request, j journey) {
 }
 
 // logRedirectURI tells the operator what has to be registered at the provider: where it
-// is not, only the provider's own page says so.
+// is not, only the provider's own page says so. The line also has the scopes that are
+// not requested because discovery does not offer them, such as a misspelt one.
 func (m *Middleware) logRedirectURI(r *http.Request, uri string) {
-	m.log(r, slogInfo, "the provider is asked to redirect to this URI; it must be registered there exactly so", "redirectURI", brief(uri), "client", m.o.ClientID)
+	details := []any{"redirectURI", brief(uri), "client", m.o.ClientID}
+	if left := m.o.Provider.LeftOut(m.o.Scopes); len(left) > 0 {
+		details = append(details, "scopesNotOffered", strings.Join(left, " "))
+	}
+	m.log(r, slogInfo, "the provider is asked to redirect to this URI; it must be registered there exactly so", details...)
 }
 
 // prompts are the values of prompt that ask for an account (OpenID Connect Core,

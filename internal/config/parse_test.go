@@ -128,6 +128,8 @@ func TestURLs(t *testing.T) {
 		{"issuer with fragment", o{"providerURL": "https://id.example.com/#a"}, "providerURL: must not have a fragment"},
 		{"issuer with user", o{"providerURL": "https://u:p@id.example.com/"}, "providerURL: must not hold a user name"},
 		{"discovery URL", o{"providerURL": "https://id.example.com/.well-known/openid-configuration"}, "providerURL: is the issuer: leave"},
+		{"issuer with a placeholder", o{"providerURL": "https://login.microsoftonline.com/{tenant}/v2.0"}, "providerURL: has a placeholder"},
+		{"issuer with another placeholder", o{"providerURL": "https://id.example.com/realms/<realm>"}, "providerURL: has a placeholder"},
 		{"issuer of http", o{"providerURL": "http://id.example.com"}, "providerURL: must be https"},
 		{"issuer of http on this machine", o{"providerURL": "http://127.0.0.1:9000"}, ""},
 		{"issuer of http, plain site", o{"providerURL": "http://id.example.com", "forceHTTPS": false}, ""},
@@ -384,6 +386,37 @@ func TestWarnings(t *testing.T) {
 	}
 	if len(s.Warnings) != 4 {
 		t.Errorf("warnings: %s", all)
+	}
+}
+
+func TestSecretsWithQuotesOrBlanksAroundThem(t *testing.T) {
+	for _, row := range []struct {
+		name, secret, want string // want is in the one warning; "": none
+	}{
+		{"plain", "Kx7-random", ""},
+		{"quotes within it", `Kx7"rand'om`, ""},
+		{"a quote at its end alone", `Kx7random"`, ""},
+		{"double quotes", `"Kx7-random"`, "quotes"},
+		{"single quotes", `'Kx7-random'`, "quotes"},
+		{"a blank before it", " Kx7-random", "blank"},
+		{"a tab behind it", "Kx7-random\t", "blank"},
+		{"a line feed behind it is that of a file", "Kx7-random\n", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c := minimal()
+			c.ClientSecret = row.secret
+			s, err := Parse(c, Environment{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			all := strings.Join(s.Warnings, "\n")
+			if row.want == "" && all != "" || row.want != "" && (len(s.Warnings) != 1 || !strings.HasPrefix(all, "clientSecret: ") || !strings.Contains(all, row.want)) {
+				t.Errorf("warnings: %q", all)
+			}
+			if strings.Contains(all, "Kx7") {
+				t.Error("the warning has the secret")
+			}
+		})
 	}
 }
 

@@ -81,6 +81,8 @@ func issuerFault(raw string, u *url.URL) string {
 	switch {
 	case u.RawQuery != "" || strings.Contains(raw, "?"):
 		return "must not have a query"
+	case strings.ContainsAny(raw, "{}<>"):
+		return "has a placeholder in braces: write what it stands for, such as the tenant's id; for several tenants of Entra ID use the address with organizations or common, and allowedTenants"
 	case strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), "/.well-known/openid-configuration"):
 		return "is the issuer: leave /.well-known/openid-configuration out"
 	}

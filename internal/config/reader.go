@@ -134,9 +134,22 @@ func (r *reader) secret(option, raw string) string {
 			r.problem(option, fault)
 			return ""
 		}
+		r.warnOfEnds(option, s)
 		return s
 	}
 	return ""
+}
+
+// warnOfEnds warns of a secret with quotes or blanks around it. They are part of the
+// secret, and mostly come from a file of variables.
+func (r *reader) warnOfEnds(option, s string) {
+	bare := strings.Trim(s, " \t")
+	switch {
+	case bare != s:
+		r.warn(option, "begins or ends with a blank, which is a part of it; remove the blank if it is not meant")
+	case len(s) > 1 && s[0] == s[len(s)-1] && strings.ContainsAny(s[:1], `"'`):
+		r.warn(option, "is in quotes, which are a part of it; remove the quotes if they are not meant")
+	}
 }
 
 // optionalSecret reads a secret of an option that may be left out, which nil stands

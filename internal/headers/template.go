@@ -133,8 +133,18 @@ func expand(value string) (string, error) {
 		out += value[at:m[0]] + action
 		at = m[1]
 	}
-	return out + value[at:], nil
+	out += value[at:]
+	if m := unresolved.FindString(actions.ReplaceAllString(out, "")); m != "" {
+		return "", fmt.Errorf("has a value with %q, which would reach the backend as it is: write ${claims.name}, ${accessToken}, ${idToken} or ${refreshToken}", m)
+	}
+	return out, nil
 }
+
+// unresolved is a reference in a form that is none.
+var unresolved = regexp.MustCompile(`(?i)\$\{|[$%{(<\[]\.?(claims\.|accessToken|idToken|refreshToken)|^\.?(claims\.\S+|accessToken|idToken|refreshToken)$`)
+
+// actions are the parts of a template that are not text.
+var actions = regexp.MustCompile(`(?s)\{\{.*?(\}\}|$)`)
 
 // Names are the names of the headers, for a Cleaner.
 func (t *Templates) Names() []string {

@@ -96,13 +96,14 @@ func TestDiscoveryAnswers(t *testing.T) {
 		fault oidctest.Fault
 		fails string
 	}{
-		{"D4 HTML", oidctest.Fault{Status: 200, Body: "<html>canary</html>"}, "malformed"},
+		{"D4 HTML", oidctest.Fault{Status: 200, Body: "<html>canary</html>"}, "malformed: it is not one JSON object"},
 		{"D4 nothing", oidctest.Fault{Status: 200}, "malformed"},
-		{"D4 10 MB", oidctest.Fault{Status: 200, Body: strings.Repeat("[", 10<<20)}, "sent no complete response"},
-		{"D4 slow", oidctest.Fault{Status: 200, Body: strings.Repeat(" ", 10000), Slow: time.Millisecond}, "sent no complete response"},
+		{"D4 10 MB", oidctest.Fault{Status: 200, Body: strings.Repeat("[", 10<<20)}, "sent no complete response: it sent a response that is too large"},
+		{"D4 slow", oidctest.Fault{Status: 200, Body: strings.Repeat(" ", 10000), Slow: time.Millisecond}, "sent no complete response: it timed out"},
 		{"D7 a redirect", oidctest.Fault{Redirect: "http://127.0.0.1:1/"}, "status 307"},
 		{"D9 503", oidctest.Fault{Status: 503}, "status 503"},
-		{"D9 404", oidctest.Fault{Status: 404}, "status 404"},
+		{"D9 404", oidctest.Fault{Status: 404}, "status 404: check the path"},
+		{"D9 400 of an https port", oidctest.Fault{Status: 400}, "the port may expect https"},
 		{"D9 dropped", oidctest.Fault{Drop: true}, "sent no complete response"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -267,7 +268,7 @@ func TestMetadataAlgorithmsAreNotTrusted(t *testing.T) {
 
 func TestCertificatesAreChecked(t *testing.T) {
 	b := newBed(t, oidctest.Options{TLS: true}, Options{})
-	if _, err := b.rp.Metadata(context.Background()); !failsWith(err, ErrUnavailable, "certificate that is not trusted") {
+	if _, err := b.rp.Metadata(context.Background()); !failsWith(err, ErrUnavailable, "certificate that is not trusted: its issuer is not a known one; set caCertPath") {
 		t.Errorf("D10 self-signed: %v", err)
 	}
 	roots := b.op.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
@@ -277,11 +278,11 @@ func TestCertificatesAreChecked(t *testing.T) {
 	}
 	expired := NewTransport(TransportOptions{AllowPrivate: true, RootCAs: roots})
 	expired.TLSClientConfig.Time = func() time.Time { return time.Now().AddDate(200, 0, 0) }
-	if _, err := b.relyingParty(Options{HTTPClient: &http.Client{Transport: expired}}).Metadata(context.Background()); !failsWith(err, ErrUnavailable, "certificate that is not trusted") {
+	if _, err := b.relyingParty(Options{HTTPClient: &http.Client{Transport: expired}}).Metadata(context.Background()); !failsWith(err, ErrUnavailable, "certificate that is not trusted: it has expired") {
 		t.Errorf("D10 expired: %v", err)
 	}
 	wrongHost := strings.Replace(b.op.URL(), "127.0.0.1", "localhost", 1)
-	if _, err := b.relyingParty(Options{HTTPClient: trusting, Issuer: wrongHost}).Metadata(context.Background()); !failsWith(err, ErrUnavailable, "certificate that is not trusted") {
+	if _, err := b.relyingParty(Options{HTTPClient: trusting, Issuer: wrongHost}).Metadata(context.Background()); !failsWith(err, ErrUnavailable, "certificate that is not trusted: it is for another host name") {
 		t.Errorf("D10 wrong host: %v", err)
 	}
 }

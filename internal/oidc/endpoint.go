@@ -93,6 +93,7 @@ type call struct {
 
 // An answer is a response. It has no body if the status is 500 or more.
 type answer struct {
+	url    string // requested
 	status int
 	header http.Header
 	body   []byte
@@ -102,6 +103,7 @@ type answer struct {
 type Turn struct {
 	endpoint *endpoint
 	client   string
+	lost     string // why do returned ErrLost
 
 	mu    sync.Mutex // guards ended
 	ended bool
@@ -177,7 +179,8 @@ func (t *Turn) do(ctx context.Context, c call) (*answer, error) {
 		return a, nil
 	}
 	if sent.connected.Load() && !isDialError(err) {
-		return nil, e.failAt(c.url, reason(err), ErrLost)
+		t.lost = reason(err)
+		return nil, e.failAt(c.url, t.lost, ErrLost)
 	}
 	return nil, e.failAt(c.url, reason(err), ErrUnavailable)
 }
@@ -186,9 +189,13 @@ func (t *Turn) do(ctx context.Context, c call) (*answer, error) {
 // complete response.
 func (e *endpoint) get(ctx context.Context, client string, c call) (*answer, error) {
 	c.method = http.MethodGet
-	a, err := e.do(ctx, client, c)
+	t, err := e.await(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	a, err := t.do(ctx, c)
 	if errors.Is(err, ErrLost) {
-		return nil, e.failAt(c.url, "sent no complete response", ErrUnavailable)
+		return nil, e.failAt(c.url, "sent no complete response: it "+t.lost, ErrUnavailable)
 	}
 	return a, err
 }
@@ -200,19 +207,30 @@ func (e *endpoint) document(c call) (*answer, error) {
 		return nil, err
 	}
 	if a.status != http.StatusOK {
-		return nil, e.failAt(c.url, fmt.Sprintf("answered with status %d", a.status), ErrUnavailable)
+		return nil, e.failAt(c.url, a.refusal(), ErrUnavailable)
 	}
 	return a, nil
+}
+
+// refusal names an unexpected status, with its usual cause where the request says it.
+func (a *answer) refusal() string {
+	text := fmt.Sprintf("answered with status %d", a.status)
+	switch {
+	case a.status == http.StatusBadRequest && strings.HasPrefix(a.url, "http://"):
+		return text + ": check the port and the scheme, the port may expect https"
+	case a.status == http.StatusNotFound:
+		return text + ": check the path of the URL"
+	}
+	return text
 }
 
 // refused makes an error of an unexpected status: ErrUnavailable if the call may succeed
 // later, otherwise ErrRejected.
 func (e *endpoint) refused(a *answer) error {
-	why := fmt.Sprintf("answered with status %d", a.status)
 	if a.status >= 500 || a.status == http.StatusTooManyRequests || a.status == http.StatusRequestTimeout {
-		return e.fail(why, ErrUnavailable)
+		return e.failAt(a.url, a.refusal(), ErrUnavailable)
 	}
-	return e.fail(why, ErrRejected)
+	return e.failAt(a.url, a.refusal(), ErrRejected)
 }
 
 // fail makes an error from the endpoint's name and constant words.
@@ -262,7 +280,7 @@ func (e *endpoint) exchange(ctx context.Context, c call) (*answer, error) {
 		return nil, err
 	}
 	defer closeBody(resp)
-	a := &answer{status: resp.StatusCode, header: resp.Header}
+	a := &answer{url: c.url, status: resp.StatusCode, header: resp.Header}
 	if a.status >= 500 {
 		return a, nil
 	}
@@ -306,8 +324,6 @@ func isDialError(err error) bool {
 // reason returns constant words for the cause of a call without a response.
 func reason(err error) string {
 	var dns *net.DNSError
-	var cert *tls.CertificateVerificationError
-	var authority x509.UnknownAuthorityError
 	switch {
 	case errors.Is(err, errAddress):
 		return "is at an address that is not allowed"
@@ -321,10 +337,29 @@ func reason(err error) string {
 		return "timed out"
 	case errors.As(err, &dns):
 		return "has a host name that is not found"
-	case errors.As(err, &cert) || errors.As(err, &authority):
-		return "has a certificate that is not trusted"
+	case distrust(err) != "":
+		return "has a certificate that is not trusted: " + distrust(err)
 	case isDialError(err):
 		return "refused the connection"
 	}
 	return "broke the connection"
+}
+
+// distrust returns why a certificate is not trusted; empty: err has another cause.
+func distrust(err error) string {
+	var authority x509.UnknownAuthorityError
+	var host x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	var other *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &authority):
+		return "its issuer is not a known one; set caCertPath or caCertPEM"
+	case errors.As(err, &host):
+		return "it is for another host name; check providerURL and the certificate"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "it has expired or is not valid yet; check the certificate and the clock"
+	case errors.As(err, &invalid) || errors.As(err, &other):
+		return "it does not hold; check the certificate, caCertPath and caCertPEM"
+	}
+	return ""
 }

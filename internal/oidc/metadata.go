@@ -40,7 +40,7 @@ type Metadata struct {
 func parseMetadata(b []byte, o Options) (*Metadata, error) {
 	doc, err := decodeObject(b, maxBody)
 	if err != nil {
-		return nil, errors.New("is malformed")
+		return nil, errors.New("is malformed: it is not one JSON object, so this is perhaps not the provider's address")
 	}
 	m := &Metadata{}
 	if err := m.readIssuer(doc, o); err != nil {

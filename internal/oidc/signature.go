@@ -47,7 +47,7 @@ func (p *Provider) verifySignature(ctx context.Context, m *Metadata, t *jwt, a a
 	case foreign:
 		return invalid("the key that verifies the signature is not published for the token's tenant")
 	}
-	return invalid("no key of the provider verifies the signature")
+	return invalid("no key of the provider verifies the signature: check providerURL, and jwksURL if it is set")
 }
 
 // verifiedBy tries each key that fits: those with the token's kid and those without a

@@ -38,7 +38,7 @@ func TestEveryAlgorithmVerifies(t *testing.T) {
 				other = "ES256"
 			}
 			b.rp = b.relyingParty(Options{SigningAlgs: []string{other}, ClientSecret: longSecret})
-			checkRefusal(t, b.verify(raw), "alg is not allowed")
+			checkRefusal(t, b.verify(raw), "alg is not allowed: check idTokenSigningAlgs")
 		})
 	}
 }
@@ -63,7 +63,7 @@ func TestAPublicKeyIsNoSecret(t *testing.T) {
 			b := newBed(t, oidctest.Options{}, Options{ClientSecret: longSecret})
 			b.op.RotateTo(rs)
 			forged := &oidctest.Key{ID: rs.ID, Alg: "HS256", Secret: secret}
-			checkRefusal(t, b.verify(forged.SignClaims(b.claims(), nil)), "alg is not allowed")
+			checkRefusal(t, b.verify(forged.SignClaims(b.claims(), nil)), "alg is not allowed: check idTokenSigningAlgs")
 			b.rp = b.relyingParty(Options{ClientSecret: longSecret, SigningAlgs: []string{"RS256", "HS256"}})
 			checkRefusal(t, b.verify(forged.SignClaims(b.claims(), nil)), "signature")
 			checkRefusal(t, b.verify(rs.SignClaims(b.claims(), nil)), "")

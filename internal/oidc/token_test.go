@@ -92,6 +92,7 @@ func TestTokenEndpointFailures(t *testing.T) {
 		{"E10 unauthorized_client is the operator's to mend", oauth(400, "unauthorized_client"), ErrClientRefused, "check which grants"},
 		{"E10 an unknown error", oauth(400, "canary"), ErrRejected, "status 400"},
 		{"E10 an error without a code", oidctest.Fault{Status: 403, Body: "canary"}, ErrRejected, "status 403"},
+		{"E10 a wrong tokenURL", oidctest.Fault{Status: 404, Body: "canary"}, ErrRejected, "/token answered with status 404: check the path"},
 		{"E10 temporarily_unavailable", oauth(400, "temporarily_unavailable"), ErrUnavailable, "temporarily_unavailable"},
 		{"E10 invalid_grant under 500", oauth(500, "invalid_grant"), ErrUnavailable, "status 500"},
 		{"E10 500", oidctest.Fault{Status: 500, Body: "canary"}, ErrUnavailable, "status 500"},

@@ -54,11 +54,11 @@ func (p *Provider) checkIDToken(ctx context.Context, m *Metadata, t *jwt, e Expe
 	case !m.isIssuer(c) || !equalIfSet(c, "iss", e.Issuer): // 2
 		return invalid("iss is not the provider")
 	case !p.isAudience(c): // 3
-		return invalid("aud is not this client alone")
+		return invalid("aud is not this client alone: check clientID and trustedAudiences")
 	case !p.isAuthorizedParty(c): // 4, 5
 		return invalid("azp is not this client")
 	case !algAllowed: // 7
-		return invalid("alg is not allowed")
+		return invalid("alg is not allowed: check idTokenSigningAlgs, and the algorithm of this client at the provider")
 	}
 	if err := p.verifySignature(ctx, m, t, a, p.keys.tokens); err != nil { // 6, 8
 		return err
@@ -71,7 +71,7 @@ func (p *Provider) checkIDToken(ctx context.Context, m *Metadata, t *jwt, e Expe
 	case !p.isIssued(c): // 10
 		return invalid("iat is in the future or missing (check the clocks)")
 	case !p.isNonce(c, e): // 11
-		return invalid("nonce is not the one that was sent")
+		return invalid("nonce is missing or is not the one that was sent: only a provider that sends none needs allowMissingNonce")
 	case !p.isRecent(c, e): // 13
 		return invalid("auth_time is older than max_age permits")
 	case !isSubject(c) || !equalIfSet(c, "sub", e.Subject) || (e.Refreshed && e.Subject == ""):

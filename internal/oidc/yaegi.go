@@ -12,6 +12,7 @@ var (
 	_ any = (*Metadata)(nil)
 	_ any = Options{}
 	_ any = (*Turn)(nil)
+	_ any = (*answer)(nil)
 	_ any = algorithm{}
 	_ any = (*breaker)(nil)
 	_ any = (*credit)(nil)
