@@ -9,7 +9,6 @@ import (
 // access reads who may pass, and where nobody is asked.
 func (r *reader) access(c *Config) Access {
 	a := Access{
-		Users:          r.allowList("allowedUsers", c.AllowedUsers),
 		Domains:        r.domains(c.AllowedUserDomains),
 		RolesAndGroups: r.allowList("allowedRolesAndGroups", c.AllowedRolesAndGroups),
 		UserClaim:      r.textOr("userIdentifierClaim", c.UserIdentifierClaim, "email"),
@@ -18,6 +17,7 @@ func (r *reader) access(c *Config) Access {
 		RoleClaim:      r.textOr("roleClaimName", c.RoleClaimName, "roles"),
 		Excluded:       r.excluded(c.ExcludedURLs),
 	}
+	a.Users = r.users(c.AllowedUsers, a.UserClaim)
 	a.EmailVerified = r.choice("emailVerified", c.EmailVerified, "deny", []string{"ignore", "deny", "require"})
 	if a.DomainClaim != "email" && a.Domains == nil {
 		r.warn("userDomainClaim", "has no effect without allowedUserDomains")
@@ -36,6 +36,24 @@ func (r *reader) allowList(option string, raw []string) []string {
 	if len(out) == 0 && len(r.problems) == before {
 		r.problem(option, "is empty; name somebody, or leave it out to let everybody pass")
 	}
+	for _, one := range out {
+		if one == "*" {
+			r.problem(option, "* is not a name: wildcards are not known here; leave the option out to let everybody pass")
+		}
+	}
+	return out
+}
+
+// users reads allowedUsers. An element that is no e-mail address cannot be the value of
+// the claim email.
+func (r *reader) users(raw []string, claim string) []string {
+	const option = "allowedUsers"
+	out := r.allowList(option, raw)
+	for i, one := range out {
+		if claim == "email" && one != "*" && !strings.Contains(one, "@") {
+			r.warn(option, fmt.Sprintf("element %d is not an e-mail address and matches nobody, because userIdentifierClaim is email", i+1))
+		}
+	}
 	return out
 }
 
@@ -44,9 +62,12 @@ func (r *reader) domains(raw []string) []string {
 	const option = "allowedUserDomains"
 	out := r.allowList(option, raw)
 	for i, domain := range out {
+		if domain == "*" {
+			continue // allowList says so
+		}
 		domain = strings.ToLower(strings.TrimPrefix(domain, "@"))
-		if domain == "" || strings.ContainsAny(domain, "@*/ ") {
-			r.problem(option, fmt.Sprintf("element %d is not a domain name such as example.com; wildcards are not known here", i+1))
+		if domain == "" || strings.ContainsAny(domain, "@*/ ") || strings.Trim(domain, ".") != domain {
+			r.problem(option, fmt.Sprintf("element %d is not a domain name such as example.com; wildcards are not known here, and a subdomain is an element of its own", i+1))
 		}
 		out[i] = domain
 	}
@@ -64,7 +85,11 @@ func (r *reader) excluded(raw []string) []string {
 			r.problem(option, "/ would leave nothing protected; take the middleware off the router instead")
 			continue
 		}
-		if fault := pathFault(trimmed); fault != "" {
+		fault := pathFault(trimmed)
+		if strings.ContainsAny(prefix, `*^|[]\`) || strings.HasSuffix(prefix, "$") || strings.Contains(prefix, "=/") {
+			fault = "is not a path prefix such as /health, which is /health and all below it; expressions, wildcards and methods are not known here"
+		}
+		if fault != "" {
 			r.problem(option, brief(prefix)+" "+fault)
 			continue
 		}

@@ -44,6 +44,7 @@ var foreignNames = []foreignName{
 	{"allowMissingNonce", `insecureOIDCSkipNonce skipNonce`},
 
 	// Sign-in and sign-out.
+	{"write callbackURL as a URL on that host, and cookieDomain: a domain that holds both hosts", `authHost`},
 	{"callbackURL", `redirectURL redirectURI OIDCRedirectURI oidcRedirectURL callbackURI callbackPath redirectPath urlPath`},
 	{"logoutURL", `logoutURI logoutPath signOutURL signOutPath`},
 	{"postLogoutRedirectURI", `OIDCDefaultLoggedOutURL afterLogoutURL postLogoutURL postLogoutURI signedOutURL`},
@@ -82,6 +83,7 @@ var foreignNames = []foreignName{
 	{"write emailVerified: ignore", `insecureOIDCAllowUnverifiedEmail allowUnverifiedEmail`},
 	{"excludedURLs", `skipAuthRoutes skipAuthRoute skipAuthRegex excludedPaths excludePaths publicPaths ignoredPaths ignorePaths bypassAuthenticationRule skipPaths whitelistedPaths`},
 	{"scripts get 401 and navigations a redirect; leave it out", `apiRoutes forceJSONErrors unauthorizedBehavior OIDCUnAuthAction`},
+	{"excludedURLs, or accessRules", `rule`},
 	{"trustedProxies", `reverseProxy trustedIPs trustedIP realClientIPHeader trustedProxyIPs OIDCXForwardedHeaders`},
 
 	// What the backend receives, and operation.
@@ -95,6 +97,11 @@ var foreignNames = []foreignName{
 	{"errorTemplate", `customTemplatesDir errorPage errorPages OIDCHTMLErrorTemplate`},
 	{"enableBackchannelLogout", `backchannelLogout`},
 	{"enableFrontchannelLogout", `frontchannelLogout`},
+	{"write each claim in headers, such as {name: X-Phone, value: \"${claims.phone_number}\"}", `OIDCClaimPrefix OIDCClaimDelimiter`},
+	{"the response type is always code, and it comes in the query; leave it out", `OIDCResponseType OIDCResponseMode responseType`},
+	{"there is nothing to set; leave it out", `cookieCSRFPerRequest cookieCSRFPerRequestLimit cookieCSRFExpire providerDisplayName passHostHeader proxyPrefix banner footer
+		requestLogging authLogging silencePingLogging pingPath readyPath OIDCStateTimeout OIDCStateMaxNumberOfCookies OIDCStateInputHeaders OIDCCacheShmMax
+		OIDCCacheShmEntrySize OIDCCacheEncrypt OIDCMetadataDir OIDCInfoHook OIDCAuthNHeader OIDCStripCookies csrfCookieName`},
 	{"Traefik's router and service say that", `upstreams upstream httpAddress httpsAddress listen entryPoints`},
 	{notInThisVersion, `resource introspectionURL introspectionCacheSeconds providerType subjectClaim emailURL groupsURLs providers defaultProvider
 		requiredScopes authMaxAge acrValues responseMode pushedAuthorization clientCertificate clientCertificateKey

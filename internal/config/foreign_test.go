@@ -35,6 +35,12 @@ func TestForeignNames(t *testing.T) {
 		"provider":                   "write providerURL, clientID and clientSecret at this level",
 		"insecure-oidc-skip-nonce":   "did you mean allowMissingNonce?",
 		"calbackURL":                 "did you mean callbackURL?",
+		"cookie_csrf_per_request":    "there is nothing to set; leave it out",
+		"OIDCStateTimeout":           "there is nothing to set; leave it out",
+		"OIDCResponseType":           "the response type is always code",
+		"OIDCClaimPrefix":            "write each claim in headers",
+		"auth-host":                  "write callbackURL as a URL on that host",
+		"rule":                       "excludedURLs, or accessRules",
 		"somethingThatNobodyHasEver": "there is no such option",
 	} {
 		c := minimal()

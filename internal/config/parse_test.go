@@ -191,7 +191,15 @@ func TestAccess(t *testing.T) {
 		{"domain with at", o{"allowedUserDomains": "a@example.com"}, "allowedUserDomains: element 1 is not a domain"},
 		{"domain with wildcard", o{"allowedUserDomains": "example.com,*.example.org"}, "allowedUserDomains: element 2 is not a domain"},
 		{"excluded everything", o{"excludedURLs": "/"}, "excludedURLs: / would leave nothing protected"},
-		{"excluded wildcard", o{"excludedURLs": "/public/*"}, "excludedURLs: /public/* must be a plain path"},
+		{"excluded wildcard", o{"excludedURLs": "/public/*"}, "excludedURLs: /public/* is not a path prefix such as /health"},
+		{"excluded expression", o{"excludedURLs": "^/static/"}, "excludedURLs: ^/static/ is not a path prefix"},
+		{"excluded expression with an end", o{"excludedURLs": "/health$"}, "excludedURLs: /health$ is not a path prefix"},
+		{"excluded method", o{"excludedURLs": "GET=/health"}, "excludedURLs: GET=/health is not a path prefix"},
+		{"every domain", o{"allowedUserDomains": "*"}, "allowedUserDomains: * is not a name: wildcards are not known here; leave the option out"},
+		{"every user", o{"allowedUsers": "*"}, "allowedUsers: * is not a name"},
+		{"every group", o{"allowedRolesAndGroups": "*"}, "allowedRolesAndGroups: * is not a name"},
+		{"domain with its subdomains", o{"allowedUserDomains": ".example.com"}, "allowedUserDomains: element 1 is not a domain name"},
+		{"domain with a dot at its end", o{"allowedUserDomains": "example.com."}, "allowedUserDomains: element 1 is not a domain name"},
 		{"excluded traversal", o{"excludedURLs": "/public/../admin"}, "excludedURLs: /public/../admin must be a canonical path"},
 		{"excluded relative", o{"excludedURLs": "public"}, "excludedURLs: public must begin with /"},
 		{"excluded with slash", o{"excludedURLs": "/public/"}, ""},
@@ -386,6 +394,27 @@ func TestWarnings(t *testing.T) {
 	}
 	if len(s.Warnings) != 4 {
 		t.Errorf("warnings: %s", all)
+	}
+}
+
+func TestUsersThatMatchNobodyAreWarnedOf(t *testing.T) {
+	for _, row := range []struct {
+		name, claim, user string
+		warned            bool
+	}{
+		{"a name instead of an address", "", "Ann Adler", true},
+		{"an address", "", "ann@example.com", false},
+		{"a name of another claim", "preferred_username", "ann", false},
+	} {
+		c := minimal()
+		c.UserIdentifierClaim, c.AllowedUsers = row.claim, []string{"bob@example.com", row.user}
+		s, err := Parse(c, Environment{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all := strings.Join(s.Warnings, "\n"); strings.HasPrefix(all, "allowedUsers: element 2 is not an e-mail address") != row.warned || !row.warned && all != "" {
+			t.Errorf("%s: warnings %q", row.name, all)
+		}
 	}
 }
 
