@@ -191,7 +191,7 @@ func New(o Options) (*Middleware, error) {
 	m.known = o.CookieNames.Known()
 	m.signIns = o.Cookies.SignIns()
 	o.CookieNames.Add(o.Cookies.Name)
-	m.self = &sibling{name: o.Name, identity: o.Identity, callback: o.CallbackURL, path: m.callbackPath, logins: m.logins}
+	m.self = &sibling{name: o.Name, identity: o.Identity, callback: o.CallbackURL, path: m.callbackPath, logins: m.logins, hosts: newFirsts(hostsKept)}
 	o.Siblings.add(m.self)
 	return m, nil
 }

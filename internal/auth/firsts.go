@@ -33,3 +33,10 @@ func (f *firsts) add(key string) bool {
 	f.seen[key] = true
 	return true
 }
+
+// has reports whether key came already and is remembered.
+func (f *firsts) has(key string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.seen[key]
+}

@@ -176,6 +176,27 @@ func TestErrorsOfTheProviderHaveARemedy(t *testing.T) {
 	}
 }
 
+// The warning of a foreign cookie names the middleware that signs in at the same host,
+// however many others have the cookie's name.
+func TestAForeignCookieIsTracedToItsHost(t *testing.T) {
+	siblings := &Siblings{}
+	named := func(name string) func(o *Options) {
+		return func(o *Options) { o.Siblings, o.Name, o.Identity = siblings, name, name }
+	}
+	s := newSite(t, named("this"))
+	this := s.handler
+	s.handler = s.another(named("culprit")).Handler(http.HandlerFunc(s.backend))
+	b := s.signedIn("alice")
+	for i := 0; i < 2*siblingsNamed; i++ {
+		s.another(named("of another host " + strconv.Itoa(i)))
+	}
+	s.handler = this
+	b.open("/")
+	if lines := s.lines("a session cookie is ignored"); len(lines) != 1 || !strings.Contains(lines[0], "middlewaresWithThisCookie=culprit ") {
+		t.Errorf("the lines are %q", lines)
+	}
+}
+
 func TestFirstsAreBounded(t *testing.T) {
 	f := newFirsts(3)
 	news := 0

@@ -26,7 +26,11 @@ type sibling struct {
 	callback string // callbackURL
 	path     string // of the callback
 	logins   *session.Logins
+	hosts    *firsts // at which it began sign-ins
 }
+
+// hostsKept bounds the hosts that a sibling remembers.
+const hostsKept = 100
 
 // siblingsAsked bounds how many siblings are asked whether a state is theirs.
 const siblingsAsked = 50
@@ -144,15 +148,29 @@ func (m *Middleware) tellOfForeignCookie(r *http.Request) {
 	if last != 0 && now-last < int64(foreignPause) || !m.foreignTold.CompareAndSwap(last, now) {
 		return
 	}
-	var same []string
-	for _, o := range m.o.Siblings.others(m.self) {
-		if len(same) < siblingsNamed && o.identity != m.self.identity && o.logins.Cookies.Name == m.o.Cookies.Name {
-			same = append(same, o.name)
-		}
+	same := m.sharersOf(strings.ToLower(r.Host))
+	if len(same) == 0 {
+		same = m.sharersOf("")
 	}
 	sort.Strings(same)
 	m.log(r, slogWarn, "a session cookie is ignored because this middleware did not make it; middlewares of one host need the same sessionGroup, issuer and client, or a cookiePrefix each, "+
 		"and all replicas the same sessionEncryptionKey", "cookie", m.o.Cookies.Name, "middlewaresWithThisCookie", strings.Join(same, " "))
+}
+
+// sharersOf names siblings of another identity with a cookie of our name, that began
+// sign-ins at host; "": at any host.
+func (m *Middleware) sharersOf(host string) []string {
+	var same []string
+	for _, o := range m.o.Siblings.others(m.self) {
+		switch {
+		case len(same) == siblingsNamed:
+			return same
+		case o.identity == m.self.identity || o.logins.Cookies.Name != m.o.Cookies.Name:
+		case host == "" || o.hosts.has(host):
+			same = append(same, o.name)
+		}
+	}
+	return same
 }
 
 var signInRepeats = failure{http.StatusBadGateway, "sign_in_repeats", true}

@@ -165,6 +165,7 @@ func (m *Middleware) signIn(w http.ResponseWriter, r *http.Request, j journey) {
 			http.SetCookie(w, c)
 		}
 	}
+	m.self.hosts.add(strings.ToLower(r.Host))
 	if m.redirectURIs.add(callback) {
 		m.logRedirectURI(r, callback)
 	}
