@@ -65,7 +65,7 @@ func stageText(at int64, o *Options) string {
 	case at == stageTLS:
 		return "no TLS answer from " + o.Address + " (does it speak TLS?)"
 	case at == stageGreet && o.TLS == nil:
-		return "no answer from " + o.Address + " to a connection without TLS (does it want TLS?)"
+		return "no answer from " + o.Address + " to a connection without TLS (does it want TLS, or is it not Redis?)"
 	case at == stageGreet:
 		return "no answer from " + o.Address
 	}

@@ -99,12 +99,25 @@ func newPages(custom string, language texts.Options) (*pages, error) {
 	}
 	t, err := template.New("page").Parse(text)
 	if err == nil {
-		err = t.Execute(io.Discard, page{failure: internalFault}.data("", book.For("")))
+		err = tryTemplate(t, book.For(""))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("errorTemplate: %w", err)
 	}
 	return &pages{t: t, policy: policy + "; base-uri 'none'", book: book}, nil
+}
+
+// tryTemplate executes t for a page that has the least and for one that has all. A field that
+// no page has, such as a misspelt one, is an error.
+func tryTemplate(t *template.Template, l *texts.Language) error {
+	t.Option("missingkey=error")
+	err := t.Execute(io.Discard, page{failure: internalFault}.data("", l))
+	if err == nil {
+		all := page{failure: internalFault, reference: "x", user: "x", target: "/", again: "/", another: "/", back: "/", confirm: true, window: true, reload: 1}
+		err = t.Execute(io.Discard, all.data("/", l))
+	}
+	t.Option("missingkey=default")
+	return err
 }
 
 func builtInPolicy() string {

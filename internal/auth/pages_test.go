@@ -138,6 +138,16 @@ func TestTheExampleTemplate(t *testing.T) {
 	}
 }
 
+func TestTemplatesWithFieldsThatDoNotExist(t *testing.T) {
+	for _, text := range []string{
+		"<p>{{.Message}}</p>", "{{if .Nope}}x{{end}}", "{{if .User}}{{.UserName}}{{end}}", "{{if .Confirm}}{{.CSRF}}{{end}}", "{{if .User}}x{{else}}{{.Nobody}}{{end}}",
+	} {
+		if _, err := newPages(text, texts.Options{}); err == nil || !strings.Contains(err.Error(), "errorTemplate: ") || !strings.Contains(err.Error(), "no entry for key") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 func TestTheFieldsOfTemplatesAreDocumented(t *testing.T) {
 	document, err := os.ReadFile("../../docs/configuration.md")
 	if err != nil {

@@ -21,6 +21,7 @@ var foreignNames = []foreignName{
 	{"providerURL", `issuer issuerURL oidcIssuerURL OIDCProviderIssuer authority idpIssuerURL`},
 	{"providerURL: the address without /.well-known/openid-configuration", `OIDCProviderMetadataURL metadataURL wellKnownURL configurationURL discovery discoveryEndpoint`},
 	{"write providerURL, clientID and clientSecret at this level, without a section", `provider oidc client`},
+	{"write the options directly below the name of the plugin", `plugin plugins traefikoidc middlewares spec http`},
 	{"clientID", `OIDCClientID appID applicationID`},
 	{"clientSecret", `OIDCClientSecret`},
 	{"write clientSecret: file:/path", `clientSecretFile clientSecretPath`},

@@ -41,6 +41,7 @@ func TestForeignNames(t *testing.T) {
 		"OIDCClaimPrefix":            "write each claim in headers",
 		"auth-host":                  "write callbackURL as a URL on that host",
 		"rule":                       "excludedURLs, or accessRules",
+		"plugin":                     "write the options directly below the name of the plugin",
 		"somethingThatNobodyHasEver": "there is no such option",
 	} {
 		c := minimal()

@@ -121,13 +121,13 @@ func (p *Provider) grant(ctx context.Context, turn *Turn, form url.Values) (*Tok
 	if a.status != http.StatusOK {
 		return nil, turn.endpoint.oauthError(a)
 	}
-	return p.readTokens(a.body)
+	return p.readTokens(a)
 }
 
-func (p *Provider) readTokens(body []byte) (*Tokens, error) {
-	doc, err := decodeObject(body, maxBody)
+func (p *Provider) readTokens(a *answer) (*Tokens, error) {
+	doc, err := decodeObject(a.body, maxBody)
 	if err != nil {
-		return nil, p.token.fail("sent a response that could not be read", ErrLost)
+		return nil, p.token.failAt(a.url, "sent a response that could not be read: it is not one JSON object", ErrLost)
 	}
 	c := Claims(doc)
 	t := &Tokens{TokenType: "Bearer", Expiry: p.expiry(c["expires_in"])}
@@ -179,7 +179,7 @@ func (e *endpoint) oauthError(a *answer) error {
 	case "":
 		return e.refused(a)
 	case "invalid_grant":
-		return e.fail("says invalid_grant", ErrInvalidGrant)
+		return e.fail("says invalid_grant: the code or refresh token is too old or used, or the redirect URI differs", ErrInvalidGrant)
 	case "invalid_client":
 		return e.fail("says invalid_client: check clientID, clientSecret and clientAuthMethod", fmt.Errorf("%w: %w", ErrClientRefused, ErrRejected))
 	case "unauthorized_client", "unsupported_grant_type":

@@ -86,7 +86,7 @@ func TestTokenEndpointFailures(t *testing.T) {
 		sentinel error
 		what     string
 	}{
-		{"E10 invalid_grant", oauth(400, "invalid_grant"), ErrInvalidGrant, "invalid_grant"},
+		{"E10 invalid_grant", oauth(400, "invalid_grant"), ErrInvalidGrant, "invalid_grant: the code or refresh token is too old"},
 		{"E10 invalid_client", oauth(401, "invalid_client"), ErrRejected, "invalid_client"},
 		{"E10 invalid_client is the operator's to mend", oauth(401, "invalid_client"), ErrClientRefused, "check clientID, clientSecret and clientAuthMethod"},
 		{"E10 unauthorized_client is the operator's to mend", oauth(400, "unauthorized_client"), ErrClientRefused, "check which grants"},
@@ -103,7 +103,7 @@ func TestTokenEndpointFailures(t *testing.T) {
 		{"E9 dropped after it was handled", oidctest.Fault{DropDone: true}, ErrLost, "broke the connection"},
 		{"E9 slow", oidctest.Fault{Status: 200, Body: strings.Repeat(" ", 10000), Slow: time.Millisecond}, ErrLost, "timed out"},
 		{"E9 never", oidctest.Fault{Hold: make(chan struct{})}, ErrLost, "timed out"},
-		{"E9 garbage", oidctest.Fault{Status: 200, Body: "<html>canary"}, ErrLost, "could not be read"},
+		{"E9 garbage", oidctest.Fault{Status: 200, Body: "<html>canary"}, ErrLost, "/token sent a response that could not be read: it is not one JSON object"},
 		{"E9 members twice", oidctest.Fault{Status: 200, Body: `{"access_token":"canary","access_token":"b"}`}, ErrLost, "could not be read"},
 		{"E9 10 MB", oidctest.Fault{Status: 200, Body: strings.Repeat("a", 10<<20)}, ErrLost, "too large"},
 	} {

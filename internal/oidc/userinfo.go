@@ -18,7 +18,7 @@ func (p *Provider) UserInfo(ctx context.Context, accessToken, subject string) (C
 		return nil, err
 	}
 	if m.UserinfoEndpoint == "" {
-		return nil, p.userinfo.fail("is not offered", ErrRejected)
+		return nil, p.userinfo.fail("is not offered: set userinfoURL, or userinfo: never", ErrRejected)
 	}
 	a, err := p.userinfo.get(ctx, subject, call{
 		url:    m.UserinfoEndpoint,
@@ -47,7 +47,7 @@ func (p *Provider) readUserInfo(ctx context.Context, m *Metadata, a *answer) (Cl
 	}
 	c, err := decodeObject(a.body, maxBody)
 	if err != nil {
-		return nil, p.userinfo.fail("sent a response that could not be read", ErrInvalidToken)
+		return nil, p.userinfo.failAt(a.url, "sent a response that could not be read: it is not one JSON object", ErrInvalidToken)
 	}
 	return c, nil
 }
