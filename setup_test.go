@@ -2,6 +2,7 @@ package traefikoidc
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
@@ -87,12 +88,23 @@ func TestTheSameContentIsParsedAndBuiltOnce(t *testing.T) {
 			t.Error("another router made another middleware")
 		}
 	}
+	parsed := settingsOf(first)
 	other := latest(ctx, t, config(nil), "b")
 	if other.middleware == first.middleware {
 		t.Error("two names have one middleware")
 	}
-	if settingsOf(other) != settingsOf(first) {
+	if settingsOf(other) != parsed {
 		t.Error("the same content was parsed twice")
+	}
+
+	held := map[string]bool{}
+	for _, key := range first.keys {
+		held[key] = true
+	}
+	for _, key := range []string{setupKey("a"), first.storeKey, "settings " + first.digest} {
+		if !held[key] {
+			t.Errorf("the next generation would not hold %.20q", key)
+		}
 	}
 
 	// The next generation comes after the contexts of the one before are done, and
@@ -142,9 +154,12 @@ func TestAnotherContentIsAnotherMiddleware(t *testing.T) {
 	if latest(ctx, t, config(nil), "a") == before {
 		t.Error("what was at first: the middleware is as before")
 	}
-	c := config(nil)
+	c := config(func(c *Config) { c.LogoutURL = "/one" })
 	before = latest(ctx, t, c, "a")
-	c.LogoutURL = "/bye"
+	if before.config != c {
+		t.Fatal("the middleware was made of another Config")
+	}
+	c.LogoutURL = "/two"
 	if latest(ctx, t, c, "a") == before {
 		t.Error("a Config that was changed: the middleware is as before")
 	}
@@ -233,4 +248,46 @@ func TestNothingIsLeftOfManyReloads(t *testing.T) {
 	if n := registry.Shared.Len(); n != lasting {
 		t.Errorf("%d resources are left", n-lasting)
 	}
+}
+
+// A middleware is not found again where what it uses is gone, or another store served
+// it when it was made.
+func TestAMiddlewareIsFoundAgainOnlyAsItWas(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	m := latest(ctx, t, written(t)(nil), "a")
+	found := func(want bool, what string) {
+		t.Helper()
+		if m.again(ctx, "a") != want {
+			t.Errorf("%s: found again is %v", what, !want)
+		}
+	}
+	found(true, "as it was")
+
+	elsewhere := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	m.store.logTo(elsewhere)
+	before := m.store.line()
+	if found(true, "with another log"); m.store.line() == before {
+		t.Error("the store goes on to log for another middleware")
+	}
+
+	keys := m.keys
+	m.keys = append([]string{"no resource"}, keys...)
+	found(false, "a resource is gone")
+	m.keys = keys
+
+	m.served = "the store before"
+	found(false, "another store served it, and serves no more")
+	if _, err := registry.Shared.Acquire(ctx, "the store before", &setupBuilder{}); err != nil {
+		t.Fatal(err)
+	}
+	registry.Shared.Succeed(groupOf("a"), "the store before")
+	registry.Shared.Serve(groupOf("a"), "the store before")
+	_, m.turn = registry.Shared.Succeed(groupOf("a"), m.storeKey)
+	found(true, "that store serves it still")
+	m.turn--
+	found(false, "that store served, then another one, and serves again")
 }
