@@ -18,6 +18,7 @@ func TestTheReadyLineSaysWhoIsAllowed(t *testing.T) {
 		{config.Access{RolesAndGroups: two}, "allowedRolesAndGroups (2)"},
 		{config.Access{Users: two, Domains: two}, "allowedUsers (2) or allowedUserDomains (2)"},
 		{config.Access{Users: two, Domains: two, RolesAndGroups: two}, "(allowedUsers (2) or allowedUserDomains (2)) and allowedRolesAndGroups (2)"},
+		{config.Access{Rules: make([]config.AccessRule, 3)}, "accessRules (3), else everyone the provider signs in"},
 	} {
 		if got := allowedText(c.access); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)

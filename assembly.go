@@ -260,7 +260,10 @@ func allowedText(a config.Access) string {
 		text += fmt.Sprintf("allowedRolesAndGroups (%d)", n)
 	}
 	if text == "" {
-		return "everyone the provider signs in"
+		text = "everyone the provider signs in"
+	}
+	if n := len(a.Rules); n > 0 {
+		text = fmt.Sprintf("accessRules (%d), else %s", n, text)
 	}
 	return text
 }

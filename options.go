@@ -1,6 +1,7 @@
 package traefikoidc
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/traefikoidc/traefikoidc/internal/auth"
@@ -26,7 +27,15 @@ func (b *middlewareBuilder) options() (auth.Options, error) {
 	if err != nil {
 		return auth.Options{}, err
 	}
+	access, err := accessOf(s, rules, bypass)
+	if err != nil {
+		return auth.Options{}, err
+	}
 	templates, err := headers.Compile(templatesOf(b.s.Headers.Templates))
+	if err != nil {
+		return auth.Options{}, err
+	}
+	ruled, names, err := ruleTemplates(s, templates.Names())
 	if err != nil {
 		return auth.Options{}, err
 	}
@@ -47,8 +56,8 @@ func (b *middlewareBuilder) options() (auth.Options, error) {
 		StripCookies: s.Session.StripCookies, CookieNames: b.names, Siblings: b.siblings, Name: b.name,
 		Scopes: s.SignIn.Scopes, AuthParams: s.SignIn.Params, WithoutPKCE: !s.SignIn.PKCE,
 		MaxAuthAge: s.SignIn.MaxAge, UserInfo: userInfo[s.Provider.UserInfo], CheckReplays: s.SignIn.DetectReplay, DenyReplays: s.SignIn.ReplayFallback == "deny",
-		Rules: rules, Bypass: bypass, Templates: templates, Minimal: s.Headers.Minimal,
-		Cleaner:      headers.NewCleaner(templates.Names(), s.Headers.Kept),
+		Rules: rules, Bypass: bypass, Access: access, Templates: templates, RuleTemplates: ruled, Minimal: s.Headers.Minimal,
+		Cleaner:      headers.NewCleaner(names, s.Headers.Kept),
 		PageTemplate: s.Pages.Template, Security: security, CORS: cors,
 		PageTexts: texts.Options{Language: s.Pages.Language, Custom: s.Pages.Texts, CustomTag: s.Pages.TextsTag},
 		Rate:      s.Limits.Rate, TrustedProxies: s.Limits.TrustedProxies, Log: b.log,
@@ -60,6 +69,58 @@ func (b *middlewareBuilder) options() (auth.Options, error) {
 		o.PostLogoutURL = s.Logout.PostLogoutURI
 	}
 	return o, nil
+}
+
+// accessOf returns the access rules, with the allowed lists and the public paths.
+func accessOf(s *config.Settings, lists *policy.Rules, bypass *policy.Bypass) (*policy.Access, error) {
+	o := policy.AccessOptions{Lists: lists, Bypass: bypass, Unauthenticated: s.Access.Unauthenticated, Providers: []string{s.Provider.Issuer}}
+	for _, r := range s.Access.Rules {
+		o.Rules = append(o.Rules, policy.AccessRule{Paths: r.Paths, Methods: r.Methods, Hosts: r.Hosts, Require: r.Require, Unauthenticated: r.Unauthenticated})
+	}
+	a, problems := policy.NewAccess(o)
+	if problems != nil {
+		return nil, fmt.Errorf("accessRules[%d].%s: %s", problems[0].Rule, problems[0].Option, problems[0].Text)
+	}
+	return a, nil
+}
+
+// ruleTemplates returns the templates of each rule: the general ones, and its own in place
+// of those of the same name; nil for a rule without headers. The second result is names
+// and those of all rules.
+func ruleTemplates(s *config.Settings, names []string) ([]*headers.Templates, []string, error) {
+	list := make([]*headers.Templates, len(s.Access.Rules))
+	for i, r := range s.Access.Rules {
+		if r.Headers == nil {
+			continue
+		}
+		t, err := headers.Compile(templatesOf(overlaid(s.Headers.Templates, r.Headers)))
+		if err != nil {
+			return nil, nil, err
+		}
+		list[i] = t
+		names = append(names[:len(names):len(names)], t.Names()...)
+	}
+	return list, names, nil
+}
+
+// overlaid returns the headers of general whose name none of own has, and own. Servers
+// take - and _ in a name for the same.
+func overlaid(general, own []config.HeaderTemplate) []config.HeaderTemplate {
+	names := map[string]bool{}
+	for _, h := range own {
+		names[plainName(h.Name)] = true
+	}
+	var list []config.HeaderTemplate
+	for _, h := range general {
+		if !names[plainName(h.Name)] {
+			list = append(list, h)
+		}
+	}
+	return append(list, own...)
+}
+
+func plainName(header string) string {
+	return strings.ReplaceAll(strings.ToLower(header), "_", "-")
 }
 
 var sameSite = map[string]session.SameSite{

@@ -69,7 +69,7 @@ modules() {
 # budget runs the tests of what a request costs, which the race detector would change, and
 # all random access rules, for which it is too slow.
 budget() {
-  [ "$1" != interpreted ] || go test -count=1 -timeout 10m -run '^(TestBudget|TestHostileRequests|TestRandomRules)$' .
+  [ "$1" != interpreted ] || go test -count=1 -timeout 10m -run '^(TestBudget|TestHostileRequests|TestRandomRules|TestRulesBudget)$' .
 }
 
 # tests runs one level. Nothing is taken from go's cache of results: it does not

@@ -21,6 +21,18 @@ type View struct {
 	User    string // the name of a user who is not allowed, for the user alone
 	Headers []Field
 	End     time.Time // the session ends here then at the latest; zero: the claims set no end
+	// Verdicts are those of access rules, by place (policy.Place). Allowed then says that
+	// one of them allows the user. Nil: there are no rules.
+	Verdicts []*Verdict
+}
+
+// A Verdict is the decision of an access rule for a session. Places with the same
+// decision share one.
+type Verdict struct {
+	Allowed bool
+	Reason  string  // constant text for the log, if not allowed
+	Headers []Field // for the backend, if allowed
+	Own     bool    // the rule has headers of its own, so that Headers are not those of the View
 }
 
 // A Field is a header that the backend is given.
@@ -44,6 +56,8 @@ type Opened struct {
 	Subject string
 	User    string
 	Headers []Field
+	// Verdicts are those of the View.
+	Verdicts []*Verdict
 
 	Until time.Time // served without asking the store until then
 

@@ -114,7 +114,7 @@ func (m *Manager) present(p opening, s *Session, h cache.Header) *Opened {
 		links: joinLinks(h.Links), value: p.value, key: p.key, version: h.Version, epoch: p.epoch,
 	}
 	if p.known != nil && p.known.version == h.Version {
-		o.show(View{Allowed: p.known.Allowed, Reason: p.known.Reason, Looked: p.known.Looked, Subject: p.known.Subject, User: p.known.User, Headers: p.known.Headers})
+		o.show(View{Allowed: p.known.Allowed, Reason: p.known.Reason, Looked: p.known.Looked, Subject: p.known.Subject, User: p.known.User, Headers: p.known.Headers, Verdicts: p.known.Verdicts})
 		o.latest = p.known.latest
 	} else {
 		v := m.o.Preparer.Prepare(s)
@@ -138,6 +138,29 @@ func (o *Opened) show(v View) {
 	for _, f := range v.Headers {
 		o.size += len(f.Name) + len(f.Value)
 	}
+	o.Verdicts = v.Verdicts
+	o.size += verdictPlace * len(v.Verdicts)
+	for _, verdict := range v.Verdicts {
+		if verdict.Own {
+			o.size += verdict.bytes()
+		}
+	}
+}
+
+// verdictPlace is the size of a place in Opened.Verdicts, and verdictOverhead that of a
+// Verdict beside its texts, in bytes.
+const (
+	verdictPlace    = 16
+	verdictOverhead = 128
+)
+
+// bytes is about the size of a verdict with headers of its own.
+func (v *Verdict) bytes() int {
+	n := verdictOverhead
+	for _, f := range v.Headers {
+		n += len(f.Name) + len(f.Value)
+	}
+	return n
 }
 
 // openedOverhead is what an opened session takes beside its texts, in bytes.

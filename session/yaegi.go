@@ -14,6 +14,7 @@ var (
 	_ any = (*ReplayGuard)(nil)
 	_ any = (*Session)(nil)
 	_ any = (*Stripper)(nil)
+	_ any = (*Verdict)(nil)
 	_ any = (*flight)(nil)
 	_ any = (*heartbeat)(nil)
 	_ any = (*masterKey)(nil)

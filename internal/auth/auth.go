@@ -14,7 +14,6 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -64,10 +63,15 @@ type Options struct {
 	DenyReplays  bool // what cannot be checked in the shared store counts as a replay would
 
 	Rules     *policy.Rules
-	Bypass    *policy.Bypass // nil: nothing is open
+	Bypass    *policy.Bypass // nil: there are no public paths
+	Access    *policy.Access // made of Rules and Bypass too; nil: those only
 	Cleaner   *headers.Cleaner
 	Templates *headers.Templates // nil: none
-	Minimal   bool               // X-Forwarded-User alone
+	// RuleTemplates are those of requests that a rule of Access decides about, by its index:
+	// Templates, and the headers of the rule in place of those of the same name. Nil: the
+	// rule has no headers.
+	RuleTemplates []*headers.Templates
+	Minimal       bool // X-Forwarded-User alone
 
 	PageTemplate string            // the operator's page; empty: the built-in one
 	PageTexts    texts.Options     // in which languages pages are; zero: the browser chooses a built-in one
@@ -99,12 +103,16 @@ const (
 type Middleware struct {
 	o              Options
 	callbackPath   string
-	callbackHost   string         // with the port; empty: the host of each request
-	owner          string         // of the callback
-	paths          []string       // that are ours
-	postLogoutPath string         // where a sign-out ends
-	postLogoutHost string         // on which host; empty: on that of each request
-	special        *regexp.Regexp // paths that are ours or may be open
+	callbackHost   string   // with the port; empty: the host of each request
+	owner          string   // of the callback
+	paths          []string // that are ours
+	postLogoutPath string   // where a sign-out ends
+	postLogoutHost string   // on which host; empty: on that of each request
+	access         *policy.Access
+	byRules        bool                    // requests are decided by rules, or unauthenticated is not auto
+	nobody         *session.Opened         // stands for no session where none is needed
+	special        *regexp.Regexp          // paths that are ours or may be open
+	places         map[string]policy.Place // by the matches of special; nil: there are no rules
 	needed         []string
 	sessions       *session.Manager
 	hot            *session.Hot   // of sessions: these five are what each handler has
@@ -177,12 +185,10 @@ func New(o Options) (*Middleware, error) {
 	if err := m.setPostLogout(); err != nil {
 		return nil, err
 	}
-	m.needed = m.neededClaims()
-	m.paths = m.ownPaths()
-	m.special, err = specialPaths(m.paths, o.Bypass)
-	if err != nil {
+	if err := m.setAccess(); err != nil {
 		return nil, err
 	}
+	m.needed = m.neededClaims()
 	m.sessions = m.newSessions()
 	m.hot = m.sessions.Hot()
 	m.owner = m.callbackOwner()
@@ -241,10 +247,14 @@ func (m *Middleware) Handler(next http.Handler) http.Handler {
 		name: m.o.Cookies.Name, mark: m.o.Cookies.Name + "=", signIns: m.signIns, strips: m.o.StripCookies, tells: !m.o.Minimal,
 		plain: policy.PlainTarget, names: m.known, marks: true, owner: m.owner, callback: m.o.CallbackURL,
 	}
-	if m.o.CORS != nil {
-		return &crossing{h: h, cors: m.o.CORS}
+	var served http.Handler = h
+	if m.places != nil {
+		served = newRuled(h)
 	}
-	return h
+	if m.o.CORS != nil {
+		return newCrossing(served, m.o.CORS)
+	}
+	return served
 }
 
 // ownPaths are those that are ours and never the backend's.
@@ -256,18 +266,4 @@ func (m *Middleware) ownPaths() []string {
 		}
 	}
 	return paths
-}
-
-// specialPaths matches, in one call of the standard library, the paths of which a
-// request is not simply the backend's. It may match more, not less.
-func specialPaths(own []string, b *policy.Bypass) (*regexp.Regexp, error) {
-	var quoted []string
-	for _, p := range own {
-		quoted = append(quoted, regexp.QuoteMeta(p))
-	}
-	text := "^(?:" + strings.Join(quoted, "|") + ")$"
-	if open := b.Begins(); open != nil {
-		text += "|" + open.String()
-	}
-	return regexp.Compile(text)
 }

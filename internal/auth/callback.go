@@ -263,7 +263,7 @@ func (m *Middleware) useOnce(v *visit, g *session.Login) error {
 func (m *Middleware) complete(w http.ResponseWriter, r *http.Request, g *session.Login, s *session.Session) {
 	claims := claimsOf(s)
 	subject := digest(claims.Text("sub"))
-	allowed, _ := m.decide(claims)
+	allowed := anyAllowed(m.decide(claims))
 	s.Refused = !allowed
 	if m.signedInMeanwhile(r, g, subject) {
 		m.endSignIn(w, g)

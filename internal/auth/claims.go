@@ -61,7 +61,12 @@ func (m *Middleware) neededClaims() []string {
 	if m.o.Templates != nil {
 		needed = append(needed, m.o.Templates.Claims()...)
 	}
-	return needed
+	for _, t := range m.o.RuleTemplates {
+		if t != nil {
+			needed = append(needed, t.Claims()...)
+		}
+	}
+	return append(needed, m.access.Needed()...)
 }
 
 // asksUserInfo reports whether the userinfo endpoint has to be asked.
@@ -88,17 +93,16 @@ func (m *Middleware) asksUserInfo(claims oidc.Claims) bool {
 
 // headersFor is what the backend is told about a session. A value that would make
 // a request too large for a backend is left out, and named in the log.
-func (m *Middleware) headersFor(s *session.Session, claims oidc.Claims) []session.Field {
+func (m *Middleware) headersFor(s *session.Session, claims oidc.Claims, templates *headers.Templates) []session.Field {
 	rules := m.o.Rules
 	set, dropped := headers.Build(headers.Person{
 		User: rules.User(claims), Groups: rules.Groups(claims), Roles: rules.Roles(claims), Minimal: m.o.Minimal,
-	}, m.o.Templates, headers.Data{
+	}, templates, headers.Data{
 		Claims: claims, AccessToken: s.AccessToken, IDToken: s.IDToken, RefreshToken: s.RefreshToken,
 	})
 	for _, name := range dropped {
 		m.o.Log.Warn("header left out: its value is too large", "header", name, "subject", digest(claims.Text("sub")))
 	}
-	m.warnNameless(claims)
 	fields := make([]session.Field, 0, len(set))
 	for _, h := range set {
 		fields = append(fields, session.Field{Name: h.Name, Value: h.Value})

@@ -116,17 +116,17 @@ func (m *Middleware) failSignIn(w http.ResponseWriter, r *http.Request, f failur
 // refuse answers a user whom the rules do not let in. One line of the log has the
 // reference, the reason and all that the reason can come from. The page says who is
 // signed in.
-func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, o *session.Opened) {
+func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, o *session.Opened, details []any) {
 	wanted, _ := m.wanted(r)
 	m.answer(w, r, page{
-		failure: notAllowed, user: o.User, another: m.anotherAccount(wanted), back: m.before(r), details: m.refusalDetails(o),
+		failure: notAllowed, user: o.User, another: m.anotherAccount(wanted), back: m.before(r), details: details,
 	}, nil)
 }
 
 // refusalDetails says why a user is not let in: the claims that the rules looked at, and
 // the scopes that the provider was asked for, without which it may not send them.
-func (m *Middleware) refusalDetails(o *session.Opened) []any {
-	details := []any{"subject", o.Subject, "reason", o.Reason}
+func (m *Middleware) refusalDetails(o *session.Opened, reason string) []any {
+	details := []any{"subject", o.Subject, "reason", reason}
 	if o.Looked == "" {
 		return details
 	}

@@ -30,8 +30,14 @@ func (d *dressed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // cookies, so that a backend behind a sign-in could never answer them; and one that
 // does bring a session gets no further (Fetch, section "CORS-preflight request").
 type crossing struct {
-	h    *handler
+	h    http.Handler
 	cors *headers.CORS
+}
+
+func newCrossing(h http.Handler, cors *headers.CORS) *crossing {
+	c := &crossing{cors: cors}
+	c.h = h
+	return c
 }
 
 // ServeHTTP answers a preflight, or goes the way of every request.

@@ -69,7 +69,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if before == "" && rest == "" {
 			delete(head, "Cookie")
 		} else if !h.keepOthers(head, before, rest) {
-			h.m.handOn(w, r, h, found)
+			h.m.handOn(w, r, h, found, found.Headers)
 			return
 		}
 	} else if len(cookies[0]) > maxCookieBytes {
@@ -117,6 +117,10 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, h *handler) {
 			return
 		}
 	}
+	if m.byRules {
+		m.serveByRules(w, r, sent, h)
+		return
+	}
 	if m.o.Bypass.Matches(r) {
 		m.pass(w, r, h, nil)
 		return
@@ -126,11 +130,11 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, h *handler) {
 		return
 	}
 	if !found.Allowed {
-		m.refuse(w, r, found)
+		m.refuse(w, r, found, m.refusalDetails(found, found.Reason))
 		return
 	}
 	m.learnNames(r.Header, found)
-	m.handOn(w, r, h, found)
+	m.handOn(w, r, h, found, found.Headers)
 }
 
 // maxTaught is how many names of headers the requests of one session teach the cleaner.
@@ -156,9 +160,9 @@ func (m *Middleware) learnNames(head http.Header, found *session.Opened) {
 	m.hot.Mu.Unlock()
 }
 
-// handOn gives a request to the backend with what its session, which is allowed, says.
-func (m *Middleware) handOn(w http.ResponseWriter, r *http.Request, h *handler, found *session.Opened) {
-	for _, f := range found.Headers {
+// handOn gives a request of an allowed session to the backend, with headers about the user.
+func (m *Middleware) handOn(w http.ResponseWriter, r *http.Request, h *handler, found *session.Opened, fields []session.Field) {
+	for _, f := range fields {
 		r.Header[f.Name] = []string{f.Value}
 	}
 	if !m.o.Minimal {
@@ -190,8 +194,8 @@ func tellTarget(r *http.Request) {
 	}
 }
 
-// find returns the session of a request that memory did not answer, or answers
-// the request itself and returns nil.
+// find returns the session of a request that memory did not answer, or answers the
+// request itself and returns nil.
 func (m *Middleware) find(w http.ResponseWriter, r *http.Request) *session.Opened {
 	defer m.recovered(w, r)
 	o, err := m.sessions.Load(r.Context(), r)

@@ -226,14 +226,20 @@ func (m *Middleware) redirect(w http.ResponseWriter, to string) {
 func (m *Middleware) Prepare(s *session.Session) session.View {
 	claims := claimsOf(s)
 	v := session.View{Subject: digest(claims.Text("sub")), End: m.authEnd(s, claims)}
-	allowed, reason := m.decide(claims)
-	v.Allowed = allowed
-	v.Reason = reason
-	if allowed {
-		v.Headers = m.headersFor(s, claims)
-	} else {
+	decisions := m.decide(claims)
+	d := decisions[policy.PlaceLists]
+	v.Allowed = anyAllowed(decisions)
+	v.Reason = d.Reason
+	if v.Allowed {
+		v.Headers = m.headersFor(s, claims, m.o.Templates)
+		m.warnNameless(claims)
+	}
+	if !v.Allowed || m.places != nil {
 		v.Looked = m.looked(claims)
 		v.User = m.userName(claims)
+	}
+	if m.places != nil {
+		v.Verdicts = m.verdicts(s, claims, decisions, v.Headers)
 	}
 	return v
 }
@@ -243,7 +249,7 @@ func (m *Middleware) Prepare(s *session.Session) session.View {
 func (m *Middleware) looked(claims oidc.Claims) string {
 	values := m.o.Log.Enabled(context.Background(), slogDebug)
 	var told []string
-	for _, name := range m.o.Rules.Claims() {
+	for _, name := range m.access.Claims() {
 		text := name + ": " + claims.Shape(name)
 		if v, ok := claims.Lookup(name); ok && values {
 			written, _ := json.Marshal(v)
@@ -254,19 +260,23 @@ func (m *Middleware) looked(claims oidc.Claims) string {
 	return strings.Join(told, "; ")
 }
 
-// decide reports whether a user with these claims may pass, and why. What the
+// decide returns the decisions about a user with these claims, by place. What the
 // operator allows is decided anew each time, also for a sign-in under other options:
 // tenants and audiences by Provider.Recheck, users by the rules.
-func (m *Middleware) decide(claims oidc.Claims) (bool, string) {
+func (m *Middleware) decide(claims oidc.Claims) []policy.Decision {
 	if err := m.o.Provider.Recheck(claims); err != nil {
-		return false, err.Error()
+		return m.access.Refused(err.Error())
 	}
-	d := m.o.Rules.Allow(claims)
-	reason := d.Reason
-	if _, overage := claims["_claim_names"]; overage && !d.Allowed {
-		reason += "; the provider left claims out of the token (_claim_names), such as too many groups"
+	decisions := m.access.Decisions(policy.Facts{Claims: claims, Provider: m.o.Provider.Issuer()})
+	if _, overage := claims["_claim_names"]; !overage {
+		return decisions
 	}
-	return d.Allowed, reason
+	for i := range decisions {
+		if !decisions[i].Allowed {
+			decisions[i].Reason += "; the provider left claims out of the token (_claim_names), such as too many groups"
+		}
+	}
+	return decisions
 }
 
 // authEnd is when the user's authentication is older than max_age allows, which

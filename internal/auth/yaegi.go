@@ -18,5 +18,6 @@ var (
 	_ any = (*pages)(nil)
 	_ any = (*renewer)(nil)
 	_ any = (*revocation)(nil)
+	_ any = (*ruledHandler)(nil)
 	_ any = (*visit)(nil)
 )

@@ -22,9 +22,6 @@ func gates(c *Config, s *Settings) []gate {
 	return []gate{
 		{"sessionStore", "cookie", s.Session.Store == "cookie"},
 
-		{"accessRules", "", len(c.AccessRules) > 0},
-		{"unauthenticated", "", s.Access.Unauthenticated != "auto"},
-
 		{"audience", "", c.Audience != d.Audience},
 		{"strictAudienceValidation", "", c.StrictAudienceValidation},
 		{"allowOpaqueTokens", "", c.AllowOpaqueTokens},

@@ -239,13 +239,16 @@ func (c *accessCompiler) hostSet(i int, hosts []string) map[string]bool {
 // Decisions evaluates the rules and the allowed lists on the facts of a session. The
 // results are by place. The result of place 0 allows no user.
 func (a *Access) Decisions(f Facts) []Decision {
+	if len(a.rules) == 0 {
+		return []Decision{{Reason: noDecision}, a.o.Lists.Allow(f.Claims)}
+	}
 	values := a.language.evaluate(f)
 	results := make([]bool, len(a.expressions))
 	for i, e := range a.expressions {
 		results[i] = e.value(values) == yes
 	}
 	decisions := make([]Decision, 0, len(a.rules)+2)
-	decisions = append(decisions, Decision{Reason: "no rule decides"}, a.o.Lists.Allow(f.Claims))
+	decisions = append(decisions, Decision{Reason: noDecision}, a.o.Lists.Allow(f.Claims))
 	for _, rule := range a.rules {
 		d := Decision{Allowed: true, Reason: "allowed"}
 		if rule.require >= 0 && !results[rule.require] {
@@ -254,4 +257,65 @@ func (a *Access) Decisions(f Facts) []Decision {
 		decisions = append(decisions, d)
 	}
 	return decisions
+}
+
+const noDecision = "no rule decides"
+
+// Ruled reports whether there are rules.
+func (a *Access) Ruled() bool {
+	return len(a.rules) > 0
+}
+
+// Unauthenticated is the response to requests without a session that no rule matches.
+func (a *Access) Unauthenticated() string {
+	return a.o.Unauthenticated
+}
+
+// Refused returns decisions that allow nobody, in place of [Access.Decisions].
+func (a *Access) Refused(reason string) []Decision {
+	decisions := make([]Decision, len(a.rules)+2)
+	for i := range decisions {
+		decisions[i].Reason = reason
+	}
+	return decisions
+}
+
+// Claims returns the names of the claims that the expressions and the allowed lists use,
+// each once. A refusal has its cause in one of them.
+func (a *Access) Claims() []string {
+	names := a.o.Lists.Claims()
+	for _, m := range a.language.matchers {
+		switch m.kind {
+		case matchUser:
+			names = appendNew(names, a.o.Lists.UserClaim)
+		case matchDomain:
+			names = appendNew(names, a.o.Lists.DomainClaim)
+		case matchACR:
+			names = appendNew(names, "acr")
+		case matchScope:
+			names = appendNew(names, "scope")
+		case matchProvider:
+			names = appendNew(names, "iss")
+		default:
+			names = appendNew(names, m.source)
+		}
+	}
+	return names
+}
+
+// Needed returns the names of the claims that the expressions use and that a userinfo
+// response may have, each once.
+func (a *Access) Needed() []string {
+	var names []string
+	for _, m := range a.language.matchers {
+		switch m.kind {
+		case matchUser:
+			names = appendNew(names, a.o.Lists.UserClaim)
+		case matchDomain:
+			names = appendNew(names, a.o.Lists.DomainClaim)
+		case matchClaim:
+			names = appendNew(names, m.source)
+		}
+	}
+	return names
 }

@@ -42,6 +42,15 @@ const (
 // segment. A path, a method or a host may also have two readings. No rule with Pass
 // applies to a path that has two.
 func (a *Access) Choose(r *http.Request) Choice {
+	if len(a.rules) > 0 {
+		return a.chooseRule(r)
+	}
+	return Choice{Place: PlaceLists, Unauthenticated: a.o.Unauthenticated, Public: a.o.Bypass.Matches(r)}
+}
+
+// chooseRule is Choose where there are rules. It is a function of its own, so that the
+// interpreter makes no room for it elsewhere.
+func (a *Access) chooseRule(r *http.Request) Choice {
 	q := a.read(r)
 	c := Choice{Place: PlaceLists, Unauthenticated: a.o.Unauthenticated}
 	for i, rule := range a.rules {

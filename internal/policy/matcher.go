@@ -148,7 +148,8 @@ func (l *language) isProvider(name string) bool {
 // empty is set.
 type reading struct {
 	values  []string
-	empty   bool // the source is there and has no values
+	folded  []string // the values in lower case
+	empty   bool     // the source is there and has no values
 	partial bool
 }
 
@@ -168,6 +169,9 @@ func (l *language) evaluate(f Facts) []truth {
 		r, ok := known[key]
 		if !ok {
 			r = l.read(m, f)
+			for _, v := range r.values {
+				r.folded = append(r.folded, lower(v))
+			}
 			known[key] = r
 		}
 		values[i] = m.match(r)
@@ -177,8 +181,12 @@ func (l *language) evaluate(f Facts) []truth {
 
 // match compares the values of the source with those of the matcher.
 func (m *matcher) match(r reading) truth {
-	for _, v := range r.values {
-		if m.matches(v) {
+	values := r.values
+	if m.folded {
+		values = r.folded
+	}
+	for _, v := range values {
+		if m.values[v] || m.values == nil && m.matches(v) {
 			return yes
 		}
 	}
@@ -188,13 +196,8 @@ func (m *matcher) match(r reading) truth {
 	return no
 }
 
+// matches compares a value with prefixes and patterns.
 func (m *matcher) matches(v string) bool {
-	if m.values != nil {
-		if m.folded {
-			v = lower(v)
-		}
-		return m.values[v]
-	}
 	for _, p := range m.prefixes {
 		if strings.HasPrefix(v, p) {
 			return true
