@@ -18,14 +18,28 @@ demo: build/demo ## see the plugin at work; with REPLICAS=2 two Traefiks that sh
 build/demo:
 	@go build -buildvcs=false -o $@ ./examples/demo
 
+# The interpreted tests of the inner loop: a sign-in, a sign-out, a provider that is down, written options, allocations.
+SMOKE = TestSignIn TestLogout TestProviderDown TestOptionsOfLabelsAndResources TestBudget
+
 check: ## the inner loop, under a minute: format, vet, words, quick tests, an interpreted smoke test
+	@scripts/setup.sh node npm && scripts/packages.sh test/prose
+	@$(MAKE) --no-print-directory -j2 -O check-code check-native check-interpreted check-words
+
+.PHONY: check-code check-native check-interpreted check-words
+check-code:
 	@bad=$$(find . -name node_modules -prune -o -name '*.go' -print | xargs gofmt -l) && \
 		{ [ -z "$$bad" ] || { echo "gofmt -w would change:"; echo "$$bad"; exit 1; }; }
 	@go vet ./...
-	@scripts/setup.sh node npm && scripts/packages.sh test/prose
-	@cd test/prose && go test -count=1 -timeout 2m .
-	@go test -short -timeout 2m ./... | { grep -v 'no test files' || true; }
-	@cd test/interpreted && go test -short -count=1 -timeout 2m ./... | { grep -v 'no test files' || true; }
+
+check-native:
+	@go test -short -timeout 4m ./... | { grep -v 'no test files' || true; }
+
+check-interpreted:
+	@for name in $(SMOKE); do grep -qs "^func $$name(" test/interpreted/*_test.go || { echo "test/interpreted has no $$name"; exit 1; }; done
+	@cd test/interpreted && go test -short -count=1 -timeout 4m -run "^($$(echo $(SMOKE) | tr ' ' '|'))\$$" .
+
+check-words:
+	@cd test/prose && go test -count=1 -timeout 4m .
 
 test: ## everything, and what it needs is set up; LEVELS="native e2e" for some of it
 	@scripts/test.sh $(LEVELS)
