@@ -4,10 +4,16 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"runtime"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/config"
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
+	"github.com/traefikoidc/traefikoidc/internal/registry"
 )
 
 // A check that is under way when its provider is not used any more ends without a line.
@@ -31,5 +37,103 @@ func TestTheProviderCheckEndsWithItsProvider(t *testing.T) {
 	<-ended
 	if log.Len() > 0 {
 		t.Errorf("the log says %q", log.String())
+	}
+}
+
+// discovering makes the Config of a middleware whose provider is op.
+func discovering(t *testing.T, op *oidctest.Provider) func() *Config {
+	config := written(t)
+	return func() *Config {
+		return config(func(c *Config) {
+			c.ProviderURL, c.AllowPrivateIPAddresses = op.URL(), true
+			c.AuthorizationURL, c.TokenURL, c.JwksURL = "", "", ""
+		})
+	}
+}
+
+func TestReloadsRequestDiscoveryOnce(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	registry.Shared = registry.New(time.Hour)
+	op := oidctest.New(oidctest.Options{})
+	defer op.Close()
+	op.Set(func(b *oidctest.Behaviour) { b.Faults[oidctest.Discovery] = oidctest.Fault{Status: 503} })
+	config := discovering(t, op)
+	end := func() {}
+	for generation := 0; generation < 40; generation++ {
+		end() // Traefik ends the contexts of one generation before it builds the next.
+		var ctx context.Context
+		ctx, end = context.WithCancel(context.Background())
+		for router := 0; router < 20; router++ {
+			latest(ctx, t, config(), "middleware "+strconv.Itoa(router%5))
+		}
+	}
+	end()
+	for start := time.Now(); op.Count(oidctest.Discovery) == 0 && time.Since(start) < time.Minute; time.Sleep(time.Millisecond) {
+	}
+	if n := op.Count(oidctest.Discovery); n != 1 {
+		t.Errorf("%d requests for discovery, want 1", n)
+	}
+}
+
+func TestAPluginThatIsNeverUsedLeavesNoGoroutine(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	hold := make(chan struct{})
+	op := oidctest.New(oidctest.Options{HoldDiscovery: hold})
+	defer op.Close()
+	config := discovering(t, op)
+	before := runtime.NumGoroutine()
+	for i := 0; i < 10; i++ {
+		ctx, cancel := context.WithCancel(context.Background())
+		m := latest(ctx, t, config(), "a")
+		cancel()
+		for _, key := range m.keys {
+			for registry.Shared.Kept(key) != nil {
+				time.Sleep(time.Millisecond)
+			}
+		}
+	}
+	close(hold)
+	awaitStacks(t, "goroutines are left", func(string) bool { return runtime.NumGoroutine() <= before })
+}
+
+// The check of a provider that is closed ends without a line, whatever the provider
+// answers later.
+func TestAClosedProviderEndsItsCheck(t *testing.T) {
+	hold := make(chan struct{})
+	op := oidctest.New(oidctest.Options{HoldDiscovery: hold})
+	defer op.Close()
+	s, err := config.Parse(discovering(t, op)(), config.System())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &paper{}
+	shared, err := (&providerBuilder{s: s, log: slog.New(slog.NewTextHandler(p, nil))}).Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared.Close()
+	close(hold)
+	awaitStacks(t, "a check goes on", func(stacks string) bool { return !strings.Contains(stacks, "providerCheck") })
+	if text := p.taken(); text != "" {
+		t.Errorf("the log says %q", text)
+	}
+}
+
+// awaitStacks waits until the stacks of all goroutines are as they should be.
+func awaitStacks(t *testing.T, problem string, good func(stacks string) bool) {
+	t.Helper()
+	text := make([]byte, 1<<20)
+	for start := time.Now(); ; time.Sleep(time.Millisecond) {
+		stacks := string(text[:runtime.Stack(text, true)])
+		if good(stacks) {
+			return
+		}
+		if time.Since(start) > time.Minute {
+			t.Fatalf("%s:\n%s", problem, stacks)
+		}
 	}
 }
