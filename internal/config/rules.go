@@ -21,6 +21,9 @@ func (r *reader) rules(c *Config, a *Access, issuer string) {
 			Paths: rule.Paths, Methods: rule.Methods, Hosts: rule.Hosts, Require: rule.Require, Unauthenticated: rule.Unauthenticated,
 		})
 	}
+	if !beginsSignIns(o) {
+		r.warn("unauthenticated", "no request begins a sign-in, because every one without a session passes or gets 401; add a rule with the path of a page, such as /login, and unauthenticated: redirect")
+	}
 	_, problems := policy.NewAccess(o)
 	for _, p := range problems {
 		option := fmt.Sprintf("accessRules[%d]", p.Rule)
@@ -34,6 +37,25 @@ func (r *reader) rules(c *Config, a *Access, issuer string) {
 		}
 		r.problem(option, text)
 	}
+}
+
+// beginsSignIns reports whether a request without a session can lead to the provider.
+func beginsSignIns(o policy.AccessOptions) bool {
+	inherited := o.Unauthenticated != policy.Deny
+	if inherited && o.Unauthenticated != policy.Pass {
+		return true
+	}
+	for _, rule := range o.Rules {
+		switch rule.Unauthenticated {
+		case policy.Auto, policy.Redirect:
+			return true
+		case "":
+			if inherited {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 var unauthenticated = []string{policy.Auto, policy.Redirect, policy.Deny, policy.Pass}

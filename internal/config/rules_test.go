@@ -53,6 +53,25 @@ func TestAccessRules(t *testing.T) {
 			t.Errorf("%v does not name %s", err, want)
 		}
 	}
+	for _, row := range []struct {
+		mode  string
+		rule  AccessRuleOptions
+		warns bool
+	}{
+		{"pass", AccessRuleOptions{Paths: []string{"/a"}}, false}, {"deny", AccessRuleOptions{Paths: []string{"/a"}}, true},
+		{"pass", AccessRuleOptions{Paths: []string{"/a"}, Unauthenticated: "deny"}, true}, {"deny", AccessRuleOptions{Paths: []string{"/a"}, Unauthenticated: "redirect"}, false},
+		{"auto", AccessRuleOptions{Paths: []string{"/a"}, Unauthenticated: "deny"}, false}, {"redirect", AccessRuleOptions{Paths: []string{"/a"}, Unauthenticated: "pass"}, false},
+	} {
+		c := withRules(row.rule)
+		c.Unauthenticated = row.mode
+		s, err := Parse(c, env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(strings.Join(s.Warnings, "\n"), "unauthenticated: no request begins a sign-in"); got != row.warns {
+			t.Errorf("%s, %+v: warned: %v", row.mode, row.rule, got)
+		}
+	}
 	c := withRules(AccessRuleOptions{Paths: []string{"/a"}, Headers: []HeaderOptions{{Name: "Remote-User", Value: "x"}}})
 	c.KeepRequestHeaders = []string{"Remote-User"}
 	wantProblem(t, c, env, "keepRequestHeaders: Remote-User")

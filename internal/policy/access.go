@@ -92,7 +92,7 @@ func NewAccess(o AccessOptions) (*Access, []Problem) {
 		return nil, []Problem{{Rule: maxRules, Text: fmt.Sprintf("there are more than %d rules", maxRules)}}
 	}
 	c := &accessCompiler{seen: map[string]int{}}
-	c.a = &Access{o: o, language: &language{rules: o.Lists, providers: o.Providers, index: map[string]int{}}}
+	c.a = &Access{o: o, language: &language{rules: o.Lists, providers: o.Providers, index: map[string]int{}, sources: map[string]*source{}}}
 	for i := range o.Rules {
 		c.add(i, &o.Rules[i])
 	}

@@ -46,6 +46,7 @@ type language struct {
 	rules     *Rules
 	providers []string // that Provider may name; nil: any
 	matchers  []*matcher
+	sources   map[string]*source
 	index     map[string]int // of a matcher, by its kind and values
 }
 
@@ -187,6 +188,9 @@ func (p *parsing) call(call *ast.CallExpr) {
 
 // value returns the value of the expression, given those of the language's matchers.
 func (e *expression) value(matchers []truth) truth {
+	if len(e.steps) == 1 {
+		return matchers[e.steps[0]]
+	}
 	var stack []truth
 	for _, step := range e.steps {
 		if step >= 0 {

@@ -49,10 +49,10 @@ func matcherFault(name string) string {
 
 // A matcher compares one source of a user's values with the values of the operator.
 type matcher struct {
-	source   string          // a claim's name, or a source below
-	kind     string          // how the source is read
-	folded   bool            // ASCII letters are compared without their case
-	values   map[string]bool // nil: the matcher has prefixes or patterns
+	source   string   // a claim's name, or a source below
+	kind     string   // how the source is read
+	folded   bool     // ASCII letters are compared without their case
+	values   []string // nil: the matcher has prefixes or patterns
 	prefixes []string
 	patterns []*regexp.Regexp
 }
@@ -94,6 +94,7 @@ func (l *language) matcher(name string, values []string) (int, int, string) {
 	}
 	i := len(l.matchers)
 	l.matchers = append(l.matchers, m)
+	l.join(i, m)
 	l.index[key] = i
 	return i, 0, ""
 }
@@ -104,9 +105,6 @@ func (l *language) fill(m *matcher, name string, values []string) (int, string) 
 	if name == matchPrefix {
 		m.prefixes = values
 		return 0, ""
-	}
-	if name != matchRegexp {
-		m.values = map[string]bool{}
 	}
 	for i, v := range values {
 		if name == matchRegexp {
@@ -129,7 +127,7 @@ func (l *language) fill(m *matcher, name string, values []string) (int, string) 
 		if name == matchProvider && !l.isProvider(v) {
 			return i, "the value of Provider is not the providerURL of this middleware"
 		}
-		m.values[v] = true
+		m.values = append(m.values, v)
 	}
 	return 0, ""
 }
@@ -148,8 +146,7 @@ func (l *language) isProvider(name string) bool {
 // empty is set.
 type reading struct {
 	values  []string
-	folded  []string // the values in lower case
-	empty   bool     // the source is there and has no values
+	empty   bool // the source is there and has no values
 	partial bool
 }
 
@@ -160,40 +157,62 @@ type Facts struct {
 	Provider string
 }
 
-// evaluate returns the value of each matcher.
-func (l *language) evaluate(f Facts) []truth {
-	known := map[string]reading{}
-	values := make([]truth, len(l.matchers))
-	for i, m := range l.matchers {
-		key := m.kind + " " + m.source
-		r, ok := known[key]
-		if !ok {
-			r = l.read(m, f)
-			for _, v := range r.values {
-				r.folded = append(r.folded, lower(v))
-			}
-			known[key] = r
-		}
-		values[i] = m.match(r)
-	}
-	return values
+// A source has the values that matchers of one kind compare, such as a claim. It finds the
+// matchers of a value by a map, so that their number hardly matters.
+type source struct {
+	reader *matcher // a matcher of the source
+	all    []int    // indexes of its matchers
+	exact  map[string][]int
+	folded map[string][]int
+	others []int // those with prefixes or patterns
 }
 
-// match compares the values of the source with those of the matcher.
-func (m *matcher) match(r reading) truth {
-	values := r.values
-	if m.folded {
-		values = r.folded
+// join adds the matcher with an index to its source.
+func (l *language) join(i int, m *matcher) {
+	key := m.kind + " " + m.source
+	s := l.sources[key]
+	if s == nil {
+		s = &source{reader: m, exact: map[string][]int{}, folded: map[string][]int{}}
+		l.sources[key] = s
 	}
-	for _, v := range values {
-		if m.values[v] || m.values == nil && m.matches(v) {
-			return yes
+	s.all = append(s.all, i)
+	if len(m.values) == 0 {
+		s.others = append(s.others, i)
+	}
+	for _, v := range m.values {
+		if m.folded {
+			s.folded[v] = append(s.folded[v], i)
+		} else {
+			s.exact[v] = append(s.exact[v], i)
 		}
 	}
-	if r.partial || len(r.values) == 0 && !r.empty {
-		return unknown
+}
+
+// evaluate returns the value of each matcher.
+func (l *language) evaluate(f Facts) []truth {
+	values := make([]truth, len(l.matchers))
+	for _, s := range l.sources {
+		r := l.read(s.reader, f)
+		if !r.partial && (len(r.values) > 0 || r.empty) {
+			for _, i := range s.all {
+				values[i] = no
+			}
+		}
+		for _, v := range r.values {
+			for _, i := range s.exact[v] {
+				values[i] = yes
+			}
+			for _, i := range s.folded[lower(v)] {
+				values[i] = yes
+			}
+			for _, i := range s.others {
+				if l.matchers[i].matches(v) {
+					values[i] = yes
+				}
+			}
+		}
 	}
-	return no
+	return values
 }
 
 // matches compares a value with prefixes and patterns.

@@ -2,12 +2,14 @@ package interpreted
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
+	"github.com/traefikoidc/traefikoidc/test/interpreted/backend"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
 )
@@ -302,6 +304,38 @@ func TestAccessRules(t *testing.T) {
 			t.Error("the log does not name the rule")
 		}
 		s.status(b.Do(browser.Request{URL: s.url + "/oidc/callback/logout", Method: "POST", From: s.home()}), http.StatusOK)
+	})
+}
+
+// Many users at once, each of whom has one path.
+func TestRulesOfManyUsers(t *testing.T) {
+	const users, rounds = 16, 5
+	var rules []any
+	o := setup{options: a{}}
+	for i := range users {
+		rules = append(rules, a{
+			"paths": fmt.Sprintf("/home%d", i), "require": fmt.Sprintf("Claim(`sub`, `user%d`)", i),
+			"headers": []any{a{"name": "X-Home", "value": fmt.Sprintf("%d ${claims.sub}", i)}},
+		})
+		o.provider.People = append(o.provider.People, oidctest.Person{Sub: fmt.Sprintf("user%d", i), Email: fmt.Sprintf("u%d@example.com", i), EmailVerified: true})
+	}
+	o.options["accessRules"] = rules
+	s := newSite(t, o)
+	s.each(users, func(i int) {
+		session := s.cookieOf(fmt.Sprintf("user%d", i), fmt.Sprintf("/home%d", i))
+		for range rounds {
+			for _, spelling := range []string{"/home%d", "/home%d/x?y", "/%%68ome%d"} {
+				res := s.raw("GET "+fmt.Sprintf(spelling, i)+" HTTP/1.1", "Host: "+appHost, session)
+				body, _ := io.ReadAll(res.Body)
+				seen, err := backend.Read(body)
+				if want := fmt.Sprintf("%d user%d", i, i); err != nil || seen.Header.Get("X-Home") != want {
+					t.Errorf("%s: status %d, X-Home %q, want %q", spelling, res.StatusCode, seen.Header.Get("X-Home"), want)
+				}
+			}
+			if got := s.asks(fmt.Sprintf("/home%d", (i+1)%users), session); got != http.StatusForbidden {
+				t.Errorf("another's home: status %d", got)
+			}
+		}
 	})
 }
 
