@@ -109,10 +109,14 @@ type Middleware struct {
 	postLogoutPath string   // where a sign-out ends
 	postLogoutHost string   // on which host; empty: on that of each request
 	access         *policy.Access
-	byRules        bool                    // requests are decided by rules, or unauthenticated is not auto
-	nobody         *session.Opened         // stands for no session where none is needed
-	special        *regexp.Regexp          // paths that are ours or may be open
-	places         map[string]policy.Place // by the matches of special; nil: there are no rules
+	byRules        bool                 // requests are decided by rules, or unauthenticated is not auto
+	nobody         *session.Opened      // stands for no session where none is needed
+	special        *regexp.Regexp       // paths that are ours or may be open
+	ruled          bool                 // there are rules
+	byMethod       bool                 // a rule has methods
+	byHost         bool                 // a rule has hosts
+	shortcuts      map[string]*shortcut // by method and host, if rules have them
+	hosts          map[string]string    // hosts of shortcuts by Host headers; guarded by the lock of hot
 	needed         []string
 	sessions       *session.Manager
 	hot            *session.Hot   // of sessions: these five are what each handler has
@@ -248,7 +252,7 @@ func (m *Middleware) Handler(next http.Handler) http.Handler {
 		plain: policy.PlainTarget, names: m.known, marks: true, owner: m.owner, callback: m.o.CallbackURL,
 	}
 	var served http.Handler = h
-	if m.places != nil {
+	if m.ruled {
 		served = newRuled(h)
 	}
 	if m.o.CORS != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
-// setAccess sets the rules of m, its own paths, and the expression that selects the
+// setAccess sets the rules of m, its own paths, and the expressions that select the
 // requests that ServeHTTP leaves to serve.
 func (m *Middleware) setAccess() error {
 	m.access = m.o.Access
@@ -27,52 +27,131 @@ func (m *Middleware) setAccess() error {
 	m.byRules = m.access.Ruled() || m.access.Unauthenticated() != policy.Auto
 	m.nobody = &session.Opened{}
 	m.paths = m.ownPaths()
-	if m.access.Ruled() {
-		m.places = m.access.Places()
-		for _, p := range m.paths {
-			delete(m.places, p)
-		}
+	m.ruled = m.access.Ruled()
+	special := "^(?:" + strings.Join(quoted(m.paths), "|") + ")$"
+	if public := m.o.Bypass.Begins(); public != nil {
+		special += "|" + public.String()
 	}
-	special, err := regexp.Compile(specialPaths(m.paths, m.access, m.o.Bypass))
-	m.special = special
-	return err
+	var err error
+	if m.special, err = regexp.Compile(special); err != nil || !m.ruled {
+		return err
+	}
+	return m.setShortcuts(special)
 }
 
-// specialPaths is an expression for the paths of requests that are not simply the
-// backend's: those of m, and those of rules and of public paths. It may match more, not
-// less. With rules, its matches are the texts of policy.Access.Places.
-func specialPaths(own []string, a *policy.Access, b *policy.Bypass) string {
-	var quoted []string
-	for _, p := range own {
-		quoted = append(quoted, regexp.QuoteMeta(p))
+func quoted(paths []string) []string {
+	var list []string
+	for _, p := range paths {
+		list = append(list, regexp.QuoteMeta(p))
 	}
-	text := "^(?:" + strings.Join(quoted, "|") + ")$"
-	if a.Ruled() {
-		text += "|" + a.Begins()
+	return list
+}
+
+// maxShortcuts bounds the different shortcuts of a middleware. Requests without one go
+// through policy.Access.Choose.
+const maxShortcuts = 32
+
+// A shortcut is a policy.Shortcut, ready for use: its expression also matches the paths of
+// special, which are in no place.
+type shortcut struct {
+	begins *regexp.Regexp
+	places map[string]policy.Place
+}
+
+// setShortcuts sets the shortcuts of m by method and host, one only if no rule has either.
+func (m *Middleware) setShortcuts(special string) error {
+	methods := m.access.Methods()
+	hosts := m.access.Hosts()
+	m.byMethod = methods != nil
+	m.byHost = hosts != nil
+	m.shortcuts = map[string]*shortcut{}
+	m.hosts = map[string]string{}
+	if !m.byMethod {
+		methods = []string{""}
 	}
-	if public := b.Begins(); public != nil {
-		text += "|" + public.String()
+	if !m.byHost {
+		hosts = []string{""}
 	}
-	return text
+	made := map[string]*shortcut{}
+	for _, method := range methods {
+		for _, host := range hosts {
+			s := m.access.Shortcut(method, host)
+			if made[s.Rules] == nil {
+				if len(made) == maxShortcuts {
+					continue
+				}
+				x, err := m.newShortcut(special, s)
+				if err != nil {
+					return err
+				}
+				made[s.Rules] = x
+			}
+			key := host
+			if m.byMethod {
+				key = method + " " + host
+			}
+			m.shortcuts[key] = made[s.Rules]
+		}
+	}
+	return nil
+}
+
+// newShortcut returns s ready for use. Special comes first: a rule may have its paths too.
+func (m *Middleware) newShortcut(special string, s *policy.Shortcut) (*shortcut, error) {
+	own := "^(?:" + strings.Join(quoted(m.paths), "|") + ")$"
+	begins, err := regexp.Compile(own + "|" + s.Begins + strings.TrimPrefix(special, own))
+	if err != nil {
+		return nil, err
+	}
+	x := &shortcut{begins: begins, places: s.Places}
+	for _, p := range m.paths {
+		delete(x.places, p)
+	}
+	return x, nil
+}
+
+// maxHosts bounds the Host headers that m knows.
+const maxHosts = 64
+
+// learnHost notes the host of rules that a Host header means. Users who are allowed teach
+// it, and strangers do not.
+func (m *Middleware) learnHost(header string) {
+	host := m.access.Host(header)
+	if host == "" {
+		return
+	}
+	m.hot.Mu.Lock()
+	if len(m.hosts) < maxHosts {
+		m.hosts[header] = host
+	}
+	m.hot.Mu.Unlock()
 }
 
 // A ruledHandler is a handler of a middleware with access rules.
 type ruledHandler struct {
-	h       *handler
-	m       *Middleware
-	next    http.Handler
-	hot     *session.Hot
-	special *regexp.Regexp
-	places  map[string]policy.Place
-	mark    string
-	strips  bool
-	tells   bool
-	plain   *regexp.Regexp
+	h         *handler
+	m         *Middleware
+	next      http.Handler
+	hot       *session.Hot
+	single    *shortcut // of all requests; nil: it depends on the method or the host
+	shortcuts map[string]*shortcut
+	byMethod  bool
+	mark      string
+	strips    bool
+	tells     bool
+	plain     *regexp.Regexp
+
+	hosts map[string]string // guarded by the lock of hot
 }
 
 func newRuled(h *handler) http.Handler {
+	m := h.m
 	u := &ruledHandler{
-		h: h, m: h.m, next: h.next, hot: h.hot, special: h.special, places: h.m.places, mark: h.mark, strips: h.strips, tells: h.tells, plain: h.plain,
+		h: h, m: m, next: h.next, hot: h.hot, shortcuts: m.shortcuts, byMethod: m.byMethod, hosts: m.hosts,
+		mark: h.mark, strips: h.strips, tells: h.tells, plain: h.plain,
+	}
+	if !m.byMethod && !m.byHost {
+		u.single = m.shortcuts[""]
 	}
 	return u
 }
@@ -91,18 +170,25 @@ func (u *ruledHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		u.m.serve(w, r, h)
 		return
 	}
-	place := u.places[u.special.FindString(target)]
 	before, after, _ := strings.Cut(cookies[0], u.mark)
 	value, rest, _ := strings.Cut(after, ";")
 	u.hot.Mu.Lock()
 	found := u.hot.Opened[value]
 	marks := h.marks
+	of := u.hosts[r.Host]
 	u.hot.Mu.Unlock()
-	if found == nil || h.since(found.Until) >= 0 || before != "" && !strings.HasSuffix(before, "; ") {
+	x := u.single
+	if x == nil {
+		if u.byMethod {
+			of = r.Method + " " + of
+		}
+		x = u.shortcuts[of]
+	}
+	if found == nil || x == nil || h.since(found.Until) >= 0 || before != "" && !strings.HasSuffix(before, "; ") {
 		u.m.serve(w, r, h)
 		return
 	}
-	v := found.Verdicts[place]
+	v := found.Verdicts[x.places[x.begins.FindString(target)]]
 	if !v.Allowed {
 		u.m.serve(w, r, h)
 		return
@@ -154,6 +240,9 @@ func (m *Middleware) serveByRules(w http.ResponseWriter, r, sent *http.Request, 
 	v := m.verdict(found, c)
 	if v.Allowed {
 		m.learnNames(r.Header, found)
+		if m.byHost {
+			m.learnHost(r.Host)
+		}
 		m.handOn(w, r, h, found, v.Headers)
 		return
 	}
@@ -162,7 +251,7 @@ func (m *Middleware) serveByRules(w http.ResponseWriter, r, sent *http.Request, 
 		return
 	}
 	details := m.refusalDetails(found, v.Reason)
-	if m.places != nil {
+	if m.ruled {
 		details = append(details, "rule", m.ruleOf(found, c))
 	}
 	m.refuse(w, r, found, details)
@@ -204,7 +293,7 @@ func (m *Middleware) verdicts(s *session.Session, claims oidc.Claims, decisions 
 // verdict returns the verdict of a session about a request. It allows the request only if
 // all places of the choice do.
 func (m *Middleware) verdict(o *session.Opened, c policy.Choice) *session.Verdict {
-	if m.places == nil {
+	if !m.ruled {
 		return &session.Verdict{Allowed: o.Allowed, Reason: o.Reason, Headers: o.Headers}
 	}
 	for _, p := range c.Also {

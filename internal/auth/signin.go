@@ -234,11 +234,11 @@ func (m *Middleware) Prepare(s *session.Session) session.View {
 		v.Headers = m.headersFor(s, claims, m.o.Templates)
 		m.warnNameless(claims)
 	}
-	if !v.Allowed || m.places != nil {
+	if !v.Allowed || m.ruled {
 		v.Looked = m.looked(claims)
 		v.User = m.userName(claims)
 	}
-	if m.places != nil {
+	if m.ruled {
 		v.Verdicts = m.verdicts(s, claims, decisions, v.Headers)
 	}
 	return v

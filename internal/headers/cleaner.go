@@ -49,7 +49,7 @@ func NewCleaner(names, kept []string) *Cleaner {
 	known := knownNames()
 	known["Authorization"] = true
 	for n := range known {
-		if n == "Connection" || n == "Upgrade" || c.ours.MatchString("\n"+n+"\n") {
+		if !c.learnable(n) {
 			delete(known, n)
 		}
 	}
@@ -183,9 +183,13 @@ func (c *Cleaner) Learn(h http.Header, most int) int {
 	return len(others)
 }
 
-// learnable reports whether a header of the name needs no cleaning.
+// methodOverride matches the names of headers by which some servers take another method.
+// They are never harmless: a request with one needs a closer look at its access rules.
+var methodOverride = regexp.MustCompile(`^X-(?:Http-)?Method(?:-Override)?$`)
+
+// learnable reports whether a header of the name needs no look.
 func (c *Cleaner) learnable(name string) bool {
-	if name == "Connection" || name == "Upgrade" || len(name) > maxLearnedBytes {
+	if name == "Connection" || name == "Upgrade" || len(name) > maxLearnedBytes || methodOverride.MatchString(name) {
 		return false
 	}
 	return !c.ours.MatchString("\n" + name + "\n")

@@ -23,6 +23,7 @@ type Choice struct {
 type target struct {
 	path, method, host             string
 	pathSure, methodSure, hostSure bool
+	plain                          bool   // the path is sure, and in ASCII
 	foreign                        bool   // the path has letters beyond ASCII, which some servers replace
 	begin                          string // of such a path, in lower case: the part that they keep
 }
@@ -54,6 +55,11 @@ func (a *Access) chooseRule(r *http.Request) Choice {
 	q := a.read(r)
 	c := Choice{Place: PlaceLists, Unauthenticated: a.o.Unauthenticated}
 	for i, rule := range a.rules {
+		// These are the common cases of matches, without the cost of its call.
+		if q.methodSure && rule.methods != nil && !rule.methods[q.method] || q.hostSure && rule.hosts != nil && !rule.hosts[q.host] ||
+			q.plain && rule.folded != nil && !rule.folded.MatchString(q.path) {
+			continue
+		}
 		m := rule.matches(q)
 		if m == matchNone || rule.mode == Pass && (m == matchMaybe || !q.pathSure) {
 			continue
@@ -117,9 +123,12 @@ var methodOverrides = []string{"X-Http-Method-Override", "X-Http-Method", "X-Met
 
 // read returns the parts of r that rules compare.
 func (a *Access) read(r *http.Request) *target {
-	q := &target{path: r.URL.Path, method: r.Method, pathSure: unambiguous(r), methodSure: true, hostSure: true}
-	if q.pathSure && !isASCII(q.path) {
-		q.foreign = true
+	q := &target{path: r.URL.Path, method: r.Method, pathSure: unambiguous(r) && !endsInDot.MatchString(r.URL.Path), methodSure: true, hostSure: true}
+	if q.pathSure {
+		q.plain = isASCII(q.path)
+		q.foreign = !q.plain
+	}
+	if q.foreign {
 		q.begin = keptBegin(q.path)
 	}
 	if a.byMethod {
@@ -136,6 +145,10 @@ func (a *Access) read(r *http.Request) *target {
 	}
 	return q
 }
+
+// endsInDot matches paths with a segment that ends in a dot or a space, which some servers
+// remove.
+var endsInDot = regexp.MustCompile(`[. ](?:/|$)`)
 
 // hostName matches the name of a host, or an IPv4 address, in lower case; hostPort matches
 // one with a port, or with the dot of a fully qualified name.
@@ -167,47 +180,4 @@ func keptBegin(path string) string {
 		return ""
 	}
 	return strings.ToLower(begin[:len(begin)-1])
-}
-
-// notSimple matches paths that need Choose: it looks for a character that a path of rules
-// seldom has, an empty segment, and a segment that begins with a dot.
-const notSimple = `^(?:[^/]|[A-Za-z0-9/_~.!$&'()*+,=:@-]*?(?:[^A-Za-z0-9/_~.!$&'()*+,=:@-]|//|/\.))`
-
-// Begins returns an expression for the beginnings of paths that a rule may decide about,
-// or that need Choose. [Access.Places] explains its matches.
-func (a *Access) Begins() string {
-	parts := []string{notSimple}
-	for _, rule := range a.rules {
-		part := "^/"
-		if rule.folded != nil {
-			part = rule.folded.String()
-		}
-		parts = append(parts, part)
-	}
-	return strings.Join(parts, "|")
-}
-
-// Places returns the only place that decides about a request, by the text that
-// [Access.Begins] matches in its path. It holds for a request whose RequestURI is that
-// path, with or without a query. Requests with other texts need Choose.
-func (a *Access) Places() map[string]Place {
-	places := map[string]Place{"": PlaceLists}
-	taken := map[string]int{}
-	for i, rule := range a.rules {
-		texts := []string{"/"}
-		if rule.exact != nil {
-			texts = rule.texts
-		}
-		for _, text := range texts {
-			by, isTaken := taken[lower(text)]
-			if isTaken && by != i {
-				continue
-			}
-			taken[lower(text)] = i
-			if rule.methods == nil && rule.hosts == nil {
-				places[text] = Place(i + 2)
-			}
-		}
-	}
-	return places
 }

@@ -3,6 +3,7 @@ package interpreted
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -53,15 +54,20 @@ func rulesOfSite() []any {
 // path of every request to the handler, and returns the status.
 func (s *site) directly(target, cookies string) int {
 	s.t.Helper()
+	return s.directlyAt(appHost, target, cookies)
+}
+
+// directlyAt is directly with a Host header.
+func (s *site) directlyAt(host, target, cookies string) int {
+	s.t.Helper()
 	if !strings.Contains(target, " ") {
 		target = "GET " + target
 	}
-	var head []string
 	if cookies != "" {
-		head = []string{cookies}
+		cookies += "\r\n"
 	}
 	w := &sink{header: http.Header{}}
-	s.server.Config.Handler.ServeHTTP(w, received(s.t, request(target, head...)))
+	s.server.Config.Handler.ServeHTTP(w, received(s.t, target+" HTTP/1.1\r\nHost: "+host+"\r\n"+cookies+"\r\n"))
 	return w.status
 }
 
@@ -174,6 +180,17 @@ func TestAccessRules(t *testing.T) {
 		}
 	})
 
+	t.Run("L40 a header that overrides the method is never taken for harmless", func(t *testing.T) {
+		s := whole.in(t)
+		for range 3 {
+			for who, want := range map[string]int{sam: 200, gus: 403} {
+				if got := s.directly("GET /api/x", who+"\r\nX-HTTP-Method-Override: DELETE"); got != want {
+					t.Errorf("%.40s: status %d, want %d", who, got, want)
+				}
+			}
+		}
+	})
+
 	t.Run("L41 the host of a rule, as it is written", func(t *testing.T) {
 		s := whole.in(t)
 		onHost := func(host, who string, lines ...string) int {
@@ -189,6 +206,21 @@ func TestAccessRules(t *testing.T) {
 			}
 			if got := onHost(host, owner); got != http.StatusForbidden {
 				t.Errorf("%s: the owner has no group: status %d", host, got)
+			}
+			for range 2 {
+				if first, second := s.directlyAt(host, "/other", sam), s.directlyAt(host, "/other", owner); first != 200 || second != 403 {
+					t.Errorf("%s, directly: status %d, and %d for the owner", host, first, second)
+				}
+				if got := s.directlyAt(host, "POST /api/x", sam); got != 200 {
+					t.Errorf("%s, directly: a POST: status %d", host, got)
+				}
+			}
+		}
+		for _, line := range []string{"GETintern.example.test /other", "GET /other;x", "get /other"} {
+			for range 2 {
+				if got := s.directlyAt("x"+appHost, line, sam); got != http.StatusForbidden {
+					t.Errorf("%s: status %d", line, got)
+				}
 			}
 		}
 		for _, host := range []string{"", "intern.example.test@app.example.test", "intern.example.test,app.example.test", "app.example.test:1:2", "intern_example.test/", "x.intern.example.test", "intern.example.test.evil.test"} {
@@ -314,7 +346,7 @@ func TestRulesOfManyUsers(t *testing.T) {
 	o := setup{options: a{}}
 	for i := range users {
 		rules = append(rules, a{
-			"paths": fmt.Sprintf("/home%d", i), "require": fmt.Sprintf("Claim(`sub`, `user%d`)", i),
+			"paths": fmt.Sprintf("/home%d", i), "require": fmt.Sprintf("Claim(`sub`, `user%d`)", i), "methods": "GET", "hosts": appHost,
 			"headers": []any{a{"name": "X-Home", "value": fmt.Sprintf("%d ${claims.sub}", i)}},
 		})
 		o.provider.People = append(o.provider.People, oidctest.Person{Sub: fmt.Sprintf("user%d", i), Email: fmt.Sprintf("u%d@example.com", i), EmailVerified: true})
@@ -382,16 +414,18 @@ func TestPassForAll(t *testing.T) {
 	}
 }
 
-// A request of a signed-in user allocates the same with one rule and with 200.
+// A request of a signed-in user allocates the same with one rule and with 200, whether
+// they have paths only or methods and hosts too.
 func TestRulesBudget(t *testing.T) {
 	if raced {
 		t.Skip("the race detector allocates on its own")
 	}
-	costs := map[int]int{}
-	for _, n := range []int{0, 1, 200} {
+	cost := func(n int, also a) int {
 		var rules []any
 		for i := range n {
-			rules = append(rules, a{"paths": fmt.Sprintf("/app%d", n-1-i), "require": fmt.Sprintf("Group(`staff`) && !Group(`g%d`)", i)})
+			rule := a{"paths": fmt.Sprintf("/app%d", n-1-i), "require": fmt.Sprintf("Group(`staff`) && !Group(`g%d`)", i)}
+			maps.Copy(rule, also)
+			rules = append(rules, rule)
 		}
 		o := staffed(rules...)
 		if n == 0 {
@@ -399,11 +433,19 @@ func TestRulesBudget(t *testing.T) {
 		}
 		o.options["allowedUsers"] = "sam@example.com"
 		s := newSite(t, o)
-		session := s.cookieOf("sam", "/app0")
-		costs[n] = allocations(t, s.server.Config.Handler, request("GET /app0/x", session), 200)
+		return allocations(t, s.server.Config.Handler, request("GET /app0/x", s.cookieOf("sam", "/app0")), 200)
 	}
-	t.Logf("allocations by the number of rules: %v", costs)
-	if costs[200] != costs[1] || costs[1] > costs[0]*115/100 {
-		t.Errorf("allocations by the number of rules: %v; want the same for 1 and 200, and at most 15%% more than without rules", costs)
+	none := cost(0, nil)
+	for _, row := range []struct {
+		name string
+		also a
+	}{
+		{"paths", nil}, {"methods", a{"methods": "GET,POST"}}, {"hosts", a{"hosts": appHost + ",b.example.test"}}, {"methods and hosts", a{"methods": "GET", "hosts": appHost}},
+	} {
+		one, many := cost(1, row.also), cost(200, row.also)
+		t.Logf("%s: %d allocations without rules, %d with one, %d with 200", row.name, none, one, many)
+		if one != many || 100*one > 120*none {
+			t.Errorf("%s: %d allocations without rules, %d with one, %d with 200; want the same for 1 and 200, and at most 120%% of the first", row.name, none, one, many)
+		}
 	}
 }

@@ -190,7 +190,7 @@ func Play(seed int64) []Case {
 	if problems != nil {
 		return []Case{{Text: fmt.Sprint(problems), Verdict: "error"}}
 	}
-	h := &hot{begins: regexp.MustCompile(a.Begins()), places: a.Places()}
+	h := newHot(a)
 	var cases []Case
 	for i := 0; i < usersOfSite; i++ {
 		var claims oidc.Claims
@@ -230,20 +230,57 @@ func (h *hot) verdict(a *policy.Access, decisions []policy.Decision, signedIn bo
 	return fmt.Sprintf("place %d: %v", c.Place, allowed)
 }
 
-// hot holds the parts of an Access that replace Choose on the path of every request.
+// hot holds the shortcuts of an Access, which replace Choose on the path of every request.
 type hot struct {
+	a         *policy.Access
+	shortcuts map[string]*shortcut
+}
+
+type shortcut struct {
 	begins *regexp.Regexp
 	places map[string]policy.Place
 }
 
-// fault says that the map of places gives another place than c; empty: it does not.
+func newHot(a *policy.Access) *hot {
+	h := &hot{a: a, shortcuts: map[string]*shortcut{}}
+	methods := a.Methods()
+	if methods == nil {
+		methods = []string{""}
+	}
+	hosts := a.Hosts()
+	if hosts == nil {
+		hosts = []string{""}
+	}
+	for _, m := range methods {
+		for _, host := range hosts {
+			s := a.Shortcut(m, host)
+			h.shortcuts[m+" "+host] = &shortcut{begins: regexp.MustCompile(s.Begins), places: s.Places}
+		}
+	}
+	return h
+}
+
+// fault says that the shortcut of r gives another place than c; empty: it does not, or
+// there is none.
 func (h *hot) fault(c policy.Choice, r *http.Request) string {
 	target, _, _ := strings.Cut(r.RequestURI, "?")
-	if target != r.URL.Path {
+	if target != r.URL.Path || len(r.Header) > 0 {
 		return ""
 	}
-	text := h.begins.FindString(r.URL.Path)
-	place := h.places[text]
+	method := ""
+	if h.a.Methods() != nil {
+		method = r.Method
+	}
+	host := ""
+	if h.a.Hosts() != nil {
+		host = h.a.Host(r.Host)
+	}
+	s := h.shortcuts[method+" "+host]
+	if s == nil {
+		return ""
+	}
+	text := s.begins.FindString(r.URL.Path)
+	place := s.places[text]
 	if place != 0 && (place != c.Place || len(c.Also) > 0) {
 		return fmt.Sprintf("the text %q has the place %d, and not %v", text, place, c)
 	}

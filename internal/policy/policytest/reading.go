@@ -18,7 +18,7 @@ func plainPath(r *http.Request) bool {
 			return false
 		}
 	}
-	return strings.HasPrefix(sent, "/") && !strings.HasSuffix(sent, "/.")
+	return strings.HasPrefix(sent, "/") && !strings.Contains(sent, "./") && !strings.HasSuffix(sent, ".")
 }
 
 func knownHost(r *http.Request) bool {

@@ -1,0 +1,109 @@
+package policy
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// A Shortcut decides about most requests of one method and one host as [Access.Choose]
+// does, by one regular expression and one map.
+type Shortcut struct {
+	// Begins is an expression for the beginnings of paths that a rule may decide about, or
+	// that need Choose.
+	Begins string
+	// Places has the only place that decides about a request, by the text that Begins matches
+	// in its path. Requests with other texts need Choose. So do requests whose RequestURI is
+	// not that path, with or without a query, and those with a header that overrides the
+	// method.
+	Places map[string]Place
+	// Rules is equal for shortcuts with the same rules.
+	Rules string
+}
+
+// notSimple matches paths that need Choose. They have a character that paths of rules
+// seldom have, an empty segment, or a segment that begins or ends with a dot.
+const notSimple = `^(?:[^/]|[A-Za-z0-9/_~.!$&'()*+,=:@-]*?(?:[^A-Za-z0-9/_~.!$&'()*+,=:@-]|//|/\.|\.(?:/|$)))`
+
+// Shortcut returns the shortcut of requests with a method and a host. Method must be one of
+// Methods, if these are not nil, and host a result of Host.
+func (a *Access) Shortcut(method, host string) *Shortcut {
+	s := &Shortcut{Places: map[string]Place{"": PlaceLists}}
+	parts := []string{notSimple}
+	taken := map[string]bool{}
+	for i, rule := range a.rules {
+		if rule.methods != nil && !rule.methods[method] || rule.hosts != nil && !rule.hosts[host] {
+			continue
+		}
+		s.Rules += fmt.Sprintf("%d ", i)
+		if rule.exact == nil {
+			// No rule behind it decides, and no path is without a match.
+			parts = append(parts, "^/")
+			s.Places["/"] = Place(i + 2)
+			break
+		}
+		parts = append(parts, rule.folded.String())
+		own := map[string]bool{}
+		for _, text := range rule.texts {
+			own[lower(text)] = true
+			if !taken[lower(text)] {
+				s.Places[text] = Place(i + 2)
+			}
+		}
+		for text := range own {
+			taken[text] = true
+		}
+	}
+	s.Begins = strings.Join(parts, "|")
+	return s
+}
+
+// Methods returns the methods that have shortcuts: those of rules, and common ones. Nil:
+// no rule has methods.
+func (a *Access) Methods() []string {
+	if !a.byMethod {
+		return nil
+	}
+	methods := []string{
+		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
+	}
+	for _, rule := range a.rules {
+		for m := range rule.methods {
+			methods = appendNew(methods, m)
+		}
+	}
+	return methods
+}
+
+// NoHost is the host of requests that no rule names.
+const NoHost = "-"
+
+// Hosts returns the hosts that have shortcuts: those of rules, and NoHost. Nil: no rule has
+// hosts.
+func (a *Access) Hosts() []string {
+	if !a.byHost {
+		return nil
+	}
+	hosts := []string{NoHost}
+	for _, rule := range a.rules {
+		for h := range rule.hosts {
+			hosts = appendNew(hosts, h)
+		}
+	}
+	return hosts
+}
+
+// Host returns the one of Hosts that a Host header means. It returns an empty string if
+// servers could read the header in different ways.
+func (a *Access) Host(header string) string {
+	name := hostOf(header)
+	if name == "" {
+		return ""
+	}
+	for _, rule := range a.rules {
+		if rule.hosts[name] {
+			return name
+		}
+	}
+	return NoHost
+}
