@@ -78,7 +78,7 @@ func (r *renewal) look(b []byte) bool {
 		r.putOff(cache.ErrConflict)
 		return true
 	}
-	due := r.m.due(s)
+	due, _ := r.m.due(s)
 	if due.IsZero() || r.m.o.Now().Before(due) {
 		r.adopt(s, h)
 		return true

@@ -98,6 +98,7 @@ func (m *Manager) open(ctx context.Context, p opening) (*Opened, error) {
 	}
 	m.touch(ctx, o, s, h, p.ticket)
 	o.renewal = m.plan(s, p.ticket, p.known)
+	m.reportNever(o, p.known)
 	if next := o.renewal.next(); !next.IsZero() && next.Before(o.Until) {
 		o.Until = next
 	}

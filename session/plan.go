@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"strconv"
 	"time"
 )
@@ -19,10 +20,21 @@ const (
 	grantBytes = 16
 )
 
+// The reasons why a session is never refreshed, as the cause of NeverRefreshed.
+var (
+	// ErrNoRefreshToken: the session has no refresh token.
+	ErrNoRefreshToken = errors.New("session: there is no refresh token")
+	// ErrNoExpiry: the lifetime of the tokens is unknown.
+	ErrNoExpiry = errors.New("session: the provider gave no expiry")
+	// ErrEndsBefore: the session ends before its next refresh is due.
+	ErrEndsBefore = errors.New("session: it ends before its tokens are due for a refresh")
+)
+
 // A plan is when a session is to be renewed. Its times are in ns since 1970: there is
 // one for each session in memory.
 type plan struct {
 	due     int64    // zero: never
+	never   error    // the reason if due is zero; nil: there is no Renewer
 	expires int64    // from then on what there is serves only if there is no better
 	attempt *attempt // nil: it was not due yet. It is never changed
 }
@@ -88,9 +100,9 @@ func (p plan) putOff(now time.Time, atLeast time.Duration, owner string, store b
 // plan returns when s is to be renewed. Of what memory knew, that it was put off
 // stays.
 func (m *Manager) plan(s *Session, t ticket, known *Opened) plan {
-	due := m.due(s)
+	due, never := m.due(s)
 	if due.IsZero() {
-		return plan{}
+		return plan{never: never}
 	}
 	p := plan{due: due.UnixNano(), expires: s.AccessExpiry.UnixNano()}
 	next := attempt{}
@@ -111,10 +123,17 @@ func (m *Manager) plan(s *Session, t ticket, known *Opened) plan {
 }
 
 // due is when s is to be renewed: Grace before its tokens expire, or in the middle
-// of lifetimes that are shorter. Zero is never.
-func (m *Manager) due(s *Session) time.Time {
-	if m.o.Renewer == nil || s.RefreshToken == "" || s.AccessExpiry.IsZero() {
-		return time.Time{}
+// of lifetimes that are shorter. The zero time is never, with the reason unless there
+// is no Renewer.
+func (m *Manager) due(s *Session) (time.Time, error) {
+	if m.o.Renewer == nil {
+		return time.Time{}, nil
+	}
+	if s.RefreshToken == "" {
+		return time.Time{}, ErrNoRefreshToken
+	}
+	if s.AccessExpiry.IsZero() {
+		return time.Time{}, ErrNoExpiry
 	}
 	since := s.Renewed
 	if since.IsZero() {
@@ -129,9 +148,22 @@ func (m *Manager) due(s *Session) time.Time {
 		due = earliest
 	}
 	if !due.Before(s.Expiry) {
-		return time.Time{}
+		return time.Time{}, ErrEndsBefore
 	}
-	return due
+	return due, nil
+}
+
+// reportNever reports to the Observer that o is never refreshed. A reason is reported
+// once: not again while memory holds the session as known, which has the same one.
+func (m *Manager) reportNever(o, known *Opened) {
+	never := o.renewal.never
+	if never == nil || m.o.Observer == nil {
+		return
+	}
+	if known != nil && known.renewal.never == never {
+		return
+	}
+	m.o.Observer.Observe(NeverRefreshed, o.Subject, never)
 }
 
 // gapOf is how long tokens of a lifetime are left alone. Of one that is over before it

@@ -46,6 +46,9 @@ const (
 	RenewalTooLate
 	// RenewalPutOff: it is tried again later.
 	RenewalPutOff
+	// NeverRefreshed: a session was opened whose tokens are never refreshed. The cause
+	// is ErrNoRefreshToken, ErrNoExpiry or ErrEndsBefore.
+	NeverRefreshed
 )
 
 // An Observer is told of events. It must return quickly, and may be called from
@@ -309,6 +312,9 @@ func (r *renewal) adopt(s *Session, h cache.Header) {
 		return
 	}
 	o.renewal = r.m.plan(s, r.p.ticket, nil)
+	if s.RefreshToken != "" { // its loss has an event of its own
+		r.m.reportNever(o, r.p.known)
+	}
 	r.opened = o
 }
 

@@ -86,13 +86,16 @@ type fleet struct {
 	seen  *seen
 }
 
-// seen is an Observer.
+// seen is an Observer of all but NeverRefreshed, which TestNeverRefreshed is about.
 type seen struct {
 	mu   sync.Mutex
 	list []Event
 }
 
 func (s *seen) Observe(e Event, _ string, _ error) {
+	if e == NeverRefreshed {
+		return
+	}
 	s.mu.Lock()
 	s.list = append(s.list, e)
 	s.mu.Unlock()
@@ -270,17 +273,18 @@ func TestWhenASessionIsDue(t *testing.T) {
 		renewed         time.Duration // after the sign-in; zero: never
 		none            bool          // no refresh token
 		want            time.Duration // after the sign-in or the renewal; zero: never
+		never           error
 	}{
-		{"a grace before", 5 * time.Minute, time.Minute, 0, false, 4 * time.Minute},
-		{"no grace", 5 * time.Minute, 0, 0, false, 5 * time.Minute},
-		{"a grace as long as the lifetime", 5 * time.Minute, 5 * time.Minute, 0, false, 150 * time.Second},
-		{"after a renewal", 5 * time.Minute, time.Minute, 10 * time.Minute, false, 4 * time.Minute},
-		{"a grace that leaves little", time.Minute, 58 * time.Second, 0, false, 10 * time.Second},
-		{"short lifetimes", 8 * time.Second, 7 * time.Second, 0, false, 4 * time.Second},
-		{"tiny ones", time.Second, 0, 0, false, time.Second},
-		{"E12 one that is over already", -time.Minute, time.Minute, 0, false, 10 * time.Second},
-		{"without a refresh token", 5 * time.Minute, time.Minute, 0, true, 0},
-		{"after the end", 2 * time.Hour, time.Minute, 0, false, 0},
+		{"a grace before", 5 * time.Minute, time.Minute, 0, false, 4 * time.Minute, nil},
+		{"no grace", 5 * time.Minute, 0, 0, false, 5 * time.Minute, nil},
+		{"a grace as long as the lifetime", 5 * time.Minute, 5 * time.Minute, 0, false, 150 * time.Second, nil},
+		{"after a renewal", 5 * time.Minute, time.Minute, 10 * time.Minute, false, 4 * time.Minute, nil},
+		{"a grace that leaves little", time.Minute, 58 * time.Second, 0, false, 10 * time.Second, nil},
+		{"short lifetimes", 8 * time.Second, 7 * time.Second, 0, false, 4 * time.Second, nil},
+		{"tiny ones", time.Second, 0, 0, false, time.Second, nil},
+		{"E12 one that is over already", -time.Minute, time.Minute, 0, false, 10 * time.Second, nil},
+		{"without a refresh token", 5 * time.Minute, time.Minute, 0, true, 0, ErrNoRefreshToken},
+		{"after the end", 2 * time.Hour, time.Minute, 0, false, 0, ErrEndsBefore},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -298,7 +302,10 @@ func TestWhenASessionIsDue(t *testing.T) {
 			if row.none {
 				s.RefreshToken = ""
 			}
-			due := w.due(s)
+			due, never := w.due(s)
+			if never != row.never {
+				t.Errorf("the reason is %v, want %v", never, row.never)
+			}
 			if row.want == 0 != due.IsZero() || row.want != 0 && due.Sub(since) != row.want {
 				t.Errorf("due at %s, %s after", due, due.Sub(since))
 			}

@@ -192,6 +192,9 @@ func (n *renewer) Observe(e session.Event, subject string, cause error) {
 	case session.RenewalTooLate:
 		level = slogInfo
 		text = "the session ended while it was being renewed"
+	case session.NeverRefreshed:
+		level = slogDebug
+		text = neverRefreshed(cause)
 	case session.RenewalPutOff:
 		text = "the session could not be renewed now; what is known serves on"
 	}
@@ -200,4 +203,16 @@ func (n *renewer) Observe(e session.Event, subject string, cause error) {
 		return
 	}
 	n.m.o.Log.Log(context.Background(), level, text, "subject", subject, "error", cause.Error())
+}
+
+// neverRefreshed returns the text of the log for a session that is never refreshed,
+// with the remedy.
+func neverRefreshed(cause error) string {
+	switch {
+	case errors.Is(cause, session.ErrNoRefreshToken):
+		return "the session is never refreshed: there is no refresh token. Most providers give one for the scope offline_access; see the option scopes"
+	case errors.Is(cause, session.ErrNoExpiry):
+		return "the session is never refreshed: the provider gave neither expires_in nor an ID token with exp. Set a token lifetime at the provider"
+	}
+	return "the session is never refreshed: it ends before its tokens are due. The option sessionMaxAge is shorter than the lifetime of the tokens, or nearly over"
 }
