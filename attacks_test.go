@@ -98,7 +98,6 @@ const (
 // untested are rows that no test is named after: what they are, and why. A row that
 // has a test by now needs no reason.
 var untested = map[string]string{
-	"B24": "a weaker acr than demanded: there is no option that demands one",
 	"K10": "any token accepted" + noBearer, "K11": "tokens of another kind" + noBearer, "K12": "tokens in the query" + noBearer,
 	"K13": "a token and a session at once" + noBearer, "K14": "introspection that lies" + noBearer, "K15": "a flood of tokens" + noBearer,
 	"K16": "tokens at the callback and the logout" + noBearer,

@@ -60,7 +60,10 @@ func (a *Access) chooseRule(r *http.Request) Choice {
 			q.plain && rule.folded != nil && !rule.folded.MatchString(q.path) {
 			continue
 		}
-		m := rule.matches(q)
+		m := matchMaybe
+		if q.pathSure || rule.folded == nil {
+			m = rule.matches(q)
+		}
 		if m == matchNone || rule.mode == Pass && (m == matchMaybe || !q.pathSure) {
 			continue
 		}

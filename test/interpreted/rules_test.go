@@ -389,6 +389,29 @@ func TestVerdictsStay(t *testing.T) {
 	}
 }
 
+func TestClaimsOfRules(t *testing.T) {
+	o := staffed(a{"paths": "/vault", "require": "ACR(`mfa`, `phr`)"}, a{"paths": "/mail", "require": "ClaimRegexp(`email`, `^(a+)+$`) || ClaimRegexp(`note`, `^(x+x+)+y$`)"}, a{"paths": "/in"})
+	o.provider.People = append(o.provider.People,
+		oidctest.Person{Sub: "weak", Email: "weak@example.com", EmailVerified: true, Extra: a{"acr": "pwd"}},
+		oidctest.Person{Sub: "strong", Email: "strong@example.com", EmailVerified: true, Extra: a{"acr": "mfa"}},
+		oidctest.Person{Sub: "long", Email: strings.Repeat("a", 900) + "@example.com", EmailVerified: true, Extra: a{"note": strings.Repeat("x", 4000)}},
+	)
+	s := newSite(t, o)
+	for _, row := range []struct {
+		name, who, target string
+		want              int
+	}{
+		{"B24 a weaker acr than the rule demands", "weak", "/vault", 403}, {"B24 no acr", "sam", "/vault", 403}, {"the acr of the rule", "strong", "/vault", 200},
+		{"H20 regular expressions that others take ages for", "long", "/mail", 403},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if got := s.in(t).directly(row.target, s.cookieOf(row.who, "/in")); got != row.want {
+				t.Errorf("status %d, want %d", got, row.want)
+			}
+		})
+	}
+}
+
 func TestPassForAll(t *testing.T) {
 	o := staffed(a{"paths": "/account"}, a{"paths": "/admin", "require": "Group(`admins`)"})
 	o.options["unauthenticated"] = "pass"
