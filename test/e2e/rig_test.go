@@ -247,6 +247,13 @@ func (r *rig) options() map[string]any {
 	o := map[string]any{
 		"providerURL": r.issuer, "clientID": "client", "clientSecret": secret, "sessionEncryptionKey": key,
 		"callbackURL": "/oidc/callback", "scopes": []string{"groups"}, "excludedURLs": []string{"/open"},
+		"accessRules": []any{
+			map[string]any{"paths": "/rules/open", "unauthenticated": "pass"},
+			map[string]any{
+				"paths": []string{"/rules/alice"}, "methods": "GET", "hosts": appHost, "require": "User(`alice@example.com`) && !Group(`nobody`) || User(`alice@example.com`)",
+				"headers": []any{map[string]any{"name": "X-Rule", "value": "${claims.email}"}},
+			},
+		},
 		"forceHTTPS": r.settings.tls, "allowPrivateIPAddresses": true,
 		// Traefik executes files as templates of its own, so that ours are quoted.
 		"headers": []any{

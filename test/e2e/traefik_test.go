@@ -91,6 +91,46 @@ func TestPathsStayProtected(t *testing.T) {
 	}
 }
 
+func TestAccessRules(t *testing.T) {
+	r := theRig(t)
+	session := func(person string) string {
+		value, _ := r.signedIn(person).Jar.Get(r.home(), r.cookie)
+		return "Cookie: " + r.cookie + "=" + value
+	}
+	alice, bob := session("alice"), session("bob")
+	for _, row := range []struct {
+		name, line, session string
+		status              int
+		user, rule          string
+	}{
+		{"a public path", "GET /rules/open/x", "", 200, "", ""},
+		{"a public path, signed in", "GET /rules/open/x", bob, 200, "bob@example.com", ""},
+		{"the rule's user", "GET /rules/alice", alice, 200, "alice@example.com", "alice@example.com"},
+		{"another user", "GET /rules/alice/x", bob, 403, "", ""},
+		{"no user", "GET /rules/alice", "", 401, "", ""},
+		{"another method", "POST /rules/alice", bob, 200, "bob@example.com", ""},
+		{"L40 another case", "GET /Rules/Alice", bob, 403, "", ""},
+		{"L40 a path with two readings", "GET /rules/open/..%2falice", bob, 403, "", ""},
+		{"L40 a path with two readings, no user", "GET /rules/open/..%2falice", "", 401, "", ""},
+		{"L42 forged headers on a public path", "GET /rules/open", "X-Rule: root", 200, "", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			lines := []string{row.line + " HTTP/1.1", "Host: " + r.home().Host, "Connection: close", "Content-Length: 0"}
+			if row.session != "" {
+				lines = append(lines, row.session)
+			}
+			before := r.echo.Count()
+			res := browser.Raw(t, r.address(), true, lines...)
+			if res.StatusCode != row.status || row.status != 200 && r.echo.Count() != before {
+				t.Fatalf("status %d, want %d, %d requests at the backend", res.StatusCode, row.status, r.echo.Count()-before)
+			}
+			if seen := r.echo.Last().Header; row.status == 200 && (seen.Get("X-Forwarded-User") != row.user || seen.Get("X-Rule") != row.rule) {
+				t.Errorf("the backend sees %q and %q, want %q and %q", seen.Get("X-Forwarded-User"), seen.Get("X-Rule"), row.user, row.rule)
+			}
+		})
+	}
+}
+
 func TestTwoRouters(t *testing.T) {
 	r := theRig(t)
 	b := r.browser()
