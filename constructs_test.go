@@ -125,6 +125,12 @@ var rules = []rule{
 		[]string{`func f(a, b int) { a, b = b, a }`, `func g() int { return 1 }; func f() { a, b := g(), g(); a, b = g(), g(); _, _ = a, b }`,
 			`func g() (int, error) { return 1, nil }; func f(t *struct{ n int }) { var err error; t.n, err = g(); _ = err }`,
 			`func f(a int64, b int) { a, b = int64(b), b }`, `func f(xs []int, t struct{ n int }) { a, b := xs[0], t.n+1; _, _ = a, b }`}},
+	{"nil appended", isNilAppended,
+		[]string{`func f(xs []*int) []*int { return append(xs, nil) }`, `func f(xs []error, err error) []error { return append(xs, err, nil) }`},
+		[]string{`func f(xs []*int) []*int { var none *int; return append(xs, none) }`, `func f(xs []int) []int { return append(xs, xs...) }`, `func f() []int { return append([]int(nil), 1) }`}},
+	{"a negation as an interface", isNegatedInterface,
+		[]string{`func f(m map[string]any, b bool) { m["x"] = !b }`, `func f(b bool) any { var x any; x = !b; return x }`, `func f(b bool) any { var x any = !b; return x }`},
+		[]string{`func f(m map[string]any, b bool) { x := !b; m["x"] = x }`, `func f(m map[string]bool, b bool) { m["x"] = !b }`, `func f(m map[string]any, n int) { m["x"] = -n }`}},
 	{"results that go astray", isStrayResult,
 		[]string{`func f(b, s []byte) (int, int) { return int(b[0]), len(s) }`, `func f(xs []int) (int, []int) { return 1, append(xs, 1) }`, `func f() (error, map[int]int) { return nil, make(map[int]int) }`,
 			`func f(xs []int) (int, int, int) { return 1, 2, (cap(xs)) }`, `type t struct{}; func f() (bool, *t) { return true, new(t) }`,
@@ -961,6 +967,48 @@ func isHalfReadCase(_ *code, n ast.Node) string {
 // isNamedResult finds results that begin with what the caller's variable held.
 // isStrayResult finds the results that the interpreter stores in the place of another
 // one, or in one of another type.
+// isNilAppended: the interpreter panics, because the nil has no type.
+func isNilAppended(c *code, n ast.Node) string {
+	call, ok := n.(*ast.CallExpr)
+	if !ok || len(call.Args) < 2 {
+		return ""
+	}
+	id := ident(call.Fun)
+	if id == nil || id.Name != "append" || !c.isBuiltin(id) {
+		return ""
+	}
+	for _, arg := range call.Args[1:] {
+		if id := ident(arg); id != nil && id.Name == "nil" {
+			return "take the nil into a variable of its type first"
+		}
+	}
+	return ""
+}
+
+// isNegatedInterface: the interpreter panics where the result of ! becomes an interface.
+func isNegatedInterface(c *code, n ast.Node) string {
+	var to []types.Type
+	var from []ast.Expr
+	if a, ok := n.(*ast.AssignStmt); ok && a.Tok == token.ASSIGN && len(a.Lhs) == len(a.Rhs) {
+		for _, e := range a.Lhs {
+			to = append(to, c.typeOf(e))
+		}
+		from = a.Rhs
+	}
+	if v, ok := n.(*ast.ValueSpec); ok && v.Type != nil {
+		for range v.Values {
+			to = append(to, c.typeOf(v.Type))
+		}
+		from = v.Values
+	}
+	for i, e := range from {
+		if u, ok := unparen(e).(*ast.UnaryExpr); ok && u.Op == token.NOT && to[i] != nil && types.IsInterface(to[i]) {
+			return "take the result of ! into a variable first"
+		}
+	}
+	return ""
+}
+
 func isStrayResult(c *code, n ast.Node) string {
 	r, ok := n.(*ast.ReturnStmt)
 	if !ok {

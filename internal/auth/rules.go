@@ -110,7 +110,7 @@ func (m *Middleware) newShortcut(special string, s *policy.Shortcut) (*shortcut,
 	return x, nil
 }
 
-// maxHosts bounds the Host headers that m knows.
+// maxHosts bounds the Host headers that m knows. More begin anew.
 const maxHosts = 64
 
 // learnHost notes the host of rules that a Host header means. Users who are allowed teach
@@ -121,9 +121,12 @@ func (m *Middleware) learnHost(header string) {
 		return
 	}
 	m.hot.Mu.Lock()
-	if len(m.hosts) < maxHosts {
-		m.hosts[header] = host
+	if len(m.hosts) >= maxHosts {
+		for known := range m.hosts {
+			delete(m.hosts, known)
+		}
 	}
+	m.hosts[header] = host
 	m.hot.Mu.Unlock()
 }
 

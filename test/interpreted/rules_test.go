@@ -412,6 +412,38 @@ func TestClaimsOfRules(t *testing.T) {
 	}
 }
 
+// A claim of a rule that the ID token lacks comes from userinfo.
+func TestRulesReadUserinfo(t *testing.T) {
+	s := newSite(t, staffed(a{"paths": "/blue", "require": "Claim(`team`, `blue`)"}, a{"paths": "/in"}))
+	s.misbehaves(func(_ *oidctest.Provider, b *oidctest.Behaviour) {
+		b.UserInfo = func(claims map[string]any) {
+			if claims["sub"] == "sam" {
+				claims["team"] = "blue"
+			}
+		}
+	})
+	for who, want := range map[string]int{"sam": 200, "ada": 403} {
+		if got := s.directly("/blue", s.cookieOf(who, "/in")); got != want {
+			t.Errorf("%s: status %d, want %d", who, got, want)
+		}
+	}
+}
+
+// More Host headers than are remembered change no verdict.
+func TestManyHosts(t *testing.T) {
+	s := newSite(t, staffed(rulesOfSite()...))
+	sam := s.cookieOf("sam", "/team")
+	for i := range 200 {
+		port := fmt.Sprintf(":%d", 1000+i)
+		if got := s.directlyAt("intern.example.test"+port, "/other", sam); got != http.StatusOK {
+			t.Fatalf("%s: status %d", port, got)
+		}
+		if got := s.directlyAt("other.example.test"+port, "/other", sam); got != http.StatusForbidden {
+			t.Fatalf("%s: another host: status %d", port, got)
+		}
+	}
+}
+
 func TestPassForAll(t *testing.T) {
 	o := staffed(a{"paths": "/account"}, a{"paths": "/admin", "require": "Group(`admins`)"})
 	o.options["unauthenticated"] = "pass"

@@ -15,6 +15,7 @@ var Table = map[string]func(g int) string{
 	"FieldAssignedLater": FieldAssignedLater, "StructChangedLater": StructChangedLater, "SamePointer": SamePointer, "InterfaceKey": InterfaceKey,
 	"DeferredArgument": DeferredArgument, "DeferredReceiver": DeferredReceiver, "MethodOfField": MethodOfField, "MixedAssignment": MixedAssignment,
 	"NilAmongOthers": NilAmongOthers, "MapElementOfSeveral": MapElementOfSeveral, "ReceivedThenChanged": ReceivedThenChanged,
+	"NilAppended": NilAppended, "NotInMap": NotInMap, "NotInVariable": NotInVariable,
 	"UnexportedField": UnexportedField, "MethodExpression": MethodExpression, "BuiltinAmongResults": BuiltinAmongResults,
 	"ReceivedResult": ReceivedResult, "ComparisonAsInterface": ComparisonAsInterface, "NegationAsInterface": NegationAsInterface,
 	"CallAsInterface": CallAsInterface,
@@ -235,4 +236,28 @@ func UnexportedField(g int) string {
 func MethodExpression(g int) string {
 	f := (*box).count
 	return check(f(newBox(g)), g)
+}
+
+// NilAppended panics.
+func NilAppended(g int) string {
+	var boxes []*box
+	boxes = append(boxes, nil)
+	boxes = append(boxes, newBox(g))
+	return check(boxes[1].n+len(boxes), g+2)
+}
+
+func isSix(g int) bool { return g == 6 }
+
+// NotInMap panics.
+func NotInMap(g int) string {
+	m := map[string]any{}
+	m["x"] = !isSix(g)
+	return check(m["x"], true)
+}
+
+// NotInVariable panics.
+func NotInVariable(g int) string {
+	var x any
+	x = !isSix(g)
+	return check(x, true)
 }
