@@ -6,7 +6,6 @@ import (
 	"io"
 	"math/rand"
 	"net"
-	"strconv"
 	"time"
 )
 
@@ -28,6 +27,7 @@ type conn struct {
 	retires time.Duration // when it is too old, by pool.clock
 	used    time.Duration // when it was last examined, by pool.clock
 	nonce   uint64        // of the last proof
+	proof   int           // which proof its server understands
 	next    *conn         // below it in the pool
 }
 
@@ -135,50 +135,6 @@ func (x *conn) read(out []Reply) (int, error) {
 		}
 	}
 	return len(out), nil
-}
-
-// appendProof appends a PING with a nonce to b.
-func (x *conn) appendProof(b []byte) []byte {
-	x.nonce++
-	x.num = strconv.AppendUint(x.num[:0], x.nonce, 36)
-	b = append(b, "*2\r\n$4\r\nPING"...)
-	b = appendSize(b, len(x.num))
-	b = append(b, x.num...)
-	return append(b, "\r\n"...)
-}
-
-// proven reads the nonce back, and makes sure that nothing follows it.
-func (x *conn) proven() error {
-	var got [1]Reply
-	if _, err := x.read(got[:]); err != nil {
-		return err
-	}
-	known := got[0].Kind == Bulk && bytes.Equal(got[0].Str, x.num)
-	if got[0].Kind == Error {
-		known = unproven(string(got[0].Str))
-	}
-	if !known || !x.clean() {
-		return errOutOfStep
-	}
-	return nil
-}
-
-// prove asks for a nonce alone.
-func (x *conn) prove() error {
-	if _, err := x.nc.Write(x.appendProof(x.out[:0])); err != nil {
-		return err
-	}
-	return x.proven()
-}
-
-// unproven reports a refusal of PING that says nothing against the connection:
-// the command itself may be welcome, or learns the same.
-func unproven(word string) bool {
-	switch word {
-	case "MISCONF", "NOPERM", "LOADING", "BUSY", "MASTERDOWN", "NOAUTH":
-		return true
-	}
-	return false
 }
 
 func (x *conn) close() {

@@ -8,14 +8,42 @@ import (
 	"io"
 	"net"
 	"os"
-	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/background"
 )
 
-// dial opens a connection and prepares it: TLS, credentials, database and name
-// in one round trip. All of it ends at the deadline of ctx. It says in s how far it is.
-func dial(ctx context.Context, o *Options, proto int, epoch time.Time, s *stage) (*conn, error) {
+// dial opens a connection and prepares it: TLS, credentials, database and name in one
+// round trip. All of it ends at the deadline of ctx, or when ctx is canceled. It records
+// its progress in s. A server that refuses HELLO, or closes the connection at it, is
+// greeted by AUTH on another connection, as before Redis 6; m remembers that.
+func dial(ctx context.Context, o *Options, proto int, epoch time.Time, m *manners, s *stage) (*conn, error) {
+	plain := m.plain.Load()
+	x, err := dialOnce(ctx, o, proto, epoch, plain, s)
+	if err != nil && !plain && errors.Is(err, errHello) && ctx.Err() == nil {
+		y, second := dialOnce(ctx, o, proto, epoch, true, s)
+		switch {
+		case second == nil:
+			m.plain.Store(true)
+			x = y
+			err = nil
+		case errors.Is(second, ErrTerminal):
+			err = second
+		}
+	}
+	if err == nil && proto == 2 {
+		err = x.learnProof(m)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// dialOnce opens one connection; plain: without HELLO.
+func dialOnce(ctx context.Context, o *Options, proto int, epoch time.Time, plain bool, s *stage) (*conn, error) {
 	s.at.Store(stageConnect)
 	nc, err := reach(ctx, o)
 	if err != nil {
@@ -24,6 +52,8 @@ func dial(ctx context.Context, o *Options, proto int, epoch time.Time, s *stage)
 	if at, ok := ctx.Deadline(); ok {
 		_ = nc.SetDeadline(at)
 	}
+	g := &guard{nc: nc}
+	background.Done(ctx, g)
 	if o.TLS != nil {
 		s.at.Store(stageTLS)
 		secured := tls.Client(nc, clientConfig(o))
@@ -35,7 +65,11 @@ func dial(ctx context.Context, o *Options, proto int, epoch time.Time, s *stage)
 	}
 	s.at.Store(stageGreet)
 	x := newConn(nc, o.Limits, epoch)
-	if err := x.greet(o, proto); err != nil {
+	err = x.greet(o, proto, plain)
+	if !g.release() && err == nil {
+		err = fmt.Errorf("%w: %w", ErrNotSent, ctx.Err())
+	}
+	if err != nil {
 		x.close()
 		if o.TLS == nil && isSilence(ctx, err) {
 			return nil, fmt.Errorf("%w: %s: %w", ErrNotSent, stageText(stageGreet, o), err)
@@ -43,6 +77,36 @@ func dial(ctx context.Context, o *Options, proto int, epoch time.Time, s *stage)
 		return nil, err
 	}
 	return x, nil
+}
+
+// A guard closes a connection when the context of its opening ends, because a read does
+// not end by a context.
+type guard struct {
+	nc net.Conn
+
+	mu    sync.Mutex // guards the fields below
+	over  bool       // the opening has ended
+	fired bool       // the context ended before
+}
+
+// Run implements background.Runner.
+func (g *guard) Run() {
+	g.mu.Lock()
+	g.fired = !g.over
+	fired := g.fired
+	g.mu.Unlock()
+	if fired {
+		_ = g.nc.Close()
+	}
+}
+
+// release ends the guard. It reports whether the connection is still open.
+func (g *guard) release() bool {
+	g.mu.Lock()
+	g.over = true
+	fired := g.fired
+	g.mu.Unlock()
+	return !fired
 }
 
 // A stage is how far the opening of a connection is.
@@ -111,96 +175,4 @@ func clientConfig(o *Options) *tls.Config {
 	}
 	c.ServerName = host
 	return c
-}
-
-// greet authenticates and selects. A server that does not know HELLO is greeted
-// again, as it was done before Redis 6.
-func (x *conn) greet(o *Options, proto int) error {
-	hello := []string{"HELLO", strconv.Itoa(proto)}
-	if o.Password != "" || o.Username != "" {
-		user := o.Username
-		if user == "" {
-			user = "default"
-		}
-		hello = append(hello, "AUTH", user, o.Password)
-	}
-	replies, err := x.present(hello, o)
-	if err != nil {
-		return err
-	}
-	if outdated(replies[0]) && proto == 2 {
-		var auth []string
-		if o.Password != "" && o.Username != "" {
-			auth = []string{"AUTH", o.Username, o.Password}
-		} else if o.Password != "" {
-			auth = []string{"AUTH", o.Password}
-		} else {
-			auth = []string{"PING"}
-		}
-		if replies, err = x.present(auth, o); err != nil {
-			return err
-		}
-		if loading := string(replies[0].Str) == "LOADING"; loading && auth[0] == "PING" {
-			replies[0] = Reply{Kind: Status}
-		}
-	}
-	return accepted(replies, o)
-}
-
-// outdated reports that a server knows no HELLO, or not this protocol.
-func outdated(hello Reply) bool {
-	word := string(hello.Str)
-	return hello.Kind == Error && (word == "UNKNOWN" || word == "NOPROTO" || word == "ERR")
-}
-
-// present sends first, and then the selection and the name.
-func (x *conn) present(first []string, o *Options) ([]Reply, error) {
-	b := appendCommand(nil, first)
-	n := 1
-	if o.DB != 0 {
-		b = appendCommand(b, []string{"SELECT", strconv.Itoa(o.DB)})
-		n++
-	}
-	if o.ClientName != "" {
-		b = appendCommand(b, []string{"CLIENT", "SETNAME", o.ClientName})
-		n++
-	}
-	replies := make([]Reply, n)
-	got, err := x.converse(b, replies)
-	if got > 0 && replies[0].Kind == Error && string(replies[0].Str) == "MAXCLIENTS" {
-		return nil, ErrMaxClients
-	}
-	if got > 0 && replies[0].Kind == Error && string(replies[0].Str) == "DENIED" {
-		return nil, ErrDenied
-	}
-	if err == nil && !x.clean() {
-		err = malformed("more replies than commands")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNotSent, err)
-	}
-	return replies, nil
-}
-
-// accepted checks the replies that a connection cannot do without: only the
-// name may be refused.
-func accepted(replies []Reply, o *Options) error {
-	if err := replies[0].Err(); err != nil {
-		return unaccepted("authentication", err)
-	}
-	if o.DB == 0 {
-		return nil
-	}
-	if err := replies[1].Err(); err != nil {
-		return unaccepted(fmt.Sprintf("SELECT %d", o.DB), err)
-	}
-	return nil
-}
-
-// unaccepted makes an error of the reply to a step of the handshake.
-func unaccepted(step string, err error) error {
-	if !errors.Is(err, ErrTerminal) {
-		return fmt.Errorf("resp: %s: %w", step, err)
-	}
-	return fmt.Errorf("%w: %s: %w", ErrHandshake, step, err)
 }

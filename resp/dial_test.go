@@ -81,6 +81,9 @@ func TestHandshake(t *testing.T) {
 					break
 				}
 			}
+			if n := len(sent); n > 0 && strings.HasPrefix(sent[n-1], "PING ") {
+				sent = sent[:n-1] // the proof, which the first connection learns
+			}
 			if got := strings.Join(sent, "|"); row.sent != "" && got != row.sent {
 				t.Errorf("sent %s", got)
 			}

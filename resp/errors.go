@@ -77,6 +77,9 @@ var (
 	ErrNoPerm = fmt.Errorf("%w: NOPERM", ErrTerminal)
 	// ErrWrongType is returned when the key holds another type of value.
 	ErrWrongType = fmt.Errorf("%w: WRONGTYPE", ErrTerminal)
+	// ErrRetired is the reason of a Tracker that replaces its connection at the age of
+	// Options.MaxConnAge: the name of the server may lead elsewhere by then.
+	ErrRetired = errors.New("resp: the connection was replaced because of its age")
 	// ErrHandshake is returned, with an ErrTerminal, when the server refuses the
 	// credentials or the database of a connection: no command reaches it.
 	ErrHandshake = errors.New("resp: handshake")
@@ -86,6 +89,9 @@ var (
 	ErrNoScript = fmt.Errorf("%w: NOSCRIPT", ErrTerminal)
 	// ErrUnknownCommand is returned when the server has no such command.
 	ErrUnknownCommand = fmt.Errorf("%w: unknown command", ErrTerminal)
+
+	errUnnamed = fmt.Errorf("%w: ERR", ErrTerminal)    // a refusal without a word of its own
+	errScript  = fmt.Errorf("%w: SCRIPT", ErrTerminal) // a script that ran, and failed
 )
 
 // refusal is what an error of the server means.
@@ -114,13 +120,15 @@ var refusals = map[string]refusal{
 	"WRONGTYPE":   {err: ErrWrongType},
 	"NOSCRIPT":    {err: ErrNoScript},
 	"UNKNOWN":     {err: ErrUnknownCommand},
+	"ERR":         {err: errUnnamed},
+	"SCRIPT":      {err: errScript},
 }
 
 const upperCase = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 
 // firstWord reduces the text of a server's error to a word that cannot echo an
-// argument. Two texts that begin with ERR get a word of their own, because the
-// outcome of a command hangs on them.
+// argument. Some texts that begin with ERR get a word of their own, because the
+// outcome of a command depends on them.
 func firstWord(text string) string {
 	if strings.HasPrefix(text, "ERR max number of clients") {
 		return "MAXCLIENTS"
@@ -128,11 +136,20 @@ func firstWord(text string) string {
 	if strings.HasPrefix(text, "ERR unknown command") {
 		return "UNKNOWN"
 	}
+	if strings.HasPrefix(text, "ERR ") && isOfScript(text) {
+		return "SCRIPT"
+	}
 	word, _, _ := strings.Cut(text, " ")
 	if word == "" || len(word) > 32 || strings.Trim(word, upperCase) != "" {
 		return "ERR"
 	}
 	return word
+}
+
+// isOfScript reports whether the text of an error is about the content of a script.
+func isOfScript(text string) bool {
+	return strings.Contains(text, "user_script") || strings.HasPrefix(text, "ERR Error running script") ||
+		strings.HasPrefix(text, "ERR Error compiling script") || strings.Contains(text, "from script")
 }
 
 // refused tells what the first word of a server's error means.

@@ -114,7 +114,7 @@ func (c *Client) Ping(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if r.Kind != Status || string(r.Str) != "PONG" {
+	if !isPong(r) {
 		return fmt.Errorf("%w: reply is not PONG", ErrProtocol)
 	}
 	return nil

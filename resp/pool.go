@@ -39,6 +39,7 @@ type pool struct {
 	span     time.Duration // the usual time for an exchange
 	window   time.Duration // how long a proof and a deadline hold
 	patience time.Duration // how long to wait for a connection
+	manners  *manners
 
 	mu        sync.Mutex // guards the fields below
 	top       *conn      // the idle connection that was used last
@@ -61,7 +62,7 @@ type pool struct {
 }
 
 func newPool(o Options) *pool {
-	p := &pool{o: o, epoch: time.Now(), credit: maxCredit, odd: o.Now != nil}
+	p := &pool{o: o, epoch: time.Now(), credit: maxCredit, odd: o.Now != nil, manners: &manners{}}
 	p.span = o.budget()
 	p.window = provedPeriod
 	if p.window > p.span/8 {
@@ -92,24 +93,45 @@ func (p *pool) clock() time.Duration {
 }
 
 // take returns a connection that is armed until deadline. With proof, an idle
-// one must prove itself however recently it was used.
+// one must prove itself however recently it was used. Where one that idled longest ago
+// does not, the others idled even longer: they go too, and one is opened.
 func (p *pool) take(ctx context.Context, deadline time.Duration, proof bool) (*conn, error) {
 	for {
 		x := p.pop()
 		if x == nil {
 			break
 		}
-		if p.examine(x, deadline, proof) {
+		fit := p.examine(x, deadline, proof)
+		if fit == fitForUse {
 			return x, nil
 		}
 		p.drop(x, &p.stats.stale)
+		if fit == unprovenConn {
+			p.dropIdle()
+		}
 	}
 	x, err := p.wait(ctx, deadline)
 	if err != nil {
 		return nil, err
 	}
+	if deadline <= p.now() {
+		p.put(x)
+		return nil, fmt.Errorf("%w: %w", ErrNotSent, context.DeadlineExceeded)
+	}
 	p.arm(x, deadline)
 	return x, nil
+}
+
+// dropIdle closes the idle connections.
+func (p *pool) dropIdle() {
+	p.mu.Lock()
+	x := p.top
+	n := p.idleLocked()
+	p.top = nil
+	p.open -= n
+	p.stats.stale += uint64(n)
+	p.mu.Unlock()
+	closeAll(x)
 }
 
 func (p *pool) pop() *conn {
@@ -134,14 +156,36 @@ func (p *pool) popLocked() *conn {
 	return x
 }
 
-// examine reports whether x may be used, after asking it where that is due.
-func (p *pool) examine(x *conn, deadline time.Duration, proof bool) bool {
+// What examine finds.
+const (
+	fitForUse    = iota
+	agedConn     // too old, or out of step
+	unprovenConn // it did not prove itself
+)
+
+// examine says whether x may be used, after asking it where that is due. The proof of one
+// that is silent takes a quarter of an operation's time at most, so that the rest
+// suffices for another connection.
+func (p *pool) examine(x *conn, deadline time.Duration, proof bool) int {
 	if p.aged(x, p.clock()) || !x.clean() {
-		return false
+		return agedConn
 	}
-	idle := p.now() >= x.due
+	now := p.now()
+	if now < x.due && !proof {
+		p.arm(x, deadline)
+		return fitForUse
+	}
+	at := now + p.span/4
+	if at > deadline {
+		at = deadline
+	}
+	p.arm(x, at)
+	if x.prove() != nil {
+		p.manners.proof.Store(proofUnknown)
+		return unprovenConn
+	}
 	p.arm(x, deadline)
-	return !idle && !proof || x.prove() == nil
+	return fitForUse
 }
 
 // arm gives x the deadline of the command that it is about to carry.
@@ -163,8 +207,9 @@ func (p *pool) put(x *conn) {
 		p.drop(x, &p.stats.broken)
 		return
 	}
-	p.releaseLocked(x)
+	old := p.releaseLocked(x)
 	p.mu.Unlock()
+	closeAll(old)
 }
 
 // settle counts an operation of which nothing is unread and which took so long,
@@ -178,18 +223,28 @@ func settle(p *pool, x *conn, o op, took time.Duration) {
 		p.drop(x, &p.stats.retired)
 		return
 	}
-	p.releaseLocked(x)
+	old := p.releaseLocked(x)
 	p.mu.Unlock()
+	closeAll(old)
 }
 
-// releaseLocked gives x to whoever waits first, or lets it idle.
-func (p *pool) releaseLocked(x *conn) {
-	if p.waiting > 0 {
-		p.grantLocked(grant{x: x})
-		return
+// releaseLocked gives x to whoever waits first, or lets it idle. It returns x if it is
+// too old to be handed on: the caller closes it, and another one is being opened.
+func (p *pool) releaseLocked(x *conn) *conn {
+	if p.waiting == 0 {
+		x.next = p.top
+		p.top = x
+		return nil
 	}
-	x.next = p.top
-	p.top = x
+	if p.clock() >= x.retires {
+		x.next = nil
+		p.open--
+		p.stats.retired++
+		p.dialLocked()
+		return x
+	}
+	p.grantLocked(grant{x: x})
+	return nil
 }
 
 // drop closes x and frees its turn.

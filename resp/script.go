@@ -48,13 +48,20 @@ func (c *Client) Eval(ctx context.Context, s *Script, keys, args []string) (Repl
 	if errors.Is(err, ErrNoScript) {
 		r, err = c.eval(ctx, s, append([]string{"EVAL", s.source, strconv.Itoa(len(keys))}, keys...), args)
 	}
-	if s.fallback == nil || !errors.Is(err, ErrUnknownCommand) && !errors.Is(err, ErrNoPerm) {
+	if s.fallback == nil || !isScriptless(err) {
 		return r, err
 	}
 	c.mu.Lock()
 	c.unscripted = c.only.now() + unscriptedPeriod
 	c.mu.Unlock()
 	return c.transact(ctx, s, keys, args)
+}
+
+// isScriptless reports whether err says that the server runs no scripts. Servers and
+// proxies have many wordings for it, so that any refusal without a word of its own counts,
+// but for the faults of a script that ran.
+func isScriptless(err error) bool {
+	return errors.Is(err, ErrUnknownCommand) || errors.Is(err, ErrNoPerm) || errors.Is(err, errUnnamed)
 }
 
 func (c *Client) scriptless() bool {

@@ -149,6 +149,9 @@ func (t *task) lost(x *conn, err error) error {
 	if errors.Is(err, ErrProtocol) && !errors.Is(err, errOutOfStep) {
 		return err
 	}
+	if errors.Is(err, errOutOfStep) {
+		t.p.manners.proof.Store(proofUnknown) // another server may answer at the address
+	}
 	t.proof = true
 	return fmt.Errorf("%w: %w", ErrAmbiguous, err)
 }

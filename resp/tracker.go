@@ -17,7 +17,8 @@ type Invalidations interface {
 	// Up is called when every change from now on will be told.
 	Up()
 	// Down is called when changes go untold from now on, and for every attempt
-	// to change that which fails. The error says why.
+	// to change that which fails. The error says why: ErrRetired where the connection
+	// was only too old, and another one is opened at once.
 	Down(err error)
 	// Invalidate is called when keys were written, expired, were evicted or
 	// removed. Nil means all of them.
@@ -30,6 +31,9 @@ const (
 
 	reconnectBase = 50 * time.Millisecond
 	reconnectMost = time.Second
+
+	refusedBase = 5 * time.Second
+	refusedMost = 5 * time.Minute
 )
 
 // A Tracker listens for changes of keys on a connection of its own, and opens
@@ -39,6 +43,7 @@ type Tracker struct {
 	o     Options
 	h     Invalidations
 	proto int
+	m     *manners
 	begin []string // the command after which changes are told
 
 	period  time.Duration // between two questions for a sign of life
@@ -47,6 +52,7 @@ type Tracker struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	done   chan struct{}
+	now    func() time.Time
 
 	mu      sync.Mutex // guards the fields below
 	x       *conn      // the connection, once it listens
@@ -73,8 +79,12 @@ func NewSubscriber(o Options, channel string, h Invalidations) *Tracker {
 }
 
 func newTracker(o Options, proto int, begin []string, h Invalidations) *Tracker {
-	t := &Tracker{o: o.withDefaults(), h: h, proto: proto, begin: begin, period: pingPeriod, silence: pongTimeout, done: make(chan struct{})}
+	t := &Tracker{o: o.withDefaults(), h: h, m: &manners{}, proto: proto, begin: begin, period: pingPeriod, silence: pongTimeout, done: make(chan struct{})}
 	t.o.DB = 0
+	t.now = t.o.Now
+	if t.now == nil {
+		t.now = time.Now
+	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	return t
 }
@@ -90,19 +100,19 @@ func (t *Tracker) Start() {
 }
 
 // Close ends it. No method of the Invalidations is called after it returns, so
-// it must not be called by one.
+// it must not be called by one. Another Close does nothing more.
 func (t *Tracker) Close() {
 	t.cancel()
 	t.mu.Lock()
-	started := t.started
-	t.started = true
+	if !t.started {
+		t.started = true
+		close(t.done)
+	}
 	if t.x != nil {
 		t.x.close()
 	}
 	t.mu.Unlock()
-	if started {
-		<-t.done
-	}
+	<-t.done
 }
 
 // A listening is the life of a Tracker.
@@ -125,19 +135,38 @@ func (l *listening) Run() {
 		if time.Since(began) > reconnectMost {
 			pause = reconnectBase
 		}
+		if errors.Is(err, ErrRetired) {
+			continue
+		}
+		least, most := pauses(err)
+		if pause < least {
+			pause = least
+		}
 		ctx, cancel := context.WithTimeout(t.ctx, pause+time.Duration(rand.Int63n(int64(pause)/5)))
 		<-ctx.Done()
 		cancel()
-		if pause *= 2; pause > reconnectMost {
-			pause = reconnectMost
+		if pause *= 2; pause > most {
+			pause = most
 		}
 	}
+}
+
+// pauses returns the shortest and the longest pause before another attempt after err. A
+// refusal lasts until an operator changes something.
+func pauses(err error) (time.Duration, time.Duration) {
+	switch {
+	case errors.Is(err, ErrHandshake):
+		return refusedBase, refusedBase
+	case errors.Is(err, ErrTerminal):
+		return refusedBase, refusedMost
+	}
+	return reconnectBase, reconnectMost
 }
 
 // listen opens a connection and tells changes until it fails.
 func (t *Tracker) listen() error {
 	ctx, cancel := context.WithTimeout(t.ctx, t.o.DialTimeout)
-	x, err := dial(ctx, &t.o, t.proto, time.Now(), &stage{})
+	x, err := dial(ctx, &t.o, t.proto, time.Now(), t.m, &stage{})
 	cancel()
 	if err != nil {
 		return err
@@ -190,7 +219,11 @@ func (t *Tracker) keep(x *conn) bool {
 
 // tell reads what the server says until it fails.
 func (t *Tracker) tell(x *conn) error {
+	retires := t.now().Add(t.o.age())
 	for {
+		if !t.now().Before(retires) {
+			return ErrRetired
+		}
 		_ = x.nc.SetReadDeadline(time.Now().Add(t.silence))
 		r, err := x.r.ReadReply()
 		if err != nil {

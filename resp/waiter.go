@@ -66,7 +66,8 @@ func (p *pool) grantLocked(g grant) {
 	w.c <- g
 }
 
-// A patrol ends the waits that are over, and comes again while there are others.
+// A patrol ends the waits that are over, opens connections that a failed dial left
+// unopened, and comes again while there are others.
 type patrol struct {
 	p *pool
 }
@@ -89,6 +90,7 @@ func (r *patrol) Run() {
 	p.queue = queue
 	p.odd = p.waiting > 0 || p.closed || p.o.Now != nil
 	p.patrolled = p.waiting > 0
+	p.dialLocked()
 	if p.patrolled {
 		background.After(patrolPeriod, r)
 	}
@@ -120,7 +122,7 @@ type opening struct {
 func (o *opening) Run() {
 	p := o.p
 	ctx, cancel := context.WithTimeout(context.Background(), p.o.DialTimeout)
-	x, err := dial(ctx, &p.o, 2, p.epoch, o.stage)
+	x, err := dial(ctx, &p.o, 2, p.epoch, p.manners, o.stage)
 	cancel()
 	if err != nil {
 		p.opened(nil, err)
@@ -149,9 +151,10 @@ func (p *pool) opened(x *conn, err error) {
 		x.close()
 		return
 	}
-	p.releaseLocked(x)
+	old := p.releaseLocked(x)
 	p.dialLocked()
 	p.mu.Unlock()
+	closeAll(old)
 }
 
 func (p *pool) failedLocked(err error) {

@@ -13,6 +13,7 @@ var (
 	_ any = (*Tracker)(nil)
 	_ any = (*batch)(nil)
 	_ any = (*conn)(nil)
+	_ any = (*guard)(nil)
 	_ any = (*listening)(nil)
 	_ any = (*opening)(nil)
 	_ any = (*patrol)(nil)

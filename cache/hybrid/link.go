@@ -19,6 +19,7 @@ type link struct {
 	h         *hub
 	refreshes *refreshes
 	ticker    *time.Timer // while tracking is down
+	replaced  bool        // its connection was too old, and the next one is being opened; not guarded: one goroutine calls Up and Down
 }
 
 // Up implements resp.Invalidations. Changes may have been missed until now.
@@ -29,7 +30,10 @@ func (l *link) Up() {
 	h.up.checked = false
 	h.local.stale()
 	h.mu.Unlock()
-	h.observe(TrackingUp, nil)
+	if !l.replaced {
+		h.observe(TrackingUp, nil)
+	}
+	l.replaced = false
 	h.announceAll()
 	h.kick()
 }
@@ -45,8 +49,13 @@ func (l *link) Down(err error) {
 	l.tick()
 	h.mu.Unlock()
 	l.whisperIfRefused(err)
-	if was {
+	// A link that is replaced because of its age is no news, unless the next one fails.
+	retired := errors.Is(err, resp.ErrRetired)
+	if !retired && (was || l.replaced) {
 		h.observe(TrackingDown, err)
+	}
+	l.replaced = retired && was
+	if was {
 		h.announceAll()
 		h.kick() // whether the server is another one shows by the other connections too
 	}
