@@ -288,17 +288,21 @@ func TestATrackerReplacesItsConnection(t *testing.T) {
 
 // What a server refuses for good is asked for again after minutes.
 func TestPausesAfterRefusals(t *testing.T) {
+	tr := NewTracker(Options{}, nil, &listener{})
 	for _, row := range []struct {
 		err   error
 		least time.Duration
 	}{
 		{ErrNoPerm, refusedBase}, {ErrUnknownCommand, refusedBase}, {ErrNotSent, reconnectBase},
 	} {
-		if least, _ := pauses(row.err); least != row.least {
+		if least, _ := tr.pauses(false, row.err); least != row.least {
 			t.Errorf("%v: %v", row.err, least)
 		}
 	}
-	if _, most := pauses(ErrNoPerm); most < time.Minute {
+	if least, _ := tr.pauses(true, ErrNoPerm); least != reconnectBase {
+		t.Errorf("after a connection that listened: %v", least)
+	}
+	if _, most := tr.pauses(false, ErrNoPerm); most < time.Minute {
 		t.Errorf("at most %v", most)
 	}
 }

@@ -48,6 +48,7 @@ type Tracker struct {
 
 	period  time.Duration // between two questions for a sign of life
 	silence time.Duration // how long there may be none
+	refused time.Duration // the shortest pause after a refusal
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -79,7 +80,7 @@ func NewSubscriber(o Options, channel string, h Invalidations) *Tracker {
 }
 
 func newTracker(o Options, proto int, begin []string, h Invalidations) *Tracker {
-	t := &Tracker{o: o.withDefaults(), h: h, m: &manners{}, proto: proto, begin: begin, period: pingPeriod, silence: pongTimeout, done: make(chan struct{})}
+	t := &Tracker{o: o.withDefaults(), h: h, m: &manners{}, proto: proto, begin: begin, period: pingPeriod, silence: pongTimeout, refused: refusedBase, done: make(chan struct{})}
 	t.o.DB = 0
 	t.now = t.o.Now
 	if t.now == nil {
@@ -127,7 +128,7 @@ func (l *listening) Run() {
 	pause := reconnectBase
 	for t.ctx.Err() == nil {
 		began := time.Now()
-		err := t.listen()
+		listened, err := t.listen()
 		if t.ctx.Err() != nil {
 			err = ErrClosed
 		}
@@ -138,52 +139,56 @@ func (l *listening) Run() {
 		if errors.Is(err, ErrRetired) {
 			continue
 		}
-		least, most := pauses(err)
+		least, most := t.pauses(listened, err)
 		if pause < least {
 			pause = least
+		}
+		if pause > most {
+			pause = most
 		}
 		ctx, cancel := context.WithTimeout(t.ctx, pause+time.Duration(rand.Int63n(int64(pause)/5)))
 		<-ctx.Done()
 		cancel()
-		if pause *= 2; pause > most {
-			pause = most
-		}
+		pause *= 2
 	}
 }
 
-// pauses returns the shortest and the longest pause before another attempt after err. A
-// refusal lasts until an operator changes something.
-func pauses(err error) (time.Duration, time.Duration) {
+// pauses returns the shortest and the longest pause before another attempt after err,
+// which ended a connection that listened or not. A refusal to listen lasts until an
+// operator changes something.
+func (t *Tracker) pauses(listened bool, err error) (time.Duration, time.Duration) {
 	switch {
+	case listened:
 	case errors.Is(err, ErrHandshake):
-		return refusedBase, refusedBase
+		return t.refused, t.refused
 	case errors.Is(err, ErrTerminal):
-		return refusedBase, refusedMost
+		return t.refused, refusedMost
 	}
 	return reconnectBase, reconnectMost
 }
 
-// listen opens a connection and tells changes until it fails.
-func (t *Tracker) listen() error {
+// listen opens a connection and tells changes until it fails. It reports whether it came
+// so far.
+func (t *Tracker) listen() (bool, error) {
 	ctx, cancel := context.WithTimeout(t.ctx, t.o.DialTimeout)
 	x, err := dial(ctx, &t.o, t.proto, time.Now(), t.m, &stage{})
 	cancel()
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer x.close()
 	if err := t.enable(x); err != nil {
-		return err
+		return false, err
 	}
 	if !t.keep(x) {
-		return ErrClosed
+		return false, ErrClosed
 	}
 	p := &pinging{x: x, period: t.period}
 	p.start()
 	t.h.Up()
 	err = t.tell(x)
 	p.stop()
-	return err
+	return true, err
 }
 
 // enable asks for the changes to be told.

@@ -64,7 +64,7 @@ func track(t *testing.T, s *resptest.Server, channel string) (*listener, *Tracke
 	if channel != "" {
 		tr = NewSubscriber(o, channel, l)
 	}
-	tr.period, tr.silence = 10*time.Millisecond, forever
+	tr.period, tr.silence, tr.refused = 10*time.Millisecond, forever, 10*time.Millisecond
 	tr.Start()
 	tr.Start()
 	t.Cleanup(tr.Close)
