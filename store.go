@@ -229,6 +229,10 @@ func storeKey(r config.Redis) (string, error) {
 	if inMemory(r) {
 		return keyOf("memory", []any{boundsOf(r)})
 	}
+	// Certificates that were renewed in their files make no other store: dials read them.
+	r.TLS.CAPEM = ""
+	r.TLS.CertPEM = ""
+	r.TLS.KeyPEM = ""
 	return keyOf("store", []any{r})
 }
 
@@ -278,6 +282,7 @@ func serverOptions(r config.Redis) (resp.Options, error) {
 	if !r.TLS.Enabled {
 		return o, nil
 	}
+	o.TLSFiles = resp.TLSFiles{CA: r.TLS.CAFile, Cert: r.TLS.CertFile, Key: r.TLS.KeyFile}
 	o.TLS = &tls.Config{MinVersion: r.TLS.MinVersion, ServerName: r.TLS.ServerName, InsecureSkipVerify: r.TLS.InsecureSkipVerify}
 	if r.TLS.CAPEM != "" {
 		o.TLS.RootCAs = x509.NewCertPool()

@@ -136,6 +136,17 @@ func TestTheKeyOfAStore(t *testing.T) {
 	if key(func(r *config.Redis) { r.Enabled = true }) == key(func(r *config.Redis) { r.Enabled, r.PoolSize = true, 11 }) {
 		t.Error("with Redis, poolSize makes no other store")
 	}
+	certified := func(file, text string) string {
+		return key(func(r *config.Redis) {
+			r.Enabled, r.TLS = true, config.RedisTLS{Enabled: true, CAFile: file, CAPEM: text}
+		})
+	}
+	if certified("/ca.pem", "old") != certified("/ca.pem", "new") {
+		t.Error("a certificate that was renewed in its file makes another store")
+	}
+	if certified("/ca.pem", "old") == certified("/other.pem", "old") {
+		t.Error("another file makes no other store")
+	}
 }
 
 // Other bounds of a memory apply to the memory that is there: nobody is signed out.

@@ -21,9 +21,9 @@ import (
 // greeted by AUTH on another connection, as before Redis 6; m remembers that.
 func dial(ctx context.Context, o *Options, proto int, epoch time.Time, m *manners, s *stage) (*conn, error) {
 	plain := m.plain.Load()
-	x, err := dialOnce(ctx, o, proto, epoch, plain, s)
+	x, err := dialOnce(ctx, o, proto, epoch, m, plain, s)
 	if err != nil && !plain && errors.Is(err, errHello) && ctx.Err() == nil {
-		y, second := dialOnce(ctx, o, proto, epoch, true, s)
+		y, second := dialOnce(ctx, o, proto, epoch, m, true, s)
 		switch {
 		case second == nil:
 			m.plain.Store(true)
@@ -43,7 +43,7 @@ func dial(ctx context.Context, o *Options, proto int, epoch time.Time, m *manner
 }
 
 // dialOnce opens one connection; plain: without HELLO.
-func dialOnce(ctx context.Context, o *Options, proto int, epoch time.Time, plain bool, s *stage) (*conn, error) {
+func dialOnce(ctx context.Context, o *Options, proto int, epoch time.Time, m *manners, plain bool, s *stage) (*conn, error) {
 	s.at.Store(stageConnect)
 	nc, err := reach(ctx, o)
 	if err != nil {
@@ -56,7 +56,7 @@ func dialOnce(ctx context.Context, o *Options, proto int, epoch time.Time, plain
 	background.Done(ctx, g)
 	if o.TLS != nil {
 		s.at.Store(stageTLS)
-		secured := tls.Client(nc, clientConfig(o))
+		secured := tls.Client(nc, clientConfig(m.tls.get(o), o.Address))
 		if err := secured.HandshakeContext(ctx); err != nil {
 			_ = nc.Close()
 			return nil, handshakeFailed(ctx, o, err)
@@ -163,15 +163,16 @@ func reach(ctx context.Context, o *Options) (net.Conn, error) {
 	return d.DialContext(ctx, o.Network, o.Address)
 }
 
-// clientConfig is the configuration for a server whose name is not given.
-func clientConfig(o *Options) *tls.Config {
-	if o.TLS.ServerName != "" {
-		return o.TLS
+// clientConfig completes c by the server's name, which is the host of address where none
+// is given.
+func clientConfig(c *tls.Config, address string) *tls.Config {
+	if c.ServerName != "" {
+		return c
 	}
-	c := o.TLS.Clone()
-	host, _, err := net.SplitHostPort(o.Address)
+	c = c.Clone()
+	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		host = o.Address
+		host = address
 	}
 	c.ServerName = host
 	return c

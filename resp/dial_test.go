@@ -8,12 +8,15 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"io"
 	"math/big"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -326,4 +329,79 @@ func TestJ9TLS(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// writePEM writes certificates and, where there is one, a key into files.
+func writePEM(t *testing.T, c tls.Certificate, cert, key string) {
+	t.Helper()
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})
+	if err := os.WriteFile(cert, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if key == "" {
+		return
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Certificates that are renewed in their files count from the next dial on.
+func TestCertificatesAreReadAgain(t *testing.T) {
+	dir := t.TempDir()
+	caFile, certFile, keyFile := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	hour := time.Now().Add(time.Hour)
+	old, renewed := newAuthority(t), newAuthority(t)
+	// serve changes the certificate of the server, which accepts clients of one authority.
+	var current atomic.Value
+	serve := func(a *authority) {
+		current.Store(&tls.Config{
+			Certificates: []tls.Certificate{a.issue(t, "127.0.0.1", hour)}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: a.pool(),
+		})
+	}
+	serve(old)
+	s := resptest.Start(t)
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln := tls.NewListener(inner, &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		return current.Load().(*tls.Config), nil
+	}})
+	defer ln.Close()
+	go pipe(ln, s)
+
+	writePEM(t, tls.Certificate{Certificate: [][]byte{old.cert.Raw}}, caFile, "")
+	writePEM(t, old.issue(t, "me", hour), certFile, keyFile)
+	o := patient(inner.Addr().String())
+	o.TLS, o.TLSFiles, o.MaxRetries = &tls.Config{}, TLSFiles{CA: caFile, Cert: certFile, Key: keyFile}, -1
+	c := NewClient(o)
+	defer c.Close()
+	set := func() error { return c.Set(bg, "k", []byte("v"), time.Minute) }
+	if err := set(); err != nil {
+		t.Fatal(err)
+	}
+	serve(renewed)
+	s.Cut()
+	eventually(t, "the server's new certificate is refused", func() bool { return set() != nil })
+	if err := os.WriteFile(caFile, []byte("half a file"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := set(); err == nil {
+		t.Error("a broken file lets any server pass")
+	}
+	writePEM(t, tls.Certificate{Certificate: [][]byte{renewed.cert.Raw}}, caFile, "")
+	writePEM(t, renewed.issue(t, "me", hour), certFile, keyFile)
+	if err := set(); err != nil {
+		t.Errorf("with renewed files: %v", err)
+	}
+	if err := os.Remove(caFile); err != nil {
+		t.Fatal(err)
+	}
+	s.Cut()
+	eventually(t, "a missing file changes nothing", func() bool { return set() == nil })
 }

@@ -10,11 +10,17 @@ import (
 )
 
 // manners is how a server wants to be spoken to. It is learnt when connections are opened,
-// because proxies and older servers differ. The zero value is a server of Redis 6 or
+// because proxies and older servers differ. A new one is a server of Redis 6 or
 // later.
 type manners struct {
 	plain atomic.Bool  // HELLO is refused or ends the connection: AUTH comes first
 	proof atomic.Int64 // what proves that a connection is in step
+
+	tls *tlsCache // of Options.TLSFiles
+}
+
+func newManners() *manners {
+	return &manners{tls: &tlsCache{}}
 }
 
 // The proofs that a connection is in step with its server.

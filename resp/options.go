@@ -25,6 +25,8 @@ type Options struct {
 	// TLS makes every connection a TLS connection. Nil means plain text. The
 	// server name defaults to the host of Address.
 	TLS *tls.Config
+	// TLSFiles are read again at dials where TLS is not nil.
+	TLSFiles TLSFiles
 	// Dial opens the connections, until ctx is done at the latest. Nil means a
 	// net.Dialer's DialContext.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)

@@ -62,7 +62,7 @@ type pool struct {
 }
 
 func newPool(o Options) *pool {
-	p := &pool{o: o, epoch: time.Now(), credit: maxCredit, odd: o.Now != nil, manners: &manners{}}
+	p := &pool{o: o, epoch: time.Now(), credit: maxCredit, odd: o.Now != nil, manners: newManners()}
 	p.span = o.budget()
 	p.window = provedPeriod
 	if p.window > p.span/8 {

@@ -80,7 +80,7 @@ func NewSubscriber(o Options, channel string, h Invalidations) *Tracker {
 }
 
 func newTracker(o Options, proto int, begin []string, h Invalidations) *Tracker {
-	t := &Tracker{o: o.withDefaults(), h: h, m: &manners{}, proto: proto, begin: begin, period: pingPeriod, silence: pongTimeout, refused: refusedBase, done: make(chan struct{})}
+	t := &Tracker{o: o.withDefaults(), h: h, m: newManners(), proto: proto, begin: begin, period: pingPeriod, silence: pongTimeout, refused: refusedBase, done: make(chan struct{})}
 	t.o.DB = 0
 	t.now = t.o.Now
 	if t.now == nil {

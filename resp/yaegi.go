@@ -10,6 +10,7 @@ var (
 	_ any = Options{}
 	_ any = (*Reader)(nil)
 	_ any = Reply{}
+	_ any = TLSFiles{}
 	_ any = (*Tracker)(nil)
 	_ any = (*batch)(nil)
 	_ any = (*conn)(nil)
@@ -22,4 +23,5 @@ var (
 	_ any = (*record)(nil)
 	_ any = (*sweep)(nil)
 	_ any = (*task)(nil)
+	_ any = (*tlsCache)(nil)
 )

@@ -114,6 +114,7 @@ func (r *reader) redisTLS(o RedisOptions) RedisTLS {
 		t.MinVersion = tls.VersionTLS13
 	}
 	if path := r.text(at+"caFile", o.TLS.CAFile); path != "" {
+		t.CAFile = path
 		t.CAPEM = r.certificateFile(at+"caFile", path)
 	}
 	cert := r.text(at+"certFile", o.TLS.CertFile)
@@ -125,6 +126,8 @@ func (r *reader) redisTLS(o RedisOptions) RedisTLS {
 	case key == "":
 		r.problem(at+"keyFile", "is required by redis.tls.certFile")
 	default:
+		t.CertFile = cert
+		t.KeyFile = key
 		t.CertPEM = r.certificateFile(at+"certFile", cert)
 		t.KeyPEM = r.file(at+"keyFile", key, maxSecret)
 		r.checkPair(at+"keyFile", t)

@@ -349,6 +349,8 @@ type RedisTLS struct {
 	KeyPEM             string
 	CAPEM              string
 	InsecureSkipVerify bool
+	// CAFile, CertFile and KeyFile are the paths that the PEM texts were read from.
+	CAFile, CertFile, KeyFile string
 	// ServerName is empty where the address names the server.
 	ServerName string
 	// MinVersion is tls.VersionTLS12 or tls.VersionTLS13.

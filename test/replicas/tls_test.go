@@ -182,3 +182,31 @@ func TestRedisTLS(t *testing.T) {
 		}
 	})
 }
+
+// A certificate that is renewed in its file counts without a reload.
+func TestCertificatesAreRenewedInPlace(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	ours, theirs := newAuthority(t, dir, "ours"), newAuthority(t, dir, "theirs")
+	cert, key := ours.issue("server", "127.0.0.1")
+	s := secured(t, ours, cert, key)
+	file := filepath.Join(dir, "mounted.crt")
+	mount := func(a *authority) {
+		t.Helper()
+		text, err := os.ReadFile(a.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file+".new", text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(file+".new", file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mount(theirs)
+	a := alone(t, nest(hybrid(s.address, "tls.enabled", "true", "tls.caFile", file)))
+	eventually(t, "the certificate is refused", func() bool { return strings.Contains(a.log(), fellBack) })
+	mount(ours)
+	eventually(t, "the renewed file is read", func() bool { return strings.Contains(a.log(), "Redis cache initialized") })
+}
