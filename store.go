@@ -211,7 +211,7 @@ func (b *storeBuilder) Build() (registry.Resource, error) {
 	}
 	var o hybrid.Observer = s
 	hybrid := hybrid.New(hybrid.Options{
-		Redis: s.redis, Memory: memory, L1TTL: r.L1TTL, Direct: r.Mode == "redis", Observer: o,
+		Redis: s.redis, Memory: memory, L1TTL: r.L1TTL, MaxL1Age: r.MaxL1Age, Direct: r.Mode == "redis", Observer: o,
 	})
 	s.hybrid = hybrid
 	s.backend = hybrid

@@ -38,6 +38,12 @@ func (c *Client) Close() {
 	c.only.close()
 }
 
+// Renew has the connections replaced, because the name of the server may lead elsewhere.
+// Exchanges under way are finished.
+func (c *Client) Renew() {
+	c.only.renew()
+}
+
 // Do implements Doer. A command that was sent and has no reply is sent again
 // only if repeating it does no harm.
 func (c *Client) Do(ctx context.Context, args ...string) (Reply, error) {

@@ -24,6 +24,7 @@ type conn struct {
 	fresh   time.Duration // until when it was in use a moment ago
 	proved  time.Duration // until when it needs neither a proof nor a new deadline
 	due     time.Duration // when it must prove itself before it gets a command
+	opened  time.Duration // when its opening began
 	retires time.Duration // when it is too old, by pool.clock
 	used    time.Duration // when it was last examined, by pool.clock
 	nonce   uint64        // of the last proof

@@ -53,8 +53,9 @@ type pool struct {
 	lastErr   error         // of the last dial; nil after one that succeeded
 	sweeper   *time.Timer
 	closed    bool
-	odd       bool // there is more to giving a connection back than to push it
-	credit    int  // for retries
+	renewed   time.Duration // connections opened before are too old
+	odd       bool          // there is more to giving a connection back than to push it
+	credit    int           // for retries
 	stats     tally
 	records   []*record // by op
 
@@ -236,7 +237,7 @@ func (p *pool) releaseLocked(x *conn) *conn {
 		p.top = x
 		return nil
 	}
-	if p.clock() >= x.retires {
+	if p.clock() >= x.retires || x.opened < p.renewed {
 		x.next = nil
 		p.open--
 		p.stats.retired++
@@ -301,6 +302,20 @@ func (p *pool) openLocked() {
 	p.dialling++
 	p.latest = &stage{}
 	background.Start(&opening{p: p, stage: p.latest})
+}
+
+// renew has the connections that are open replaced, because the name of the server may
+// lead elsewhere. Those in use are closed when they come back.
+func (p *pool) renew() {
+	p.mu.Lock()
+	p.renewed = p.now()
+	x := p.top
+	n := p.idleLocked()
+	p.top = nil
+	p.open -= n
+	p.stats.retired += uint64(n)
+	p.mu.Unlock()
+	closeAll(x)
 }
 
 // close ends the pool. Connections in use are closed when they come back.

@@ -1,6 +1,9 @@
 package resp
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Kind tells the types of replies apart.
 type Kind byte
@@ -86,4 +89,19 @@ func (r Reply) unlike(want string) error {
 		return ErrNil
 	}
 	return fmt.Errorf("%w: reply is not %s", ErrProtocol, want)
+}
+
+// InfoField returns a field of the reply to INFO, or nothing where the server has no such
+// field or refused.
+func InfoField(r Reply, name string) string {
+	text, err := r.Bytes()
+	if err != nil {
+		return ""
+	}
+	_, after, found := strings.Cut("\n"+string(text), "\n"+name+":")
+	if !found {
+		return ""
+	}
+	value, _, _ := strings.Cut(after, "\n")
+	return strings.TrimSpace(value)
 }

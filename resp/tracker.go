@@ -57,6 +57,8 @@ type Tracker struct {
 
 	mu      sync.Mutex // guards the fields below
 	x       *conn      // the connection, once it listens
+	server  string     // the run ID of the server that it leads to; empty: unknown
+	renewed bool       // x was ended so that another one is opened
 	started bool
 }
 
@@ -177,10 +179,14 @@ func (t *Tracker) listen() (bool, error) {
 		return false, err
 	}
 	defer x.close()
+	run, err := t.identify(x)
+	if err != nil {
+		return false, err
+	}
 	if err := t.enable(x); err != nil {
 		return false, err
 	}
-	if !t.keep(x) {
+	if !t.keep(x, run) {
 		return false, ErrClosed
 	}
 	p := &pinging{x: x, period: t.period}
@@ -188,7 +194,51 @@ func (t *Tracker) listen() (bool, error) {
 	t.h.Up()
 	err = t.tell(x)
 	p.stop()
-	return true, err
+	return true, t.leave(err)
+}
+
+// identify asks which server this is. One that does not tell is unknown.
+func (t *Tracker) identify(x *conn) (string, error) {
+	_ = x.nc.SetDeadline(time.Now().Add(t.silence))
+	if _, err := x.nc.Write(appendCommand(nil, []string{"INFO", "server"})); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrNotSent, err)
+	}
+	r, err := x.r.ReadReply()
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrNotSent, err)
+	}
+	return InfoField(r, "run_id"), nil
+}
+
+// leave forgets the connection that ended by err, and returns the reason.
+func (t *Tracker) leave(err error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.x = nil
+	t.server = ""
+	if t.renewed {
+		t.renewed = false
+		return ErrRetired
+	}
+	return err
+}
+
+// Server returns the run ID of the server that the connection leads to, or nothing where
+// it is not known.
+func (t *Tracker) Server() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.server
+}
+
+// Renew has the connection replaced, because the name of the server may lead elsewhere.
+func (t *Tracker) Renew() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.x != nil && t.ctx.Err() == nil {
+		t.renewed = true
+		t.x.close()
+	}
 }
 
 // enable asks for the changes to be told.
@@ -215,10 +265,11 @@ func (t *Tracker) enable(x *conn) error {
 }
 
 // keep lets Close end x. It returns false when that was called already.
-func (t *Tracker) keep(x *conn) bool {
+func (t *Tracker) keep(x *conn, run string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.x = x
+	t.server = run
 	return t.ctx.Err() == nil
 }
 

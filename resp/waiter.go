@@ -121,6 +121,7 @@ type opening struct {
 // Run implements background.Runner.
 func (o *opening) Run() {
 	p := o.p
+	began := p.now()
 	ctx, cancel := context.WithTimeout(context.Background(), p.o.DialTimeout)
 	x, err := dial(ctx, &p.o, 2, p.epoch, p.manners, o.stage)
 	cancel()
@@ -128,6 +129,7 @@ func (o *opening) Run() {
 		p.opened(nil, err)
 		return
 	}
+	x.opened = began
 	x.retires = p.clock() + p.o.age()
 	x.used = p.clock()
 	p.opened(x, nil)
@@ -233,5 +235,5 @@ func (p *pool) agedLocked() *conn {
 
 // aged reports whether x is too old or was too long idle.
 func (p *pool) aged(x *conn, now time.Duration) bool {
-	return now >= x.retires || p.o.IdleTimeout > 0 && now-x.used >= p.o.IdleTimeout
+	return now >= x.retires || x.opened < p.renewed || p.o.IdleTimeout > 0 && now-x.used >= p.o.IdleTimeout
 }

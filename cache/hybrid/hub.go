@@ -60,6 +60,36 @@ func (h *hub) kick() {
 	h.mu.Unlock()
 }
 
+// compare looks at the server that answers now. Another server or data set, and a link that
+// leads to another server than the commands, have everything asked again.
+func (h *hub) compare(now cache.Identity) {
+	link := h.up.tracker.Server()
+	apart := link != "" && now.Run != "" && link != now.Run
+	h.mu.Lock()
+	met := h.up.met
+	other := met && (now.Run != h.up.known.Run || now.DataSet != h.up.known.DataSet)
+	evicts := met && now.Evicts != "" && h.up.known.Evicts == ""
+	if met {
+		h.up.known.Evicts = now.Evicts
+	}
+	if other || apart {
+		h.up.checked = false
+		h.local.stale()
+	}
+	h.mu.Unlock()
+	if evicts {
+		h.observe(MayEvict, nil)
+	}
+	if apart {
+		h.up.tracker.Renew()
+		h.up.redis.Client.Renew()
+	}
+	if other || apart {
+		h.announceAll()
+		h.kick()
+	}
+}
+
 // publish tells the other replicas of a change. Who does not hear it asks again
 // at L1TTL.
 func (h *hub) publish(key string) {

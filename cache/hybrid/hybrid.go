@@ -20,6 +20,9 @@ type Options struct {
 	// L1TTL is the age at which a value is asked again while changes by other
 	// replicas do not arrive as they happen; zero: 1 s.
 	L1TTL time.Duration
+	// MaxL1Age is the age at which a value is asked again although changes arrive; zero:
+	// a minute.
+	MaxL1Age time.Duration
 	// Direct asks Redis for every read. Memory serves while Redis cannot be asked.
 	Direct bool
 	// JournalEntries and JournalBytes bound what an outage may leave for Redis;
@@ -56,6 +59,9 @@ func New(o Options) *Hybrid {
 	if o.L1TTL <= 0 {
 		o.L1TTL = time.Second
 	}
+	if o.MaxL1Age <= 0 {
+		o.MaxL1Age = time.Minute
+	}
 	if o.Memory.Now == nil {
 		o.Memory.Now = time.Now
 	}
@@ -74,6 +80,7 @@ func New(o Options) *Hybrid {
 func (h *Hybrid) Start() {
 	h.hub.mu.Lock()
 	h.link.tick()
+	h.link.age()
 	h.hub.mu.Unlock()
 	h.hub.up.tracker.Start()
 	h.hub.kick()
@@ -175,7 +182,9 @@ func (h *Hybrid) Clear(ctx context.Context) error {
 	return nil
 }
 
-// Health is nil when L2 serves.
+// Health is nil when L2 serves. It also looks whether L2 is still the server and the data
+// set that it was, whether the connections lead to one server, and whether that may evict
+// revocations.
 func (h *Hybrid) Health(ctx context.Context) error {
 	h.hub.mu.Lock()
 	fallback := h.hub.up.fallback
@@ -183,7 +192,13 @@ func (h *Hybrid) Health(ctx context.Context) error {
 	if fallback {
 		return cache.ErrUnavailable
 	}
-	return h.hub.up.redis.Health(ctx)
+	if err := h.hub.up.redis.Health(ctx); err != nil {
+		return err
+	}
+	if now, err := h.hub.up.redis.Identify(ctx); err == nil {
+		h.hub.compare(now)
+	}
+	return nil
 }
 
 // Outage reports whether memory alone serves, because Redis does not, and the latest

@@ -19,6 +19,7 @@ type link struct {
 	h         *hub
 	refreshes *refreshes
 	ticker    *time.Timer // while tracking is down
+	ageing    *time.Timer // the next time that values become too old while it is up
 	replaced  bool        // its connection was too old, and the next one is being opened; not guarded: one goroutine calls Up and Down
 }
 
@@ -113,6 +114,34 @@ func (l *link) tick() {
 	}
 }
 
+// An ageing says every MaxL1Age that anything may have changed, although no change was
+// reported: a link can lead to another server than the commands, and nobody notices.
+type ageing struct {
+	l *link
+}
+
+// Run implements background.Runner.
+func (a *ageing) Run() {
+	h := a.l.h
+	h.mu.Lock()
+	quiet := !h.up.tracking || h.up.fallback || h.worker.closed
+	if !quiet {
+		h.local.stale()
+	}
+	a.l.age()
+	h.mu.Unlock()
+	if !quiet {
+		h.announceAll()
+	}
+}
+
+// age has the next ageing come.
+func (l *link) age() {
+	if !l.h.worker.closed {
+		l.ageing = background.After(time.Duration(l.h.local.maxAge), &ageing{l: l})
+	}
+}
+
 // BreakerChanged implements circuitbreaker.Listener.
 func (l *link) BreakerChanged(from, to circuitbreaker.State) {
 	h := l.h
@@ -148,5 +177,8 @@ func (l *link) whisperIfRefused(err error) {
 func (l *link) close() {
 	if l.ticker != nil {
 		l.ticker.Stop()
+	}
+	if l.ageing != nil {
+		l.ageing.Stop()
 	}
 }

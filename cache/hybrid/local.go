@@ -13,6 +13,7 @@ import (
 // The lock of the Hybrid guards it.
 type local struct {
 	direct  bool  // reads are L2's
+	maxAge  int64 // the age at which a value is asked again although changes arrive, in ns
 	ttl     int64 // the age at which a value is asked again while changes do not arrive, in ns
 	l1      *cache.LRU
 	journal *journal
@@ -275,7 +276,7 @@ func newLocal(o Options) *local {
 		o.JournalBytes = l1.MaxBytes.Load()
 	}
 	return &local{
-		direct: o.Direct, ttl: int64(o.L1TTL), l1: l1, journal: newJournal(o.JournalEntries, o.JournalBytes),
+		direct: o.Direct, ttl: int64(o.L1TTL), maxAge: int64(o.MaxL1Age), l1: l1, journal: newJournal(o.JournalEntries, o.JournalBytes),
 		flights: map[string]*flight{}, tokens: map[string]*token{}, echoes: map[string]int{},
 	}
 }

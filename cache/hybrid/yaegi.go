@@ -15,6 +15,7 @@ var (
 	_ circuitbreaker.Listener = (*link)(nil)
 	_ resp.Invalidations      = (*link)(nil)
 	_ resp.Invalidations      = (*whisper)(nil)
+	_ background.Runner       = (*ageing)(nil)
 	_ background.Runner       = (*tick)(nil)
 	_ background.Runner       = (*retry)(nil)
 	_ background.Runner       = (*working)(nil)

@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/resp"
@@ -41,31 +40,17 @@ func (r *Redis) Identify(ctx context.Context) (cache.Identity, error) {
 		return cache.Identity{}, fmt.Errorf("%w: canary: %w", cache.ErrUnavailable, err)
 	}
 	// A pipeline may be finished on a second connection.
-	run := infoField(replies[0], "run_id")
-	if run != infoField(replies[3], "run_id") {
+	run := resp.InfoField(replies[0], "run_id")
+	if run != resp.InfoField(replies[3], "run_id") {
 		return cache.Identity{}, fmt.Errorf("%w: server changed meanwhile", cache.ErrUnavailable)
 	}
 	return cache.Identity{Run: run, DataSet: string(canary), Evicts: evictionPolicy(replies[4])}, nil
 }
 
-// infoField is a field of INFO, or empty.
-func infoField(r resp.Reply, name string) string {
-	text, err := r.Bytes()
-	if err != nil {
-		return ""
-	}
-	_, after, found := strings.Cut("\n"+string(text), "\n"+name+":")
-	if !found {
-		return ""
-	}
-	value, _, _ := strings.Cut(after, "\n")
-	return strings.TrimSpace(value)
-}
-
 // evictionPolicy is the policy of a server that may evict what has not expired.
 func evictionPolicy(r resp.Reply) string {
-	policy := infoField(r, "maxmemory_policy")
-	if limit := infoField(r, "maxmemory"); policy == "noeviction" || limit == "0" {
+	policy := resp.InfoField(r, "maxmemory_policy")
+	if limit := resp.InfoField(r, "maxmemory"); policy == "noeviction" || limit == "0" {
 		return ""
 	}
 	return policy

@@ -226,6 +226,7 @@ type RedisOptions struct {
 	HybridL1Size            string
 	HybridL1MemoryMB        string
 	L1TTL                   string
+	MaxL1Age                string
 	Extra                   map[string]any `mapstructure:",remain"`
 }
 
@@ -318,5 +319,6 @@ func redisDefaults() RedisOptions {
 		HybridL1Size:     "100000",
 		HybridL1MemoryMB: "64",
 		L1TTL:            "1s",
+		MaxL1Age:         "60s",
 	}
 }

@@ -49,6 +49,7 @@ func (r *reader) redis(o RedisOptions) Redis {
 		L1Entries: r.integer(at+"hybridL1Size", o.HybridL1Size, 1, 100000000),
 		L1Bytes:   int64(r.integer(at+"hybridL1MemoryMB", o.HybridL1MemoryMB, 1, 1<<20)) << 20,
 		L1TTL:     r.positive(at+"l1TTL", o.L1TTL),
+		MaxL1Age:  r.positive(at+"maxL1Age", o.MaxL1Age),
 	}
 	x.TLS = r.redisTLS(o)
 	r.redisAddress(o, &x)

@@ -32,7 +32,7 @@ func TestRedisDefaults(t *testing.T) {
 		IdleTimeout: 15 * time.Minute, DialTimeout: 5 * time.Second, ReadTimeout: 3 * time.Second,
 		WriteTimeout: 3 * time.Second, OperationTimeout: 500 * time.Millisecond,
 		Breaker: true, BreakerThreshold: 5, BreakerTimeout: time.Minute, HealthCheck: true, HealthInterval: 30 * time.Second,
-		MaxRedirects: 3, L1Entries: 100000, L1Bytes: 64 << 20, L1TTL: time.Second,
+		MaxRedirects: 3, L1Entries: 100000, L1Bytes: 64 << 20, L1TTL: time.Second, MaxL1Age: time.Minute,
 	}
 	if !reflect.DeepEqual(x, want) {
 		t.Errorf("got  %+v\nwant %+v", x, want)

@@ -335,10 +335,12 @@ type Redis struct {
 	SentinelPassword string
 
 	// L1Entries and L1Bytes bound the memory in front of Redis; L1TTL is the
-	// age at which an entry is asked again while invalidation is down.
+	// age at which an entry is asked again while invalidation is down, and MaxL1Age
+	// while it is up.
 	L1Entries int
 	L1Bytes   int64
 	L1TTL     time.Duration
+	MaxL1Age  time.Duration
 }
 
 // RedisTLS says how the connection to Redis is protected. The PEM texts have

@@ -256,7 +256,7 @@ func (c *conn) command(args []string) string {
 	case "ZADD", "ZREM", "ZCARD", "ZRANGEBYSCORE", "ZREMRANGEBYSCORE", "ZSCAN":
 		return c.sorted(args)
 	case "INFO":
-		return bulk("# Server\r\nredis_version:7.0.15\r\nrun_id:" + s.runID + "\r\nrole:master\r\nmaxmemory_policy:" + s.config["maxmemory-policy"] + "\r\n")
+		return bulk("# Server\r\nredis_version:7.0.15\r\nrun_id:" + s.runID + "\r\nrole:master\r\nmaxmemory:" + s.config["maxmemory"] + "\r\nmaxmemory_policy:" + s.config["maxmemory-policy"] + "\r\n")
 	case "CONFIG":
 		if v, known := s.config[args[2]]; known {
 			return list(bulk(args[2]), bulk(v))

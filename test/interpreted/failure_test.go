@@ -143,6 +143,7 @@ func TestFlood(t *testing.T) {
 	t.Run("K1 sign-ins that are started cost no memory", func(t *testing.T) {
 		s := newSite(t, setup{})
 		h := s.plugin.New(t, s.echo, t.Name(), optionsFor(s.provider))
+		s.asked.open()
 		start := func(n int64) {
 			for i := range n {
 				r := httptest.NewRequest("GET", fmt.Sprintf("https://%s/page/%d", appHost, i), nil)

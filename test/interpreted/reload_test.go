@@ -133,7 +133,7 @@ func TestManyRouters(t *testing.T) {
 	ready := func(from int) int { return strings.Count(s.plugin.Log.Since(from), "middleware ready") }
 	reaches := func(b *browser.Browser, h http.Handler, want bool) {
 		t.Helper()
-		s.server.Config.Handler = entryPoint(t, h)
+		s.server.Config.Handler = s.entry(t, h)
 		if p := b.Hop(s.url + "/x"); (p.Status == http.StatusOK) != want {
 			t.Errorf("status %d", p.Status)
 		}
@@ -143,7 +143,7 @@ func TestManyRouters(t *testing.T) {
 	before := s.plugin.Log.Len()
 	ctx, cancel := context.WithCancel(context.Background())
 	first := generation(ctx)
-	s.server.Config.Handler = entryPoint(t, first[0])
+	s.server.Config.Handler = s.entry(t, first[0])
 	b := s.signedIn("alice")
 	for n := range 3 {
 		cancel()
@@ -164,7 +164,7 @@ func TestManyRouters(t *testing.T) {
 		cancel()
 		ctx, cancel = context.WithCancel(context.Background())
 		all := generation(ctx)
-		s.server.Config.Handler = entryPoint(t, all[1])
+		s.server.Config.Handler = s.entry(t, all[1])
 		b := s.browser()
 		s.comeBack(b, s.callbackFor(b, "/", "alice"))
 		if sent := s.provider.Last(oidctest.Token); sent.Header.Get("Authorization") != "Basic "+base64.StdEncoding.EncodeToString([]byte("client:other")) {

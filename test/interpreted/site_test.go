@@ -105,11 +105,7 @@ func optionsFor(p *oidctest.Provider) map[string]any {
 
 func (s *site) serve(h http.Handler, plain bool) {
 	s.probe = "/probe"
-	entry := entryPoint(s.t, h)
-	s.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.asked.open()
-		entry.ServeHTTP(w, r)
-	}))
+	s.server = httptest.NewUnstartedServer(s.entry(s.t, h))
 	s.server.Config.ErrorLog = log.New(io.Discard, "", 0) // clients that hang up in a handshake
 	s.url = "https://" + appHost
 	s.network = browser.Network{}
@@ -122,6 +118,15 @@ func (s *site) serve(h http.Handler, plain bool) {
 	s.network[appHost+":443"] = s.server.Listener.Addr().String()
 	s.network[appHost+":80"] = s.server.Listener.Addr().String()
 	s.t.Cleanup(s.server.Close)
+}
+
+// entry is an entry point that opens the way to discovery with the first request.
+func (s *site) entry(t testing.TB, h http.Handler) http.Handler {
+	entry := entryPoint(t, h)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.asked.open()
+		entry.ServeHTTP(w, r)
+	})
 }
 
 // entryPoint does what Traefik does before a middleware: it fills in the

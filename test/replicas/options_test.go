@@ -44,7 +44,7 @@ var defaults = section{
 	"maxRetries": "3", "poolSize": "10", "minIdleConns": "5", "maxConnAge": "3600", "poolTimeout": "4", "idleTimeout": "900",
 	"dialTimeout": "5", "readTimeout": "3", "writeTimeout": "3", "operationTimeout": "500ms",
 	"circuitBreakerThreshold": "5", "circuitBreakerTimeout": "60", "enableCircuitBreaker": "true",
-	"enableHealthCheck": "true", "healthCheckInterval": "30", "hybridL1Size": "100000", "hybridL1MemoryMB": "64", "l1TTL": "1s",
+	"enableHealthCheck": "true", "healthCheckInterval": "30", "hybridL1Size": "100000", "hybridL1MemoryMB": "64", "l1TTL": "1s", "maxL1Age": "60s",
 	"tls.enabled": "false", "tls.insecureSkipVerify": "false", "tls.minVersion": "1.2",
 }
 
@@ -429,6 +429,18 @@ func TestRedisOptions(t *testing.T) {
 		{option: "hybridL1MemoryMB", value: "1", variable: "REDIS_HYBRID_L1_MEMORY_MB", check: func(x *trial) {
 			n := kept(x, "large", 9, 8)
 			x.want("memory held no more than that", n > 0 && n < 8)
+		}},
+		{option: "maxL1Age", value: "100ms", variable: "REDIS_MAX_L1_AGE", check: func(x *trial) {
+			s := startServer(x)
+			r := x.start(section{"address": s.address})
+			r.ready()
+			p := newPerson(x, "alice").signIn(r)
+			p.is(r, "in")
+			before := s.calls("get")
+			x.want("a session in memory is read again", until(x, "reads", x.patienceIf(x.set), func() bool {
+				p.is(r, "in")
+				return s.calls("get") >= before+5
+			}))
 		}},
 		{option: "l1TTL", value: "5m", variable: "REDIS_L1_TTL", check: func(x *trial) {
 			s := startServer(x)
