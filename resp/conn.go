@@ -3,6 +3,8 @@ package resp
 import (
 	"bufio"
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
 	"math/rand"
 	"net"
@@ -30,6 +32,8 @@ type conn struct {
 	nonce   uint64        // of the last proof
 	proof   int           // which proof its server understands
 	next    *conn         // below it in the pool
+
+	location *Location // that it is attached to; nil: none
 }
 
 const (
@@ -138,6 +142,28 @@ func (x *conn) read(out []Reply) (int, error) {
 	return len(out), nil
 }
 
+// isMaster fails where the server is not a master. A server that does not say what it is
+// may be one.
+func (x *conn) isMaster() error {
+	var got [1]Reply
+	if _, err := x.converse(appendCommand(nil, []string{"ROLE"}), got[:]); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotSent, err)
+	}
+	if err := got[0].Err(); err != nil {
+		if errors.Is(err, ErrTerminal) {
+			return nil
+		}
+		return fmt.Errorf("%w: ROLE: %w", ErrNotSent, err)
+	}
+	if len(got[0].Elems) == 0 || string(got[0].Elems[0].Str) != "master" {
+		return errNotMaster
+	}
+	return nil
+}
+
 func (x *conn) close() {
+	if x.location != nil {
+		x.location.detach(x.nc)
+	}
 	_ = x.nc.Close()
 }

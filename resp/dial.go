@@ -42,8 +42,33 @@ func dial(ctx context.Context, o *Options, proto int, epoch time.Time, m *manner
 	return x, nil
 }
 
-// dialOnce opens one connection; plain: without HELLO.
+// dialOnce opens one connection, where Options.Location is now; plain: without HELLO.
 func dialOnce(ctx context.Context, o *Options, proto int, epoch time.Time, m *manners, plain bool, s *stage) (*conn, error) {
+	if o.Location == nil {
+		return dialAt(ctx, o, proto, epoch, m, plain, s)
+	}
+	s.at.Store(stageConnect)
+	address, generation, err := o.Location.locate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	here := *o
+	here.Address = address
+	x, err := dialAt(ctx, &here, proto, epoch, m, plain, s)
+	if err != nil {
+		o.Location.Recheck()
+		return nil, err
+	}
+	x.location = o.Location
+	if !o.Location.attach(generation, x.nc) {
+		x.close()
+		return nil, fmt.Errorf("%w: %s moved", ErrNotSent, o.Location.name)
+	}
+	return x, nil
+}
+
+// dialAt opens one connection to Options.Address.
+func dialAt(ctx context.Context, o *Options, proto int, epoch time.Time, m *manners, plain bool, s *stage) (*conn, error) {
 	s.at.Store(stageConnect)
 	nc, err := reach(ctx, o)
 	if err != nil {
@@ -66,6 +91,9 @@ func dialOnce(ctx context.Context, o *Options, proto int, epoch time.Time, m *ma
 	s.at.Store(stageGreet)
 	x := newConn(nc, o.Limits, epoch)
 	err = x.greet(o, proto, plain)
+	if err == nil && o.Location != nil {
+		err = x.isMaster()
+	}
 	if !g.release() && err == nil {
 		err = fmt.Errorf("%w: %w", ErrNotSent, ctx.Err())
 	}
@@ -125,13 +153,13 @@ const (
 func stageText(at int64, o *Options) string {
 	switch {
 	case at == stageConnect:
-		return "no connection to " + o.Address
+		return "no connection to " + o.where()
 	case at == stageTLS:
-		return "no TLS answer from " + o.Address + " (does it speak TLS?)"
+		return "no TLS answer from " + o.where() + " (does it speak TLS?)"
 	case at == stageGreet && o.TLS == nil:
-		return "no answer from " + o.Address + " to a connection without TLS (does it want TLS, or is it not Redis?)"
+		return "no answer from " + o.where() + " to a connection without TLS (does it want TLS, or is it not Redis?)"
 	case at == stageGreet:
-		return "no answer from " + o.Address
+		return "no answer from " + o.where()
 	}
 	return ""
 }

@@ -66,6 +66,10 @@ var (
 	// ErrNoReplicas is returned when too few replicas follow for a write.
 	ErrNoReplicas = fmt.Errorf("%w: NOREPLICAS", ErrRejected)
 
+	// errNotMaster is returned for a connection that leads to a replica, where
+	// Options.Location wants a master.
+	errNotMaster = fmt.Errorf("%w: the server is not a master", ErrNotSent)
+
 	errTryAgain    = fmt.Errorf("%w: TRYAGAIN", errPassing)
 	errClusterDown = fmt.Errorf("%w: CLUSTERDOWN", errPassing)
 

@@ -15,6 +15,9 @@ type Options struct {
 	// Address is host:port, or the path of a unix socket. A name is resolved
 	// at every dial.
 	Address string
+	// Location replaces Address by one that changes: the server is a master that has
+	// replicas, and only a connection to a master is used. Nil means Address.
+	Location *Location
 	// Username and Password authenticate the connection. A password without a
 	// name is the default user's; both empty means none.
 	Username, Password string
@@ -90,6 +93,14 @@ func (o Options) withDefaults() Options {
 	}
 	o.Limits = o.Limits.withDefaults()
 	return o
+}
+
+// where names the server in errors.
+func (o *Options) where() string {
+	if o.Address == "" && o.Location != nil {
+		return o.Location.name
+	}
+	return o.Address
 }
 
 func orDuration(v, d time.Duration) time.Duration {

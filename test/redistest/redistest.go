@@ -24,6 +24,7 @@ type Options struct {
 	Dir  string   // an existing folder, where it keeps what Args make it keep
 	Port int      // of the loopback; zero: a free one
 	Args []string // added to its command line
+	File string   // its configuration file, which a sentinel needs; empty: none
 }
 
 // A Server is a redis-server that may run or not. It is safe for concurrent use.
@@ -83,6 +84,9 @@ func (s *Server) Launch(args ...string) error {
 	all := []string{
 		"--port", strconv.Itoa(s.options.Port), "--bind", "127.0.0.1", "--dir", s.options.Dir,
 		"--save", "", "--appendonly", "no", "--daemonize", "no", "--loglevel", "warning",
+	}
+	if s.options.File != "" {
+		all = append([]string{s.options.File}, all...)
 	}
 	cmd := exec.Command(s.binary, append(append(all, s.options.Args...), args...)...)
 	cmd.SysProcAttr = childAttributes()
