@@ -9,10 +9,10 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/background"
 )
 
-// A Location is the address of a server that moves. Somebody else publishes the address,
-// as Sentinels do. Each connection belongs to the address that was published when it was
-// opened, and is closed when another one is published, also while a command is under way:
-// that command fails with ErrAmbiguous. It is safe for concurrent use.
+// A Location is the address of a server that moves. Sentinels publish the address. Each
+// connection belongs to the address that was published when it was opened. It is closed
+// when another one is published, also while a command is under way, and that command fails
+// with ErrAmbiguous. A Location is safe for concurrent use.
 type Location struct {
 	name string // of the server, for errors
 

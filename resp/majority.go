@@ -9,7 +9,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/background"
 )
 
-// A sentinel is one of those that are asked for the master.
+// A sentinel is a member of the group that watches the master.
 type sentinel struct {
 	o          Options
 	client     *Client
@@ -212,8 +212,8 @@ type count struct {
 	opinions map[*sentinel]*opinion
 }
 
-// add counts a. A sentinel that does not tell its ID, as before Redis 6.2, has its address
-// for one.
+// add counts a. A sentinel that sends no ID, as before Redis 6.2, has its address
+// for an ID.
 func (c *count) add(a *opinion) {
 	c.opinions[a.m] = a
 	if a.err == nil && a.id == "" {
@@ -258,8 +258,9 @@ func (c *count) peers() []peer {
 	return list
 }
 
-// known counts all sentinels. One may be configured by a name, and named by others with
-// its address: a configured one that is silent counts only where the others name fewer.
+// known returns how many sentinels there are. One may be configured by a host name, and
+// named by the others with an address. So silent configured ones are added only if the
+// others name fewer.
 func (c *count) known() int {
 	ids := map[string]bool{}
 	for _, m := range c.answered() {

@@ -15,7 +15,7 @@ import (
 // ErrUnknownMaster is returned when most sentinels know no master of the name.
 var ErrUnknownMaster = fmt.Errorf("%w: unknown master", ErrTerminal)
 
-// SentinelOptions say which master the sentinels are asked for, and how.
+// SentinelOptions say which master to find, and how to reach it and the sentinels.
 type SentinelOptions struct {
 	// Master is the name of the master at the sentinels.
 	Master string
@@ -25,7 +25,7 @@ type SentinelOptions struct {
 	Sentinel Options
 	// Server says how to reach the master: the Options of its Client.
 	Server Options
-	// Poll is how often the sentinels are asked without an event. Zero means 5 s.
+	// Poll is the time between two rounds of questions without an event. Zero means 5 s.
 	Poll time.Duration
 	// Timeout bounds a question to one sentinel, and the verification of a master. Zero
 	// means 500 ms.
@@ -101,8 +101,8 @@ func (s *Sentinels) Start() {
 	}
 }
 
-// Close ends the questions and the connections to the master, and returns when nothing is
-// asked any more. Another Close does nothing more.
+// Close ends the questions and the connections to the master, and returns when the last
+// question has ended. Another Close does nothing more.
 func (s *Sentinels) Close() {
 	s.cancel()
 	s.mu.Lock()
@@ -276,7 +276,7 @@ func isAmong(m *sentinel, list []*sentinel) bool {
 	return false
 }
 
-// failovers are what one sentinel announces. It implements Invalidations.
+// failovers receives the announcements of one sentinel. It implements Invalidations.
 type failovers struct {
 	s *Sentinels
 }
