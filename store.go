@@ -116,7 +116,7 @@ func (s *store) Observe(e hybrid.Event, cause error) {
 	}
 	level := slog.LevelWarn
 	switch e {
-	case hybrid.Connected, hybrid.Restored, hybrid.TrackingUp, hybrid.Restarted:
+	case hybrid.Connected, hybrid.Restored, hybrid.TrackingUp, hybrid.Restarted, hybrid.WritesAccepted:
 		level = slog.LevelInfo
 	}
 	if cause == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/background"
@@ -41,6 +42,8 @@ type pool struct {
 	patience time.Duration // how long to wait for a connection
 	manners  *manners
 
+	renewed atomic.Int64 // connections opened before, by now, are too old
+
 	mu        sync.Mutex // guards the fields below
 	top       *conn      // the idle connection that was used last
 	queue     []*waiter
@@ -53,9 +56,8 @@ type pool struct {
 	lastErr   error         // of the last dial; nil after one that succeeded
 	sweeper   *time.Timer
 	closed    bool
-	renewed   time.Duration // connections opened before are too old
-	odd       bool          // there is more to giving a connection back than to push it
-	credit    int           // for retries
+	odd       bool // there is more to giving a connection back than to push it
+	credit    int  // for retries
 	stats     tally
 	records   []*record // by op
 
@@ -237,7 +239,7 @@ func (p *pool) releaseLocked(x *conn) *conn {
 		p.top = x
 		return nil
 	}
-	if p.clock() >= x.retires || x.opened < p.renewed {
+	if p.clock() >= x.retires || int64(x.opened) < p.renewed.Load() {
 		x.next = nil
 		p.open--
 		p.stats.retired++
@@ -308,7 +310,7 @@ func (p *pool) openLocked() {
 // lead elsewhere. Those in use are closed when they come back.
 func (p *pool) renew() {
 	p.mu.Lock()
-	p.renewed = p.now()
+	p.renewed.Store(int64(p.now()))
 	x := p.top
 	n := p.idleLocked()
 	p.top = nil

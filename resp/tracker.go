@@ -296,6 +296,9 @@ func (t *Tracker) tell(x *conn) error {
 
 // heed acts on one thing that the server said.
 func (t *Tracker) heed(r Reply) error {
+	if r.Kind == Error && (unproven(string(r.Str)) || string(r.Str) == "UNKNOWN") {
+		return nil // a refused PING is a sign of life
+	}
 	if err := r.Err(); err != nil {
 		return err
 	}

@@ -235,5 +235,5 @@ func (p *pool) agedLocked() *conn {
 
 // aged reports whether x is too old or was too long idle.
 func (p *pool) aged(x *conn, now time.Duration) bool {
-	return now >= x.retires || x.opened < p.renewed || p.o.IdleTimeout > 0 && now-x.used >= p.o.IdleTimeout
+	return now >= x.retires || int64(x.opened) < p.renewed.Load() || p.o.IdleTimeout > 0 && now-x.used >= p.o.IdleTimeout
 }

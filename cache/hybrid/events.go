@@ -15,6 +15,8 @@ const (
 	Restarted                    // another Redis process, with the same data
 	DataLost                     // another Redis process, without the data: it was given what is held here
 	MayEvict                     // the server's maxmemory-policy may evict revocations
+	WritesRefused                // Redis serves and refuses writes, which wait here
+	WritesAccepted               // it takes them again
 	JournalOverflow              // an outage's journal had no room: a write was refused or dropped
 	ReplayFound                  // a mark made in an outage had been made elsewhere too
 )
@@ -29,6 +31,8 @@ var eventTexts = map[Event]string{
 	Restarted:       "Redis restarted with its data",
 	DataLost:        "Redis lost its data, restoring what this replica holds",
 	MayEvict:        "Redis may evict sessions and revocations: set maxmemory-policy to noeviction",
+	WritesRefused:   "Redis refuses writes: sessions and sign-outs wait in memory; check maxmemory, the disk, and the privileges of redis.username",
+	WritesAccepted:  "Redis takes writes again",
 	JournalOverflow: "Redis outage journal is full",
 	ReplayFound:     "A value was used twice during the Redis outage",
 }

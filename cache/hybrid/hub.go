@@ -56,7 +56,7 @@ func (h *hub) unlockAndTell(key string, err error) error {
 
 func (h *hub) kick() {
 	h.mu.Lock()
-	h.worker.kick()
+	h.worker.urge()
 	h.mu.Unlock()
 }
 

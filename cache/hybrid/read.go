@@ -64,8 +64,14 @@ func (r *reader) fly(f *flight, q inquiry) {
 	defer r.land(f, q)
 	ctx := context.Background()
 	value, canary, err := h.up.redis.Confirm(ctx, q.key)
+	// The next stores learn of it first: once memory holds it, others answer with it.
+	if err == nil {
+		r.passLearnt(q.key, value)
+	}
 	f.value, f.err = r.settle(q, value, canary, err)
-	r.passLearnt(q.key, f.value)
+	if cache.KindOf(value) != cache.RevokedRecord {
+		r.passLearnt(q.key, f.value)
+	}
 }
 
 // passLearnt tells the stores that take the place of this one of a revocation that was
@@ -103,7 +109,7 @@ func (r *reader) settle(q inquiry, value []byte, canary string, err error) ([]by
 	if held == nil {
 		if !known && errors.Is(err, cache.ErrMiss) && h.up.lacks(canary, now) {
 			if h.up.isOther(canary) {
-				h.worker.kick()
+				h.worker.urge()
 			}
 			return nil, fmt.Errorf("%w: the server may be without its data", cache.ErrUnavailable)
 		}
@@ -132,7 +138,7 @@ func (r *reader) stays(q inquiry, held []byte, canary string) bool {
 		return true
 	}
 	if !h.up.met || canary == "" || canary != h.up.known.DataSet {
-		h.worker.kick()
+		h.worker.urge()
 		return true
 	}
 	return false

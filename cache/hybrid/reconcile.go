@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/cache/redis"
 	"github.com/traefikoidc/traefikoidc/circuitbreaker"
 )
 
@@ -22,6 +23,10 @@ func (r *reconciler) reconcile() error {
 	h := r.h
 	r.tellOverflow()
 	now, err := h.up.redis.Identify(ctx)
+	if redis.Refusal(err) {
+		r.sender.refused()
+		return errRefused
+	}
 	if err != nil {
 		r.firstContactFailed(err)
 		return err
@@ -40,11 +45,11 @@ func (r *reconciler) reconcile() error {
 	if now.Evicts != "" && (!met || another) {
 		h.observe(MayEvict, nil)
 	}
-	if err := r.sender.restore(ctx, another, lost); err != nil {
-		return err
+	err = r.sender.restore(ctx, another, lost)
+	if err == nil || errors.Is(err, errRefused) {
+		r.agree(now)
 	}
-	r.agree(now)
-	return nil
+	return err
 }
 
 func (r *reconciler) tellOverflow() {

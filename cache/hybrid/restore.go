@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/cache"
@@ -23,6 +24,9 @@ func (s *sender) restore(ctx context.Context, restarted, lost bool) error {
 	if restarted {
 		held = s.holdings(lost)
 	}
+	if err := s.try(ctx); err != nil {
+		return err
+	}
 	for c := cache.Revocations; c < cache.Classes; c++ {
 		if err := s.assert(ctx, c, held[c]); err != nil {
 			return err
@@ -31,7 +35,66 @@ func (s *sender) restore(ctx context.Context, restarted, lost bool) error {
 			return err
 		}
 	}
+	s.accepted()
 	return nil
+}
+
+// try carries one note to a server that refuses writes. Each time it is another one,
+// because a server may refuse one key and take the others.
+func (s *sender) try(ctx context.Context) error {
+	h := s.h
+	h.mu.Lock()
+	refusing := h.up.refusing
+	turn := h.up.turn
+	if refusing {
+		h.up.turn++
+	}
+	h.mu.Unlock()
+	if !refusing {
+		return nil
+	}
+	var notes []*cache.Note
+	for c := cache.Revocations; c < cache.Classes; c++ {
+		notes = append(notes, s.noted(c)...)
+	}
+	if len(notes) == 0 {
+		return nil
+	}
+	turn %= len(notes)
+	refused, err := s.carry(ctx, notes[turn:turn+1])
+	if err != nil {
+		return err
+	}
+	if len(refused) > 0 {
+		return errRefused
+	}
+	s.carried(notes[turn:turn+1], nil)
+	return nil
+}
+
+// refused takes note that the server refuses writes, and reports the first time.
+func (s *sender) refused() {
+	h := s.h
+	h.mu.Lock()
+	first := !h.up.refusing
+	h.up.refusing = true
+	waiting := len(h.local.journal.notes)
+	h.mu.Unlock()
+	if first {
+		h.observe(WritesRefused, fmt.Errorf("%d writes wait: %w", waiting, redis.LastRefusal(h.up.redis)))
+	}
+}
+
+// accepted takes note that the server took all that waited, but for single keys.
+func (s *sender) accepted() {
+	h := s.h
+	h.mu.Lock()
+	again := h.up.refusing
+	h.up.refusing = false
+	h.mu.Unlock()
+	if again {
+		h.observe(WritesAccepted, nil)
+	}
 }
 
 // holdings lists L1 by class, the least recently used first; without all, its
@@ -80,8 +143,8 @@ func (s *sender) assert(ctx context.Context, c cache.Class, held []cache.Holding
 }
 
 // drain carries a class of the journal to L2, as it is when draining begins:
-// what is noted meanwhile is left to the next time, and so is what a server
-// without memory refuses.
+// what is noted meanwhile is left to the next time, and so are keys that the server
+// refuses. One that refuses all of a batch is left alone.
 func (s *sender) drain(ctx context.Context, c cache.Class) error {
 	notes := s.noted(c)
 	for len(notes) > 0 {
@@ -94,6 +157,10 @@ func (s *sender) drain(ctx context.Context, c cache.Class) error {
 			return err
 		}
 		s.carried(notes[:n], refused)
+		if len(refused) == n {
+			s.refused()
+			return errRefused
+		}
 		notes = notes[n:]
 	}
 	return nil

@@ -48,7 +48,9 @@ func (w *writer) revoke(r cache.Revocation) ([]cache.Holding, error) {
 	written, err := h.up.redis.RevokeListed(context.Background(), []cache.Revocation{r})
 	if err != nil {
 		applied := w.revokeHere(r)
-		h.kick()
+		h.mu.Lock()
+		h.worker.kick()
+		h.mu.Unlock()
 		return written, applied
 	}
 	return written, w.revokeUnknown(r)

@@ -27,6 +27,10 @@ type upstream struct {
 	// Until when L2 may lack, after a loss of data, records that other replicas
 	// hold; ns since 1970.
 	incomplete int64
+	// refusing: the server serves and refuses writes. turn counts the notes that were
+	// tried since.
+	refusing bool
+	turn     int
 	// Whether the server was looked at since the link to it came up, and until when
 	// leases may be missing there that are being prolonged; ns since 1970.
 	checked  bool

@@ -17,6 +17,8 @@ type worker struct {
 	journal *journal
 	running bool
 	again   bool          // asked for while running
+	urged   bool          // asked for while running, by something else than a note
+	waiting bool          // the server refuses notes: another note changes nothing before the pause is over
 	pause   time.Duration // before the next attempt after a failure
 	timer   *time.Timer
 	closed  bool
@@ -28,13 +30,25 @@ type task interface {
 }
 
 const (
-	pauseMin = 250 * time.Millisecond
-	pauseMax = time.Second
+	pauseMin     = 250 * time.Millisecond
+	pauseMax     = time.Second
+	pauseRefused = 30 * time.Second
 )
 
-// kick asks for the task.
+// errRefused is returned by a task where the server serves and refuses what is carried to
+// it.
+var errRefused = errors.New("hybrid: the server refuses writes")
+
+// urge asks for the task at once, because the server or the way to it may have changed.
+func (w *worker) urge() {
+	w.waiting = false
+	w.urged = w.running
+	w.kick()
+}
+
+// kick asks for the task, because there is something to carry.
 func (w *worker) kick() {
-	if w.closed {
+	if w.closed || w.waiting {
 		return
 	}
 	if w.running {
@@ -61,7 +75,7 @@ type retry struct {
 // Run implements background.Runner.
 func (r *retry) Run() {
 	r.w.mu.Lock()
-	r.w.kick()
+	r.w.urge()
 	r.w.mu.Unlock()
 }
 
@@ -87,7 +101,7 @@ func (x *working) rest() {
 	}
 	x.w.mu.Lock()
 	x.w.running = false
-	x.w.schedule()
+	x.w.schedule(pauseMax)
 	x.w.mu.Unlock()
 }
 
@@ -99,25 +113,33 @@ func (w *worker) askedAgain(err error) bool {
 	if w.closed {
 		return false
 	}
+	again := w.again && err == nil || w.urged && errors.Is(err, errRefused)
+	w.again = false
+	w.urged = false
 	if err == nil {
 		w.pause = 0
-		if w.again {
-			w.again = false
-			return true
-		}
 	}
-	w.again = false
+	if again {
+		return true
+	}
 	w.running = false
+	if errors.Is(err, errRefused) {
+		w.waiting = true
+		w.schedule(pauseRefused)
+		return false
+	}
 	if errors.Is(err, circuitbreaker.ErrOpen) {
 		return false // the breaker says when it closes
 	}
 	if err != nil || len(w.journal.notes) > 0 {
-		w.schedule()
+		w.schedule(pauseMax)
 	}
 	return false
 }
 
-func (w *worker) schedule() {
+// schedule asks for the task after a pause, twice as long as the one before and at most
+// longest.
+func (w *worker) schedule(longest time.Duration) {
 	if w.closed {
 		return
 	}
@@ -125,8 +147,8 @@ func (w *worker) schedule() {
 	if w.pause < pauseMin {
 		w.pause = pauseMin
 	}
-	if w.pause > pauseMax {
-		w.pause = pauseMax
+	if w.pause > longest {
+		w.pause = longest
 	}
 	if w.timer != nil {
 		w.timer.Stop()

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/traefikoidc/traefikoidc/cache"
@@ -35,6 +36,11 @@ func (r *Redis) Identify(ctx context.Context) (cache.Identity, error) {
 	var canary []byte
 	if err == nil {
 		canary, err = replies[2].Bytes()
+	}
+	// A server that refuses writes has no canary if it had none before.
+	if unwritten := replies[1].Err(); errors.Is(err, resp.ErrNil) && Refusal(unwritten) {
+		err = r.done(ctx, era, unwritten)
+		return cache.Identity{}, err
 	}
 	if err = r.done(ctx, era, err); err != nil {
 		return cache.Identity{}, fmt.Errorf("%w: canary: %w", cache.ErrUnavailable, err)

@@ -37,6 +37,7 @@ type Redis struct {
 	mu       sync.Mutex // guards the fields below
 	watchers []cache.Watcher
 	failure  error // the last that counted against the server
+	refusal  error // the last of a server that serves
 }
 
 // New returns a Redis that connects with the first call.
@@ -252,6 +253,11 @@ func (r *Redis) done(ctx context.Context, era uint64, err error) error {
 	}
 	o := Outcome(ctx, err)
 	r.note(o, err)
+	if Refusal(err) && !errors.Is(err, resp.ErrNil) {
+		r.mu.Lock()
+		r.refusal = err
+		r.mu.Unlock()
+	}
 	if r.Breaker != nil {
 		r.Breaker.Done(era, o)
 	}
@@ -268,6 +274,13 @@ func (r *Redis) note(o circuitbreaker.Outcome, err error) {
 		r.failure = err
 		r.mu.Unlock()
 	}
+}
+
+// LastRefusal is the last refusal of a server that serves; nil: there was none.
+func LastRefusal(r *Redis) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.refusal
 }
 
 // Cause is the last failure that counted against the server.
