@@ -36,7 +36,7 @@ var arrows = map[string]string{
 	"cache/hybrid":        "cache cache/redis resp circuitbreaker",
 	"internal/policy":     "internal/oidc internal/spelling",
 	"internal/headers":    "internal/oidc",
-	"internal/registry":   "cache internal/oidc",
+	"internal/registry":   "",
 	"internal/config":     "internal/headers internal/texts internal/policy internal/spelling",
 	"internal/spelling":   "",
 	"internal/texts":      "",

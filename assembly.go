@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/internal/auth"
 	"github.com/traefikoidc/traefikoidc/internal/config"
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
@@ -170,33 +171,48 @@ func (b *middlewareBuilder) forgetPredecessor() {
 	}
 }
 
-// A sharedMiddleware is a middleware, and the succession of its store while that
+// A sharedMiddleware is a middleware, and the trial of its store while that
 // has changed.
 type sharedMiddleware struct {
 	middleware *auth.Middleware
-	succession *registry.Succession // nil: the store did not change
-	release    context.CancelFunc   // of the store before; nil: there is none
+	trial      *cache.Trial       // nil: the store did not change
+	release    context.CancelFunc // of the store before; nil: there is none
 	log        *slog.Logger
 }
 
 // Close lets go of the stores.
 func (m *sharedMiddleware) Close() {
-	m.endSuccession()
+	m.endTrial()
 	m.middleware.Close()
 }
 
-func (m *sharedMiddleware) endSuccession() {
-	if m.succession != nil {
-		m.succession.Close()
+func (m *sharedMiddleware) endTrial() {
+	if m.trial != nil {
+		m.trial.Close()
 		m.release()
 	}
 }
 
-// wake goes on with the succession of a middleware that is found again: it ended when
+// A claim is that of a store to serve the handlers of one middleware.
+type claim struct {
+	group, key string // of the registry
+}
+
+// Wanted implements cache.Claim.
+func (c *claim) Wanted() bool {
+	return registry.Shared.Wants(c.group, c.key)
+}
+
+// Serve implements cache.Claim.
+func (c *claim) Serve() bool {
+	return registry.Shared.Serve(c.group, c.key)
+}
+
+// wake goes on with the trial of a middleware that is found again: it ended when
 // other options were wanted.
 func (m *sharedMiddleware) wake() {
-	if m.succession != nil {
-		m.succession.Wake()
+	if m.trial != nil {
+		m.trial.Wake()
 	}
 }
 
@@ -220,18 +236,20 @@ func (b *middlewareBuilder) Build() (registry.Resource, error) {
 	shared := &sharedMiddleware{log: b.log.With("address", b.store.address)}
 	o.Backend = b.store.backend
 	if b.before != nil {
-		var next registry.Candidate = b.store
+		stores := cache.NewSwitch(b.before.backend)
+		var next cache.Candidate = b.store
+		var claim cache.Claim = &claim{group: groupOf(b.name), key: b.store.key}
 		shared.release = b.release
 		b.release = nil
-		succession := registry.NewSuccession(registry.SuccessionOptions{
-			Registry: registry.Shared, Group: groupOf(b.name), Key: b.store.key, Before: b.before.backend, Next: next, Settled: shared.settled,
+		shared.trial = cache.NewTrial(cache.TrialOptions{
+			Switch: stores, Next: next, Claim: claim, Linger: registry.Linger, Settled: shared.settled,
 		})
-		shared.succession = succession
-		o.Backend = succession
+		shared.trial.Start()
+		o.Backend = stores
 	}
 	shared.middleware, err = auth.New(o)
 	if err != nil {
-		shared.endSuccession()
+		shared.endTrial()
 		return nil, fmt.Errorf("traefikoidc: %w", err)
 	}
 	for _, w := range b.s.Warnings {

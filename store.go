@@ -55,7 +55,7 @@ func (s *store) line() *slog.Logger {
 	return s.log
 }
 
-// Backend implements registry.Candidate.
+// Backend implements cache.Candidate.
 func (s *store) Backend() cache.Store {
 	return s.backend
 }
@@ -63,7 +63,7 @@ func (s *store) Backend() cache.Store {
 // readyPeriod is how often a store is asked whether it has found its server.
 const readyPeriod = 50 * time.Millisecond
 
-// Verify implements registry.Candidate: memory always serves. A server that this
+// Verify implements cache.Candidate: memory always serves. A server that this
 // store met while it refused us is left alone for some seconds; Verify waits until
 // the store has found it again, because nothing is shared before.
 func (s *store) Verify(ctx context.Context) error {

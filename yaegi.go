@@ -3,6 +3,7 @@ package traefikoidc
 // Types with methods, converted once while the sources are loaded: see "Methods"
 // in docs/ARCHITECTURE.md. This file is the last by name.
 var (
+	_ any = (*claim)(nil)
 	_ any = (*logBuilder)(nil)
 	_ any = (*middlewareBuilder)(nil)
 	_ any = (*namesBuilder)(nil)

@@ -151,8 +151,25 @@ func (m *Memory) compareAndSet(key string, version uint64, value []byte, ttl tim
 	return nil
 }
 
-// Delete removes key.
+// Delete removes key. The next store is told of the end of a record, which its copy of
+// the record does not outlast.
 func (m *Memory) Delete(ctx context.Context, key string) error {
+	now := m.now()
+	m.mu.Lock()
+	record := m.lru.value(key, now.UnixNano())
+	m.mu.Unlock()
+	if err := m.remove(key); err != nil {
+		return err
+	}
+	c := Change{Op: OpDelete, Key: key, TTL: time.Second}
+	if KindOf(record) == LiveRecord {
+		value, ttl := TombstoneOf(record, now)
+		c = Change{Op: OpSet, Key: key, Value: value, TTL: ttl}
+	}
+	return m.followers.Pass(c, nil)
+}
+
+func (m *Memory) remove(key string) error {
 	if err := CheckKey(key); err != nil {
 		return err
 	}
@@ -264,15 +281,25 @@ func (m *Memory) Acquire(ctx context.Context, l Lease) ([]byte, error) {
 		return nil, err
 	}
 	now := m.now()
+	at := now.UnixNano()
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	record := m.lru.value(l.Record, now.UnixNano())
-	err := l.Acquirable(m.lru.value(l.Key(), now.UnixNano()), record, m.lru.value(l.UsedKey(), now.UnixNano()))
+	record := m.lru.value(l.Record, at)
+	err := l.Acquirable(m.lru.value(l.Key(), at), record, m.lru.value(l.UsedKey(), at))
 	if err == nil {
 		m.lru.Put(l.Key(), []byte(l.Owner), now, l.TTL)
 		m.lru.Put(l.UsedKey(), []byte(l.Used()), now, l.Keep)
 	}
+	m.mu.Unlock()
+	if err == nil {
+		m.passLease(l)
+	}
 	return record, err
+}
+
+// passLease tells the next store of a lease, so that no other holder uses the grant.
+func (m *Memory) passLease(l Lease) {
+	_ = m.followers.Pass(Change{Op: OpSet, Key: l.UsedKey(), Value: []byte(l.Used()), TTL: l.Keep}, nil)
+	_ = m.followers.Pass(Change{Op: OpSet, Key: l.Key(), Value: []byte(l.Owner), TTL: l.TTL}, nil)
 }
 
 // Prolong lets a lease last for its TTL from now.
@@ -281,13 +308,16 @@ func (m *Memory) Prolong(ctx context.Context, l Lease) error {
 		return err
 	}
 	now := m.now()
+	at := now.UnixNano()
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if !l.Prolongable(m.lru.value(l.Key(), now.UnixNano()), m.lru.value(l.UsedKey(), now.UnixNano())) {
+	if !l.Prolongable(m.lru.value(l.Key(), at), m.lru.value(l.UsedKey(), at)) {
+		m.mu.Unlock()
 		return ErrMiss
 	}
 	m.lru.Put(l.Key(), []byte(l.Owner), now, l.TTL)
 	m.lru.Put(l.UsedKey(), []byte(l.Used()), now, l.Keep)
+	m.mu.Unlock()
+	m.passLease(l)
 	return nil
 }
 
@@ -297,13 +327,19 @@ func (m *Memory) Release(ctx context.Context, l Lease, unused bool) error {
 		return err
 	}
 	now := m.now().UnixNano()
+	var ended []string
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	if string(m.lru.value(l.Key(), now)) == l.Owner {
 		m.lru.Remove(m.lru.Entries[l.Key()])
+		ended = append(ended, l.Key())
 	}
 	if unused && string(m.lru.value(l.UsedKey(), now)) == l.Used() {
 		m.lru.Remove(m.lru.Entries[l.UsedKey()])
+		ended = append(ended, l.UsedKey())
+	}
+	m.mu.Unlock()
+	for _, key := range ended {
+		_ = m.followers.Pass(Change{Op: OpDelete, Key: key, TTL: time.Second}, nil)
 	}
 	return nil
 }

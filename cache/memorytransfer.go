@@ -2,6 +2,8 @@ package cache
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"time"
 )
 
@@ -83,11 +85,15 @@ func (t *memoryTransfer) Owed() *Owed {
 func (t *memoryTransfer) Inherit(c Change) error {
 	switch {
 	case c.Op == OpDelete:
-		return nil
+		return t.m.remove(c.Key)
 	case KindOf(c.Value) == RevokedRecord:
 		return Settled(t.m.set(c.Key, c.Value, c.TTL))
 	}
-	return Settled(t.m.add(c.Key, c.Value, c.TTL))
+	err := t.m.add(c.Key, c.Value, c.TTL)
+	if errors.Is(err, ErrExists) && !strings.HasPrefix(c.Key, "j:") {
+		err = t.m.set(c.Key, c.Value, c.TTL)
+	}
+	return Settled(err)
 }
 
 // InheritAll implements Transfer.

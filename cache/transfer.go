@@ -29,7 +29,7 @@ func (o *Owed) ToSend(c Class, s Scope) []*Note {
 		return nil
 	}
 	notes := append([]*Note{}, o.Unsent[c]...)
-	if c == Others && s != OfLost {
+	if c == Others && s != OfLost && s != ofAll {
 		return notes
 	}
 	for _, n := range o.Held[c] {
@@ -91,8 +91,11 @@ const (
 	ofFlushed
 	// OfSame data set: what the shared store does not have yet too.
 	OfSame
-	// ofLost: the server lost its data, and gets whatever is held.
+	// OfLost: the server lost its data, and gets every record that is held.
 	OfLost
+	// ofAll: the server may lag behind the one before, as after a failover, or the store
+	// before was memory. It gets every record that is held.
+	ofAll
 )
 
 // scopeOf compares the data set of a store with that of the next one. A store that
@@ -100,13 +103,15 @@ const (
 func scopeOf(before, next DataSet) Scope {
 	switch {
 	case before.memory:
-		return ofAnother
+		return ofAll
 	case !before.Met:
 		return OfSame
 	case next.memory:
 		return ofAnother
-	case before.ID.DataSet == next.ID.DataSet:
+	case before.ID.DataSet == next.ID.DataSet && before.ID.Run == next.ID.Run && before.Place == next.Place:
 		return OfSame
+	case before.ID.DataSet == next.ID.DataSet:
+		return ofAll
 	case before.Place != next.Place:
 		return ofAnother
 	case before.ID.Run == next.ID.Run:
@@ -142,7 +147,7 @@ func TakeOver(ctx context.Context, before, next Store) (*Handover, error) {
 		return nil, err
 	}
 	of := before.Transfer().Following()
-	h := &Handover{of: of, to: of.join(next.Transfer(), scopeOf(from, to))}
+	h := &Handover{of: of, to: of.join(next.Transfer(), scopeOf(from, to), from.memory)}
 	if err := h.complete(ctx, before.Transfer()); err != nil {
 		h.End()
 		return nil, fmt.Errorf("cache: taking over what the store before knows: %w", err)
@@ -177,6 +182,7 @@ type follower struct {
 
 	// The lock of followers guards the fields below.
 	scope  Scope
+	memory bool // the other one is memory
 	uses   int
 	done   bool // it has taken over what the other one knew
 	missed bool // something that it was told it did not take
@@ -194,7 +200,7 @@ type Followers struct {
 }
 
 // join adds a use of next.
-func (f *Followers) join(next Transfer, s Scope) *follower {
+func (f *Followers) join(next Transfer, s Scope, memory bool) *follower {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, x := range f.list {
@@ -206,7 +212,7 @@ func (f *Followers) join(next Transfer, s Scope) *follower {
 			return x
 		}
 	}
-	x := &follower{next: next, turn: make(chan struct{}, 1), scope: s, uses: 1}
+	x := &follower{next: next, turn: make(chan struct{}, 1), scope: s, memory: memory, uses: 1}
 	list := make([]*follower, 0, len(f.list)+1)
 	list = append(list, f.list...)
 	f.list = append(list, x)
@@ -276,15 +282,16 @@ type reached struct {
 	x    *follower
 	of   *Followers
 	same bool // all the way within one data set
+	all  bool // from memory: it has every change
 }
 
 // direct lists those who follow directly.
-func (f *Followers) direct(same bool) []reached {
+func (f *Followers) direct(same, all bool) []reached {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var found []reached
 	for _, x := range f.list {
-		found = append(found, reached{x: x, of: f, same: same && x.scope != ofAnother})
+		found = append(found, reached{x: x, of: f, same: same && x.scope != ofAnother, all: all && x.memory})
 	}
 	return found
 }
@@ -332,7 +339,7 @@ func (f *Followers) spread(m message, err error) error {
 		return err
 	}
 	seen := []*Followers{f}
-	waiting := f.direct(true)
+	waiting := f.direct(true, true)
 	ended := err
 	for at := 0; at < len(waiting); at++ {
 		to := waiting[at]
@@ -341,13 +348,13 @@ func (f *Followers) spread(m message, err error) error {
 			continue
 		}
 		seen = append(seen, beyond)
-		if m.concerns(to.same, err) {
+		if to.all || m.concerns(to.same, err) {
 			failed := to.of.heard(to.x, m.tell(to.x.next))
 			if m.final && failed != nil {
 				ended = failed
 			}
 		}
-		waiting = append(waiting, beyond.direct(to.same)...)
+		waiting = append(waiting, beyond.direct(to.same, to.all)...)
 	}
 	return ended
 }

@@ -87,8 +87,8 @@ func (t *transfer) takeSome(ctx context.Context, c cache.Class, notes []*cache.N
 	if err != nil {
 		return err
 	}
-	if len(refused) > 0 && c != cache.Others {
-		return fmt.Errorf("%w: the server refuses sign-outs or markers, check its memory and the user's privileges", cache.ErrUnavailable)
+	if len(refused) > 0 && (c != cache.Others || leased(refused)) {
+		return fmt.Errorf("%w: the server refuses sign-outs, markers or leases, check its memory and the user's privileges", cache.ErrUnavailable)
 	}
 	t.hold(notes)
 	for _, n := range notes {
@@ -107,6 +107,16 @@ func (t *transfer) journalled(n *cache.Note) error {
 	err := h.local.apply(cache.Change{Op: cache.OpSet, Key: n.Key, Value: n.Value, TTL: time.Duration(n.Expires - now.UnixNano())}, now)
 	h.worker.kick()
 	return h.unlockAndTell(n.Key, err)
+}
+
+// leased reports whether there is a lease among the keys.
+func leased(keys []string) bool {
+	for _, key := range keys {
+		if strings.HasPrefix(key, "l:") {
+			return true
+		}
+	}
+	return false
 }
 
 func named(keys []string, one string) bool {

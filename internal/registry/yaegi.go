@@ -4,9 +4,7 @@ package registry
 // in docs/ARCHITECTURE.md. This file is the last by name.
 var (
 	_ any = (*Registry)(nil)
-	_ any = (*Succession)(nil)
 	_ any = (*expiry)(nil)
 	_ any = (*group)(nil)
-	_ any = (*letting)(nil)
 	_ any = (*user)(nil)
 )

@@ -8,7 +8,7 @@
 // are mended, clocks that differ by up to a minute, and memories with room for a
 // handful of entries.
 //
-// The code is the real one: session.Manager with its renewals, registry.Succession,
+// The code is the real one: session.Manager with its renewals, cache.Switch,
 // cache.Hybrid, the client, the tracker and the breaker below it. Time is simulated
 // (testing/synctest), so are the link and the server: link_test.go, server_test.go,
 // and lua_test.go, which runs the plugin's own scripts. Some servers know no

@@ -18,7 +18,7 @@ import (
 // middleware, and the store that its options describe.
 type loading struct {
 	m      *session.Manager
-	next   *registry.Succession // nil: the store did not change
+	next   *cache.Trial // nil: the store did not change
 	store  *store
 	cancel context.CancelFunc // of the use of the store
 }
@@ -51,12 +51,12 @@ func (s *store) Close() {
 	s.closing.Do(s.hybrid.Close)
 }
 
-// Backend implements registry.Candidate.
+// Backend implements cache.Candidate.
 func (s *store) Backend() cache.Store {
 	return s.hybrid
 }
 
-// Verify implements registry.Candidate.
+// Verify implements cache.Candidate.
 func (s *store) Verify(ctx context.Context) error {
 	if err := redis.Verify(ctx, s.options); err != nil {
 		return err
@@ -98,8 +98,9 @@ func (r *replica) load(pool int) {
 		if err != nil {
 			panic(err)
 		}
-		l.next = registry.NewSuccession(registry.SuccessionOptions{
-			Registry: r.stores, Group: "middleware", Key: key, Before: before.(*store).hybrid, Next: l.store,
+		stores := cache.NewSwitch(before.(*store).hybrid)
+		l.next = cache.NewTrial(cache.TrialOptions{
+			Switch: stores, Next: l.store, Claim: &claim{r: r, key: key}, Linger: registry.Linger,
 			Settled: func(err error) {
 				r.w.trace("%s: %s: %v", r, key, err)
 				if err == nil {
@@ -108,7 +109,8 @@ func (r *replica) load(pool int) {
 				}
 			},
 		})
-		backend = l.next
+		l.next.Start()
+		backend = stores
 	}
 	c := &r.w.c
 	l.m = session.NewManager(session.Options{
@@ -129,4 +131,20 @@ func (r *replica) manager() *session.Manager {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.loaded[len(r.loaded)-1].m
+}
+
+// A claim is that of a store of a replica to serve its middleware.
+type claim struct {
+	r   *replica
+	key string
+}
+
+// Wanted implements cache.Claim.
+func (c *claim) Wanted() bool {
+	return c.r.stores.Wants("middleware", c.key)
+}
+
+// Serve implements cache.Claim.
+func (c *claim) Serve() bool {
+	return c.r.stores.Serve("middleware", c.key)
 }

@@ -143,7 +143,8 @@ func TestStepsFromMemoryToRedisAndBack(t *testing.T) {
 		r.reload(redis)
 		r.says(inUse, 1)
 	}
-	ofMemory.is(a, "provider") // sessions do not move with the store
+	ofMemory.lives(a) // a session in memory is handed over to Redis
+	ofMemory.lives(b)
 	ofRedis, ended, left := newPerson(t, "alice").signIn(a), newPerson(t, "bob").signIn(a), newPerson(t, "carol").signIn(b)
 	ofRedis.lives(b)
 	stolen := left.copy()
@@ -171,7 +172,8 @@ func TestStepsFromMemoryToRedisAndBack(t *testing.T) {
 	ended.ended(b)
 	stolen.ended(a)
 	stolen.ended(b)
-	between.is(a, "provider")
+	between.lives(a)
+	between.lives(b)
 	areOne(t, a, b)
 }
 

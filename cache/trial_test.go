@@ -1,4 +1,4 @@
-package registry
+package cache_test
 
 import (
 	"context"
@@ -57,39 +57,76 @@ func (w *watcher) seen() (int, int) {
 	return w.all, len(w.changed)
 }
 
-// between is a succession from the store "old" to the store "new" of a group, and what
-// it says.
-func between(t *testing.T, before cache.Store, next Candidate) (*Succession, *Registry, chan error) {
-	t.Helper()
-	g := New(time.Hour)
-	for _, key := range []string{"old", "new"} {
-		acquire(t, g, &builder{}, key)
-		g.Succeed("group", key)
-	}
-	verdicts := make(chan error, 8)
-	s := newSuccession(SuccessionOptions{
-		Registry: g, Group: "group", Key: "new", Before: before, Next: next, Settled: func(err error) { verdicts <- err },
-	})
-	t.Cleanup(s.Close)
-	return s, g, verdicts
+// group is what one middleware wants: by the name of a store.
+type group struct {
+	mu              sync.Mutex
+	serving, wanted string
 }
 
-// toServe notes that key is to serve the group, and returns what does until then.
-func toServe(g *Registry, key string) string {
-	served, _ := g.Succeed("group", key)
-	return served
+func (g *group) want(name string) {
+	g.mu.Lock()
+	g.wanted = name
+	g.mu.Unlock()
+}
+
+func (g *group) serves() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.serving
+}
+
+// Wanted implements cache.Claim, for the store "new".
+func (g *group) Wanted() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.wanted == "new"
+}
+
+// Serve implements cache.Claim.
+func (g *group) Serve() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.wanted != "new" {
+		return false
+	}
+	g.serving = "new"
+	return true
+}
+
+// a trial of the store "new", in the place of the store "old", and its verdicts.
+type trial struct {
+	*cache.Trial
+	*cache.Switch
+	*group
+	next     cache.Candidate
+	verdicts chan error
+}
+
+func between(t *testing.T, before cache.Store, next cache.Candidate) *trial {
+	t.Helper()
+	x := &trial{Switch: cache.NewSwitch(before), group: &group{serving: "old", wanted: "new"}, next: next, verdicts: make(chan error, 8)}
+	x.Trial = cache.NewTrial(cache.TrialOptions{
+		Switch: x.Switch, Next: next, Claim: x.group, Linger: time.Hour, Settled: func(err error) { x.verdicts <- err },
+	})
+	t.Cleanup(x.Close)
+	return x
+}
+
+// isServed reports whether the next store serves.
+func (x *trial) isServed() bool {
+	return x.Serving() == x.next.Backend()
 }
 
 func TestAStoreTakesItsPlaceWhenItWasVerified(t *testing.T) {
 	ctx := context.Background()
 	before := cache.NewMemory(cache.MemoryOptions{})
 	next := &candidate{memory: cache.NewMemory(cache.MemoryOptions{}), err: errors.New("wrong password")}
-	s, g, verdicts := between(t, before, next)
+	s := between(t, before, next)
 	w := &watcher{}
 	s.Watch(w)
 	go s.Run()
 
-	if err := <-verdicts; err == nil {
+	if err := <-s.verdicts; err == nil {
 		t.Fatal("a store that fails its verification serves")
 	}
 	if err := s.Set(ctx, "s:a", []byte("1"), time.Hour); err != nil {
@@ -102,15 +139,15 @@ func TestAStoreTakesItsPlaceWhenItWasVerified(t *testing.T) {
 		t.Errorf("told %d times of all and %d times of one", all, changed)
 	}
 
-	if toServe(g, "new") != "old" {
+	if s.serves() != "old" {
 		t.Error("the next store serves before it was verified")
 	}
 
 	next.set(nil)
-	if err := <-verdicts; err != nil {
+	if err := <-s.verdicts; err != nil {
 		t.Fatal(err)
 	}
-	if toServe(g, "new") != "" {
+	if s.serves() != "new" {
 		t.Error("the registry does not know that the next store serves")
 	}
 	if err := s.Set(ctx, "s:b", []byte("2"), time.Hour); err != nil {
@@ -119,21 +156,21 @@ func TestAStoreTakesItsPlaceWhenItWasVerified(t *testing.T) {
 	if _, err := next.memory.Get(ctx, "s:b"); err != nil {
 		t.Errorf("the next store does not serve: %v", err)
 	}
-	_ = before.Set(ctx, "s:c", []byte("3"), time.Hour)
-	if all, changed := w.seen(); all != 1 || changed != 2 {
+	_ = before.Set(ctx, "s:c", []byte("3"), time.Hour) // by a request that began before
+	if all, changed := w.seen(); all != 1 || changed != 3 {
 		t.Errorf("told %d times of all and %d times of one", all, changed)
 	}
 }
 
-func TestAClosedSuccessionVerifiesNothing(t *testing.T) {
+func TestAClosedTrialVerifiesNothing(t *testing.T) {
 	next := &candidate{memory: cache.NewMemory(cache.MemoryOptions{}), err: errors.New("no")}
-	s, _, verdicts := between(t, cache.NewMemory(cache.MemoryOptions{}), next)
+	s := between(t, cache.NewMemory(cache.MemoryOptions{}), next)
 	s.Run()
-	<-verdicts
+	<-s.verdicts
 	s.Close()
 	next.set(nil)
 	s.Run()
-	if len(verdicts) != 0 || s.backend() == cache.Store(next.memory) {
+	if len(s.verdicts) != 0 || s.isServed() {
 		t.Error("it was verified after its end")
 	}
 }
@@ -146,7 +183,7 @@ func TestL2WhatWasRevokedStaysRevoked(t *testing.T) {
 	before, memory := cache.NewMemory(cache.MemoryOptions{}), cache.NewMemory(cache.MemoryOptions{})
 	dead := cache.AppendHeader(nil, cache.Header{State: cache.Revoked, Version: 2, Expiry: time.Now().Add(time.Hour)})
 	next := &slow{candidate: candidate{memory: memory}, asked: make(chan bool), leave: make(chan bool)}
-	s, _, verdicts := between(t, before, next)
+	s := between(t, before, next)
 	revoke := func(key string) {
 		t.Helper()
 		if err := before.Set(ctx, key, dead, time.Hour); err != nil {
@@ -158,7 +195,7 @@ func TestL2WhatWasRevokedStaysRevoked(t *testing.T) {
 	<-next.asked
 	revoke("s:meanwhile")
 	close(next.leave)
-	if err := <-verdicts; err != nil || !serves(s) {
+	if err := <-s.verdicts; err != nil || !s.isServed() {
 		t.Fatal(err)
 	}
 	revoke("s:later")
@@ -178,28 +215,22 @@ func TestL2WhatWasRevokedStaysRevoked(t *testing.T) {
 // of them, until they are back.
 func TestAReplacedCandidateRests(t *testing.T) {
 	next := &candidate{memory: cache.NewMemory(cache.MemoryOptions{}), err: errors.New("no")}
-	s, g, verdicts := between(t, cache.NewMemory(cache.MemoryOptions{}), next)
+	s := between(t, cache.NewMemory(cache.MemoryOptions{}), next)
 	s.Run()
-	if err := <-verdicts; err == nil || g.Replaced("new") || g.Replaced("old") {
+	if err := <-s.verdicts; err == nil {
 		t.Fatal("no error, or a store that is wanted counts as replaced")
 	}
-	acquire(t, g, &builder{}, "third")
-	if toServe(g, "third") != "old" || !g.Replaced("new") {
-		t.Fatal("the candidate is not replaced")
-	}
+	s.want("third")
 	next.set(nil)
 	s.Run()
-	if len(verdicts) != 0 || serves(s) {
+	if len(s.verdicts) != 0 || s.isServed() {
 		t.Fatal("a replaced candidate is verified")
 	}
 	s.Run() // as the last timer does
-	g.Succeed("group", "new")
+	s.want("new")
 	s.Wake()
-	if err := <-verdicts; err != nil || !serves(s) {
+	if err := <-s.verdicts; err != nil || !s.isServed() {
 		t.Errorf("it does not serve after it is wanted again: %v", err)
-	}
-	if !g.Replaced("old") || g.Replaced("new") {
-		t.Error("the store before it does not count as replaced")
 	}
 }
 
@@ -209,86 +240,21 @@ func TestACandidateThatIsReplacedMeanwhileDoesNotServe(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			before := cache.NewMemory(cache.MemoryOptions{})
 			next := &slow{candidate: candidate{memory: cache.NewMemory(cache.MemoryOptions{}), err: failure}, asked: make(chan bool), leave: make(chan bool)}
-			s, g, verdicts := between(t, before, next)
+			s := between(t, before, next)
 			ended := make(chan bool)
 			go func() {
 				s.Run()
 				close(ended)
 			}()
 			<-next.asked
-			g.Succeed("group", "old")
+			s.want("old")
 			close(next.leave)
 			<-ended
-			if len(verdicts) != 0 || serves(s) || s.backend() != cache.Store(before) {
+			if len(s.verdicts) != 0 || s.isServed() {
 				t.Error("it serves, or something is said of it")
 			}
 		})
 	}
-}
-
-func TestAGroupKnowsWhatServesIt(t *testing.T) {
-	g := New(time.Hour)
-	acquire(t, g, &builder{}, "old")
-	acquire(t, g, &builder{}, "new")
-	for i, row := range []struct{ group, key, want, serves string }{
-		{"a", "old", "", ""},
-		{"a", "old", "", ""},
-		{"a", "new", "old", ""}, // it was not verified
-		{"a", "new", "old", ""},
-		{"a", "third", "old", "new"}, // the one verified is not wanted any more
-		{"a", "new", "old", "new"},
-		{"a", "new", "", ""},
-		{"b", "new", "", ""},
-		{"a", "third", "new", "third"},
-		{"a", "old", "", ""}, // nobody keeps "third"
-	} {
-		if got, _ := g.Succeed(row.group, row.key); got != row.want {
-			t.Errorf("%d: %s -> %s: %q serves, want %q", i, row.group, row.key, got, row.want)
-		}
-		if row.serves != "" {
-			g.Serve(row.group, row.serves)
-		}
-	}
-}
-
-// A store that serves again is told from itself before another one served: a
-// middleware that was made for that time must not be taken for one of now.
-func TestAGroupCountsWhatServed(t *testing.T) {
-	g := New(time.Hour)
-	acquire(t, g, &builder{}, "old")
-	acquire(t, g, &builder{}, "new")
-	g.Succeed("a", "old")
-	_, first := g.Succeed("a", "new")
-	if _, again := g.Succeed("a", "new"); again != first {
-		t.Errorf("%d, then %d, with nothing between", first, again)
-	}
-	g.Serve("a", "new")
-	g.Succeed("a", "old")
-	g.Serve("a", "old")
-	if _, later := g.Succeed("a", "new"); later == first {
-		t.Errorf("%d as before", later)
-	}
-}
-
-func TestWhatServesIsKeptUntilItIsAcquired(t *testing.T) {
-	g := New(time.Hour)
-	old, cancel := acquire(t, g, &builder{}, "old")
-	g.Succeed("a", "old")
-	kept := g.entries["old"]
-	due := &expiry{g: g, e: kept, turn: kept.turn}
-	(&user{g: g, uses: map[*entry]bool{kept: true}}).Run()
-	if served, _ := g.Succeed("a", "new"); served != "old" {
-		t.Fatalf("%q serves", served)
-	}
-	due.Run()
-	r, err := g.Acquire(context.Background(), "old", nil)
-	if err != nil || r.(*thing) != old {
-		t.Errorf("it was let go of: %v", err)
-	}
-	if _, err := g.Acquire(context.Background(), "unknown", nil); err == nil {
-		t.Error("nothing was built, and no error")
-	}
-	cancel()
 }
 
 // slow is a candidate whose verification lasts until it is told.
@@ -303,10 +269,10 @@ func (c *slow) Verify(ctx context.Context) error {
 	return c.candidate.Verify(ctx)
 }
 
-func TestASuccessionThatIsClosedWhileItVerifiesChangesNothing(t *testing.T) {
+func TestATrialThatIsClosedWhileItVerifiesChangesNothing(t *testing.T) {
 	before := cache.NewMemory(cache.MemoryOptions{})
 	next := &slow{candidate: candidate{memory: cache.NewMemory(cache.MemoryOptions{})}, asked: make(chan bool), leave: make(chan bool)}
-	s, _, verdicts := between(t, before, next)
+	s := between(t, before, next)
 	ended := make(chan bool)
 	go func() {
 		s.Run()
@@ -316,14 +282,7 @@ func TestASuccessionThatIsClosedWhileItVerifiesChangesNothing(t *testing.T) {
 	s.Close()
 	close(next.leave)
 	<-ended
-	if len(verdicts) != 0 || serves(s) || s.backend() != cache.Store(before) {
+	if len(s.verdicts) != 0 || s.isServed() {
 		t.Error("the next store serves after the end")
 	}
-}
-
-// serves reports whether the next store serves.
-func serves(s *Succession) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.done
 }

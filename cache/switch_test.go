@@ -1,0 +1,244 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/cache/cachetest"
+)
+
+func TestASwitchKeepsTheContract(t *testing.T) {
+	cachetest.Run(t, func(t *testing.T) cachetest.Subject {
+		c := cachetest.NewClock()
+		s := cache.NewSwitch(cache.NewMemory(cache.MemoryOptions{Now: c.Now}))
+		if served, err := s.Offer(context.Background(), cache.NewMemory(cache.MemoryOptions{Now: c.Now}), time.Second, nil); !served || err != nil {
+			t.Fatal(served, err)
+		}
+		return cachetest.Subject{Backend: s, Elapse: c.Elapse}
+	})
+}
+
+// held is a store whose commands last until they are let go.
+type held struct {
+	*cache.Memory
+	began chan bool
+	leave chan bool
+}
+
+func (h *held) Get(ctx context.Context, key string) ([]byte, error) {
+	h.began <- true
+	<-h.leave
+	return h.Memory.Get(ctx, key)
+}
+
+func newHeld() *held {
+	return &held{Memory: cache.NewMemory(cache.MemoryOptions{}), began: make(chan bool), leave: make(chan bool)}
+}
+
+func TestAPauseHoldsNewCommandsUntilResume(t *testing.T) {
+	h := newHeld()
+	s := cache.NewSwitch(h)
+	results := make(chan error, 2)
+	go func() {
+		_, err := s.Get(context.Background(), "s:running")
+		results <- err
+	}()
+	<-h.began
+	paused := make(chan bool)
+	go func() { paused <- s.Pause(time.Hour) }()
+	cachetest.Until(t, "a pause", func() bool { return s.Status().Paused })
+	go func() { results <- s.Set(context.Background(), "s:new", []byte("1"), time.Minute) }()
+	cachetest.Until(t, "a command that waits", func() bool { return s.Status().Waiting == 1 })
+
+	h.leave <- true
+	if err := <-results; !errors.Is(err, cache.ErrMiss) {
+		t.Errorf("the running command: %v", err)
+	}
+	if !<-paused {
+		t.Error("the pause does not know that the running command ended")
+	}
+	if s.Pause(time.Hour) {
+		t.Error("two pauses at once")
+	}
+	if _, err := h.Memory.Get(context.Background(), "s:new"); !errors.Is(err, cache.ErrMiss) {
+		t.Errorf("a held command was sent: %v", err)
+	}
+	s.Resume()
+	if err := <-results; err != nil {
+		t.Errorf("the held command: %v", err)
+	}
+	if got := s.Status(); got != (cache.SwitchStatus{}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestAPauseEndsAtItsLimit(t *testing.T) {
+	h := newHeld()
+	s := cache.NewSwitch(h)
+	ended := make(chan bool)
+	go func() {
+		_, _ = s.Get(context.Background(), "s:running")
+		close(ended)
+	}()
+	<-h.began
+	if s.Pause(time.Millisecond) {
+		t.Error("the running command counts as ended")
+	}
+	if s.Status().Paused {
+		t.Error("the pause outlasts its limit")
+	}
+	if err := s.Set(context.Background(), "s:new", []byte("1"), time.Minute); err != nil {
+		t.Error(err)
+	}
+	close(h.leave)
+	<-ended
+	if s.Status().Running != 0 {
+		t.Errorf("%+v", s.Status())
+	}
+}
+
+// A command that outlasts the pause ends where it began, and the next store has its
+// change.
+func TestACommandThatOutlastsThePauseIsNotCut(t *testing.T) {
+	h := newHeld()
+	next := cache.NewMemory(cache.MemoryOptions{})
+	s := cache.NewSwitch(h)
+	result := make(chan error)
+	go func() {
+		_, err := s.Get(context.Background(), "s:running")
+		result <- err
+	}()
+	<-h.began
+	if served, err := s.Offer(context.Background(), next, time.Millisecond, nil); !served || err != nil {
+		t.Fatal(served, err)
+	}
+	if err := h.Memory.Set(context.Background(), "s:running", []byte("1"), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	h.leave <- true
+	if err := <-result; err != nil {
+		t.Errorf("the running command: %v", err)
+	}
+	if _, err := s.Get(context.Background(), "s:running"); err != nil {
+		t.Errorf("its change: %v", err)
+	}
+}
+
+// No user signs in again because a switch came between: sessions go over from memory,
+// with sign-ins, refreshes, leases and ends that come meanwhile.
+func TestMemoryHandsItsSessionsOver(t *testing.T) {
+	ctx := context.Background()
+	before, next := cache.NewMemory(cache.MemoryOptions{}), cache.NewMemory(cache.MemoryOptions{})
+	s := cache.NewSwitch(before)
+	add := func(name string) {
+		t.Helper()
+		if err := s.Add(ctx, "s:"+name, cachetest.Linked(1, 11, name), time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"kept", "ended", "refreshed", "trimmed", "leased"} {
+		add(name)
+	}
+	lease := cache.Lease{Record: "s:leased", Version: 1, Grant: "grant", Owner: "me", TTL: time.Minute, Keep: time.Minute}
+	if _, err := s.Acquire(ctx, lease); err != nil {
+		t.Fatal(err)
+	}
+	if served, err := s.Offer(ctx, next, time.Second, nil); !served || err != nil {
+		t.Fatal(served, err)
+	}
+	// By requests that began before.
+	renewed := cachetest.Linked(2, 11, "refreshed")
+	for what, err := range map[string]error{
+		"ending":     before.Set(ctx, "s:ended", cachetest.Record(cache.Revoked, 9, ""), time.Minute),
+		"refreshing": before.CompareAndSet(ctx, "s:refreshed", 1, renewed, time.Minute),
+		"trimming":   before.Delete(ctx, "s:trimmed"),
+		"signing in": before.Add(ctx, "s:late", cachetest.Linked(1, 11, "late"), time.Minute),
+	} {
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for name, want := range map[string]string{"kept": "live 1", "ended": "revoked 9", "refreshed": "live 2", "trimmed": "revoked 2", "late": "live 1", "leased": "live 1"} {
+		v, err := s.Get(ctx, "s:"+name)
+		h, _, failed := cache.ParseRecord(v)
+		state := map[cache.State]string{cache.Live: "live", cache.Revoked: "revoked"}[h.State]
+		if got := fmt.Sprintf("%s %d", state, h.Version); err != nil || failed != nil || got != want {
+			t.Errorf("%s is %s, want %s: %v, %v", name, got, want, err, failed)
+		}
+	}
+	lease.Owner = "another"
+	if _, err := s.Acquire(ctx, lease); !errors.Is(err, cache.ErrExists) {
+		t.Errorf("a lease is given twice: %v", err)
+	}
+	lease.Owner = "me"
+	if err := s.Prolong(ctx, lease); err != nil {
+		t.Errorf("a lease is not prolonged at the next store: %v", err)
+	}
+}
+
+// Each of many commands is sent once, to one store, and none fails, whatever switches
+// come between.
+func TestSwitchesUnderTrafficLoseNothing(t *testing.T) {
+	ctx := context.Background()
+	s := cache.NewSwitch(cache.NewMemory(cache.MemoryOptions{}))
+	var added, ended sync.Map
+	var failed atomic.Int64
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	for g := 0; g < 8; g++ {
+		wg.Add(1)
+		go func(g int) {
+			defer wg.Done()
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				key := fmt.Sprintf("s:%d-%d", g, i)
+				if err := s.Add(ctx, key, cachetest.Linked(1, 11, key[2:]), time.Hour); err != nil {
+					t.Errorf("%s: %v", key, err)
+					failed.Add(1)
+					return
+				}
+				added.Store(key, true)
+				if i%3 == 0 {
+					if err := s.Set(ctx, key, cachetest.Record(cache.Revoked, 9, ""), time.Hour); err != nil {
+						t.Errorf("%s: %v", key, err)
+						return
+					}
+					ended.Store(key, true)
+				}
+			}
+		}(g)
+	}
+	for n := 0; n < 20; n++ {
+		if served, err := s.Offer(ctx, cache.NewMemory(cache.MemoryOptions{}), 100*time.Millisecond, nil); !served || err != nil {
+			t.Error(n, served, err)
+		}
+	}
+	close(stop)
+	wg.Wait()
+	added.Range(func(key, _ any) bool {
+		v, err := s.Get(ctx, key.(string))
+		h, _, _ := cache.ParseRecord(v)
+		want := cache.Live
+		if _, ok := ended.Load(key); ok {
+			want = cache.Revoked
+		}
+		if err != nil || h.State != want {
+			t.Errorf("%s: state %d, want %d: %v", key, h.State, want, err)
+			return false
+		}
+		return true
+	})
+	if got := s.Status(); got.Switches != 20 || got.Running != 0 || got.Waiting != 0 {
+		t.Errorf("%+v", got)
+	}
+}
