@@ -24,15 +24,16 @@ import (
 // A store is where the records are, shared by all middlewares with the same
 // options of it.
 type store struct {
-	key     string // of the registry
-	address string // of the server, for the log
-	backend cache.Store
-	memory  *memory        // nil: Redis
-	hybrid  *hybrid.Hybrid // nil: memory alone
-	redis   redis.Options
-	health  time.Duration // between two questions whether Redis is well; zero: it is not asked
-	done    context.Context
-	end     context.CancelFunc
+	key       string // of the registry
+	address   string // of the server, for the log
+	backend   cache.Store
+	memory    *memory         // nil: Redis
+	sentinels *resp.Sentinels // nil: the address is that of the server
+	hybrid    *hybrid.Hybrid  // nil: memory alone
+	redis     redis.Options
+	health    time.Duration // between two questions whether Redis is well; zero: it is not asked
+	done      context.Context
+	end       context.CancelFunc
 
 	mu       sync.Mutex // guards the fields below
 	log      *slog.Logger
@@ -89,6 +90,9 @@ func (s *store) Close() {
 	s.end()
 	if s.hybrid != nil {
 		s.hybrid.Close()
+	}
+	if s.sentinels != nil {
+		s.sentinels.Close()
 	}
 	if s.memory != nil {
 		s.memory.leave(s.key)
@@ -205,6 +209,11 @@ func (b *storeBuilder) Build() (registry.Resource, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.SentinelMaster != "" {
+		s.sentinels = sentinelsOf(r, server)
+		server.Location = s.sentinels.Location()
+		s.sentinels.Start()
+	}
 	s.redis = redis.Options{
 		Server: server, Prefix: strings.TrimSuffix(r.KeyPrefix, ":"), NoBreaker: !r.Breaker,
 		Breaker: circuitbreaker.Options{Threshold: r.BreakerThreshold, ProbeMax: longestProbe(r.BreakerTimeout)},
@@ -246,6 +255,8 @@ func addressOf(r config.Redis) string {
 	switch {
 	case inMemory(r):
 		return "memory"
+	case r.SentinelMaster != "":
+		return r.SentinelMaster + " at " + strings.Join(r.Addresses, ",")
 	case r.Network == "unix":
 		return "unix://" + r.Addresses[0]
 	}
@@ -261,6 +272,17 @@ func longestProbe(timeout time.Duration) time.Duration {
 	return timeout
 }
 
+// sentinelsOf makes the sentinels that say where the master is.
+func sentinelsOf(r config.Redis, server resp.Options) *resp.Sentinels {
+	return resp.NewSentinels(resp.SentinelOptions{
+		Master: r.SentinelMaster, Addresses: r.Addresses, Server: server,
+		Sentinel: resp.Options{
+			Username: r.SentinelUsername, Password: r.SentinelPassword, TLS: server.TLS, TLSFiles: server.TLSFiles,
+			ClientName: server.ClientName, DialTimeout: r.DialTimeout,
+		},
+	})
+}
+
 // serverOptions maps the settings of the link to Redis.
 func serverOptions(r config.Redis) (resp.Options, error) {
 	o := resp.Options{
@@ -268,6 +290,9 @@ func serverOptions(r config.Redis) (resp.Options, error) {
 		ClientName: "traefikoidc", PoolSize: r.PoolSize, MinIdle: r.MinIdleConns, MaxConnAge: r.MaxConnAge,
 		IdleTimeout: r.IdleTimeout, PoolTimeout: r.PoolTimeout, DialTimeout: r.DialTimeout, ReadTimeout: r.ReadTimeout,
 		WriteTimeout: r.WriteTimeout, OperationTimeout: r.OperationTimeout, MaxRetries: r.MaxRetries,
+	}
+	if r.SentinelMaster != "" {
+		o.Address = addressOf(r) // it tells the store apart; the sentinels say where the server is
 	}
 	// Zero is never here, and the default there.
 	if r.MaxRetries == 0 {

@@ -18,6 +18,7 @@ type local struct {
 	l1      *cache.LRU
 	journal *journal
 	work    *worker // brings the journal to L2
+	recent  *recent // nil: L2 is one server, which forgets no write that it confirmed
 
 	epoch   uint64             // counts what made everything stale
 	flights map[string]*flight // reads under way that others may join
@@ -157,6 +158,9 @@ func (l *local) hold(n *cache.Note, now time.Time) {
 func (l *local) wrote(c cache.Change, q inquiry, v cache.Verdict, now time.Time) {
 	current := l.current(q)
 	l.changed(c.Key)
+	if v != cache.Remains {
+		l.recent.put(c, now)
+	}
 	if n := l.journal.notes[c.Key]; n != nil && n.Class != cache.Revocations {
 		l.journal.remove(n)
 	}
@@ -275,8 +279,12 @@ func newLocal(o Options) *local {
 	if o.JournalBytes <= 0 {
 		o.JournalBytes = l1.MaxBytes.Load()
 	}
+	var r *recent
+	if o.Redis.Server.Location != nil {
+		r = newRecent()
+	}
 	return &local{
-		direct: o.Direct, ttl: int64(o.L1TTL), maxAge: int64(o.MaxL1Age), l1: l1, journal: newJournal(o.JournalEntries, o.JournalBytes),
+		recent: r, direct: o.Direct, ttl: int64(o.L1TTL), maxAge: int64(o.MaxL1Age), l1: l1, journal: newJournal(o.JournalEntries, o.JournalBytes),
 		flights: map[string]*flight{}, tokens: map[string]*token{}, echoes: map[string]int{},
 	}
 }

@@ -23,6 +23,9 @@ func (s *sender) restore(ctx context.Context, restarted, lost bool) error {
 	var held [cache.Classes][]cache.Holding
 	if restarted {
 		held = s.holdings(lost)
+		s.h.mu.Lock()
+		s.h.local.recent.add(&held, s.h.now())
+		s.h.mu.Unlock()
 	}
 	if err := s.try(ctx); err != nil {
 		return err

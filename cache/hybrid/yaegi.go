@@ -23,6 +23,7 @@ var (
 	_ background.Runner       = (*doubting)(nil)
 	_ task                    = (*reconciler)(nil)
 	_ any                     = (*journal)(nil)
+	_ any                     = (*recent)(nil)
 	_ any                     = (*local)(nil)
 	_ any                     = (*reader)(nil)
 	_ any                     = (*hub)(nil)

@@ -71,6 +71,18 @@ func (r *reader) redisTogether(o RedisOptions, x *Redis) {
 	if x.Username != "" && x.Password == "" {
 		r.problem("redis.username", "needs redis.password")
 	}
+	if x.SentinelMaster == "" && (x.SentinelUsername != "" || x.SentinelPassword != "") {
+		r.problem("redis.sentinelMasterName", "is required by redis.sentinelUsername and redis.sentinelPassword")
+	}
+	if x.SentinelUsername != "" && x.SentinelPassword == "" {
+		r.problem("redis.sentinelUsername", "needs redis.sentinelPassword")
+	}
+	if x.SentinelMaster != "" && x.Network == "unix" {
+		r.problem("redis.sentinelMasterName", "needs the addresses of sentinels, not a socket")
+	}
+	if x.SentinelMaster != "" && x.Cluster {
+		r.problem("redis.sentinelMasterName", "contradicts redis.clusterMode: a cluster has no sentinels")
+	}
 	if x.Network == "unix" && x.TLS.Enabled {
 		r.problem("redis.tls.enabled", "a unix socket has no TLS")
 	}

@@ -25,7 +25,7 @@ func (r *reader) spread(o *RedisOptions) {
 	if !strings.Contains(address, "://") {
 		return
 	}
-	u, fault := parseRedisURL(address)
+	u, fault := parseRedisURL(address, "6379")
 	if fault != "" {
 		return
 	}
@@ -46,6 +46,10 @@ func (r *reader) redisAddress(o RedisOptions, x *Redis) {
 	x.Password = r.secret("redis.password", o.Password)
 	x.DB = r.integer("redis.db", o.DB, 0, 1<<20)
 	raw := r.text(option, o.Address)
+	port := "6379"
+	if o.SentinelMasterName != "" {
+		port = "26379"
+	}
 	if raw == "" {
 		if x.Enabled {
 			r.problem(option, "is required by redis.enabled"+r.misnamed("address"))
@@ -53,7 +57,7 @@ func (r *reader) redisAddress(o RedisOptions, x *Redis) {
 		return
 	}
 	if strings.Contains(raw, "://") {
-		u, fault := parseRedisURL(raw)
+		u, fault := parseRedisURL(raw, port)
 		if fault != "" {
 			r.problem(option, fault)
 			return
@@ -66,7 +70,7 @@ func (r *reader) redisAddress(o RedisOptions, x *Redis) {
 		if part = strings.TrimSpace(part); part == "" {
 			continue
 		}
-		address, fault := hostPort(part)
+		address, fault := hostPort(part, port)
 		if fault != "" {
 			r.problem(option, fault)
 			return
@@ -88,7 +92,7 @@ func redisSchemes() []string {
 
 // parseRedisURL parses the forms redis://user:password@host:port/db, rediss://,
 // valkey://, valkeys:// and unix:///path. The text about a fault does not repeat the URL.
-func parseRedisURL(raw string) (redisURL, string) {
+func parseRedisURL(raw, port string) (redisURL, string) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return redisURL{}, "is not a URL; a password in it must be percent-encoded"
@@ -116,17 +120,17 @@ func parseRedisURL(raw string) (redisURL, string) {
 		return out, "must have nothing but the number of a database after the host"
 	}
 	var fault string
-	out.address, fault = hostPort(u.Host)
+	out.address, fault = hostPort(u.Host, port)
 	return out, fault
 }
 
-// hostPort returns address with its port, 6379 where it names none.
-func hostPort(address string) (string, string) {
+// hostPort returns address with its port, the standard one where it names none.
+func hostPort(address, standard string) (string, string) {
 	const fault = notRedisAddress
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		host = strings.Trim(address, "[]")
-		port = "6379"
+		port = standard
 		if strings.Contains(host, ":") && net.ParseIP(host) == nil {
 			return "", fault
 		}

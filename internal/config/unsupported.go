@@ -50,15 +50,12 @@ func gates(c *Config, s *Settings) []gate {
 		{"dynamicClientRegistration.redisKeyPrefix", "", reg.RedisKeyPrefix != ""},
 		{"dynamicClientRegistration.clientMetadata", "", len(reg.ClientMetadata) > 0},
 
-		{"redis.address", "a list", len(s.Redis.Addresses) > 1},
+		{"redis.address", "a list", len(s.Redis.Addresses) > 1 && s.Redis.SentinelMaster == ""},
 		{"redis.clusterMode", "", s.Redis.Cluster},
 		{"redis.maxRedirects", "", s.Redis.Network != "" && s.Redis.MaxRedirects != 3},
 		{"redis.readOnly", "", s.Redis.ReadOnly},
 		{"redis.routeByLatency", "", s.Redis.RouteByLatency},
 		{"redis.routeRandomly", "", s.Redis.RouteRandomly},
-		{"redis.sentinelMasterName", "", s.Redis.SentinelMaster != ""},
-		{"redis.sentinelUsername", "", s.Redis.SentinelUsername != ""},
-		{"redis.sentinelPassword", "", s.Redis.SentinelPassword != ""},
 	}
 }
 

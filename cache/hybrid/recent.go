@@ -1,0 +1,69 @@
+package hybrid
+
+import (
+	"container/list"
+	"time"
+
+	"github.com/traefikoidc/traefikoidc/cache"
+)
+
+const (
+	// recentSpan is how long a write is kept that a failover may lose: replication is
+	// asynchronous, and an old master accepts writes until it learns that it is none.
+	recentSpan = 30 * time.Second
+	// recentBytes bounds what the kept writes take.
+	recentBytes = 16 << 20
+)
+
+// A recent keeps the latest writes that L2 has confirmed, to give them to the master that
+// follows it. A nil recent keeps none. The lock of the Hybrid guards it.
+type recent struct {
+	list  *list.List // of *confirmed, the oldest first
+	bytes int64
+}
+
+type confirmed struct {
+	holding cache.Holding
+	at      time.Time
+}
+
+func newRecent() *recent {
+	return &recent{list: list.New()}
+}
+
+// put keeps a write that was confirmed now.
+func (r *recent) put(c cache.Change, now time.Time) {
+	if r == nil || c.Op == cache.OpDelete {
+		return
+	}
+	x := &confirmed{at: now, holding: cache.Holding{Key: c.Key, Value: c.Value, Expires: now.Add(c.TTL).UnixNano()}}
+	r.list.PushBack(x)
+	r.bytes += cache.Cost(c.Key, c.Value)
+	r.trim(now)
+}
+
+// trim drops what is too old or too much.
+func (r *recent) trim(now time.Time) {
+	for first := r.list.Front(); first != nil; first = r.list.Front() {
+		x := first.Value.(*confirmed)
+		if r.bytes <= recentBytes && now.Sub(x.at) <= recentSpan {
+			return
+		}
+		r.list.Remove(first)
+		r.bytes -= cache.Cost(x.holding.Key, x.holding.Value)
+	}
+}
+
+// add appends the kept writes to held, by class. Of several writes of a key the register
+// keeps the right one.
+func (r *recent) add(held *[cache.Classes][]cache.Holding, now time.Time) {
+	if r == nil {
+		return
+	}
+	r.trim(now)
+	for at := r.list.Front(); at != nil; at = at.Next() {
+		x := at.Value.(*confirmed)
+		c := cache.ClassOf(x.holding.Key, x.holding.Value)
+		held[c] = append(held[c], x.holding)
+	}
+}
