@@ -25,9 +25,9 @@ type hub struct {
 	stats    *counts
 }
 
-// counts are of reads, and of those that L1 answered.
+// counts are of reads, and of those that L1 did not answer.
 type counts struct {
-	requests, hits uint64
+	requests, misses uint64
 }
 
 func (h *hub) announceAll() {

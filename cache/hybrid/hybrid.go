@@ -104,16 +104,17 @@ func (h *Hybrid) Get(ctx context.Context, key string) ([]byte, error) {
 	x.stats.requests++
 	l := x.local
 	u := x.up
-	e := l.l1.Entries[key]
+	l1 := l.l1
+	e := l1.Entries[key]
 	if e != nil && e.Expires > now && (u.fallback || e.Epoch == l.epoch && !e.Stale && (u.tracking || now-e.Asked < l.ttl)) {
-		if e.On == l.l1.Recent {
+		if e.On == l1.Recent {
 			e.On.List.MoveToFront(e.Place)
 		}
-		x.stats.hits++
 		value := e.Value
 		x.mu.Unlock()
 		return value, nil
 	}
+	x.stats.misses++
 	x.mu.Unlock()
 	if err := cache.CheckKey(key); err != nil {
 		return nil, err
@@ -249,7 +250,7 @@ func (h *Hybrid) Stats() Stats {
 	h.hub.mu.Lock()
 	s.Memory = h.hub.local.l1.Stats()
 	s.Requests = h.hub.stats.requests
-	s.Hits = h.hub.stats.hits
+	s.Hits = h.hub.stats.requests - h.hub.stats.misses
 	s.Connected = h.hub.up.met
 	s.Fallback = h.hub.up.fallback
 	s.Tracking = h.hub.up.tracking
