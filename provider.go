@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/background"
 	"github.com/traefikoidc/traefikoidc/internal/config"
@@ -21,10 +22,26 @@ type sharedProvider struct {
 	end       context.CancelFunc // of the check
 }
 
-// Close ends the check and the idle connections to the provider.
+// lastCalls is how long calls may go on that had begun when the provider was closed.
+const lastCalls = 20 * time.Second
+
+// Close ends the check and the idle connections to the provider. A call that is under way
+// keeps its connection: that is closed later.
 func (p *sharedProvider) Close() {
 	p.end()
 	p.transport.CloseIdleConnections()
+	var r background.Runner = &closing{transport: p.transport}
+	background.After(lastCalls, r)
+}
+
+// A closing closes the idle connections of a provider that is not used any more.
+type closing struct {
+	transport *http.Transport
+}
+
+// Run implements background.Runner.
+func (c *closing) Run() {
+	c.transport.CloseIdleConnections()
 }
 
 type providerBuilder struct {
@@ -82,6 +99,9 @@ type providerCheck struct {
 
 // Run implements background.Runner.
 func (c *providerCheck) Run() {
+	if c.done.Err() != nil {
+		return
+	}
 	m, err := c.provider.TryMetadata(c.done)
 	if c.done.Err() != nil {
 		return

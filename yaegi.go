@@ -4,6 +4,7 @@ package traefikoidc
 // in docs/ARCHITECTURE.md. This file is the last by name.
 var (
 	_ any = (*claim)(nil)
+	_ any = (*closing)(nil)
 	_ any = (*logBuilder)(nil)
 	_ any = (*middlewareBuilder)(nil)
 	_ any = (*namesBuilder)(nil)

@@ -51,17 +51,16 @@ type Preparer interface {
 // Opened.
 type Opened struct {
 	Allowed bool
+	Taught  uint8 // how many names of headers its requests taught; guarded by Hot.Mu
+	never   reason
 	Reason  string
-	Looked  string
 	Subject string
-	User    string
+	refused *refusal // nil: nothing more is to be said of it
 	Headers []Field
 	// Verdicts are those of the View.
 	Verdicts []*Verdict
 
 	Until time.Time // served without asking the store until then
-
-	Taught int // how many names of headers its requests taught; guarded by Hot.Mu
 
 	created int64  // when the person signed in, in ms since 1970
 	expiry  int64  // the end of the session here, unless it is touched before, in ns since 1970
@@ -75,6 +74,27 @@ type Opened struct {
 	version uint64
 	epoch   uint64 // Manager.epoch when the record was read
 	renewal plan
+}
+
+// A refusal is of a session that is not allowed. Most sessions have none.
+type refusal struct {
+	looked, user string
+}
+
+// Looked is that of the View.
+func (o *Opened) Looked() string {
+	if o.refused == nil {
+		return ""
+	}
+	return o.refused.looked
+}
+
+// User is that of the View.
+func (o *Opened) User() string {
+	if o.refused == nil {
+		return ""
+	}
+	return o.refused.user
 }
 
 // Created is when the person signed in, in milliseconds.

@@ -97,7 +97,7 @@ func (m *Manager) open(ctx context.Context, p opening) (*Opened, error) {
 		return nil, ErrNone // it may go on at another middleware
 	}
 	m.touch(ctx, o, s, h, p.ticket)
-	o.renewal = m.plan(s, p.ticket, p.known)
+	m.setPlan(o, s, p.ticket, p.known)
 	m.reportNever(o, p.known)
 	if next := o.renewal.next(); !next.IsZero() && next.Before(o.Until) {
 		o.Until = next
@@ -115,7 +115,7 @@ func (m *Manager) present(p opening, s *Session, h cache.Header) *Opened {
 		links: joinLinks(h.Links), value: p.value, key: p.key, version: h.Version, epoch: p.epoch,
 	}
 	if p.known != nil && p.known.version == h.Version {
-		o.show(View{Allowed: p.known.Allowed, Reason: p.known.Reason, Looked: p.known.Looked, Subject: p.known.Subject, User: p.known.User, Headers: p.known.Headers, Verdicts: p.known.Verdicts})
+		o.show(View{Allowed: p.known.Allowed, Reason: p.known.Reason, Looked: p.known.Looked(), Subject: p.known.Subject, User: p.known.User(), Headers: p.known.Headers, Verdicts: p.known.Verdicts})
 		o.latest = p.known.latest
 	} else {
 		v := m.o.Preparer.Prepare(s)
@@ -131,11 +131,12 @@ func (m *Manager) present(p opening, s *Session, h cache.Header) *Opened {
 func (o *Opened) show(v View) {
 	o.Allowed = v.Allowed
 	o.Reason = v.Reason
-	o.Looked = v.Looked
 	o.Subject = v.Subject
-	o.User = v.User
+	if v.Looked != "" || v.User != "" {
+		o.refused = &refusal{looked: v.Looked, user: v.User}
+	}
 	o.Headers = v.Headers
-	o.size = openedOverhead + len(o.value) + len(o.key) + len(o.links) + len(o.Looked) + len(o.User)
+	o.size = openedOverhead + len(o.value) + len(o.key) + len(o.links) + len(v.Looked) + len(v.User)
 	for _, f := range v.Headers {
 		o.size += len(f.Name) + len(f.Value)
 	}

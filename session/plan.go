@@ -30,11 +30,38 @@ var (
 	ErrEndsBefore = errors.New("session: it ends before its tokens are due for a refresh")
 )
 
+// A reason is one of these errors in a byte, because each session in memory has one. The
+// zero value is none.
+type reason uint8
+
+func reasonOf(err error) reason {
+	switch err {
+	case ErrNoRefreshToken:
+		return 1
+	case ErrNoExpiry:
+		return 2
+	case ErrEndsBefore:
+		return 3
+	}
+	return 0
+}
+
+func errorOf(r reason) error {
+	switch r {
+	case 1:
+		return ErrNoRefreshToken
+	case 2:
+		return ErrNoExpiry
+	case 3:
+		return ErrEndsBefore
+	}
+	return nil
+}
+
 // A plan is when a session is to be renewed. Its times are in ns since 1970: there is
 // one for each session in memory.
 type plan struct {
 	due     int64    // zero: never
-	never   error    // the reason if due is zero; nil: there is no Renewer
 	expires int64    // from then on what there is serves only if there is no better
 	attempt *attempt // nil: it was not due yet. It is never changed
 }
@@ -97,12 +124,21 @@ func (p plan) putOff(now time.Time, atLeast time.Duration, owner string, store b
 	return p
 }
 
+// setPlan gives o, which shows s, its plan, or the reason why it is never refreshed.
+func (m *Manager) setPlan(o *Opened, s *Session, t ticket, known *Opened) {
+	o.renewal = m.plan(s, t, known)
+	if o.renewal.due == 0 {
+		_, err := m.due(s)
+		o.never = reasonOf(err)
+	}
+}
+
 // plan returns when s is to be renewed. Of what memory knew, that it was put off
 // stays.
 func (m *Manager) plan(s *Session, t ticket, known *Opened) plan {
-	due, never := m.due(s)
+	due, _ := m.due(s)
 	if due.IsZero() {
-		return plan{never: never}
+		return plan{}
 	}
 	p := plan{due: due.UnixNano(), expires: s.AccessExpiry.UnixNano()}
 	next := attempt{}
@@ -156,14 +192,10 @@ func (m *Manager) due(s *Session) (time.Time, error) {
 // reportNever reports to the Observer that o is never refreshed. A reason is reported
 // once: not again while memory holds the session as known, which has the same one.
 func (m *Manager) reportNever(o, known *Opened) {
-	never := o.renewal.never
-	if never == nil || m.o.Observer == nil {
+	if o.never == 0 || m.o.Observer == nil || known != nil && known.never == o.never {
 		return
 	}
-	if known != nil && known.renewal.never == never {
-		return
-	}
-	m.o.Observer.Observe(NeverRefreshed, o.Subject, never)
+	m.o.Observer.Observe(NeverRefreshed, o.Subject, errorOf(o.never))
 }
 
 // gapOf is how long tokens of a lifetime are left alone. Of one that is over before it

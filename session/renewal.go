@@ -311,7 +311,7 @@ func (r *renewal) adopt(s *Session, h cache.Header) {
 		r.gone() // here
 		return
 	}
-	o.renewal = r.m.plan(s, r.p.ticket, nil)
+	r.m.setPlan(o, s, r.p.ticket, nil)
 	if s.RefreshToken != "" { // its loss has an event of its own
 		r.m.reportNever(o, r.p.known)
 	}

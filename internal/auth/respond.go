@@ -119,7 +119,7 @@ func (m *Middleware) failSignIn(w http.ResponseWriter, r *http.Request, f failur
 func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, o *session.Opened, details []any) {
 	wanted, _ := m.wanted(r)
 	m.answer(w, r, page{
-		failure: notAllowed, user: o.User, another: m.anotherAccount(wanted), back: m.before(r), details: details,
+		failure: notAllowed, user: o.User(), another: m.anotherAccount(wanted), back: m.before(r), details: details,
 	}, nil)
 }
 
@@ -127,11 +127,11 @@ func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, o *session.O
 // the scopes that the provider was asked for, without which it may not send them.
 func (m *Middleware) refusalDetails(o *session.Opened, reason string) []any {
 	details := []any{"subject", o.Subject, "reason", reason}
-	if o.Looked == "" {
+	if o.Looked() == "" {
 		return details
 	}
 	left := m.o.Provider.LeftOut(m.o.Scopes)
-	details = append(details, "claims", o.Looked, "scopes", strings.Join(m.o.Scopes, " "))
+	details = append(details, "claims", o.Looked(), "scopes", strings.Join(m.o.Scopes, " "))
 	if len(left) > 0 {
 		details = append(details, "scopesNotOffered", strings.Join(left, " "))
 	}

@@ -149,14 +149,14 @@ func (m *Middleware) learnNames(head http.Header, found *session.Opened) {
 		return
 	}
 	m.hot.Mu.Lock()
-	left := maxTaught - found.Taught
+	left := maxTaught - int(found.Taught)
 	m.hot.Mu.Unlock()
 	if left <= 0 {
 		return
 	}
 	taught := m.o.Cleaner.Learn(head, left)
 	m.hot.Mu.Lock()
-	found.Taught += taught
+	found.Taught += uint8(taught)
 	m.hot.Mu.Unlock()
 }
 
