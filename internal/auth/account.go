@@ -11,22 +11,22 @@ import (
 )
 
 const (
-	// accountParameter is the parameter of our sign-out that makes it lead to a sign-in
-	// with another account. Its value is where that sign-in leads.
+	// accountParameter is the parameter of a sign-out that a sign-in with another
+	// account follows. Its value is the return target of that sign-in.
 	accountParameter = "another"
-	// maxQuery bounds a query that is parsed, in bytes: the longest target of a sign-in
-	// has 6,000 in one.
+	// maxQuery bounds a query that is parsed, in bytes. The longest target of a sign-in
+	// takes 6,000 bytes in one.
 	maxQuery = 8 << 10
 )
 
-// anotherAccount is where a user signs out to come back to target with another
-// account.
+// anotherAccount returns the address of a sign-out after which the user signs in with
+// another account and returns to target.
 func (m *Middleware) anotherAccount(target string) string {
 	return m.o.LogoutPath + "?" + url.Values{accountParameter: {policy.Compact(target)}}.Encode()
 }
 
-// accountTarget returns where a sign-in with another account leads, and whether the
-// sign-out r is followed by one. A value that is no return target counts as /.
+// accountTarget returns the target of a sign-in with another account, and whether the
+// sign-out r is followed by one. A value that is no return target becomes /.
 func (m *Middleware) accountTarget(r *http.Request) (string, bool) {
 	value, ok := onlyParameter(r, accountParameter)
 	if !ok {
@@ -55,8 +55,8 @@ func onlyParameter(r *http.Request, name string) (string, bool) {
 	return q.Get(name), true
 }
 
-// before is the page of this site that a user came from; else the start page; empty if
-// that is the page that r asks for.
+// before returns the page of this site from which a user came, or else the start page.
+// It returns "" if that is the page that r requests.
 func (m *Middleware) before(r *http.Request) string {
 	wanted, _ := m.wanted(r)
 	from := r.Header.Get("Referer")
@@ -75,14 +75,14 @@ func (m *Middleware) before(r *http.Request) string {
 	return "/"
 }
 
-// unseen matches what a name may have that no reader sees, or that changes the order
-// of what they read; and a name's first 100 characters.
+// unseen matches invisible characters and those that change the reading order.
+// firstPart matches the first 100 characters of a name.
 var (
 	unseen    = regexp.MustCompile(`[\p{C}\p{Zl}\p{Zp}]+`)
 	firstPart = regexp.MustCompile(`^.{0,100}`)
 )
 
-// userName is what a page calls the user of a session by.
+// userName returns the name of a session's user for a page.
 func (m *Middleware) userName(claims oidc.Claims) string {
 	name := m.o.Rules.User(claims)
 	for _, claim := range []string{m.o.Rules.UserClaim, "email", "preferred_username", "name"} {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// fills has a client take all the places that it may have.
+// fills makes requests of a client that take all the places that it may have.
 func (s *site) fills(format string) int {
 	held := 0
 	for i := 0; i < visitPlaces; i++ {

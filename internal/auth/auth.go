@@ -1,10 +1,14 @@
-// Package auth is the middleware: the story of a request, one file a step.
+// Package auth is the middleware. Each step of a request has a file:
 //
-// serve.go is the path of every request, signin.go sends a person to the
-// provider, callback.go takes them back, renew.go keeps their tokens good, logout.go
-// lets them go, at the provider's word backchannel.go and frontchannel.go; respond.go
-// says what went wrong, to people in a page and to programs in JSON. purpose.go tells
-// what a user asked for from what a browser fetches unasked.
+//	serve.go         the path of every request
+//	signin.go        the redirect to the provider
+//	callback.go      the end of the sign-in
+//	refresh.go       token refresh
+//	logout.go        the end of a session at the user's request
+//	backchannel.go   its end at the provider's request
+//	frontchannel.go  the same, by a frame in the provider's page
+//	respond.go       failures: a page for users, JSON for API clients
+//	purpose.go       requests that a browser sends without its user
 package auth
 
 import (
@@ -26,92 +30,92 @@ import (
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
-// Options of a middleware. Provider, Backend, Keys, Identity, CallbackURL,
-// LogoutPath and Rules are required.
+// Options of a middleware. Provider, Backend, Keys, Identity, CallbackURL, LogoutPath
+// and Rules are required.
 type Options struct {
 	Provider *oidc.Provider
 	ClientID string
 	Backend  cache.Backend
 	Keys     *session.Keyring
 	Identity string // issuer, relying party and session group
-	Name     string // of the middleware, as the operator calls it
+	Name     string // of the middleware, in the operator's configuration
 
-	CallbackURL   string // a path, or an absolute URL whose path is ours
+	CallbackURL   string // a path, or an absolute URL whose path the plugin serves
 	LogoutPath    string
 	PostLogoutURL string // a path or URL; empty: the page that says "signed out"
-	// Where the provider tells of logouts; empty: it does not.
+	// The provider announces logouts at these paths; empty: it does not.
 	BackchannelPath  string
 	FrontchannelPath string
-	ForceHTTPS       bool // our own URLs are https, whatever the request came by
+	ForceHTTPS       bool // the plugin's own URLs are https, even where the request came by http
 
 	Cookies      session.Cookies
 	MaxAge       time.Duration
 	Ages         *session.Ages // of all middlewares of the process; nil: of this one
 	IdleTimeout  time.Duration
-	RefreshGrace time.Duration        // how long before they expire tokens are renewed
-	AlwaysAsk    bool                 // the store is asked for the session at each request
-	StripCookies bool                 // the backend does not see our cookies
-	CookieNames  *session.CookieNames // of all middlewares of the process; nil: of this one alone
-	Siblings     *Siblings            // the middlewares of the process; nil: this one only
+	RefreshGrace time.Duration        // tokens are refreshed this long before they expire
+	AlwaysAsk    bool                 // the store is read for the session at each request
+	StripCookies bool                 // the plugin's cookies do not reach the backend
+	CookieNames  *session.CookieNames // of all middlewares of the process; nil: only of this one
+	Siblings     *Siblings            // the middlewares of the process; nil: only this one
 
 	Scopes       []string
-	AuthParams   map[string]string // of the authorization request, beside ours
+	AuthParams   map[string]string // of the authorization request, in addition to the plugin's
 	WithoutPKCE  bool
 	MaxAuthAge   time.Duration // oldest authentication accepted; zero: any
 	UserInfo     UserInfo
 	CheckReplays bool
-	DenyReplays  bool // what cannot be checked in the shared store counts as a replay would
+	DenyReplays  bool // a token that cannot be checked in the shared store is refused like a replay
 
 	Rules     *policy.Rules
 	Bypass    *policy.Bypass // nil: there are no public paths
-	Access    *policy.Access // made of Rules and Bypass too; nil: those only
+	Access    *policy.Access // has Rules and Bypass too; nil: only those
 	Cleaner   *headers.Cleaner
 	Templates *headers.Templates // nil: none
-	// RuleTemplates are those of requests that a rule of Access decides about, by its index:
-	// Templates, and the headers of the rule in place of those of the same name. Nil: the
-	// rule has no headers.
+	// RuleTemplates are the templates of requests that a rule of Access decides about,
+	// by its index. They are Templates with the headers of the rule, which replace
+	// those of the same name. Nil: the rule has no headers.
 	RuleTemplates []*headers.Templates
-	Minimal       bool // X-Forwarded-User alone
+	Minimal       bool // X-Forwarded-User only
 
 	PageTemplate string            // the operator's page; empty: the built-in one
-	PageTexts    texts.Options     // in which languages pages are; zero: the browser chooses a built-in one
-	Security     *headers.Security // nil: the strict headers of our own answers alone
-	CORS         *headers.CORS     // nil: no scripts of other origins
+	PageTexts    texts.Options     // the languages of pages; zero: the browser chooses a built-in one
+	Security     *headers.Security // nil: only the strict headers of the plugin's own responses
+	CORS         *headers.CORS     // nil: scripts of other origins have no access
 
 	Rate           int            // sign-ins, callbacks and logouts a second for each client; zero: any
-	TrustedProxies []netip.Prefix // whose X-Forwarded-For names the client
+	TrustedProxies []netip.Prefix // their X-Forwarded-For names the client
 
 	Log *slog.Logger
 	Now func() time.Time // nil: time.Now
 }
 
-// UserInfo says when the userinfo endpoint is asked at a sign-in.
+// UserInfo selects the sign-ins at which the userinfo endpoint is requested.
 type UserInfo int
 
 const (
-	// UserInfoAuto asks when the ID token lacks a claim that a rule or a header
-	// needs.
+	// UserInfoAuto requests userinfo when the ID token lacks a claim that a rule or a
+	// header needs.
 	UserInfoAuto UserInfo = iota
-	// UserInfoAlways asks at every sign-in; a failure is a failed sign-in.
+	// UserInfoAlways requests it at every sign-in. A failure is a failed sign-in.
 	UserInfoAlways
-	// UserInfoNever does not ask.
+	// UserInfoNever does not request it.
 	UserInfoNever
 )
 
-// A Middleware is everything of one configuration that the handlers of all its
-// routers share. It is safe for concurrent use.
+// A Middleware is the part of a configuration that the handlers of all its routers
+// share. It is safe for concurrent use.
 type Middleware struct {
 	o              Options
 	callbackPath   string
 	callbackHost   string   // with the port; empty: the host of each request
 	owner          string   // of the callback
-	paths          []string // that are ours
-	postLogoutPath string   // where a sign-out ends
-	postLogoutHost string   // on which host; empty: on that of each request
+	paths          []string // that the plugin serves
+	postLogoutPath string   // of the page after a sign-out
+	postLogoutHost string   // of the page after a sign-out; empty: the host of each request
 	access         *policy.Access
 	byRules        bool                 // requests are decided by rules, or unauthenticated is not auto
-	nobody         *session.Opened      // stands for no session where none is needed
-	special        *regexp.Regexp       // paths that are ours or may be open
+	nobody         *session.Opened      // is returned for no session where none is needed
+	special        *regexp.Regexp       // the plugin's own paths, and those that may be public
 	ruled          bool                 // there are rules
 	byMethod       bool                 // a rule has methods
 	byHost         bool                 // a rule has hosts
@@ -119,7 +123,7 @@ type Middleware struct {
 	hosts          map[string]string    // hosts of shortcuts by Host headers; guarded by the lock of hot
 	needed         []string
 	sessions       *session.Manager
-	hot            *session.Hot   // of sessions: these five are what each handler has
+	hot            *session.Hot   // of sessions: each handler has these five
 	harmless       *atomic.Value  // of the cleaner
 	closed         io.Writer      // of the cleaner
 	known          *atomic.Value  // of the cookie names
@@ -127,26 +131,26 @@ type Middleware struct {
 	logins         *session.Logins
 	stripper       *session.Stripper
 	replays        *session.ReplayGuard
-	tokens         *session.ReplayGuard // of logout tokens, which are the client's, whatever the group
+	tokens         *session.ReplayGuard // of logout tokens; one for each client, in every session group
 	limits         *limiter
 	markers        *markerCount
 	visits         *places.Places // of requests without a session, by network
 	pages          *pages
-	framed         string // the policy of the answer that the provider shows in a frame
+	framed         string // the policy of the response in the provider's frame
 	revokedPause   time.Duration
 	partitioned    bool                          // cookieSameSite is partitioned
 	offersWindow   bool                          // cookieSameSite is none: no sign-in in a frame
-	uncounted      atomic.Bool                   // the log says that the sessions of a user could not be counted
-	since          func(time.Time) time.Duration // how long a moment is past
+	uncounted      atomic.Bool                   // the log has the line that a user's sessions could not be counted
+	since          func(time.Time) time.Duration // the time since a moment
 	keysPause      time.Duration
-	redirectURIs   *firsts // that the log has told
-	nameless       *firsts // users without X-Forwarded-User whom the log has told of
+	redirectURIs   *firsts // in the log already
+	nameless       *firsts // users without X-Forwarded-User who are in the log already
 	self           *sibling
-	foreignTold    atomic.Int64 // when the log last said that there are foreign cookies, in ns since 1970; zero: never
-	insecureTold   atomic.Bool  // the log says that users come by http
+	foreignTold    atomic.Int64 // when the log last had a line about foreign cookies, in ns since 1970; zero: never
+	insecureTold   atomic.Bool  // the log has the line that users come by http
 }
 
-// New returns a middleware. It asks nothing of the network.
+// New returns a middleware. It makes no network request.
 func New(o Options) (*Middleware, error) {
 	since := time.Since
 	if o.Now != nil {
@@ -206,7 +210,7 @@ func New(o Options) (*Middleware, error) {
 	return m, nil
 }
 
-// setPostLogout notes where a sign-out ends.
+// setPostLogout sets the place where a sign-out ends.
 func (m *Middleware) setPostLogout() error {
 	u, err := url.Parse(m.postLogout())
 	if err != nil {
@@ -220,8 +224,8 @@ func (m *Middleware) setPostLogout() error {
 	return nil
 }
 
-// newSessions returns the manager of the sessions, which asks m what a session means
-// here and how its tokens are refreshed.
+// newSessions returns the manager of the sessions. It calls m to prepare a session, and
+// to refresh its tokens.
 func (m *Middleware) newSessions() *session.Manager {
 	o := m.o
 	var view session.Preparer = m
@@ -235,15 +239,15 @@ func (m *Middleware) newSessions() *session.Manager {
 	})
 }
 
-// Close lets go of the store; sessions live on in it. Backends that others serve may
-// see the cookies of this middleware then.
+// Close releases the store, which keeps the sessions. From then on, backends of other
+// middlewares may see the cookies of this one.
 func (m *Middleware) Close() {
 	m.o.CookieNames.Remove(m.o.Cookies.Name)
 	m.o.Siblings.remove(m.self)
 	m.sessions.Close()
 }
 
-// Handler returns the handler of one router: what may pass goes on to next.
+// Handler returns the handler of one router. It passes permitted requests to next.
 func (m *Middleware) Handler(next http.Handler) http.Handler {
 	next = m.dress(next)
 	h := &handler{
@@ -261,7 +265,7 @@ func (m *Middleware) Handler(next http.Handler) http.Handler {
 	return served
 }
 
-// ownPaths are those that are ours and never the backend's.
+// ownPaths returns the paths that the plugin serves itself. They never reach a backend.
 func (m *Middleware) ownPaths() []string {
 	paths := []string{m.callbackPath, m.o.LogoutPath}
 	for _, p := range []string{m.o.BackchannelPath, m.o.FrontchannelPath} {

@@ -16,15 +16,15 @@ import (
 )
 
 const (
-	// maxLogoutBody bounds what is read of a delivery, maxParameters how many
-	// parameters a form or a query may have.
+	// maxLogoutBody bounds the bytes that are read of a delivery, and maxParameters the
+	// parameters of a form or a query.
 	maxLogoutBody = 8 << 10
 	maxParameters = 50
 )
 
-// A refusal is an answer to a delivery that is not taken (OpenID Connect Back-Channel
-// Logout 1.0, section 2.8, in the form of RFC 6749, section 5.2). Its texts are
-// constant.
+// A refusal is the response to a delivery that is not accepted (OpenID Connect
+// Back-Channel Logout 1.0, section 2.8, in the form of RFC 6749, section 5.2). Its
+// texts are constant.
 type refusal struct {
 	status      int
 	code        string
@@ -35,7 +35,7 @@ func badDelivery(description string) *refusal {
 	return &refusal{http.StatusBadRequest, "invalid_request", description}
 }
 
-// Refusals that a provider may deliver again after.
+// After these refusals a provider may deliver the same token again.
 var (
 	deliveredTooOften = &refusal{http.StatusTooManyRequests, "temporarily_unavailable", "too many deliveries at once, or that were not taken"}
 	keysUnavailable   = &refusal{http.StatusBadRequest, "temporarily_unavailable", "the keys to check the logout token with could not be fetched"}
@@ -43,11 +43,10 @@ var (
 	storeUnavailable  = &refusal{http.StatusBadRequest, "temporarily_unavailable", "the logout could not be told to every replica; deliver it again"}
 )
 
-// backchannel is told by the provider that sessions ended (OpenID Connect
-// Back-Channel Logout 1.0). It answers 200 when every replica will see it, and not
-// before: a provider that gets anything else delivers again. Nobody is signed in
-// here, so what comes is checked first for what costs nothing, and who sends many
-// that do not hold is not listened to for a while.
+// backchannel serves the provider's logouts (OpenID Connect Back-Channel Logout 1.0).
+// It responds 200 only once every replica will see the logout, because a provider
+// delivers again after any other status. The sender has no session. So the cheap checks
+// come first, and a client that sends many invalid tokens is refused for a while.
 func (m *Middleware) backchannel(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	m.ownHeaders(h, r)
@@ -74,9 +73,9 @@ func (m *Middleware) backchannel(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// deliver takes one logout token. Whether it came before is asked first, so that a
-// replay ends nothing; it counts as used at the very end, so that a delivery that
-// failed half way can be sent again.
+// deliver handles one logout token. A replay is detected first, so that it ends
+// nothing. The token becomes used at the very end, so that the provider can repeat a
+// delivery that failed half way.
 func (m *Middleware) deliver(r *http.Request) (*refusal, error) {
 	raw, problem := logoutTokenOf(r)
 	if problem != nil {
@@ -112,7 +111,7 @@ func (m *Middleware) deliver(r *http.Request) (*refusal, error) {
 	return nil, nil
 }
 
-// endAll ends the sessions that t is about.
+// endAll ends the sessions that t names.
 func (m *Middleware) endAll(r *http.Request, t oidc.LogoutToken) (*refusal, error) {
 	err := m.sessions.EndAll(r.Context(), session.Ending{
 		Issuer: t.Issuer, Subject: t.Subject, SessionID: t.SessionID, Before: t.Issued,
@@ -128,8 +127,8 @@ func (m *Middleware) endAll(r *http.Request, t oidc.LogoutToken) (*refusal, erro
 	return nil, nil
 }
 
-// logoutTokenOf reads a delivery (section 2.5). A parameter that could be read in two
-// ways is refused.
+// logoutTokenOf reads a delivery (section 2.5). It refuses a parameter that can be read
+// in two ways.
 func logoutTokenOf(r *http.Request) (string, *refusal) {
 	types := r.Header["Content-Type"]
 	if len(types) != 1 || len(types[0]) > maxFormType {
@@ -163,15 +162,14 @@ func logoutTokenOf(r *http.Request) (string, *refusal) {
 	return "", badDelivery("there has to be one logout token")
 }
 
-// refuseDelivery answers a delivery that is not taken, and leaves the reason in the
-// log.
+// refuseDelivery responds to a delivery that is not accepted, and logs the reason.
 func (m *Middleware) refuseDelivery(w http.ResponseWriter, r *http.Request, f *refusal, err error) {
 	args := []any{"status", f.status, "reason", f.description}
 	if err != nil {
 		args = append(args, "error", err.Error())
 	}
-	// Anybody can send these, as often as they like: who lost a logout of theirs is
-	// told at the level that an operator has on.
+	// Any client can send invalid deliveries, in any number. A logout that was lost is
+	// logged at a level that operators have on.
 	level := slogInfo
 	if f == storeUnavailable || f == keysUnavailable {
 		level = slogWarn

@@ -21,14 +21,15 @@ const (
 	frontchannelPath = "/oidc/frontchannel"
 )
 
-// channels lets the provider tell of logouts, and the backend which sid a session has.
+// channels turns on the provider's logouts, and sends the sid of a session to the
+// backend.
 func channels(o *Options) {
 	tellingTokens(o)
 	o.BackchannelPath = backchannelPath
 	o.FrontchannelPath = frontchannelPath
 }
 
-// delivery is the request that brings a logout token.
+// delivery returns the request with a logout token.
 func delivery(token string) *http.Request {
 	form := url.Values{"logout_token": {token}}
 	r := httptest.NewRequest(http.MethodPost, "http://"+siteHost+backchannelPath, strings.NewReader(form.Encode()))
@@ -47,7 +48,7 @@ func (s *site) deliver(token string) *http.Response {
 	return s.answer(s.handler, delivery(token))
 }
 
-// taken checks an answer that says that a logout was done.
+// taken checks a response to a logout that was done.
 func (s *site) taken(resp *http.Response) {
 	s.Helper()
 	if body := s.status(resp, 200); body != "" || resp.Header.Get("Cache-Control") != "no-store" {
@@ -55,7 +56,7 @@ func (s *site) taken(resp *http.Response) {
 	}
 }
 
-// turnedDown checks an answer that says that it was not.
+// turnedDown checks a response to a logout that was refused.
 func (s *site) turnedDown(resp *http.Response, status int, code string) {
 	s.Helper()
 	var v map[string]string
@@ -79,7 +80,7 @@ func (s *site) alive(b *browser) {
 	s.status(b.script("/"), http.StatusOK)
 }
 
-// sid is what the provider calls the session of b.
+// sid returns the provider's name for the session of b.
 func (b *browser) sid() string {
 	b.Helper()
 	return b.told().Get("X-Sid")
@@ -156,7 +157,7 @@ func TestTheProviderEndsSessions(t *testing.T) {
 		}
 		s.gone(a)
 	})
-	t.Run("nobody is signed in", func(t *testing.T) { s.taken(s.deliver(token("carol", "nobody"))) })
+	t.Run("a user without a session", func(t *testing.T) { s.taken(s.deliver(token("carol", "nobody"))) })
 	t.Run("the provider is down, its keys are known", func(t *testing.T) {
 		s.turn(2 * time.Second)
 		a := s.signedIn("alice")
@@ -278,7 +279,7 @@ func TestALogoutThatNotEveryoneCanBeTold(t *testing.T) {
 }
 
 func TestAFloodOfLogoutTokens(t *testing.T) {
-	now := time.Now() // stands still, or a slow machine would be given new tokens meanwhile
+	now := time.Now() // does not advance, or a slow machine would get new tokens meanwhile
 	s := newSite(t, func(o *Options) {
 		channels(o)
 		o.Rate = 10
@@ -297,7 +298,7 @@ func TestAFloodOfLogoutTokens(t *testing.T) {
 	if refused < 60 || s.provider.Count(oidctest.JWKS) > 6 {
 		t.Errorf("BL20: %d of 100 were not looked at, the keys were fetched %d times", refused, s.provider.Count(oidctest.JWKS))
 	}
-	t.Run("BL20 others are listened to", func(t *testing.T) {
+	t.Run("BL20 logouts of other clients are served", func(t *testing.T) {
 		r := delivery(s.provider.LogoutToken("client", "alice", "", nil))
 		r.RemoteAddr = "192.0.2.10:1234"
 		s.taken(s.answer(s.handler, r))
@@ -331,7 +332,7 @@ func TestALogoutDuringASignIn(t *testing.T) {
 	s.turn(2 * time.Second)
 	s.leads(b.open(s.provided(resp, "alice")), "/page")
 	s.alive(b)
-	t.Run("BL17 again and again: the person is told", func(t *testing.T) {
+	t.Run("BL17 again and again: the user gets a page", func(t *testing.T) {
 		b := s.browser()
 		s.provider.Set(func(p *oidctest.Behaviour) {
 			p.IDTokenClaims = func(c map[string]any) { c["iat"] = s.now().Add(-time.Minute).Unix() }
@@ -344,7 +345,7 @@ func TestALogoutDuringASignIn(t *testing.T) {
 	})
 }
 
-// provided is browser.provided for whoever follows.
+// provided is browser.provided for a client that follows resp.
 func (s *site) provided(resp *http.Response, person string) string {
 	s.Helper()
 	u, err := s.provider.Visit(resp.Header.Get("Location"), person)
@@ -398,7 +399,7 @@ func TestFrontchannelLogout(t *testing.T) {
 			s.alive(b)
 		})
 	}
-	t.Run("BL18 not everyone can be told", func(t *testing.T) {
+	t.Run("BL18 not every replica can learn of it", func(t *testing.T) {
 		s.store.failing("Revoke")
 		defer s.store.failing()
 		resp := frame("GET", query(s.provider.URL(), sid))

@@ -8,10 +8,10 @@ import (
 
 const (
 	// maxCookieBytes bounds the cookies of a request, together, and maxCookieHeaders
-	// how many headers they come in. Browsers send one.
+	// the number of their headers. Browsers send one.
 	maxCookieBytes   = 64 << 10
 	maxCookieHeaders = 100
-	// maxLogged bounds what the log tells of a host and a path, in bytes.
+	// maxLogged bounds a host and a path in the log, in bytes.
 	maxLogged = 300
 	// maxHost bounds the Host header, in bytes: a name has 253 (RFC 1035, section 2.3.4).
 	maxHost = 300
@@ -31,15 +31,15 @@ func (m *Middleware) refuseHeaders(w http.ResponseWriter, r *http.Request) {
 	m.fail(w, r, headersTooLarge, nil)
 }
 
-// refuseTunnel answers a CONNECT request. It has no content (RFC 9110, section 9.3.6),
-// so a backend reads what the client sends after the header as a tunnel, or as further
-// requests, which would never have been seen here.
+// refuseTunnel answers a CONNECT request. It has no content (RFC 9110, section 9.3.6).
+// A backend would read the bytes after the header as a tunnel, or as further requests
+// that the plugin never saw.
 func (m *Middleware) refuseTunnel(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 	m.fail(w, r, wrongMethod, nil)
 }
 
-// tooLarge reports whether the Cookie headers of a request are more than is read.
+// tooLarge reports whether the Cookie headers of a request exceed the bounds.
 func tooLarge(cookies []string) bool {
 	switch len(cookies) {
 	case 0:
@@ -50,12 +50,13 @@ func tooLarge(cookies []string) bool {
 	return len(cookies) > maxCookieHeaders || len(strings.Join(cookies, "; ")) > maxCookieBytes
 }
 
-// chunks matches the names of the cookies that lukaszraczylo/traefikoidc sets. It cuts
-// sessions into many, and browsers keep them for a day after a migration.
+// chunks matches the names of the cookies that lukaszraczylo/traefikoidc sets. It
+// splits sessions into many cookies, and browsers keep them for a day after a
+// migration.
 var chunks = regexp.MustCompile(`_oidc_raczylo_[0-9A-Za-z_-]{0,40}`)
 
-// maxExpired bounds how many cookies a response expires. What is left goes with the
-// next one.
+// maxExpired bounds how many cookies a response expires. The next response expires
+// further ones.
 const maxExpired = 24
 
 // refuseCookies answers a request with too many cookies, and expires those that the
@@ -68,7 +69,7 @@ func (m *Middleware) refuseCookies(w http.ResponseWriter, r *http.Request) {
 	m.fail(w, r, cookiesTooLarge, nil)
 }
 
-// brief is text as the log has it.
+// brief returns the form of text for the log.
 func brief(text string) string {
 	if len(text) > maxLogged {
 		return text[:maxLogged] + "..."

@@ -14,7 +14,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
-// answer is what the provider's redirect brought (RFC 6749 section 4.1.2, RFC
+// answer has the parameters of the provider's redirect (RFC 6749 section 4.1.2, RFC
 // 9207 section 2).
 type answer struct {
 	code, state, err string
@@ -22,9 +22,9 @@ type answer struct {
 	issuerGiven      bool
 }
 
-// callback ends a sign-in. Each step stands on the one before: nothing is believed
-// before the state, nothing is sent before the state was used up, nothing is kept
-// before the ID token was verified.
+// callback ends a sign-in. Each step relies on the one before. The state is checked
+// before any other parameter is trusted, and used up before the code is sent. Tokens
+// are kept only after the ID token was verified.
 func (m *Middleware) callback(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet {
 		w.Header().Set("Allow", http.MethodGet)
@@ -72,12 +72,11 @@ func (m *Middleware) callback(w http.ResponseWriter, r *http.Request) {
 // maxCode is the longest code that is redeemed.
 const maxCode = 4 << 10
 
-// visible is VSCHAR of RFC 6749, appendix A: what a code is made of.
+// visible is VSCHAR of RFC 6749, appendix A: the characters of a code.
 const visible = " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"
 
-// parseAnswer reads the query of a callback, and says what is wrong with it. A
-// parameter of ours that comes twice is refused, because two readers could take
-// different ones.
+// parseAnswer reads the query of a callback, and names a problem with it. It refuses a
+// repeated parameter, because two readers could take different values.
 func parseAnswer(query string) (answer, string) {
 	if len(query) > 16<<10 || strings.Count(query, "&") > maxParameters {
 		return answer{}, "too_long"
@@ -104,9 +103,9 @@ func parseAnswer(query string) (answer, string) {
 	}, ""
 }
 
-// resume brings a person on whose callback cannot be used: because it came twice,
-// from another browser, too late, or because their browser does not keep cookies.
-// A live session goes to the target; else the sign-in starts again, a few times.
+// resume leads a user on after a callback that cannot be used. It came twice, from
+// another browser or too late, or the browser does not keep cookies. A user with a live
+// session goes to the target. Otherwise the sign-in starts again, a few times.
 func (m *Middleware) resume(w http.ResponseWriter, r *http.Request, g *session.Login, why error) {
 	_, err := m.sessions.Load(r.Context(), r)
 	switch {
@@ -124,12 +123,12 @@ func (m *Middleware) resume(w http.ResponseWriter, r *http.Request, g *session.L
 	}
 }
 
-// loopCause is why the cookie of a sign-in does not come back, as far as the
-// request tells.
+// loopCause returns the reason that the cookie of a sign-in does not come back, as far
+// as the request reveals it.
 func (m *Middleware) loopCause(r *http.Request, why error) (failure, error) {
 	switch {
 	case m.o.Cookies.Domain != "":
-		return cookieDomainRefused, fmt.Errorf("auth: the browser did not send back the cookie of cookieDomain %q: browsers refuse one for a public suffix, such as co.uk; set cookieDomain to a domain of your own, or leave it out: %w", m.o.Cookies.Domain, why)
+		return cookieDomainRefused, fmt.Errorf("auth: the browser did not send back the cookie of cookieDomain %q: browsers refuse one for a public suffix, such as co.uk. Set cookieDomain to a domain of your own, or leave it out: %w", m.o.Cookies.Domain, why)
 	case m.o.Cookies.Secure && r.TLS == nil && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "http"):
 		return mixedSchemes, why
 	case len(r.Header["Cookie"]) == 0:
@@ -138,7 +137,7 @@ func (m *Middleware) loopCause(r *http.Request, why error) (failure, error) {
 	return signInLoop, why
 }
 
-// endSignIn takes the cookies of g from the browser.
+// endSignIn deletes the cookies of g in the browser.
 func (m *Middleware) endSignIn(w http.ResponseWriter, g *session.Login) {
 	m.sendAll(w, m.logins.Delete(g))
 }
@@ -150,23 +149,23 @@ func (m *Middleware) sendAll(w http.ResponseWriter, cookies []*http.Cookie) {
 	}
 }
 
-// endFailedSignIn takes the cookies of g, which failed, from the browser.
+// endFailedSignIn deletes the cookies of g, which failed, in the browser.
 func (m *Middleware) endFailedSignIn(w http.ResponseWriter, r *http.Request, g *session.Login) {
 	m.sendAll(w, m.logins.Fail(g, r))
 }
 
-// promptErrors are the answers to prompt=none that an interactive sign-in mends
+// promptErrors are the errors after prompt=none that an interactive sign-in can resolve
 // (OpenID Connect Core section 3.1.2.6).
 var promptErrors = map[string]bool{
 	"login_required": true, "interaction_required": true, "consent_required": true, "account_selection_required": true,
 }
 
-// declined are the errors that say nothing about prompt=select_account: the user
-// declined, or the provider is busy.
+// declined are the errors that are not about prompt=select_account: the user declined,
+// or the provider is busy.
 var declined = map[string]bool{"access_denied": true, "temporarily_unavailable": true}
 
-// providerRefused tells the person that the provider did not sign them in. The
-// session they may have lives on.
+// providerRefused shows the user that the provider refused the sign-in. A session of
+// the user continues.
 func (m *Middleware) providerRefused(w http.ResponseWriter, r *http.Request, g *session.Login, code string) {
 	if promptErrors[code] && m.o.AuthParams["prompt"] == "none" && g.Attempt == 0 {
 		m.signIn(w, r, journey{target: m.target(r, g), attempt: g.Attempt + 1, interactive: true})
@@ -190,9 +189,9 @@ func (m *Middleware) providerRefused(w http.ResponseWriter, r *http.Request, g *
 	m.failSignIn(w, r, f, fmt.Errorf("auth: the provider answered with an error: %s%s", code, remedies[code]), m.target(r, g))
 }
 
-// knownErrors are those that the log can name: of RFC 6749 section 4.1.2.1, OpenID
-// Connect Core section 3.1.2.6 and its extensions. Anything else is what somebody
-// wrote into an address.
+// knownErrors are the codes that the log can name: those of RFC 6749 section 4.1.2.1,
+// OpenID Connect Core section 3.1.2.6 and its extensions. Any other code may be text
+// that an attacker wrote into an address.
 var knownErrors = map[string]bool{
 	"invalid_request": true, "unauthorized_client": true, "access_denied": true, "unsupported_response_type": true,
 	"invalid_scope": true, "server_error": true, "temporarily_unavailable": true, "interaction_required": true,
@@ -201,8 +200,8 @@ var knownErrors = map[string]bool{
 	"registration_not_supported": true, "invalid_target": true, "unmet_authentication_requirements": true,
 }
 
-// finish sends the code, once: when it is the turn of the client, and the state was
-// used up. While the provider is left alone nothing is noted, and nothing is lost: the
+// finish sends the code once, after the client got its turn and the state was used up.
+// While the provider must not be requested, finish changes nothing, so that the
 // callback can come again.
 func (m *Middleware) finish(w http.ResponseWriter, v *visit, g *session.Login, code string) {
 	r := v.r
@@ -239,11 +238,11 @@ func (m *Middleware) finish(w http.ResponseWriter, v *visit, g *session.Login, c
 	m.complete(w, r, g, s)
 }
 
-// errMarkers says that the callbacks of a network left too many replay markers.
+// errMarkers is returned when the callbacks of a network left too many replay markers.
 var errMarkers = errors.New("auth: too many sign-ins of this network failed lately")
 
-// useOnce marks the state, and with it nonce and verifier, as used. A code needs no
-// marker: the provider takes it for this nonce and this verifier only.
+// useOnce records that the state is used, and with it nonce and verifier. A code needs
+// no marker: the provider accepts it only for this nonce and this verifier.
 func (m *Middleware) useOnce(v *visit, g *session.Login) error {
 	if !m.o.CheckReplays {
 		return nil
@@ -259,7 +258,7 @@ func (m *Middleware) useOnce(v *visit, g *session.Login) error {
 	return err
 }
 
-// complete makes the session of s, whose ID token was verified.
+// complete creates the session of s, whose ID token was verified.
 func (m *Middleware) complete(w http.ResponseWriter, r *http.Request, g *session.Login, s *session.Session) {
 	claims := claimsOf(s)
 	subject := digest(claims.Text("sub"))
@@ -298,7 +297,7 @@ func (m *Middleware) complete(w http.ResponseWriter, r *http.Request, g *session
 	m.leadOn(w, r, m.target(r, g))
 }
 
-// endOldest bounds the sessions of a user who has just got one more.
+// endOldest bounds the sessions of a user, who has a new one.
 func (m *Middleware) endOldest(r *http.Request, o session.Origin, newest, subject string) {
 	ended, err := m.sessions.EndOldest(r.Context(), o, newest)
 	if ended > 0 {
@@ -314,8 +313,8 @@ func (m *Middleware) endOldest(r *http.Request, o session.Origin, newest, subjec
 	m.log(r, level, "the sessions of a user could not be counted, so that their number is not bounded; check that the Redis user may run ZCARD, GETRANGE and ZREM", "error", err.Error())
 }
 
-// signInAgain is for a sign-in that the provider ended with a logout before it was
-// complete. The next ID token has to be of a later second than that logout.
+// signInAgain handles a sign-in that the provider ended with a logout before it was
+// complete. The next ID token must be of a later second than that logout.
 func (m *Middleware) signInAgain(w http.ResponseWriter, r *http.Request, g *session.Login, s *session.Session, why error) {
 	background.Start(&revocation{m: m, session: s})
 	m.endFailedSignIn(w, r, g)
@@ -330,18 +329,20 @@ func (m *Middleware) signInAgain(w http.ResponseWriter, r *http.Request, g *sess
 	m.signIn(w, r, journey{target: m.target(r, g), attempt: g.Attempt + 1, account: g.Account})
 }
 
-// originOf is by what the provider calls a session later on.
+// originOf returns the names by which the provider ends a session.
 func originOf(claims oidc.Claims) session.Origin {
 	o := session.Origin{Issuer: claims.Text("iss"), Subject: claims.Text("sub"), SessionID: claims.Text("sid")}
 	o.Issued, _ = claims.Instant("iat")
 	return o
 }
 
-// signedInMeanwhile reports whether this browser has a session of the same user
-// that another tab made while g was under way. It is kept: its page may still be
-// loading, and would find itself signed out. The cookie of a session takes some time to
-// reach the browser, and the clocks of replicas differ: one that was made shortly before
-// g began counts too, unless the browser had it then, and it was of no use.
+// signedInMeanwhile reports whether this browser has a session of the same user that
+// another tab created while g was in progress. That session is kept: its page may still
+// be loading, and its requests would have no session.
+//
+// The cookie of a session takes some time to reach the browser, and the clocks of
+// replicas differ. So a session that is slightly older than g is kept too, unless the
+// browser had it when g began.
 func (m *Middleware) signedInMeanwhile(r *http.Request, g *session.Login, subject string) bool {
 	since := g.Started
 	if !g.SentSession {
@@ -351,7 +352,7 @@ func (m *Middleware) signedInMeanwhile(r *http.Request, g *session.Login, subjec
 	return err == nil && o.Allowed && o.Subject == subject && o.Created().After(since)
 }
 
-// redeem turns the code of x into a session that was not stored yet.
+// redeem exchanges the code of x for a session that is not stored yet.
 func (m *Middleware) redeem(r *http.Request, g *session.Login, x oidc.Exchange) (*session.Session, error) {
 	x.RedirectURI = m.callbackAddress(r)
 	if !m.o.WithoutPKCE {
@@ -381,8 +382,8 @@ func (m *Middleware) redeem(r *http.Request, g *session.Login, x oidc.Exchange) 
 	return s, nil
 }
 
-// offersUserInfo reports whether there is a userinfo endpoint to ask. Without one,
-// what it would have told is missing, unless the operator wants it always.
+// offersUserInfo reports whether to request userinfo. Without an endpoint its claims
+// are missing, unless the operator requires userinfo at every sign-in.
 func (m *Middleware) offersUserInfo(ctx context.Context) bool {
 	if m.o.UserInfo == UserInfoAlways {
 		return true

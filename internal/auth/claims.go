@@ -12,9 +12,8 @@ import (
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
-// claimsOf returns the claims of a session: those of its ID token, which was
-// verified when it came, and those of userinfo, which replace them only where they
-// are newer.
+// claimsOf returns the claims of a session. Those of its ID token were verified when
+// the token came. Those of userinfo replace them only where they are newer.
 func claimsOf(s *session.Session) oidc.Claims {
 	if s.UserInfoNew {
 		return oidc.Update(tokenClaims(s.IDToken), s.UserInfo)
@@ -41,14 +40,13 @@ func tokenClaims(idToken string) oidc.Claims {
 	return claims
 }
 
-// digest names a subject in the log without telling who it is.
+// digest names a subject in the log without revealing it.
 func digest(subject string) string {
 	sum := sha256.Sum256([]byte("subject " + subject))
 	return base64.RawURLEncoding.EncodeToString(sum[:9])
 }
 
-// neededClaims are the claims without which a rule cannot be decided or a header
-// not be set.
+// neededClaims returns the claims that a rule or a header requires.
 func (m *Middleware) neededClaims() []string {
 	rules := m.o.Rules
 	needed := []string{rules.UserClaim}
@@ -69,7 +67,7 @@ func (m *Middleware) neededClaims() []string {
 	return append(needed, m.access.Needed()...)
 }
 
-// asksUserInfo reports whether the userinfo endpoint has to be asked.
+// asksUserInfo reports whether the userinfo endpoint has to be requested.
 func (m *Middleware) asksUserInfo(claims oidc.Claims) bool {
 	switch m.o.UserInfo {
 	case UserInfoAlways:
@@ -91,8 +89,9 @@ func (m *Middleware) asksUserInfo(claims oidc.Claims) bool {
 	return !groups && !roles
 }
 
-// headersFor is what the backend is told about a session. A value that would make
-// a request too large for a backend is left out, and named in the log.
+// headersFor returns the headers that describe a session to the backend. A value that
+// would make a request too large for a backend is left out, and the log names its
+// header.
 func (m *Middleware) headersFor(s *session.Session, claims oidc.Claims, templates *headers.Templates) []session.Field {
 	rules := m.o.Rules
 	set, dropped := headers.Build(headers.Person{
@@ -110,7 +109,8 @@ func (m *Middleware) headersFor(s *session.Session, claims oidc.Claims, template
 	return fields
 }
 
-// warnNameless says once of each user that the backend gets no X-Forwarded-User, and why.
+// warnNameless logs, once for each user, that the backend gets no X-Forwarded-User, and
+// why.
 func (m *Middleware) warnNameless(claims oidc.Claims) {
 	rules := m.o.Rules
 	if rules.User(claims) != "" {

@@ -120,8 +120,8 @@ func codeOf(t *testing.T, literal *ast.CompositeLit) string {
 	return ""
 }
 
-// problemsOf returns the codes of what parseAnswer returns: constants, or a constant
-// before the name of each parameter that it loops over.
+// problemsOf returns the codes that parseAnswer returns: constants, or a constant
+// before the name of each parameter of its loop.
 func problemsOf(t *testing.T, f *ast.FuncDecl) []string {
 	t.Helper()
 	var names, codes []string

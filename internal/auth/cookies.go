@@ -8,10 +8,9 @@ import (
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
-// stripCookies takes our cookies out of what the backend sees, and those of every other
-// middleware of the process: browsers send them all, and to whoever has them they are
-// sessions. It returns the Cookie headers as they were, if it took any out, and false
-// if there are too many.
+// stripCookies removes the cookies of all middlewares of the process before the backend
+// sees them. Browsers send them all, and each is a session to any holder. It returns
+// the Cookie headers as they were if it removed any, and false if there are too many.
 func (m *Middleware) stripCookies(head http.Header) ([]string, bool) {
 	cookies := head["Cookie"]
 	if !m.o.StripCookies || len(cookies) == 0 {
@@ -47,9 +46,10 @@ func (m *Middleware) stripCookies(head http.Header) ([]string, bool) {
 	return cookies, true
 }
 
-// keepOthers leaves the cookies before the session cookie and after it in the one Cookie
-// header. It reports false, and leaves the header as it is, if it is large or may hold
-// more cookies that the backend must not see: stripCookies then decides.
+// keepOthers leaves the cookies before the session cookie and after it in the one
+// Cookie header. It reports false, and keeps the header as it is, if the header is
+// large or may hold more cookies that the backend must not see. Then stripCookies
+// decides.
 func (h *handler) keepOthers(head http.Header, before, after string) bool {
 	if len(head["Cookie"][0]) > maxCookieBytes {
 		return false
@@ -72,8 +72,8 @@ func (h *handler) keepOthers(head http.Header, before, after string) bool {
 	return true
 }
 
-// keepButSignIns is keepOthers for a browser that has cookies of sign-ins, as each has
-// for half a minute after one.
+// keepButSignIns is keepOthers for a browser with cookies of sign-ins. Each browser has
+// them for half a minute after a sign-in.
 func (h *handler) keepButSignIns(head http.Header, others string) bool {
 	left := h.signIns.ReplaceAllString("; "+others, "")
 	kept := strings.TrimPrefix(left, "; ")
@@ -88,17 +88,19 @@ func (h *handler) keepButSignIns(head http.Header, others string) bool {
 	return true
 }
 
-// unreadMarks is how many marks of a handler stay unread before it takes itself for the
-// last of its chain.
+// unreadMarks is the number of unread passages after which a handler takes itself for
+// the last of its chain.
 const unreadMarks = 100
 
-// passMarked hands a request on whose cookies were as given, and tells the later
-// middlewares of the chain what it found in them, as the cookies are taken out. Traefik
-// does not tell a middleware whether there are others behind it, and a mark doubles the
-// cost of a signed-in user's request. So a handler whose marks nobody reads stops
-// marking, and one of which a mark was read never does. Where a later middleware gets a
-// request without a mark it finds no session, until it reads the mark of a request
-// that memory did not answer: the first one after the next sign-in is such a request.
+// passMarked passes a request on. As the cookies are removed, it gives the later
+// middlewares of the chain a passage: the original cookies, and the session found in
+// them.
+//
+// Traefik does not reveal to a middleware whether others follow it, and a passage
+// doubles the cost of a signed-in user's request. So a handler stops giving passages
+// when none is read, unless one was read before. A later middleware without a passage
+// finds no session until it reads the passage of a request that memory did not answer.
+// The first request after the next sign-in is such a request.
 func (h *handler) passMarked(w http.ResponseWriter, r *http.Request, cookies []string, found *session.Opened) {
 	p := &chain.Passage{Cookies: cookies, Owner: h.owner, Callback: h.callback, Removed: r.Header["X-Forwarded-Prefix"]}
 	if found != nil {
@@ -121,8 +123,8 @@ func (h *handler) passMarked(w http.ResponseWriter, r *http.Request, cookies []s
 }
 
 // asSent returns r with the cookies that the client sent, if an earlier middleware of
-// the chain took some of them out, and with the session that such a one of our group
-// found. It is for our own eyes; the backend gets r.
+// the chain removed some of them. It adds the session that a middleware of the same
+// group found. Only the plugin reads it; the backend gets r.
 func (m *Middleware) asSent(r *http.Request) *http.Request {
 	ctx := r.Context()
 	cookies := chain.Cookies(ctx)

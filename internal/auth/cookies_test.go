@@ -11,7 +11,7 @@ import (
 )
 
 // TestCookiesOfASignedInRequest sends Cookie headers to a session that memory has. The
-// backend must get what a Stripper leaves of each, whichever way the request took.
+// backend must get the result of a Stripper for each, on every way of the request.
 func TestCookiesOfASignedInRequest(t *testing.T) {
 	s := newSite(t, nil)
 	b := s.signedIn("alice")

@@ -13,7 +13,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
-// plain is a site of http alone, where browsers send no Sec-Fetch headers.
+// plain is a site of http only, where browsers send no Sec-Fetch headers.
 func plain(o *Options) {
 	o.ForceHTTPS = false
 	o.Cookies = session.Cookies{Name: "oidc"}
@@ -160,7 +160,8 @@ func TestProgramsAreToldByTheStatus(t *testing.T) {
 	s.status(b.open("/"), 200)
 }
 
-// One user cannot fill the store: a sign-in beyond the bound ends the oldest session.
+// One user cannot fill the store, because a sign-in beyond the bound ends the oldest
+// session.
 func TestTooManySessionsOfOneUser(t *testing.T) {
 	s := newSite(t, nil)
 	first := s.signedIn("alice")
@@ -200,7 +201,8 @@ func TestSessionsThatCannotBeCounted(t *testing.T) {
 	}
 }
 
-// max_age counts where a session is asked for, from when the user authenticated.
+// max_age applies to a request for a session, from the time of the user's
+// authentication.
 func TestMaxAgeOfWhoServes(t *testing.T) {
 	for _, row := range []struct {
 		name   string

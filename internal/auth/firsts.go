@@ -3,17 +3,17 @@ package auth
 import "sync"
 
 const (
-	// maxRedirectURIs bounds the redirect URIs that the log tells of: a site has a few
-	// hosts, and the Host header is the client's.
+	// maxRedirectURIs bounds the redirect URIs in the log. A site has a few hosts, and
+	// the client chooses the Host header.
 	maxRedirectURIs = 16
-	// maxNameless bounds the users whom the log names as without X-Forwarded-User.
+	// maxNameless bounds the users that the log names as without X-Forwarded-User.
 	maxNameless = 4096
 )
 
-// firsts remembers keys, so that something is said once for each. It is safe for
+// firsts remembers keys, so that the log has one line for each. It is safe for
 // concurrent use.
 type firsts struct {
-	most int // keys that it remembers; further ones count as seen
+	most int // keys that it remembers; further ones are taken for known
 
 	mu   sync.Mutex // guards seen
 	seen map[string]bool

@@ -13,15 +13,15 @@ import (
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
-// frontchannel is asked for by the provider's page, in a frame, when a person signed
+// frontchannel serves the frame that the provider's page requests when a user signed
 // out there (OpenID Connect Front-Channel Logout 1.0). The browser sends no cookie of
-// ours into a frame of another site, so the session is found by iss and sid, which
-// must both be there: who knows a sid has the provider's word for it. The provider
+// this site into a frame of another site. So iss and sid name the session, and both are
+// required: the provider reveals a sid only to parties of that session. The provider
 // ends its tokens itself.
 //
-// The answer to a sid that nobody has is the same 200 as to one that was ended, so
-// that whether it exists cannot be told from outside. Nothing is noted of it: anybody
-// can make up any number of them.
+// An unknown sid gets the same 200 as a session that was ended, so that the response
+// does not reveal which sids exist. The store keeps no entry for it, because any client
+// can invent any number of them.
 func (m *Middleware) frontchannel(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet {
 		w.Header().Set("Allow", http.MethodGet)
@@ -49,7 +49,7 @@ func (m *Middleware) frontchannel(w http.ResponseWriter, r *http.Request) {
 		m.answerFrame(w, r, http.StatusBadRequest, "The iss is not that of the provider.")
 		return
 	}
-	before := m.o.Now().Add(cache.ClockSkew) // sessions are of the provider's clock
+	before := m.o.Now().Add(cache.ClockSkew) // sessions have the time of the provider's clock
 	if err := m.sessions.EndAll(r.Context(), session.Ending{Issuer: iss, SessionID: sid, Before: before, Unproven: true}); err != nil {
 		m.log(r, slogWarn, "front-channel logout not told to every replica", "error", err.Error())
 		m.answerFrame(w, r, http.StatusServiceUnavailable, "Not signed out everywhere. Try again.")
@@ -59,10 +59,10 @@ func (m *Middleware) frontchannel(w http.ResponseWriter, r *http.Request) {
 	m.answerFrame(w, r, http.StatusOK, "Signed out.")
 }
 
-// maxSessionID is what a sid of a logout token may have too.
+// maxSessionID bounds a sid, in bytes, as it does in a logout token.
 const maxSessionID = 1024
 
-// frontchannelQuery returns iss and sid, each of which has to be there once.
+// frontchannelQuery returns iss and sid, which must each occur once.
 func frontchannelQuery(query string) (string, string, bool) {
 	if len(query) > 16<<10 || strings.Count(query, "&") > maxParameters {
 		return "", "", false
@@ -75,7 +75,7 @@ func frontchannelQuery(query string) (string, string, bool) {
 	return iss, sid, iss != "" && sid != "" && len(sid) <= maxSessionID
 }
 
-// framePolicy lets the provider's pages alone show an answer in a frame.
+// framePolicy permits only the provider's pages to show a response in a frame.
 func framePolicy(issuer string) string {
 	u, err := url.Parse(issuer)
 	if err != nil || u.Host == "" {

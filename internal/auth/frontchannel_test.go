@@ -10,15 +10,15 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
-// framed asks for the front channel as the provider's page does.
+// framedLogout requests the front channel as the provider's page does.
 func (s *site) framedLogout(sid string) *http.Response {
 	q := url.Values{"iss": {s.provider.URL()}, "sid": {sid}}
 	return s.answer(s.handler, httptest.NewRequest(http.MethodGet, "http://"+siteHost+frontchannelPath+"?"+q.Encode(), nil))
 }
 
-// Anybody can ask for the front channel with any sid. What they ask for ends the
-// sessions that there are, and is not remembered: neither does it fill the store, nor
-// does it end a session that is yet to come.
+// Any client can request the front channel with any sid. The request ends the existing
+// sessions and leaves no entry. So it does not fill the store, and it does not end a
+// later session.
 func TestAFrontchannelLogoutIsNotRemembered(t *testing.T) {
 	t.Run("K1 BL21 made-up sids leave nothing in the store", func(t *testing.T) {
 		s := newSite(t, channels)
@@ -31,7 +31,7 @@ func TestAFrontchannelLogoutIsNotRemembered(t *testing.T) {
 			t.Errorf("%d entries, %d before", after.Entries, before.Entries)
 		}
 	})
-	t.Run("BL21 a sid of nobody keeps nobody from signing in with it", func(t *testing.T) {
+	t.Run("BL21 an unknown sid prevents no later sign-in with it", func(t *testing.T) {
 		s := newSite(t, channels)
 		s.provider.Set(func(b *oidctest.Behaviour) { b.SessionIDs = oidctest.PersonalSessionIDs })
 		s.status(s.framedLogout("sid-of-alice"), http.StatusOK)

@@ -10,26 +10,28 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/policy"
 )
 
-// A sign-out whose last page is protected would end at the provider's form, which
-// looks like a failure, or in a sign-in by the session that the provider still has. So
-// the way to that page has a state of ours (OpenID Connect RP-Initiated Logout 1.0,
-// section 2), sealed and short-lived: a request with it and without a session is shown
-// that it is signed out. Nothing is stored for it.
+// If the last page of a sign-out is protected, the sign-out would end at the provider's
+// form, which looks like a failure. It could also end in a new sign-in, by the session
+// that the provider still has. So the way to that page has a state (OpenID Connect
+// RP-Initiated Logout 1.0, section 2), which is sealed and short-lived. A request with
+// it and without a session gets the page of a finished sign-out. The store has nothing
+// about it.
 
-// goodbyeLifetime is how long after a sign-out its state is taken.
+// goodbyeLifetime is how long the state of a sign-out is valid.
 const goodbyeLifetime = 10 * time.Minute
 
 // goodbyePurpose names the key of such states.
 const goodbyePurpose = "sign-out state"
 
-// The last byte of a state says whether the provider ended its session.
+// The last byte of a state is one of these: it records whether the provider ended its
+// session.
 const (
 	endedHere  = "h"
 	endedThere = "t"
 )
 
-// goodbyeState returns a state for the way back from a sign-out; empty if there is no
-// randomness, since the sign-out counts more.
+// goodbyeState returns a state for the way back from a sign-out. It is empty if there
+// is no randomness, because the sign-out matters more.
 func (m *Middleware) goodbyeState(where string) string {
 	until := strconv.FormatInt(m.o.Now().Add(goodbyeLifetime).Unix(), 10)
 	state, err := m.o.Keys.Seal(goodbyePurpose, m.o.Identity, []byte(until+where))
@@ -39,8 +41,8 @@ func (m *Middleware) goodbyeState(where string) string {
 	return state
 }
 
-// shownSignedOut answers a request for the page after a sign-out that comes back from
-// one. It reports whether r is that.
+// shownSignedOut answers a request for the page after a sign-out if it comes back from
+// one, and reports whether it does.
 func (m *Middleware) shownSignedOut(w http.ResponseWriter, r *http.Request) bool {
 	g, back := m.backFromLogout(r)
 	if back {
@@ -49,8 +51,9 @@ func (m *Middleware) shownSignedOut(w http.ResponseWriter, r *http.Request) bool
 	return back
 }
 
-// backFromLogout reports whether r, which has no session, has the path of the page
-// after a sign-out, comes back from one of ours. It returns what that page shows.
+// backFromLogout reports whether r comes back from a sign-out of this plugin. The
+// caller has checked that r has no session and has the path of the page after a
+// sign-out. It returns the content of that page.
 func (m *Middleware) backFromLogout(r *http.Request) (goodbye, bool) {
 	if m.postLogoutHost != "" && !strings.EqualFold(m.postLogoutHost, r.Host) {
 		return goodbye{}, false
@@ -71,15 +74,15 @@ func (m *Middleware) backFromLogout(r *http.Request) (goodbye, bool) {
 	return goodbye{target: m.withoutState(r), there: string(plain[last:]) == endedThere}, true
 }
 
-// A goodbye is the page at the end of a sign-out: where the next sign-in leads, and
-// whether the provider has ended its session too.
+// A goodbye is the page at the end of a sign-out. It has the target of the next
+// sign-in, and whether the provider ended its session too.
 type goodbye struct {
 	target string
 	there  bool
 }
 
-// withoutState is where r leads once its state is dropped, so that the page is not
-// shown again.
+// withoutState returns the target of r without its state, so that the page is not shown
+// again.
 func (m *Middleware) withoutState(r *http.Request) string {
 	q, _ := url.ParseQuery(r.URL.RawQuery)
 	q.Del("state")
@@ -94,7 +97,7 @@ func (m *Middleware) withoutState(r *http.Request) string {
 	return target
 }
 
-// afterLogout is where a sign-out leads that the provider has no part in.
+// afterLogout returns the address after a sign-out in which the provider takes no part.
 func (m *Middleware) afterLogout(r *http.Request) string {
 	to := m.absolute(r, m.o.PostLogoutURL)
 	state := m.goodbyeState(endedHere)

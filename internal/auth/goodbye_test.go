@@ -11,14 +11,15 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/policy"
 )
 
-// withoutEndSession makes the provider one that has no sign-out of its own.
+// withoutEndSession makes the provider one without a sign-out of its own.
 func withoutEndSession(s *site) {
 	s.provider.Set(func(b *oidctest.Behaviour) {
 		b.Discovery = func(doc map[string]any) { delete(doc, "end_session_endpoint") }
 	})
 }
 
-// signsOut is where the provider sends a browser after a sign-out.
+// signsOut returns the provider's address to which a browser is redirected after a
+// sign-out.
 func (b *browser) signsOut() string {
 	b.Helper()
 	q := b.query(b.open(logoutPath))
@@ -56,7 +57,7 @@ func TestTheWayBackFromASignOut(t *testing.T) {
 			t.Error(page)
 		}
 	})
-	t.Run("I1 a script is told by the status", func(t *testing.T) {
+	t.Run("I1 a script gets the status", func(t *testing.T) {
 		s.status(b.script(back), http.StatusUnauthorized)
 	})
 	state := strings.TrimPrefix(back, "/?state=")
@@ -130,7 +131,7 @@ func TestTheConfirmationHasBothButtons(t *testing.T) {
 	}
 }
 
-// refusing lets in alice alone.
+// refusing admits only alice.
 func refusing(o *Options) {
 	o.Rules, _ = policy.NewRules(policy.Rules{Users: []string{"alice@example.com"}})
 }
@@ -177,7 +178,7 @@ func TestAnotherAccount(t *testing.T) {
 			t.Error(page)
 		}
 	})
-	t.Run("I1 another account is asked for once", func(t *testing.T) {
+	t.Run("I1 another account is requested once", func(t *testing.T) {
 		b := refusedAt(s, "/page?x=1")
 		resp := b.open(another)
 		if got := prompt(b, resp); got != "select_account" || b.jar[cookieName] != "" {
@@ -189,7 +190,7 @@ func TestAnotherAccount(t *testing.T) {
 			t.Errorf("the next sign-in asks for %q", got)
 		}
 	})
-	t.Run("I1 a provider that refuses select_account is asked for a sign-in, once", func(t *testing.T) {
+	t.Run("I1 a provider that refuses select_account gets one request with prompt=login", func(t *testing.T) {
 		for _, code := range []string{"invalid_request", "account_selection_required", "server_error"} {
 			b := refusedAt(s, "/page")
 			resp := b.open(another)
@@ -206,7 +207,7 @@ func TestAnotherAccount(t *testing.T) {
 			s.provider.Set(func(p *oidctest.Behaviour) { p.AuthorizeError = "" })
 		}
 	})
-	t.Run("I1 a user who declines is not asked again", func(t *testing.T) {
+	t.Run("I1 a user who declines gets no second request", func(t *testing.T) {
 		b := refusedAt(s, "/page")
 		resp := b.open(another)
 		s.provider.Set(func(p *oidctest.Behaviour) { p.AuthorizeError = "access_denied" })
@@ -240,7 +241,7 @@ func TestAnotherAccount(t *testing.T) {
 	t.Run("I1 twice is nothing", func(t *testing.T) {
 		s.status(refusedAt(s, "/page").open(another+"&another=/x"), http.StatusOK)
 	})
-	t.Run("I1 the operator's prompt counts", func(t *testing.T) {
+	t.Run("I1 the operator's prompt applies", func(t *testing.T) {
 		s := newSite(t, func(o *Options) { o.AuthParams = map[string]string{"prompt": "consent"}; refusing(o) })
 		withoutEndSession(s)
 		b := refusedAt(s, "/page")

@@ -12,12 +12,12 @@ import (
 // hostForm is the host of a URL in lower case: a name or an address, and a port.
 var hostForm = regexp.MustCompile(`^([a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])\.?(?::([0-9]{0,5}))?$`)
 
-// usualHost is one in its one form already.
+// usualHost matches a host that is in its canonical form already.
 var usualHost = regexp.MustCompile(`^[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$`)
 
-// canonicalHost returns a host of a URL of the scheme in the one form of all its
-// spellings (RFC 3986, sections 6.2.2.1 and 6.2.3): in lower case, without the dot at the
-// end of a name and without the scheme's own port. Other texts stay as they are.
+// canonicalHost returns the canonical form of the host of a URL with the scheme (RFC
+// 3986, sections 6.2.2.1 and 6.2.3). It is in lower case, without the dot at the end of
+// a name and without the scheme's default port. Other texts are returned as they are.
 func canonicalHost(host, scheme string) string {
 	if usualHost.MatchString(host) {
 		return host
@@ -34,7 +34,7 @@ func canonicalHost(host, scheme string) string {
 	return name + ":" + port
 }
 
-// scheme is that of this site's own URLs.
+// scheme returns the scheme of this site's own URLs.
 func (m *Middleware) scheme(r *http.Request) string {
 	if m.secure(r) {
 		return "https"
@@ -42,7 +42,7 @@ func (m *Middleware) scheme(r *http.Request) string {
 	return "http"
 }
 
-// host is that of r, with a port that is not the scheme's own.
+// host returns the host of r, with a port that is not the scheme's default.
 func (m *Middleware) host(r *http.Request) string {
 	return canonicalHost(r.Host, m.scheme(r))
 }
@@ -53,12 +53,13 @@ const (
 	maxPrefixes = 8
 )
 
-// prefixForm is a path of segments that mean themselves.
+// prefixForm is a path of segments without special meaning.
 var prefixForm = regexp.MustCompile(`^(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$`)
 
-// removedPrefix is what middlewares before this one took off the path, which Traefik
-// says in X-Forwarded-Prefix, once for each; empty: nothing, or nothing plain. It counts
-// for where a browser is sent, never for what a request may do.
+// removedPrefix returns the part of the path that earlier middlewares removed. Traefik
+// adds it to X-Forwarded-Prefix, once for each. It is empty if there is none, or none
+// in a plain form. It affects only where a browser is sent, never what a request may
+// do.
 func removedPrefix(r *http.Request) string {
 	return plainPrefix(r.Header["X-Forwarded-Prefix"])
 }
@@ -78,9 +79,9 @@ func plainPrefix(values []string) string {
 	return prefix
 }
 
-// callbackAddress is where the provider sends users back to. An earlier middleware of the
-// chain gets that request first, and would ask the user to sign in once more: one that
-// can complete the sign-in does so, at its own callback.
+// callbackAddress returns the address of the provider's redirect. An earlier middleware
+// of the chain gets that request first, and would begin another sign-in. If it can
+// complete this sign-in, the address is its own callback.
 func (m *Middleware) callbackAddress(r *http.Request) string {
 	callback := m.o.CallbackURL
 	removed := r.Header["X-Forwarded-Prefix"]
@@ -94,8 +95,8 @@ func (m *Middleware) callbackAddress(r *http.Request) string {
 	return callback
 }
 
-// callbackOwner is equal for middlewares that can complete each other's sign-ins: their
-// sessions and cookies are the same.
+// callbackOwner is equal for middlewares that can complete each other's sign-ins,
+// because their sessions and cookies are the same.
 func (m *Middleware) callbackOwner() string {
 	return strings.Join([]string{m.o.Identity, m.o.Cookies.Name, m.o.Cookies.Domain, m.callbackHost}, "\n")
 }
@@ -106,8 +107,8 @@ var (
 	cookieDomainRefused = failure{http.StatusInternalServerError, "cookie_domain_refused", true}
 )
 
-// unusableHost reports why no sign-in that begins at r's host can end there; nil: one
-// can.
+// unusableHost returns the reason that no sign-in from r's host can be completed there.
+// The error is nil if one can.
 func (m *Middleware) unusableHost(r *http.Request) (failure, error) {
 	var usable failure
 	if m.callbackHost == "" && m.o.Cookies.Domain == "" {
@@ -128,7 +129,8 @@ func (m *Middleware) unusableHost(r *http.Request) (failure, error) {
 		"write callbackURL as a path, or set cookieDomain to a domain that holds both", m.callbackHost, brief(host))
 }
 
-// insecureRequest warns, once, of users that come by http while our own URLs are https.
+// insecureRequest warns once that users come by http while the plugin's own URLs are
+// https.
 func (m *Middleware) insecureRequest(r *http.Request) {
 	if !m.o.ForceHTTPS || r.TLS != nil || !strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "http") || m.insecureTold.Swap(true) {
 		return

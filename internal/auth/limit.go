@@ -13,50 +13,51 @@ import (
 const (
 	// limitWindow is the time whose share of its rate a client may use at once.
 	limitWindow = int64(2 * time.Second)
-	// limitCounters is how many counters each row of a level has: a power of two.
+	// limitCounters is the number of counters in each row of a level. It is a power of
+	// two.
 	limitCounters = 1 << 12
 
-	// forwardedHops and forwardedBytes bound how much of X-Forwarded-For is read.
+	// forwardedHops and forwardedBytes bound the part of X-Forwarded-For that is read.
 	forwardedHops  = 32
 	forwardedBytes = 4096
 )
 
-// prefixLengths are the IPv6 networks that requests are counted by. One customer of a
-// network operator has between the first and the last. Each may have twice what the
-// one before may.
+// prefixLengths are the IPv6 networks by which requests are counted. One customer of a
+// network operator has a network between the first and the last. Each level admits
+// twice as many requests as the one before.
 var prefixLengths = []int{64, 56, 48}
 
-// nat64 is where a gateway puts the IPv4 clients of an IPv6 server (RFC 6052): in the
-// last four bytes.
+// nat64 is the network in which a gateway places the IPv4 clients of an IPv6 server
+// (RFC 6052). Their address is the last four bytes.
 var nat64 = netip.MustParsePrefix("64:ff9b::/96")
 
-// A limiter gives each client so many requests a second, and twice as many at once.
-// It counts only what costs something: sign-ins, callbacks, logouts.
+// A limiter admits a number of requests a second from each client, and twice as many at
+// once. It limits only requests that cause work: sign-ins, callbacks and logouts.
 //
-// Its memory is bounded whatever number of addresses there is. A client is counted in
-// two counters, which a keyed hash chooses, and is refused when both are used up. So
-// no flood of addresses makes it forget what a client used, and to shut out another
-// client both of the counters of that have to be used up.
+// Its memory is bounded for any number of addresses. A keyed hash chooses two counters
+// for each client. A client is refused when both are used up. So a flood of addresses
+// does not erase the count of a client, and it refuses another client only if it uses
+// up both of that client's counters.
 type limiter struct {
-	period  int64 // between two requests, in ns; negative: any number may come
+	period  int64 // between two requests, in ns; negative: no limit
 	trusted []netip.Prefix
 	now     func() time.Time
 	start   time.Time
 	seed    maphash.Seed
 
 	mu     sync.Mutex // guards levels
-	levels []*level   // by place in client; nil: not needed yet
+	levels []*level   // by index in client; nil: not needed yet
 }
 
-// A level counts the clients of one size of network. A counter is the time, in ns
-// since the limiter's start, at which nothing is used any more (the generic cell rate
-// algorithm).
+// A level counts the clients of one size of network. A counter is the time, in ns since
+// the limiter's start, at which its client has its full share again (the generic cell
+// rate algorithm).
 type level struct {
 	period        int64
 	first, second []int64
 }
 
-// newLimiter allows so many requests a second; zero: any number.
+// newLimiter returns a limiter of a number of requests a second; zero: no limit.
 func newLimiter(rate int, trusted []netip.Prefix, now func() time.Time) *limiter {
 	l := &limiter{period: -1, trusted: trusted, now: now, start: now(), seed: maphash.MakeSeed(), levels: make([]*level, len(prefixLengths))}
 	if rate > 0 {
@@ -65,7 +66,8 @@ func newLimiter(rate int, trusted []netip.Prefix, now func() time.Time) *limiter
 	return l
 }
 
-// allow takes one request from what each network of c has left.
+// allow takes one request from the share of each network of c, unless one of them has
+// none left.
 func (l *limiter) allow(c client) bool {
 	if l.period < 0 {
 		return true
@@ -87,7 +89,7 @@ func (l *limiter) allow(c client) bool {
 	return ok
 }
 
-// forgive gives back what allow took.
+// forgive returns the request that allow took.
 func (l *limiter) forgive(c client) {
 	if l.period < 0 {
 		return
@@ -106,7 +108,7 @@ func (l *limiter) levelLocked(i int) *level {
 	return l.levels[i]
 }
 
-// places are where a hash is counted.
+// places returns the indexes of a hash's two counters.
 func (v *level) places(hash uint64) (int, int) {
 	return int(hash % limitCounters), int((hash >> 32) % limitCounters)
 }
@@ -123,8 +125,8 @@ func (v *level) use(hash uint64, now int64) {
 	v.second[j] = v.used(v.second[j], now)
 }
 
-// used is counter after one more request. What one client of a shared counter uses
-// beyond its end is not held against the other.
+// used returns a counter after one more request. If two clients share it, one client's
+// excess does not reduce the other's share.
 func (v *level) used(counter, now int64) int64 {
 	if counter < now {
 		counter = now
@@ -142,17 +144,17 @@ func (v *level) giveBack(hash uint64) {
 	v.second[j] -= v.period
 }
 
-// A client is where a request comes from: the IPv4 address, or the IPv6 networks of
+// A client is the source of a request: the IPv4 address, or the IPv6 networks of
 // prefixLengths.
 type client []string
 
-// network is the largest that is one client's.
+// network returns the largest network that belongs to one client.
 func (c client) network() string {
 	return c[len(c)-1]
 }
 
-// client returns where r came from: the address of the connection, or, behind proxies
-// that the operator trusts, the last in X-Forwarded-For that is none of them.
+// client returns the source of r: the address of the connection. Behind proxies that
+// the operator trusts, it is the last address in X-Forwarded-For that is not trusted.
 func (l *limiter) client(r *http.Request) client {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -181,21 +183,21 @@ func clientAt(addr netip.Addr) client {
 	}
 	c := make(client, 0, len(prefixLengths))
 	for _, bits := range prefixLengths {
-		p, _ := addr.Prefix(bits) // fails for no length of these
+		p, _ := addr.Prefix(bits) // does not fail for these lengths
 		c = append(c, p.String())
 	}
 	return c
 }
 
-// forwarded reads X-Forwarded-For from its end, where the trusted proxies wrote. What
-// a client may have put in front of that is neither split nor looked at.
+// forwarded reads X-Forwarded-For from its end, where the trusted proxies wrote. It
+// neither splits nor parses the part before that, which a client may have sent.
 func (l *limiter) forwarded(from netip.Addr, headers []string) netip.Addr {
 	if n := len(headers) - forwardedHops; n > 0 {
 		headers = headers[n:]
 	}
 	rest := strings.Join(headers, ",")
 	if n := len(rest) - forwardedBytes; n > 0 {
-		_, rest, _ = strings.Cut(rest[n:], ",") // not the half of an address
+		_, rest, _ = strings.Cut(rest[n:], ",") // the cut may have split an address
 	}
 	for hop := 0; hop < forwardedHops; hop++ {
 		comma := strings.LastIndexByte(rest, ',')
@@ -212,7 +214,7 @@ func (l *limiter) forwarded(from netip.Addr, headers []string) netip.Addr {
 	return from
 }
 
-// forwardedAddr reads an address, to which some proxies add the port.
+// forwardedAddr parses an address. Some proxies add the port to it.
 func forwardedAddr(text string) (netip.Addr, error) {
 	if withPort, err := netip.ParseAddrPort(text); err == nil {
 		return withPort.Addr(), nil

@@ -85,7 +85,7 @@ func TestTheClientIsWhoTheTrustedProxiesSay(t *testing.T) {
 	}
 }
 
-// passes is how many of n requests from an address pass.
+// passes returns how many of n requests from an address are admitted.
 func (l *limiter) passes(n int, address string) int {
 	passed := 0
 	for i := 0; i < n; i++ {
@@ -120,7 +120,7 @@ func TestALimitIsOfANetwork(t *testing.T) {
 			}
 		})
 	}
-	t.Run("L12 a refused request uses up nothing of the larger networks", func(t *testing.T) {
+	t.Run("L12 a refused request leaves the larger networks' shares as they are", func(t *testing.T) {
 		l := newLimiter(10, nil, func() time.Time { return now })
 		l.passes(1000, "[2001:db8:1:2::1]:1")
 		if n := l.passes(30, "[2001:db8:1:3::1]:1"); n != 20 {

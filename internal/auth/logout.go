@@ -11,9 +11,9 @@ import (
 )
 
 // logout ends the session here, then at the provider (OpenID Connect RP-Initiated
-// Logout 1.0 section 2). What another site asks for is confirmed by the user
-// first; what no user asked for, such as a prefetch or an image, signs nobody out. It
-// works while the provider is down.
+// Logout 1.0 section 2). The user confirms a sign-out that another site requests. A
+// request that no user made, such as a prefetch or an image, signs nobody out. A
+// sign-out works while the provider is down.
 func (m *Middleware) logout(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		w.Header().Set("Allow", "GET, POST")
@@ -49,7 +49,7 @@ func (m *Middleware) logout(w http.ResponseWriter, r *http.Request) {
 	target, another := m.accountTarget(r)
 	to, err := m.endSessionURL(r, ended)
 	if err != nil {
-		m.log(r, slogWarn, "signed out here alone: the provider could not be asked for its logout", "error", err.Error())
+		m.log(r, slogWarn, "signed out here only: the provider's logout address could not be requested", "error", err.Error())
 	}
 	switch {
 	case to != "":
@@ -63,16 +63,15 @@ func (m *Middleware) logout(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// endSessionTimeout bounds how long a logout waits for a provider that was not
-// asked for anything before.
+// endSessionTimeout bounds the wait of a sign-out for the provider's metadata.
 const endSessionTimeout = 3 * time.Second
 
 // revokeTimeout bounds the revocation of a session's tokens.
 const revokeTimeout = 30 * time.Second
 
-// A revocation tells the provider that the tokens of an ended session are not used
-// any more (RFC 7009). The person does not wait for it: the session is over here
-// whatever the provider answers.
+// A revocation revokes the tokens of an ended session at the provider (RFC 7009). The
+// user does not wait for it, because the session ended here with any response of the
+// provider.
 type revocation struct {
 	m       *Middleware
 	session *session.Session
@@ -94,8 +93,8 @@ func (v *revocation) Run() {
 	}
 }
 
-// endSessionURL is where the provider ends its own session; "" when it has no such
-// place or there was no session to end there.
+// endSessionURL returns the address at which the provider ends its own session. It is
+// "" if the provider has none.
 func (m *Middleware) endSessionURL(r *http.Request, ended *session.Session) (string, error) {
 	e := oidc.EndSession{PostLogoutRedirectURI: m.absolute(r, m.postLogout()), State: m.goodbyeState(endedThere)}
 	if ended != nil {
@@ -107,8 +106,9 @@ func (m *Middleware) endSessionURL(r *http.Request, ended *session.Session) (str
 	return m.o.Provider.EndSessionURL(ctx, e)
 }
 
-// logoutHint is how the provider knows the user (OpenID Connect RP-Initiated Logout
-// 1.0, section 2): login_hint, which Entra gives for this, or a name.
+// logoutHint returns the provider's name for the user (OpenID Connect RP-Initiated
+// Logout 1.0, section 2). It is login_hint, which Entra supplies for this use, or
+// another name.
 func logoutHint(c oidc.Claims) string {
 	for _, name := range []string{"login_hint", "preferred_username", "email", "sub"} {
 		if hint := c.Text(name); hint != "" && len(hint) <= 255 {

@@ -9,22 +9,20 @@ import (
 
 const (
 	// markerSlack is how much longer than its sign-in the replay marker of a state
-	// lives, since the clocks of replicas differ.
+	// lives, because the clocks of replicas differ.
 	markerSlack = time.Minute
-	// markersKept is how many replay markers of callbacks that brought no session may
-	// be there at a time.
+	// markersKept bounds the replay markers of callbacks that brought no session.
 	markersKept = 1 << 16
-	// markersPart is how much of what is left of them a network may have: one of so
-	// many.
+	// markersPart bounds the share of one network: a quarter of the free markers.
 	markersPart = 4
-	// markersAnyway is what each network may have all the same, so that many of them
-	// together shut out nobody.
+	// markersAnyway is the number that each network may have in any case, so that many
+	// networks together cannot block another one.
 	markersAnyway = 64
 )
 
 // A markerCount bounds the replay markers that callbacks with made-up codes leave in
-// the store. Those of callbacks that bring a session do not count. It knows no marker
-// by itself: it counts those of the latest two spans of a marker's life.
+// the store. Callbacks that bring a session are not counted. It stores no marker, but
+// counts those of the latest two spans of a marker's life.
 type markerCount struct {
 	now func() time.Time
 
@@ -33,7 +31,7 @@ type markerCount struct {
 	young, old *markerSpan
 }
 
-// A markerSpan is the markers that were added in one span of time.
+// A markerSpan counts the markers that were added in one span of time.
 type markerSpan struct {
 	total    int
 	networks map[string]int
@@ -47,8 +45,8 @@ func newMarkerSpan() *markerSpan {
 	return &markerSpan{networks: map[string]int{}}
 }
 
-// add counts a marker of a network. It returns false, and counts nothing, if the
-// network has too many.
+// add counts a marker of a network. If the network has too many, it returns false and
+// does not count it.
 func (c *markerCount) add(network string) bool {
 	c.mu.Lock()
 	c.turnLocked()
@@ -62,7 +60,7 @@ func (c *markerCount) add(network string) bool {
 	return ok
 }
 
-// remove takes back what add counted.
+// remove undoes one add.
 func (c *markerCount) remove(network string) {
 	c.mu.Lock()
 	s := c.young
@@ -79,7 +77,7 @@ func (c *markerCount) remove(network string) {
 	c.mu.Unlock()
 }
 
-// turnLocked forgets the markers that are over.
+// turnLocked drops the counts of expired markers.
 func (c *markerCount) turnLocked() {
 	life := session.LoginLifetime + markerSlack
 	age := c.now().Sub(c.since)

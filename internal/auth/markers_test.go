@@ -23,7 +23,7 @@ func (s *site) marks() *atomic.Int64 {
 	return n
 }
 
-// madeUp is a callback with a made-up code, of a sign-in of b, from an address.
+// madeUp sends a callback with a made-up code, of a sign-in of b, from an address.
 func (b *browser) madeUp(address string) *http.Response {
 	b.Helper()
 	callback := edited(b.callbackFor("/page", "bob"), func(q url.Values) { q.Set("code", "made-up") })

@@ -14,21 +14,21 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/texts"
 )
 
-// A page is what a user is shown.
+// A page has the content of a response to a user.
 type page struct {
 	failure   failure
 	reference string
-	target    string // where label leads; empty: there is no such link
+	target    string // of the link; empty: there is none
 	label     string // key of the text of the link to target; empty: "try again"
 	user      string // of the refused session; empty: unknown
-	another   string // where a sign-in with another account begins; empty: nowhere
-	back      string // where "back" leads; empty: nowhere
+	another   string // the start of a sign-in with another account; empty: no link
+	back      string // the target of "back"; empty: no link
 	confirm   bool   // the sign-out has to be confirmed
 	window    bool   // target opens in a new window, and any site may frame the page
-	onward    bool   // the browser goes to target by itself, at once
-	again     string // where "try again" leads, beside target; empty: nowhere
+	onward    bool   // the browser opens target by itself, at once
+	again     string // the target of "try again", in addition to target; empty: no link
 	details   []any  // of the log line: names and values
-	reload    int    // seconds until the browser asks again by itself; zero: it does not
+	reload    int    // seconds until the browser repeats the request by itself; zero: it does not
 }
 
 const style = `:root{color-scheme:light dark;--ink:#1c2333;--soft:#596275;--card:#fff;--ground:#eef1f6;--line:#dde2ea;--edge:#7a8496;--accent:#3b5bdb;--on:#fff}
@@ -76,16 +76,16 @@ const body = `<!doctype html>
 </html>
 `
 
-// pages writes what users see: without scripts, from a template whose values are
-// escaped, under a policy that lets nothing else run.
+// pages writes the pages that users see. They have no scripts, and their template
+// escapes each value. Their policy permits nothing else to run.
 type pages struct {
 	t      *template.Template
 	policy string
 	book   *texts.Book
 }
 
-// newPages returns the built-in pages, or those of the operator's template, which
-// may bring styles and pictures of its own but no scripts.
+// newPages returns the built-in pages, or those of the operator's template. A template
+// may have its own styles and pictures but no scripts.
 func newPages(custom string, language texts.Options) (*pages, error) {
 	text := body
 	policy := builtInPolicy()
@@ -107,8 +107,8 @@ func newPages(custom string, language texts.Options) (*pages, error) {
 	return &pages{t: t, policy: policy + "; base-uri 'none'", book: book}, nil
 }
 
-// tryTemplate executes t for a page that has the least and for one that has all. A field that
-// no page has, such as a misspelt one, is an error.
+// tryTemplate executes t for a page with the fewest fields and for one with all. A
+// field that no page has, such as a misspelt one, is an error.
 func tryTemplate(t *template.Template, l *texts.Language) error {
 	t.Option("missingkey=error")
 	err := t.Execute(io.Discard, page{failure: internalFault}.data("", l))
@@ -125,7 +125,7 @@ func builtInPolicy() string {
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
-// data is what a template can show of p. docs/configuration.md has the list.
+// data returns the fields of p for a template. docs/configuration.md lists them.
 func (p page) data(logoutPath string, l *texts.Language) map[string]any {
 	label := p.label
 	if label == "" {
@@ -147,8 +147,8 @@ func (p page) data(logoutPath string, l *texts.Language) map[string]any {
 	}
 }
 
-// write sends p. A form may lead on to the provider, and browsers check each
-// redirect of it, so that form-action is set only where there is no form.
+// write sends p. A form may lead on to the provider, and browsers check each redirect
+// of it. So form-action is set only where there is no form.
 func (t *pages) write(w http.ResponseWriter, r *http.Request, logoutPath string, p page) {
 	language := t.book.For(r.Header.Get("Accept-Language"))
 	var b bytes.Buffer
@@ -166,8 +166,8 @@ func (t *pages) write(w http.ResponseWriter, r *http.Request, logoutPath string,
 	if !p.confirm {
 		policy += "; form-action 'none'"
 	} else if r.Header.Get("Sec-Fetch-Site") == "" {
-		// Such a browser tells where a form comes from by Origin alone, which is
-		// null when no referrer may be sent.
+		// Such a browser reports the source of a form only by Origin, which is null
+		// when no referrer may be sent.
 		h.Set("Referrer-Policy", "same-origin")
 	}
 	if p.reload > 0 {
@@ -189,7 +189,8 @@ func (t *pages) write(w http.ResponseWriter, r *http.Request, logoutPath string,
 	}
 }
 
-// confirmLogout asks the user whether they want what another site asked for.
+// confirmLogout responds with a page on which the user confirms a sign-out that another
+// site requested.
 func (m *Middleware) confirmLogout(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusOK
 	if !wantsHTML(r) {
@@ -198,7 +199,7 @@ func (m *Middleware) confirmLogout(w http.ResponseWriter, r *http.Request) {
 	m.answer(w, r, page{confirm: true, target: "/", label: "label.stay_signed_in", failure: failure{status, "confirm", false}}, nil)
 }
 
-// signedOut says that the session is over.
+// signedOut responds that the session ended.
 func (m *Middleware) signedOut(w http.ResponseWriter, r *http.Request, g goodbye) {
 	f := failure{http.StatusOK, "signed_out", false}
 	if g.there {

@@ -11,7 +11,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/policy"
 )
 
-// lines are those of the log that have a text.
+// lines returns those of the log with a text.
 func (s *site) lines(text string) []string {
 	var found []string
 	for _, line := range strings.Split(s.log.String(), "\n") {

@@ -1,6 +1,6 @@
 package auth
 
-// remedies are what an operator checks after an error of the provider.
+// remedies are the operator's checks after an error of the provider.
 var remedies = map[string]string{
 	"invalid_request":           ": check authorizationParams, enablePKCE and the redirect URI",
 	"invalid_scope":             ": check scopes, and which ones the provider permits to this client",

@@ -11,20 +11,20 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
-// ageing makes the store forget by the clock that the test turns.
+// ageing makes entries of the store expire by the test's clock.
 func (s *site) ageing() func(o *Options) {
 	return func(o *Options) { o.Backend = &fragile{Memory: cache.NewMemory(cache.MemoryOptions{Now: s.now})} }
 }
 
-// A callback can be used once, as long as its sign-in lasts. That its code is sent
-// once more costs the victim the tokens of the first time: providers revoke them.
+// A callback can be used once, as long as its sign-in lasts. If its code were sent
+// again, providers would revoke the victim's first tokens.
 func TestACallbackIsUsedOnce(t *testing.T) {
 	s := newSite(t, nil)
 	first := s.another(s.ageing())
 	second := s.another(func(o *Options) { o.Backend = first.o.Backend }) // the other replica
 	handlers := []http.Handler{first.Handler(http.HandlerFunc(s.backend)), second.Handler(http.HandlerFunc(s.backend))}
 
-	// copied is a callback, and the cookies of the browser that it belongs to.
+	// copied returns a callback, and the cookies of the browser that it belongs to.
 	copied := func(t *testing.T) (string, map[string]string) {
 		t.Helper()
 		b := s.browser()
@@ -110,7 +110,7 @@ func TestACallbackIsUsedOnce(t *testing.T) {
 	})
 }
 
-// A logout token is used up for as long as it lasts.
+// A logout token is used up for as long as it is valid.
 func TestALogoutTokenIsUsedOnce(t *testing.T) {
 	s := newSite(t, channels)
 	m := s.another(func(o *Options) {
@@ -130,9 +130,8 @@ func TestALogoutTokenIsUsedOnce(t *testing.T) {
 	}
 }
 
-// A code that was made for one sign-in is worth nothing in another: the provider
-// refuses it for its PKCE challenge, and where there is none, the ID token that comes
-// for it has another nonce.
+// A code of one sign-in is worthless in another. The provider refuses it for its PKCE
+// challenge. Without PKCE, its ID token has another nonce.
 func TestACodeOfAnotherSignIn(t *testing.T) {
 	for _, row := range []struct {
 		name    string

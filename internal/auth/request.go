@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// navigation reports whether r is a user's browser going to a page: the only
-// kind of request that may be sent to the provider. Browsers tell by Sec-Fetch-Mode
-// (Fetch Metadata); where they do not, a GET that accepts HTML and was not made by
-// a script counts. One ahead of a visit is none: it would begin a sign-in for each
-// link that is looked at, and drive out the cookies of those that are under way.
+// navigation reports whether r opens a page in a user's browser. Only such a request
+// may be redirected to the provider. Browsers report it by Sec-Fetch-Mode (Fetch
+// Metadata). Without that header, a GET that accepts HTML and was not made by a script
+// is one. A request ahead of a visit is none: it would begin a sign-in for each link in
+// view, and displace the cookies of sign-ins in progress.
 func navigation(r *http.Request) bool {
 	if r.Method != http.MethodGet || upgrade(r) || aheadOfVisit(r) {
 		return false
@@ -24,7 +24,7 @@ func navigation(r *http.Request) bool {
 	return wantsHTML(r)
 }
 
-// wantsHTML reports whether the client would show a page.
+// wantsHTML reports whether the client displays pages.
 func wantsHTML(r *http.Request) bool {
 	return strings.Contains(r.Header.Get("Accept"), "text/html")
 }
@@ -33,8 +33,8 @@ func upgrade(r *http.Request) bool {
 	return r.Header.Get("Upgrade") != ""
 }
 
-// secure reports whether the person's browser reached us by https, as far as the
-// operator's configuration and Traefik tell.
+// secure reports whether the user's browser reached this site by https, according to
+// the configuration and to Traefik.
 func (m *Middleware) secure(r *http.Request) bool {
 	if m.o.ForceHTTPS || r.TLS != nil {
 		return true
@@ -43,8 +43,8 @@ func (m *Middleware) secure(r *http.Request) bool {
 	return strings.EqualFold(proto, "https") || strings.EqualFold(proto, "wss")
 }
 
-// origin is this site as the browser names it. The Host header alone counts:
-// Traefik routed by it, and X-Forwarded-Host is anybody's.
+// origin returns this site as the browser names it. It uses only the Host header:
+// Traefik routed by it, and any client can set X-Forwarded-Host.
 func (m *Middleware) origin(r *http.Request) string {
 	if m.secure(r) {
 		return "https://" + canonicalHost(r.Host, "https")
@@ -52,8 +52,8 @@ func (m *Middleware) origin(r *http.Request) string {
 	return "http://" + canonicalHost(r.Host, "http")
 }
 
-// absolute returns u, a path or an absolute URL of the configuration, as an
-// absolute URL.
+// absolute returns u, a path or an absolute URL of the configuration, as an absolute
+// URL.
 func (m *Middleware) absolute(r *http.Request, u string) string {
 	if strings.HasPrefix(u, "/") {
 		return m.origin(r) + u
@@ -61,8 +61,8 @@ func (m *Middleware) absolute(r *http.Request, u string) string {
 	return u
 }
 
-// fromElsewhere reports whether another site made the browser send r. Browsers
-// tell by Sec-Fetch-Site; where they do not, by Origin or Referer.
+// fromElsewhere reports whether another site caused r. Browsers report it by
+// Sec-Fetch-Site, or else by Origin or Referer.
 func fromElsewhere(r *http.Request) bool {
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "same-origin", "none":

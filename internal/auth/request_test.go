@@ -11,7 +11,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
-// A row is a request by its method and headers, and what is expected of it.
+// A row is a request by its method and headers, with the expected result.
 type row struct {
 	name   string
 	method string

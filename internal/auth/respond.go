@@ -23,24 +23,24 @@ const (
 	slogWarn  = slog.LevelWarn
 )
 
-// challenge is the one of every 401, which must have one (RFC 9110, section 15.5.2).
-// No registered scheme describes a sign-in at a provider: Basic makes browsers ask for
-// a password, and Bearer promises that an access token is taken. Clients ignore a
+// challenge is the challenge that every 401 must have (RFC 9110, section 15.5.2). No
+// registered scheme describes a sign-in at a provider. Basic makes browsers request a
+// password, and Bearer promises that an access token is accepted. Clients ignore a
 // scheme that they do not know.
 const challenge = `OIDC realm="sign-in required"`
 
-// A failure is one way in which a request does not get what it asked for. Its title
-// and its advice to the user are in the package texts, by its code.
+// A failure is one way in which a request is refused. Package texts has its title and
+// its advice to the user, by its code.
 type failure struct {
 	status int
 	code   string // for API clients
-	again  bool   // a link to where the user wanted to go makes sense
+	again  bool   // a link to the page that the user requested makes sense
 }
 
-// callbackCode begins the codes of callbacks, which have the same texts.
+// callbackCode begins the codes of callbacks, which share their texts.
 const callbackCode = "callback_"
 
-// text is the key of the failure's title and advice, without their endings.
+// text returns the key of the failure's title and advice, without their endings.
 func (f failure) text() string {
 	if strings.HasPrefix(f.code, callbackCode) {
 		return "callback"
@@ -70,14 +70,14 @@ var (
 	internalFault      = failure{http.StatusInternalServerError, "internal", true}
 )
 
-// badCallback is the failure of a callback that is not the end of a sign-in of ours.
-// The person is told the same whatever is wrong with it; the code tells apart.
+// badCallback is the failure of a callback that ends no sign-in of this plugin. All
+// problems have the same text for the user, and a code each.
 func badCallback(problem string) failure {
 	return failure{http.StatusBadRequest, callbackCode + problem, true}
 }
 
-// verdict returns what an error of the provider's side means to the person;
-// otherwise is for those that say the request itself was wrong.
+// verdict returns the failure for an error on the provider's side. It returns otherwise
+// for an error of the request itself.
 func verdict(err error, otherwise failure) failure {
 	switch {
 	case errors.Is(err, oidc.ErrKeysThrottled):
@@ -98,8 +98,7 @@ func verdict(err error, otherwise failure) failure {
 	return otherwise
 }
 
-// fail answers a request with f, and leaves err in the log under the reference
-// that the person is given.
+// fail answers a request with f, and logs err under the reference on the page.
 func (m *Middleware) fail(w http.ResponseWriter, r *http.Request, f failure, err error) {
 	p := page{failure: f}
 	if f.again {
@@ -108,14 +107,13 @@ func (m *Middleware) fail(w http.ResponseWriter, r *http.Request, f failure, err
 	m.answer(w, r, p, err)
 }
 
-// failSignIn is fail for a sign-in that was to lead to target.
+// failSignIn is fail for a sign-in with the given target.
 func (m *Middleware) failSignIn(w http.ResponseWriter, r *http.Request, f failure, err error, target string) {
 	m.answer(w, r, page{failure: f, target: target}, err)
 }
 
-// refuse answers a user whom the rules do not let in. One line of the log has the
-// reference, the reason and all that the reason can come from. The page says who is
-// signed in.
+// refuse answers a user that the rules do not admit. One line of the log has the
+// reference, the reason and the claims that decided. The page names the signed-in user.
 func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, o *session.Opened, details []any) {
 	wanted, _ := m.wanted(r)
 	m.answer(w, r, page{
@@ -123,8 +121,8 @@ func (m *Middleware) refuse(w http.ResponseWriter, r *http.Request, o *session.O
 	}, nil)
 }
 
-// refusalDetails says why a user is not let in: the claims that the rules looked at, and
-// the scopes that the provider was asked for, without which it may not send them.
+// refusalDetails returns the log's details of a refused user: the claims that the rules
+// used, and the requested scopes. The provider may send claims only with their scope.
 func (m *Middleware) refusalDetails(o *session.Opened, reason string) []any {
 	details := []any{"subject", o.Subject, "reason", reason}
 	if o.Looked() == "" {
@@ -138,9 +136,9 @@ func (m *Middleware) refusalDetails(o *session.Opened, reason string) []any {
 	return details
 }
 
-// answer writes the response of p: a page for people, JSON for programs. A
-// reference is given where the log has it too; of a 401, which scripts meet all day,
-// and of what browsers fetch unasked, at the level debug.
+// answer writes the response of p: a page for users, JSON for API clients. It gives the
+// reference of the line in the log. The level is debug for a 401, which scripts receive
+// often, and for requests that browsers send unasked.
 func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, p page, err error) {
 	if p.failure.status >= 400 {
 		p.reference = reference()
@@ -181,8 +179,8 @@ func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, p page, err 
 	}
 }
 
-// askToWait sets when r may come again, and returns after how many seconds a page does
-// so by itself; zero: it does not.
+// askToWait sets Retry-After. It returns the seconds after which a page repeats the
+// request by itself, or zero.
 func (m *Middleware) askToWait(h http.Header, r *http.Request, f failure) int {
 	wait := m.retryAfter(f)
 	h.Set("Retry-After", strconv.Itoa(wait))
@@ -192,8 +190,8 @@ func (m *Middleware) askToWait(h http.Header, r *http.Request, f failure) int {
 	return within(wait, leastReload, mostReload)
 }
 
-// leastReload and mostReload bound after how many seconds a page about something
-// unreachable asks again by itself.
+// leastReload and mostReload bound the seconds after which a page about an unreachable
+// service repeats the request by itself.
 const (
 	leastReload = 10
 	mostReload  = 60
@@ -209,7 +207,7 @@ func within(n, least, most int) int {
 	return n
 }
 
-// retryAfter is how many seconds a client had better wait.
+// retryAfter returns the seconds that a client should wait.
 func (m *Middleware) retryAfter(f failure) int {
 	if f.code != providerDown.code {
 		return 2
@@ -221,7 +219,7 @@ func (m *Middleware) retryAfter(f failure) int {
 	return s
 }
 
-// reference is a number that a person can read out and the log has too.
+// reference returns a number that a user can read out, and that the log has too.
 func reference() string {
 	b := make([]byte, 10)
 	if _, err := rand.Read(b); err != nil {
@@ -230,7 +228,7 @@ func reference() string {
 	return base32.StdEncoding.EncodeToString(b)[:10]
 }
 
-// log writes a line about r. Its path is told, its query never: it may hold a code.
+// log writes a line about r, with its path. It omits the query, which may hold a code.
 func (m *Middleware) log(r *http.Request, level slog.Level, text string, args ...any) {
 	if !m.o.Log.Enabled(context.Background(), level) {
 		return

@@ -51,14 +51,15 @@ func quoted(paths []string) []string {
 // through policy.Access.Choose.
 const maxShortcuts = 32
 
-// A shortcut is a policy.Shortcut, ready for use: its expression also matches the paths of
-// special, which are in no place.
+// A shortcut is a policy.Shortcut in its compiled form. Its expression also matches the
+// paths of special, which have no place.
 type shortcut struct {
 	begins *regexp.Regexp
 	places map[string]policy.Place
 }
 
-// setShortcuts sets the shortcuts of m by method and host, one only if no rule has either.
+// setShortcuts sets the shortcuts of m by method and host. There is only one if no rule
+// has either.
 func (m *Middleware) setShortcuts(special string) error {
 	methods := m.access.Methods()
 	hosts := m.access.Hosts()
@@ -96,7 +97,7 @@ func (m *Middleware) setShortcuts(special string) error {
 	return nil
 }
 
-// newShortcut returns s ready for use. Special comes first: a rule may have its paths too.
+// newShortcut compiles s. Special comes first, because a rule may have its paths too.
 func (m *Middleware) newShortcut(special string, s *policy.Shortcut) (*shortcut, error) {
 	own := "^(?:" + strings.Join(quoted(m.paths), "|") + ")$"
 	begins, err := regexp.Compile(own + "|" + s.Begins + strings.TrimPrefix(special, own))
@@ -110,11 +111,11 @@ func (m *Middleware) newShortcut(special string, s *policy.Shortcut) (*shortcut,
 	return x, nil
 }
 
-// maxHosts bounds the Host headers that m knows. More begin anew.
+// maxHosts bounds the Host headers that m knows. When it is reached, all are dropped.
 const maxHosts = 64
 
-// learnHost notes the host of rules that a Host header means. Users who are allowed teach
-// it, and strangers do not.
+// learnHost records the host of the rules that a Host header means. Only requests of
+// allowed users add one.
 func (m *Middleware) learnHost(header string) {
 	host := m.access.Host(header)
 	if host == "" {
@@ -159,10 +160,10 @@ func newRuled(h *handler) http.Handler {
 	return u
 }
 
-// ServeHTTP is handler.ServeHTTP with one more step: the place of the request, and with it
-// the verdict that the session holds. Both are one function each, because a call costs
-// more than the rest of the step, and sites without rules have none of it. A request whose
-// URI is not the path that rules compare is left to serve.
+// ServeHTTP is handler.ServeHTTP with one more step: it finds the place of the request,
+// and with it the session's verdict. Each is one function, because a call costs more
+// than the rest of the step, and sites without rules skip it. A request whose URI is
+// not the path that rules compare is left to serve.
 func (u *ruledHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := u.h
 	head := r.Header
@@ -224,8 +225,8 @@ func (u *ruledHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	u.next.ServeHTTP(w, r)
 }
 
-// serveByRules is the end of serve where rules decide, or where requests without a session
-// get another response than by default. Sent is r as the client sent it.
+// serveByRules is the end of serve where rules decide, or where requests without a
+// session get another response than by default. Sent is r as the client sent it.
 func (m *Middleware) serveByRules(w http.ResponseWriter, r, sent *http.Request, h *handler) {
 	c := m.access.Choose(r)
 	if c.Public {
@@ -260,7 +261,7 @@ func (m *Middleware) serveByRules(w http.ResponseWriter, r, sent *http.Request, 
 	m.refuse(w, r, found, details)
 }
 
-// anyAllowed reports whether a place allows the user.
+// anyAllowed reports whether one of the decisions allows the user.
 func anyAllowed(decisions []policy.Decision) bool {
 	for _, d := range decisions {
 		if d.Allowed {
@@ -293,8 +294,8 @@ func (m *Middleware) verdicts(s *session.Session, claims oidc.Claims, decisions 
 	return list
 }
 
-// verdict returns the verdict of a session about a request. It allows the request only if
-// all places of the choice do.
+// verdict returns the verdict of a session about a request. It allows the request only
+// if all places of the choice do.
 func (m *Middleware) verdict(o *session.Opened, c policy.Choice) *session.Verdict {
 	if !m.ruled {
 		return &session.Verdict{Allowed: o.Allowed, Reason: o.Reason, Headers: o.Headers}
@@ -320,7 +321,7 @@ func (m *Middleware) ruleOf(o *session.Opened, c policy.Choice) string {
 	return fmt.Sprintf("accessRules[%d]", c.Place-2)
 }
 
-// notSignedInHere is notSignedIn where a sign-in does not begin.
+// notSignedInHere is notSignedIn where no sign-in begins.
 var notSignedInHere = failure{http.StatusUnauthorized, "not_signed_in", false}
 
 // findByRules is find with a mode, the response to a request without a session. If it is

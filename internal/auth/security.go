@@ -7,16 +7,16 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/policy"
 )
 
-// A dressed backend is one whose responses have the operator's headers. They are
-// set before the request is handed on, with the ResponseWriter as it came: a
-// wrapped one would lose what streams and upgrades need.
+// dressed is a backend whose responses have the operator's headers. They are set before
+// the request is passed on with the original ResponseWriter. A wrapped one would lose
+// the methods that streams and upgrades need.
 type dressed struct {
 	next http.Handler
 	set  []headers.Header
-	cors *headers.CORS // nil: no scripts of other origins
+	cors *headers.CORS // nil: scripts of other origins have no access
 }
 
-// ServeHTTP hands a request on to the backend.
+// ServeHTTP passes a request to the backend.
 func (d *dressed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	head := w.Header()
 	headers.Set(head, d.set)
@@ -26,9 +26,9 @@ func (d *dressed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.next.ServeHTTP(w, r)
 }
 
-// A crossing is a handler that answers preflights itself. They come without
-// cookies, so that a backend behind a sign-in could never answer them; and one that
-// does bring a session gets no further (Fetch, section "CORS-preflight request").
+// A crossing is a handler that answers preflights itself. They have no cookies, so they
+// would never reach a backend behind a sign-in. A preflight with a session gets no
+// further either (Fetch, section "CORS-preflight request").
 type crossing struct {
 	h    http.Handler
 	cors *headers.CORS
@@ -40,7 +40,7 @@ func newCrossing(h http.Handler, cors *headers.CORS) *crossing {
 	return c
 }
 
-// ServeHTTP answers a preflight, or goes the way of every request.
+// ServeHTTP answers a preflight, and passes any other request on.
 func (c *crossing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodOptions && policy.IsPreflight(r) {
 		headers.Set(w.Header(), c.cors.Preflight(r))
@@ -50,8 +50,8 @@ func (c *crossing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.h.ServeHTTP(w, r)
 }
 
-// dress returns next with the headers that its responses have to have; next itself
-// when there are none, so that nobody pays for what is not set.
+// dress returns next with the headers of its responses. It returns next itself if there
+// are none, because each handler costs time.
 func (m *Middleware) dress(next http.Handler) http.Handler {
 	if len(m.o.Security.Backend) == 0 && m.o.CORS == nil {
 		return next
@@ -60,9 +60,9 @@ func (m *Middleware) dress(next http.Handler) http.Handler {
 	return d
 }
 
-// ownHeaders sets what our own answers have: the strict headers, whatever the
-// operator says, and leave for the scripts that may read the backend's responses,
-// so that they can tell that nobody is signed in.
+// ownHeaders sets the headers of the plugin's own responses. They are the strict
+// headers in every configuration, and CORS headers for the scripts that may read the
+// backend's responses. So a script can detect that the user is not signed in.
 func (m *Middleware) ownHeaders(head http.Header, r *http.Request) {
 	headers.Set(head, m.o.Security.Pages)
 	if m.o.CORS != nil {

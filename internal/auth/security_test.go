@@ -21,7 +21,8 @@ func securityOf(t *testing.T, o headers.SecurityOptions) *headers.Security {
 	return s
 }
 
-// Who sets nothing pays for nothing: the backend itself is what requests go to.
+// A middleware without security options adds no handler: its requests go to the backend
+// itself.
 func TestNothingSetIsNoHandlerMore(t *testing.T) {
 	next := &backendOf{}
 	m := &Middleware{o: Options{Security: securityOf(t, headers.SecurityOptions{})}}
@@ -50,7 +51,7 @@ func TestDressedBackend(t *testing.T) {
 	}
 }
 
-// Our own answers lose nothing to what the operator sets for the backend's.
+// The operator's headers for the backend do not weaken the plugin's own responses.
 func TestOwnHeadersAreStrict(t *testing.T) {
 	m := &Middleware{o: Options{Security: securityOf(t, headers.SecurityOptions{
 		FrameOptions: "SAMEORIGIN", ContentSecurityPolicy: "default-src *", ReferrerPolicy: "unsafe-url",

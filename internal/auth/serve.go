@@ -15,9 +15,9 @@ import (
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
-// A handler is one router's use of the middleware. What every request needs it
-// holds itself: the interpreter makes room for each intermediate value of an
-// expression, and m.o would be all of the options.
+// A handler is one router's use of the middleware. It holds the fields that every
+// request needs, because the interpreter copies each intermediate value of an
+// expression: m.o would be all of the options.
 type handler struct {
 	m        *Middleware
 	next     http.Handler
@@ -25,28 +25,28 @@ type handler struct {
 	since    func(time.Time) time.Duration
 	harmless *atomic.Value  // names of headers that need no cleaning: map[string]bool
 	closed   io.Writer      // fails every write
-	special  *regexp.Regexp // paths that are ours or may be open
-	name     string         // of the session cookie, with which those of sign-ins begin
+	special  *regexp.Regexp // the plugin's own paths, and those that may be public
+	name     string         // of the session cookie; the names of sign-in cookies begin with it
 	mark     string         // the name and "="
 	signIns  *regexp.Regexp // cookies of sign-ins, each after "; "
-	strips   bool           // our cookies do not pass
+	strips   bool           // the plugin's cookies are removed
 	owner    string         // of the callback
 	callback string         // callbackURL
-	tells    bool           // the backend is told the request's own URI
+	tells    bool           // the backend gets the request's own URI
 	plain    *regexp.Regexp // URIs that are return targets as they are
 	names    *atomic.Value  // of the session cookies of all middlewares: []string
 
 	// The lock of hot guards the fields below.
-	marks   bool // passMarked hands requests on
-	chained bool // a later middleware of the chain read a mark
-	unread  int  // marks that none read
+	marks   bool // passMarked gives passages
+	chained bool // a later middleware of the chain read a passage
+	unread  int  // passages that none read
 }
 
-// ServeHTTP is the path of every request. Interpreted, a call costs two
-// microseconds, and a function makes room for all of its expressions at each call,
-// whether they are reached or not. So this one function has just what a signed-in
-// person's plain request needs, which is found in memory and handed on without a
-// decryption or a parse; Middleware.serve has the whole story.
+// ServeHTTP is the path of every request. Interpreted, a call costs two microseconds,
+// and a function reserves memory for all of its expressions at each call, even for
+// those that are not reached. So this one function has only the steps of a signed-in
+// user's plain request. Memory has the session, and the request is passed on without a
+// decryption or a parse. Middleware.serve has all steps.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	head := r.Header
 	cookies := head["Cookie"]
@@ -93,7 +93,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.next.ServeHTTP(w, r)
 }
 
-// serve is the story of a request, in full.
+// serve has all steps of a request.
 func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, h *handler) {
 	if r.Method == http.MethodConnect {
 		m.refuseTunnel(w, r)
@@ -137,13 +137,13 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, h *handler) {
 	m.handOn(w, r, h, found, found.Headers)
 }
 
-// maxTaught is how many names of headers the requests of one session teach the cleaner.
-// Browsers and proxies add fewer that it does not know.
+// maxTaught bounds the header names that the cleaner learns from the requests of one
+// session. Browsers and proxies add fewer that it does not know.
 const maxTaught = 16
 
-// learnNames teaches the cleaner the names in head, which it has cleaned, so that the
-// next requests of this user and of others cost less. Strangers teach nothing, and a
-// user teaches little: no client can fill the place with names of its own.
+// learnNames adds the names in head, which the cleaner has cleaned, to its harmless
+// names. The next requests of all users with them cost less. Only allowed users add
+// names, and each adds few, so that no client can fill the place with names of its own.
 func (m *Middleware) learnNames(head http.Header, found *session.Opened) {
 	if head.WriteSubset(m.closed, m.harmless.Load().(map[string]bool)) == nil {
 		return
@@ -160,7 +160,8 @@ func (m *Middleware) learnNames(head http.Header, found *session.Opened) {
 	m.hot.Mu.Unlock()
 }
 
-// handOn gives a request of an allowed session to the backend, with headers about the user.
+// handOn passes a request of an allowed session to the backend, with headers about the
+// user.
 func (m *Middleware) handOn(w http.ResponseWriter, r *http.Request, h *handler, found *session.Opened, fields []session.Field) {
 	for _, f := range fields {
 		r.Header[f.Name] = []string{f.Value}
@@ -171,8 +172,8 @@ func (m *Middleware) handOn(w http.ResponseWriter, r *http.Request, h *handler, 
 	m.pass(w, r, h, found)
 }
 
-// pass hands a request on without our cookies. Found is nil on a public path: a later
-// middleware of the chain may send a user who goes there to the provider.
+// pass passes a request on without the plugin's cookies. Found is nil on a public path.
+// There, a later middleware of the chain may redirect the user to the provider.
 func (m *Middleware) pass(w http.ResponseWriter, r *http.Request, h *handler, found *session.Opened) {
 	cookies, ok := m.stripCookies(r.Header)
 	if !ok {
@@ -186,16 +187,16 @@ func (m *Middleware) pass(w http.ResponseWriter, r *http.Request, h *handler, fo
 	h.passMarked(w, r, cookies, found)
 }
 
-// tellTarget gives the backend the request's own URI as a return target, which a
-// backend may redirect to; nothing if it is none.
+// tellTarget gives the backend the request's own URI in a header, if it is a return
+// target. A backend may redirect to it.
 func tellTarget(r *http.Request) {
 	if target, ok := targetOf(r, policy.MaxTarget); ok {
 		r.Header[headers.RequestRedirect] = []string{target}
 	}
 }
 
-// find returns the session of a request that memory did not answer, or answers the
-// request itself and returns nil.
+// find returns the session of a request that memory did not answer. Without one it
+// answers the request itself and returns nil.
 func (m *Middleware) find(w http.ResponseWriter, r *http.Request) *session.Opened {
 	defer m.recovered(w, r)
 	o, err := m.sessions.Load(r.Context(), r)
@@ -210,8 +211,8 @@ func (m *Middleware) find(w http.ResponseWriter, r *http.Request) *session.Opene
 	return nil
 }
 
-// serveOwn serves the paths that are ours and never the backend's. A panic of
-// ours must not take the connection's goroutine with it unexplained.
+// serveOwn serves the plugin's own paths. It turns a panic into a response, which would
+// otherwise end the connection without a reason.
 func (m *Middleware) serveOwn(w http.ResponseWriter, r *http.Request) {
 	defer m.recovered(w, r)
 	switch r.URL.Path {

@@ -19,7 +19,7 @@ type Siblings struct {
 	all []*sibling
 }
 
-// A sibling is what a middleware's siblings may know of it.
+// A sibling has the properties of a middleware that its siblings use.
 type sibling struct {
 	name     string // of the middleware
 	identity string
@@ -32,10 +32,10 @@ type sibling struct {
 // hostsKept bounds the hosts that a sibling remembers.
 const hostsKept = 100
 
-// siblingsAsked bounds how many siblings are asked whether a state is theirs.
+// siblingsAsked bounds the siblings that are searched for the owner of a state.
 const siblingsAsked = 50
 
-// siblingsNamed bounds how many siblings a line of the log names: the latest.
+// siblingsNamed bounds the siblings that a line of the log names. The latest are named.
 const siblingsNamed = 10
 
 func (s *Siblings) add(a *sibling) {
@@ -56,7 +56,8 @@ func (s *Siblings) remove(a *sibling) {
 	s.mu.Unlock()
 }
 
-// others are the siblings of a, of those that are alike the latest.
+// others returns the siblings of a. Of those with the same name and callback it returns
+// the latest.
 func (s *Siblings) others(a *sibling) []*sibling {
 	s.mu.Lock()
 	all := s.all
@@ -74,7 +75,8 @@ func (s *Siblings) others(a *sibling) []*sibling {
 	return others
 }
 
-// foreignState says, for the log, whose state a callback brought that is none of ours.
+// foreignState returns, for the log, the middleware that made the state of a callback
+// that is not m's.
 func (m *Middleware) foreignState(r *http.Request, state string) error {
 	others := m.o.Siblings.others(m.self)
 	for i, o := range others {
@@ -102,10 +104,9 @@ func (m *Middleware) foreignState(r *http.Request, state string) error {
 
 var misplacedCallback = failure{http.StatusInternalServerError, "misplaced_callback", false}
 
-// misplaced says, for the log, that the provider sent the user of r back to a path that
-// is not our callback; nil: it did not. To sign such a user in would end there again. The
-// callback of another middleware of our identity, which comes later in the chain, is in
-// its place.
+// misplaced returns an error if the provider redirected the user of r to a path that is
+// not the callback of m. Another sign-in would end there again. It returns nil for the
+// callback of a middleware of the same identity that comes later in the chain.
 func (m *Middleware) misplaced(r *http.Request) error {
 	if !strings.Contains(r.URL.RawQuery, "state=") {
 		return nil
@@ -135,10 +136,11 @@ func (m *Middleware) misplaced(r *http.Request) error {
 		"put middlewares that change the path (StripPrefix, AddPrefix, ReplacePath) behind this one", brief(m.callbackAddress(r)), m.self.name, brief(r.URL.Path), m.self.path)
 }
 
-// foreignPause is how long the log is silent after a line about foreign cookies.
+// foreignPause is the shortest time between two lines of the log about foreign cookies.
 const foreignPause = 10 * time.Minute
 
-// tellOfForeignCookie warns, now and then, of session cookies that others made.
+// tellOfForeignCookie warns, at most once in foreignPause, of session cookies that
+// other middlewares made.
 func (m *Middleware) tellOfForeignCookie(r *http.Request) {
 	if !session.IsSessionCookie(r.Header["Cookie"], m.o.Cookies.Name) {
 		return
@@ -157,8 +159,8 @@ func (m *Middleware) tellOfForeignCookie(r *http.Request) {
 		"and all replicas the same sessionEncryptionKey", "cookie", m.o.Cookies.Name, "middlewaresWithThisCookie", strings.Join(same, " "))
 }
 
-// sharersOf names siblings of another identity with a cookie of our name, that began
-// sign-ins at host; "": at any host.
+// sharersOf names the siblings of another identity that use a cookie of the same name
+// and began sign-ins at host; "": at any host.
 func (m *Middleware) sharersOf(host string) []string {
 	var same []string
 	for _, o := range m.o.Siblings.others(m.self) {

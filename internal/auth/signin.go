@@ -13,22 +13,22 @@ import (
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
-// attemptsLimit is how often a callback may start the sign-in again by itself
-// before the person is told what is wrong.
+// attemptsLimit is how often a callback may start the sign-in again by itself. After
+// that the user gets a page with the reason.
 const attemptsLimit = 2
 
-// lossesLimit is how many sessions in a row may be lost before the person is told;
-// browsers give up after 20 redirects, and a sign-in has three.
+// lossesLimit is how many sessions in a row may be lost before the user gets a page
+// with the reason. Browsers stop after 20 redirects, and a sign-in has three.
 const lossesLimit = 4
 
-// completedLimit is how many sign-ins a browser may complete within seconds, and still
-// have no session of ours, before the user is told. Two middlewares that take the
-// session from each other reach it before the browser gives up.
+// completedLimit is how many sign-ins a browser may complete within seconds without a
+// session here. After that the user gets a page with the reason. Two middlewares that
+// overwrite each other's session reach it before the browser stops.
 const completedLimit = 3
 
-// askToSignIn answers a request without a session: a person going to a page is
-// sent to the provider, anything else is told 401, so that a script's request or a
-// form's body is never turned into a redirect.
+// askToSignIn answers a request without a session. A navigation is redirected to the
+// provider. Any other request gets 401, so that a script's request or a form's body
+// never becomes a redirect.
 func (m *Middleware) askToSignIn(w http.ResponseWriter, r *http.Request, foreignCookie bool) {
 	if foreignCookie {
 		m.tellOfForeignCookie(r)
@@ -40,8 +40,8 @@ func (m *Middleware) askToSignIn(w http.ResponseWriter, r *http.Request, foreign
 	m.askVisitor(w, r, foreignCookie)
 }
 
-// askVisitor is askToSignIn for a user who goes to a page. It is a function of its own,
-// so that the interpreter makes no room for it when a script's request is refused.
+// askVisitor is askToSignIn for a navigation. It is a function of its own, so that the
+// interpreter reserves no memory for it when a script's request is refused.
 func (m *Middleware) askVisitor(w http.ResponseWriter, r *http.Request, foreignCookie bool) {
 	if m.offersWindow && framed(r) {
 		m.offerWindow(w, r)
@@ -74,8 +74,9 @@ func (m *Middleware) askVisitor(w http.ResponseWriter, r *http.Request, foreignC
 	m.signIn(w, r, journey{target: m.returnTarget(r), attempt: lost})
 }
 
-// returnTarget is what a sign-in that r starts leads to: a path of this host, or, if
-// the callback is on another host of the domain that shares our cookies, a URL.
+// returnTarget returns the target of a sign-in that r starts. It is a path of this
+// host. If the callback is on another host of the domain that shares the plugin's
+// cookies, it is a URL.
 func (m *Middleware) returnTarget(r *http.Request) string {
 	target, ok := m.wanted(r)
 	if !ok {
@@ -84,7 +85,7 @@ func (m *Middleware) returnTarget(r *http.Request) string {
 	return m.withOrigin(r, target)
 }
 
-// withOrigin returns a path of the host of r as the callback needs it.
+// withOrigin returns a path of the host of r in the form that the callback needs.
 func (m *Middleware) withOrigin(r *http.Request, target string) string {
 	if m.callbackHost == "" {
 		return target
@@ -96,9 +97,9 @@ func (m *Middleware) withOrigin(r *http.Request, target string) string {
 	return m.origin(r) + target
 }
 
-// sharesCookies reports whether host, with a port or without, is in the domain of our
-// cookies. It is what the client sent: nothing in it may end the host's name for one
-// reader and not for the next.
+// sharesCookies reports whether host, with a port or without, is in the domain of the
+// plugin's cookies. The client sent it, so it must not contain characters that end the
+// host's name for one reader and not for the next.
 func (m *Middleware) sharesCookies(host string) bool {
 	if m.o.Cookies.Domain == "" || !plainHost.MatchString(host) {
 		return false
@@ -110,12 +111,13 @@ func (m *Middleware) sharesCookies(host string) bool {
 // plainHost matches a host's name in lower case, with a port or without.
 var plainHost = regexp.MustCompile(`^[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::[0-9]{1,5})?$`)
 
-// own reports whether target is one of our own paths, to which nobody returns.
+// own reports whether target is one of the plugin's own paths, which are no return
+// targets.
 func (m *Middleware) own(target string) bool {
 	return policy.LeadsTo(target, m.paths)
 }
 
-// A journey is where a person is to be after the sign-in, and how it began.
+// A journey is the target of a sign-in, and how it began.
 type journey struct {
 	target      string
 	attempt     int
@@ -172,9 +174,9 @@ func (m *Middleware) signIn(w http.ResponseWriter, r *http.Request, j journey) {
 	m.redirect(w, to)
 }
 
-// logRedirectURI tells the operator what has to be registered at the provider: where it
-// is not, only the provider's own page says so. The line also has the scopes that are
-// not requested because discovery does not offer them, such as a misspelt one.
+// logRedirectURI logs the redirect URI that must be registered at the provider. If it
+// is not, only the provider's own page reports that. The line also has the scopes that
+// are not requested because discovery does not offer them, such as a misspelt one.
 func (m *Middleware) logRedirectURI(r *http.Request, uri string) {
 	details := []any{"redirectURI", brief(uri), "client", m.o.ClientID}
 	if left := m.o.Provider.LeftOut(m.o.Scopes); len(left) > 0 {
@@ -183,11 +185,11 @@ func (m *Middleware) logRedirectURI(r *http.Request, uri string) {
 	m.log(r, slogInfo, "the provider is asked to redirect to this URI; it must be registered there exactly so", details...)
 }
 
-// prompts are the values of prompt that ask for an account (OpenID Connect Core,
+// prompts are the values of prompt that request an account (OpenID Connect Core,
 // section 3.1.2.1).
 var prompts = map[session.Account]string{session.ChosenAccount: "select_account", session.NewAccount: "login"}
 
-// authParams are the operator's parameters of the authorization request.
+// authParams returns the operator's parameters of the authorization request.
 func (m *Middleware) authParams(j journey) map[string]string {
 	if j.account == session.AnyAccount && !j.interactive {
 		return m.o.AuthParams
@@ -195,8 +197,8 @@ func (m *Middleware) authParams(j journey) map[string]string {
 	return m.promptFor(j)
 }
 
-// promptFor returns the operator's parameters with the prompt of j. One of the
-// operator's own counts before ours, but for the none that a sign-in has dropped.
+// promptFor returns the operator's parameters with the prompt of j. A prompt of the
+// operator replaces it, except for a none that the sign-in has dropped.
 func (m *Middleware) promptFor(j journey) map[string]string {
 	params := map[string]string{}
 	for k, v := range m.o.AuthParams {
@@ -211,8 +213,8 @@ func (m *Middleware) promptFor(j journey) map[string]string {
 	return params
 }
 
-// redirect sends the browser to a URL in a response that nobody keeps: it may set
-// cookies, and the address it leaves may hold a code.
+// redirect sends the browser to a URL. The response must not be cached: it may set
+// cookies, and its address may hold a code.
 func (m *Middleware) redirect(w http.ResponseWriter, to string) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
@@ -222,7 +224,7 @@ func (m *Middleware) redirect(w http.ResponseWriter, to string) {
 	w.WriteHeader(http.StatusFound)
 }
 
-// Prepare computes what a session means here (session.Preparer).
+// Prepare computes the view of a session in this middleware (session.Preparer).
 func (m *Middleware) Prepare(s *session.Session) session.View {
 	claims := claimsOf(s)
 	v := session.View{Subject: digest(claims.Text("sub")), End: m.authEnd(s, claims)}
@@ -244,8 +246,8 @@ func (m *Middleware) Prepare(s *session.Session) session.View {
 	return v
 }
 
-// looked says of each claim that the rules look at whether it is there and of which
-// shape. Its value is told at the level debug only.
+// looked returns, for each claim that the rules use, whether it is present and its
+// shape. It includes the value only at the level debug.
 func (m *Middleware) looked(claims oidc.Claims) string {
 	values := m.o.Log.Enabled(context.Background(), slogDebug)
 	var told []string
@@ -260,9 +262,9 @@ func (m *Middleware) looked(claims oidc.Claims) string {
 	return strings.Join(told, "; ")
 }
 
-// decide returns the decisions about a user with these claims, by place. What the
-// operator allows is decided anew each time, also for a sign-in under other options:
-// tenants and audiences by Provider.Recheck, users by the rules.
+// decide returns the decisions about a user with these claims, by place. It decides
+// anew each time, also for a session that began under other options. Provider.Recheck
+// decides about tenants and audiences, and the rules about users.
 func (m *Middleware) decide(claims oidc.Claims) []policy.Decision {
 	if err := m.o.Provider.Recheck(claims); err != nil {
 		return m.access.Refused(err.Error())
@@ -279,10 +281,10 @@ func (m *Middleware) decide(claims oidc.Claims) []policy.Decision {
 	return decisions
 }
 
-// authEnd is when the user's authentication is older than max_age allows, which
-// ends the session here; zero: max_age is not asked for. Where the provider did
-// not say when the user authenticated the session counts for nothing, as such a
-// sign-in would.
+// authEnd returns when the user's authentication exceeds max_age, which ends the
+// session here; zero: max_age is not set. If the provider did not send the time of the
+// authentication, the session has ended already. A sign-in would fail for the same
+// reason.
 func (m *Middleware) authEnd(s *session.Session, claims oidc.Claims) time.Time {
 	if m.o.MaxAuthAge <= 0 {
 		return time.Time{}

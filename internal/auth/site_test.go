@@ -28,8 +28,8 @@ const (
 	cookieName   = "__Host-oidc"
 )
 
-// A site is a middleware before a backend that tells what it got, with a provider,
-// a store that can fail, and a clock that a test turns.
+// A site is a middleware before a backend that returns its request, with a provider, a
+// store that can fail, and a clock that a test moves.
 type site struct {
 	*testing.T
 	*Middleware
@@ -43,8 +43,8 @@ type site struct {
 	seen   []*http.Request
 }
 
-// newSite builds it. Now is the real time plus what the test turned the clock by:
-// the provider's tokens are of the same time.
+// newSite builds a site. Now is the real time plus the time by which the test moved the
+// clock. The provider's tokens have the same time.
 func newSite(t *testing.T, change func(o *Options)) *site {
 	t.Helper()
 	s := &site{T: t, store: &fragile{Memory: cache.NewMemory(cache.MemoryOptions{})}, log: &lockedBuffer{}}
@@ -55,7 +55,7 @@ func newSite(t *testing.T, change func(o *Options)) *site {
 	return s
 }
 
-// another is a further middleware of the same store and provider, such as the one
+// another returns a further middleware of the same store and provider, such as the one
 // after a reload or that of another replica.
 func (s *site) another(change func(o *Options)) *Middleware {
 	s.Helper()
@@ -135,7 +135,7 @@ func (f *fragile) failing(methods ...string) {
 	f.mu.Unlock()
 }
 
-// hooked has f called before every call of the store.
+// hooked calls f before every call of the store.
 func (f *fragile) hooked(hook func(method string)) {
 	f.mu.Lock()
 	f.hook = hook
@@ -169,7 +169,7 @@ func (f *fragile) Set(ctx context.Context, key string, value []byte, ttl time.Du
 	return f.Memory.Set(ctx, key, value, ttl)
 }
 
-// Add fails as "Add", or as "Mark" for what is no session.
+// Add fails as "Add", or as "Mark" for a record that is no session.
 func (f *fragile) Add(ctx context.Context, key string, value []byte, ttl time.Duration) error {
 	method := "Add"
 	if strings.HasPrefix(key, "j:") {
@@ -219,7 +219,7 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// A browser keeps cookies and goes where it is sent.
+// A browser keeps cookies and follows redirects.
 type browser struct {
 	*site
 	mu  sync.Mutex
@@ -228,8 +228,8 @@ type browser struct {
 
 func (s *site) browser() *browser { return &browser{site: s, jar: map[string]string{}} }
 
-// request is a navigation of this browser, unless head says otherwise: "-" as a
-// value leaves a header out.
+// request sends a navigation of this browser, unless head overrides it. "-" as a value
+// leaves a header out.
 func (b *browser) request(method, target string, head map[string]string) *http.Request {
 	r := httptest.NewRequest(method, "http://"+siteHost+target, nil)
 	r.Header.Set("Accept", "text/html,*/*")
@@ -254,7 +254,7 @@ func (b *browser) request(method, target string, head map[string]string) *http.R
 	return r
 }
 
-// send gives the request to h and keeps the cookies of the response.
+// send passes the request to h and keeps the cookies of the response.
 func (b *browser) send(h http.Handler, r *http.Request) *http.Response {
 	rec := httptest.NewRecorder()
 	h.ServeHTTP(rec, r)
@@ -275,14 +275,14 @@ func (b *browser) open(target string) *http.Response {
 	return b.send(b.handler, b.request(http.MethodGet, target, nil))
 }
 
-// script is a request that a page's script makes.
+// script sends a request of a page's script.
 func (b *browser) script(target string) *http.Response {
 	return b.send(b.handler, b.request(http.MethodGet, target, map[string]string{
 		"Accept": "application/json", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "same-origin",
 	}))
 }
 
-// provided is what the provider sends a browser back to that came with resp.
+// provided returns the provider's redirect to the request in resp.
 func (b *browser) provided(resp *http.Response, person string) string {
 	b.Helper()
 	if !b.toProvider(resp) {
@@ -329,7 +329,7 @@ func (s *site) leads(resp *http.Response, want string) {
 	}
 }
 
-// says checks the status and the code of a failure, which the log's last lines have
+// says checks the status and the code of a failure, which the log's last line must have
 // too.
 func (s *site) says(resp *http.Response, status int, code string) string {
 	s.Helper()

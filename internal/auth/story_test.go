@@ -103,7 +103,7 @@ func TestWhoIsNotSignedIn(t *testing.T) {
 			}
 		})
 	}
-	t.Run("JSON for a program", func(t *testing.T) {
+	t.Run("JSON for an API client", func(t *testing.T) {
 		var v map[string]string
 		if err := json.Unmarshal([]byte(s.status(s.browser().script("/"), 401)), &v); err != nil || v["error"] != "not_signed_in" || v["reference"] == "" {
 			t.Errorf("%v, %v", v, err)
@@ -225,8 +225,8 @@ func TestCallbacksThatDoNotCount(t *testing.T) {
 			t.Errorf("the code was sent %d times", n)
 		}
 	})
-	// Two defences hold A17: no sign-in starts towards a path of ours, and none ends
-	// there, since what is ours may have changed meanwhile.
+	// Two defences hold A17: no sign-in starts towards a path of the plugin, and none
+	// ends there, because these paths may have changed meanwhile.
 	t.Run("A17 nobody leaves for the logout", func(t *testing.T) {
 		for _, target := range []string{"//oidc/callback/logout", "/oidc/callback/logout/", "//oidc/callback?x=1"} {
 			b := s.browser()
@@ -389,7 +389,7 @@ func TestTheStoreIsDown(t *testing.T) {
 		s.store.failing()
 		s.status(b.open("/third"), 200)
 	})
-	t.Run("I4 while somebody signs out", func(t *testing.T) {
+	t.Run("I4 during a sign-out", func(t *testing.T) {
 		b := s.signedIn("alice")
 		s.store.failing("Set")
 		down(t, b.open(logoutPath))
@@ -403,7 +403,7 @@ func TestTheStoreIsDown(t *testing.T) {
 	})
 }
 
-// notOpened is the cookie of a session that is not in memory here.
+// notOpened returns the cookie of a session that is not in memory here.
 func (s *site) notOpened(person string) string {
 	s.Helper()
 	s.store.failing()

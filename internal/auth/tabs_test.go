@@ -24,7 +24,7 @@ func TestTabsDoNotEndEachOthersSession(t *testing.T) {
 	b.jar[cookieName] = loading
 	s.status(b.script("/part"), http.StatusOK)
 
-	t.Run("F1 another person's is ended", func(t *testing.T) {
+	t.Run("F1 another user's is ended", func(t *testing.T) {
 		b := s.browser()
 		one, two := b.open("/one"), b.open("/two")
 		s.turn(time.Second)

@@ -9,8 +9,8 @@ import (
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
-// targetOf is the return target that the URI of r makes. One of more bytes than most is
-// none, and is not put together: its parts, decoded, are no longer than it.
+// targetOf returns the return target in the URI of r. A URI with more bytes than most
+// is none, and is not assembled: its decoded parts are no longer than it.
 func targetOf(r *http.Request, most int) (string, bool) {
 	if len(r.URL.Path)+len(r.URL.RawQuery) > most {
 		return "", false
@@ -18,9 +18,9 @@ func targetOf(r *http.Request, most int) (string, bool) {
 	return policy.ReturnTarget(r.URL.RequestURI(), most)
 }
 
-// wanted is the page that r asks for, as far as a link may lead there, and whether the URI
-// of r is a return target. If it is none, the link leads to the start page, as it does for
-// a callback.
+// wanted returns the page that r requests, as far as a link may lead there, and whether
+// the URI of r is a return target. If it is none, the link leads to the start page, as
+// it does for a callback.
 func (m *Middleware) wanted(r *http.Request) (string, bool) {
 	if r.Header["X-Forwarded-Prefix"] != nil {
 		return m.wantedBehind(r, removedPrefix(r))
@@ -35,7 +35,7 @@ func (m *Middleware) wanted(r *http.Request) (string, bool) {
 	return target, true
 }
 
-// wantedBehind is wanted where prefix was taken off the path.
+// wantedBehind is wanted where prefix was removed from the path.
 func (m *Middleware) wantedBehind(r *http.Request, prefix string) (string, bool) {
 	if r.URL.Path == m.o.LogoutPath {
 		return prefix + m.o.LogoutPath, true
@@ -51,8 +51,8 @@ func (m *Middleware) wantedBehind(r *http.Request, prefix string) (string, bool)
 	return target, true
 }
 
-// target is where g leads. A path was a return target when it was sealed, and has to be
-// one still; our own paths may have changed since.
+// target returns the address to which g leads. A path was a return target when it was
+// sealed. It must still be one, because the plugin's own paths may have changed since.
 func (m *Middleware) target(r *http.Request, g *session.Login) string {
 	if g.TargetLost {
 		m.logStartPage(r, "the cookie with the page's address, which is too long for the state parameter, is gone or altered; "+
@@ -71,8 +71,8 @@ func (m *Middleware) target(r *http.Request, g *session.Login) string {
 	return origin + target
 }
 
-// splitTarget cuts what withOrigin made into an origin and a path. Both are empty if the
-// origin is none that shares our cookies.
+// splitTarget splits a result of withOrigin into an origin and a path. Both are empty
+// if the origin does not share the plugin's cookies.
 func (m *Middleware) splitTarget(target string) (string, string) {
 	if strings.HasPrefix(target, "/") {
 		return "", target
@@ -85,13 +85,13 @@ func (m *Middleware) splitTarget(target string) (string, string) {
 	return scheme + "://" + host, "/" + path
 }
 
-// logStartPage says why a sign-in leads to the start page.
+// logStartPage logs why a sign-in leads to the start page.
 func (m *Middleware) logStartPage(r *http.Request, reason string) {
 	m.log(r, slogInfo, "the sign-in leads to the start page, not to the page that the user asked for", "reason", reason)
 }
 
-// logNoTarget is logStartPage for a sign-in that began at an address, of so many bytes,
-// that is no return target.
+// logNoTarget is logStartPage for a sign-in that began at an address of a number of
+// bytes that is no return target.
 func (m *Middleware) logNoTarget(r *http.Request, bytes int) {
 	reason := "its address is one that a browser could take for another site, or no path"
 	if bytes > policy.MaxSignInTarget {

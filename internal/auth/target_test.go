@@ -15,8 +15,8 @@ import (
 // startPage is the beginning of the log's line about a sign-in that leads there.
 const startPage = "the sign-in leads to the start page"
 
-// grafana is a link of n bytes, with what Grafana escapes and what clients may leave as
-// it is.
+// grafana returns a link of n bytes, with the characters that Grafana escapes and those
+// that clients may leave as they are.
 func grafana(n int) string {
 	const link = `/explore?schemaVersion=1&panes=%7B%22a1b%22:{"datasource":"P8E80F9AEF21F6940","queries":[{"expr":"{job=%5C%22x%5C%22}|="}]}&x=`
 	return link + strings.Repeat("{", 100) + strings.Repeat("a", n-len(link)-100)
@@ -132,8 +132,8 @@ func TestLongReturnTargets(t *testing.T) {
 	})
 }
 
-// sealed is a callback of a sign-in that this site made for a target that no request
-// can name, as one of another version could.
+// sealed returns a callback of a sign-in to a target that no request can name. A
+// sign-in of another version could have such a target.
 func (b *browser) sealed(m *Middleware, target string) string {
 	b.Helper()
 	g, err := m.logins.Start(target, 0)

@@ -7,7 +7,8 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/policy"
 )
 
-// A CONNECT request reaches no backend: what follows its header is read by nobody here.
+// A CONNECT request reaches no backend, because no one here reads the bytes after its
+// header.
 func TestTunnels(t *testing.T) {
 	bypass, err := policy.NewBypass([]string{"/public"})
 	if err != nil {

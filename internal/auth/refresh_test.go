@@ -17,7 +17,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
-// tellingTokens has the backend told which tokens a session has.
+// tellingTokens sends the tokens of a session to the backend.
 func tellingTokens(o *Options) {
 	o.Templates, _ = headers.Compile([]headers.Template{
 		{Name: "X-Access", Value: "{{.AccessToken}}"}, {Name: "X-Refresh", Value: "{{.RefreshToken}}"}, {Name: "X-Sid", Value: "${claims.sid}"},
@@ -27,7 +27,7 @@ func tellingTokens(o *Options) {
 	o.RefreshGrace = time.Minute
 }
 
-// told is what the backend was told about the session of b now.
+// told returns the headers that the backend gets now about the session of b.
 func (b *browser) told() http.Header {
 	b.Helper()
 	b.status(b.open("/"), 200)
@@ -36,8 +36,8 @@ func (b *browser) told() http.Header {
 	return b.seen[len(b.seen)-1].Header
 }
 
-// expired is a browser whose session's tokens have run out, and what the backend was
-// told before.
+// expired returns a browser whose session's tokens have expired, and the headers that
+// the backend got before.
 func (s *site) expired(person string) (*browser, http.Header) {
 	s.Helper()
 	b := s.signedIn(person)
@@ -97,7 +97,7 @@ func TestTokensAreRenewed(t *testing.T) {
 			}
 		})
 	}
-	t.Run("E12 no other refresh token and no ID token: the ones before stay, and it is not renewed at each request", func(t *testing.T) {
+	t.Run("E12 no other refresh token and no ID token: the ones before stay, and it is not refreshed at each request", func(t *testing.T) {
 		s := newSite(t, tellingTokens)
 		b, before := s.expired("alice")
 		s.provider.Set(func(p *oidctest.Behaviour) {
@@ -119,7 +119,7 @@ func TestTokensAreRenewed(t *testing.T) {
 			s.turn(5 * time.Minute)
 		}
 	})
-	t.Run("without expires_in the ID token's exp counts", func(t *testing.T) {
+	t.Run("without expires_in the ID token's exp applies", func(t *testing.T) {
 		s := newSite(t, tellingTokens)
 		s.provider.Set(func(p *oidctest.Behaviour) {
 			p.TokenResponse = func(r map[string]any) { delete(r, "expires_in") }
@@ -145,7 +145,7 @@ func TestTokensAreRenewed(t *testing.T) {
 		s.provider.Change("alice", func(p *oidctest.Person) { p.Groups = []string{"admins"} })
 		s.status(b.open("/"), 200)
 	})
-	t.Run("userinfo is asked again, and what it told stays when it fails", func(t *testing.T) {
+	t.Run("userinfo is requested again, and its former claims stay when it fails", func(t *testing.T) {
 		s := newSite(t, func(o *Options) {
 			tellingTokens(o)
 			o.UserInfo = UserInfoAlways
@@ -166,8 +166,8 @@ func TestTokensAreRenewed(t *testing.T) {
 	})
 }
 
-// Of the ID token and of userinfo the newer one says which groups a user has, and
-// the ID token where they came together.
+// The newer one of the ID token and userinfo decides about a user's groups. If they
+// came together, the ID token does.
 func TestWhichClaimsCount(t *testing.T) {
 	s := newSite(t, func(o *Options) {
 		tellingTokens(o)
@@ -286,7 +286,7 @@ func TestRenewalsThatFail(t *testing.T) {
 			}
 		})
 	}
-	t.Run("E10 invalid_grant: signed out, a script is told 401 and a navigation signs in", func(t *testing.T) {
+	t.Run("E10 invalid_grant: signed out, a script gets 401 and a navigation signs in", func(t *testing.T) {
 		s := newSite(t, tellingTokens)
 		b, _ := s.expired("alice")
 		copied := b.jarCopy()
@@ -340,7 +340,8 @@ func TestRenewalsThatFail(t *testing.T) {
 	t.Run("L13 keys that were fetched too often lately: the refresh waits", func(t *testing.T) {
 		s := newSite(t, tellingTokens)
 		s.keysPause = time.Millisecond
-		// Once it is throttled, time passes with each look of the provider's at the clock.
+		// Once it is throttled, time passes each time that the provider reads the
+		// clock.
 		var pace, ahead atomic.Int64
 		s.o.Provider = s.relyingParty(func() time.Time { return s.now().Add(time.Duration(ahead.Add(pace.Load()))) })
 		b, before := s.expired("alice")
@@ -420,7 +421,7 @@ func TestTokensThatNobodyUsesAreRevoked(t *testing.T) {
 	s.eventually("I7 the new tokens are revoked", func() bool { return s.provider.Count(oidctest.Revocation) == 1 })
 }
 
-// eventually waits for what goes on in the background.
+// eventually waits for work in the background.
 func (s *site) eventually(what string, is func() bool) {
 	s.Helper()
 	for end := time.Now().Add(time.Minute); !is(); {

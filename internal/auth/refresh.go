@@ -12,22 +12,22 @@ import (
 )
 
 const (
-	// keyAttempts is how often the keys that a refreshed ID token is checked with are
-	// requested, keysPause apart, before the tokens that came are discarded.
+	// keyAttempts is how often the keys for a refreshed ID token are requested,
+	// keysPause apart. After that the new tokens are discarded.
 	keyAttempts = 3
 	keysPause   = time.Second
-	// throttledAttempts is keyAttempts where they were only fetched too often: within
-	// refetchInterval of package oidc they may be fetched again.
+	// throttledAttempts replaces keyAttempts after too many recent fetches. They may be
+	// fetched again within refetchInterval of package oidc.
 	throttledAttempts = 15
 )
 
-// A renewer gets new tokens for sessions (OpenID Connect Core 1.0, section 12).
+// A renewer refreshes the tokens of sessions (OpenID Connect Core 1.0, section 12).
 type renewer struct {
 	m *Middleware
 }
 
-// Renew implements session.Renewer. What came is adopted as a whole or not at all: an
-// ID token that does not hold leaves the session as it is, with a refresh token that
+// `Renew` implements session.Renewer. The new tokens are adopted as a whole or not at
+// all. If their ID token is invalid, the session stays as it is, and its refresh token
 // is not sent again.
 func (n *renewer) Renew(ctx context.Context, s *session.Session) (*session.Session, error) {
 	t, err := n.m.o.Provider.Refresh(ctx, s.RefreshToken)
@@ -50,12 +50,12 @@ func (n *renewer) Discard(s *session.Session) {
 	background.Start(&revocation{m: n.m, session: s})
 }
 
-// retryAfter is how long the provider has to be left alone.
+// retryAfter returns how long the provider must not be requested.
 func (n *renewer) retryAfter() time.Duration {
 	return n.m.o.Provider.RefreshRetryAfter()
 }
 
-// renewalError tells by an error of the provider what it means to the grant.
+// renewalError classifies an error of the provider by its effect on the grant.
 func renewalError(err error) error {
 	switch {
 	case errors.Is(err, oidc.ErrInvalidGrant):
@@ -66,7 +66,7 @@ func renewalError(err error) error {
 	return err
 }
 
-// successor is s with the tokens that came. Those that did not come stay.
+// successor returns s with the new tokens. Tokens that the provider did not send stay.
 func successor(s *session.Session, t *oidc.Tokens) *session.Session {
 	next := *s
 	next.AccessToken = t.AccessToken
@@ -79,8 +79,8 @@ func successor(s *session.Session, t *oidc.Tokens) *session.Session {
 	return &next
 }
 
-// claims returns those of the ID token that next has: verified, if it came now. Where
-// it does not tell the nonce or auth_time any more, next remembers it.
+// claims returns the claims of the ID token of next. A new ID token is verified. If it
+// lacks the nonce or auth_time, next keeps the known ones.
 func (n *renewer) claims(ctx context.Context, s *session.Session, t *oidc.Tokens, next *session.Session) (oidc.Claims, error) {
 	before := tokenClaims(s.IDToken)
 	if t.IDToken == "" {
@@ -113,8 +113,8 @@ func (n *renewer) claims(ctx context.Context, s *session.Session, t *oidc.Tokens
 	return claims, nil
 }
 
-// verify is patient with keys that cannot be fetched, or not yet: the refresh token is
-// used up, and nothing is wrong with what came for it.
+// verify retries while the keys cannot be fetched. The refresh token is used up, and
+// the new tokens are not at fault.
 func (n *renewer) verify(ctx context.Context, raw string, e oidc.Expect) (oidc.Claims, error) {
 	for i := 1; ; i++ {
 		claims, err := n.m.o.Provider.VerifyIDToken(ctx, raw, e)
@@ -131,9 +131,8 @@ func (n *renewer) verify(ctx context.Context, raw string, e oidc.Expect) (oidc.C
 	}
 }
 
-// askUserInfo asks for userinfo again, by the same rule as at the sign-in. What it
-// told before stays when it does not answer; an ID token that came now is newer
-// than that.
+// askUserInfo requests userinfo again, by the same rule as at the sign-in. If that
+// fails, the former userinfo stays. A new ID token is newer than it.
 func (n *renewer) askUserInfo(ctx context.Context, t *oidc.Tokens, claims oidc.Claims, next *session.Session) {
 	if t.IDToken != "" {
 		next.UserInfoNew = false
@@ -145,7 +144,7 @@ func (n *renewer) askUserInfo(ctx context.Context, t *oidc.Tokens, claims oidc.C
 	}
 	info, err := n.m.o.Provider.UserInfo(ctx, t.AccessToken, claims.Text("sub"))
 	if err != nil {
-		n.m.o.Log.Warn("userinfo could not be fetched at a token refresh; what it told before stays",
+		n.m.o.Log.Warn("userinfo could not be fetched at a token refresh; its former claims stay",
 			"subject", digest(claims.Text("sub")), "error", err.Error())
 		return
 	}
@@ -153,8 +152,8 @@ func (n *renewer) askUserInfo(ctx context.Context, t *oidc.Tokens, claims oidc.C
 	next.UserInfoNew = t.IDToken == ""
 }
 
-// expiryOf is when what the provider said expires: with the access token, or, where it
-// does not say, with the ID token.
+// expiryOf returns the expiry of the access token. If the provider did not send one, it
+// is that of the ID token.
 func expiryOf(t *oidc.Tokens, claims oidc.Claims) time.Time {
 	if !t.Expiry.IsZero() {
 		return t.Expiry
@@ -163,8 +162,8 @@ func expiryOf(t *oidc.Tokens, claims oidc.Claims) time.Time {
 	return exp
 }
 
-// renewedExpiry is expiryOf after a renewal. An answer that says nothing is taken to
-// hold for as long as the one before.
+// renewedExpiry is expiryOf after a token refresh. If the response has no expiry, the
+// lifetime of the tokens before applies.
 func renewedExpiry(s *session.Session, t *oidc.Tokens, claims oidc.Claims, now time.Time) time.Time {
 	if t.IDToken != "" || !t.Expiry.IsZero() {
 		return expiryOf(t, claims)
@@ -205,8 +204,8 @@ func (n *renewer) Observe(e session.Event, subject string, cause error) {
 	n.m.o.Log.Log(context.Background(), level, text, "subject", subject, "error", cause.Error())
 }
 
-// neverRefreshed returns the text of the log for a session that is never refreshed,
-// with the remedy.
+// neverRefreshed returns the log text for a session that is never refreshed, with the
+// remedy.
 func neverRefreshed(cause error) string {
 	switch {
 	case errors.Is(cause, session.ErrNoRefreshToken):
