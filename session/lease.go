@@ -106,17 +106,17 @@ func (r *renewal) hold(b []byte) {
 	defer beat.stop()
 	ctx, cancel := context.WithTimeout(context.Background(), r.m.timing.provider)
 	defer cancel()
-	next, err := r.m.o.Renewer.Renew(ctx, s)
+	next, err := r.m.o.Refresher.Refresh(ctx, s)
 	unused := false
 	switch {
 	case err == nil:
 		renewed := *next
-		renewed.Renewed = r.m.o.Now()
+		renewed.Refreshed = r.m.o.Now()
 		r.write(change{from: s, to: &renewed, header: h, came: true})
 	case errors.Is(err, ErrGrantSpent):
 		r.forgetGrant(s, h, err)
 	case errors.Is(err, ErrGrantEnded):
-		unused = r.endUnlessRenewed(s, err)
+		unused = r.endUnlessRefreshed(s, err)
 	default:
 		unused = true
 		r.putOff(err)
@@ -156,13 +156,13 @@ func (r *renewal) forgetGrant(s *Session, h cache.Header, cause error) {
 	bare := *s
 	bare.RefreshToken = ""
 	if r.write(change{from: s, to: &bare, header: h}) {
-		r.observe(RenewalLost, cause)
+		r.observe(RefreshLost, cause)
 	}
 }
 
-// endUnlessRenewed ends a session that the provider ended, unless another replica
+// endUnlessRefreshed ends a session that the provider ended, unless another replica
 // renewed it before. It reports whether that is still to be done.
-func (r *renewal) endUnlessRenewed(s *Session, cause error) bool {
+func (r *renewal) endUnlessRefreshed(s *Session, cause error) bool {
 	now, h, err := r.fresh()
 	switch {
 	case errors.Is(err, ErrNone):
@@ -182,7 +182,7 @@ func (r *renewal) endUnlessRenewed(s *Session, cause error) bool {
 		return true
 	}
 	r.gone()
-	r.observe(RenewalRefused, cause)
+	r.observe(RefreshRefused, cause)
 	return false
 }
 
@@ -224,7 +224,7 @@ func (r *renewal) write(c change) bool {
 		if cache.Applied(err) {
 			r.adopt(c.to, h)
 			if c.came {
-				r.observe(Renewed, nil)
+				r.observe(Refreshed, nil)
 			}
 			return true
 		}
@@ -265,8 +265,8 @@ func (r *renewal) outdone(c change, s *Session, h cache.Header, err error) bool 
 	switch {
 	case errors.Is(err, ErrNone):
 		if c.came {
-			r.m.o.Renewer.Discard(c.to)
-			r.observe(RenewalTooLate, nil)
+			r.m.o.Refresher.Discard(c.to)
+			r.observe(RefreshTooLate, nil)
 		}
 		r.gone()
 		return true

@@ -119,7 +119,7 @@ type Options struct {
 	IdleTimeout time.Duration // zero: a session does not end here by being idle
 	AlwaysAsk   bool          // the store is asked at each request; what is in memory serves when it cannot be
 	Preparer    Preparer
-	Renewer     Renewer              // nil: sessions are not renewed
+	Refresher   Refresher            // nil: sessions are not renewed
 	Grace       time.Duration        // how long before they expire tokens are renewed
 	RetryAfter  func() time.Duration // how long the provider has to be left alone; nil: nobody knows
 	Observer    Observer             // nil: nobody is told

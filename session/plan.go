@@ -160,9 +160,9 @@ func (m *Manager) plan(s *Session, t ticket, known *Opened) plan {
 
 // due is when s is to be renewed: Grace before its tokens expire, or in the middle
 // of lifetimes that are shorter. The zero time is never, with the reason unless there
-// is no Renewer.
+// is no Refresher.
 func (m *Manager) due(s *Session) (time.Time, error) {
-	if m.o.Renewer == nil {
+	if m.o.Refresher == nil {
 		return time.Time{}, nil
 	}
 	if s.RefreshToken == "" {
@@ -171,7 +171,7 @@ func (m *Manager) due(s *Session) (time.Time, error) {
 	if s.AccessExpiry.IsZero() {
 		return time.Time{}, ErrNoExpiry
 	}
-	since := s.Renewed
+	since := s.Refreshed
 	if since.IsZero() {
 		since = s.Created
 	}
@@ -216,8 +216,8 @@ func gapOf(lifetime time.Duration) time.Duration {
 // token again.
 func (t ticket) grant(s *Session) string {
 	last := ""
-	if !s.Renewed.IsZero() {
-		last = strconv.FormatInt(s.Renewed.UnixMilli(), 10)
+	if !s.Refreshed.IsZero() {
+		last = strconv.FormatInt(s.Refreshed.UnixMilli(), 10)
 	}
 	return string(t.key.digest([]string{"grant", s.RefreshToken, last})[:grantBytes])
 }

@@ -10,21 +10,21 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/background"
 )
 
-// ErrGrantEnded is returned by a Renewer when the provider says that the refresh
+// ErrGrantEnded is returned by a Refresher when the provider says that the refresh
 // token is not valid, or not any more.
 var ErrGrantEnded = errors.New("session: the provider ended the grant")
 
-// ErrGrantSpent is returned by a Renewer when the refresh token may have been used up
+// ErrGrantSpent is returned by a Refresher when the refresh token may have been used up
 // without a usable answer: it must not be sent again.
 var ErrGrantSpent = errors.New("session: the answer to a renewal was lost")
 
-// A Renewer asks the provider for new tokens. It is safe for concurrent use, and is
+// A Refresher asks the provider for new tokens. It is safe for concurrent use, and is
 // called with no lock held.
-type Renewer interface {
-	// Renew returns what s becomes, by one use of its refresh token: ErrGrantEnded,
+type Refresher interface {
+	// Refresh returns what s becomes, by one use of its refresh token: ErrGrantEnded,
 	// ErrGrantSpent, or, after any other error, the token was not used up and may be
 	// used later.
-	Renew(ctx context.Context, s *Session) (*Session, error)
+	Refresh(ctx context.Context, s *Session) (*Session, error)
 	// Discard is told of a renewed session that came too late: what it was made
 	// from was ended meanwhile, and nobody will use its tokens. It must return
 	// quickly.
@@ -35,17 +35,17 @@ type Renewer interface {
 type Event int
 
 const (
-	// Renewed: the session has new tokens.
-	Renewed Event = iota
-	// RenewalLost: the refresh token was used, and its answer lost. The session goes
+	// Refreshed: the session has new tokens.
+	Refreshed Event = iota
+	// RefreshLost: the refresh token was used, and its answer lost. The session goes
 	// on without one, to its end.
-	RenewalLost
-	// RenewalRefused: the provider ended the grant, and the session ended with it.
-	RenewalRefused
-	// RenewalTooLate: the session was ended while it was being renewed.
-	RenewalTooLate
-	// RenewalPutOff: it is tried again later.
-	RenewalPutOff
+	RefreshLost
+	// RefreshRefused: the provider ended the grant, and the session ended with it.
+	RefreshRefused
+	// RefreshTooLate: the session was ended while it was being renewed.
+	RefreshTooLate
+	// RefreshPutOff: it is tried again later.
+	RefreshPutOff
 	// NeverRefreshed: a session was opened whose tokens are never refreshed. The cause
 	// is ErrNoRefreshToken, ErrNoExpiry or ErrEndsBefore.
 	NeverRefreshed
@@ -301,7 +301,7 @@ func (r *renewal) putOff(cause error) {
 	if r.wait > lastPause {
 		r.wait = lastPause
 	}
-	r.observe(RenewalPutOff, cause)
+	r.observe(RefreshPutOff, cause)
 }
 
 // adopt ends the attempt with a session that is stored.

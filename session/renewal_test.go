@@ -12,7 +12,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache"
 )
 
-// A grantor is a Renewer that rotates refresh tokens as a provider does, counts their
+// A grantor is a Refresher that rotates refresh tokens as a provider does, counts their
 // uses, and does what a test wants in between.
 type grantor struct {
 	time     *clock
@@ -27,7 +27,7 @@ type grantor struct {
 	do        func(s *Session) error
 }
 
-func (g *grantor) Renew(_ context.Context, s *Session) (*Session, error) {
+func (g *grantor) Refresh(_ context.Context, s *Session) (*Session, error) {
 	g.mu.Lock()
 	g.calls++
 	n, do := g.calls, g.do
@@ -191,7 +191,7 @@ func newFleet(t *testing.T, change func(*Options)) *fleet {
 		}
 		o.Backend = f.store
 		o.Preparer = tokens{}
-		o.Renewer = f.grantor
+		o.Refresher = f.grantor
 		o.Grace = time.Minute
 		o.Observer = f.seen
 		if change != nil {
@@ -289,14 +289,14 @@ func TestWhenASessionIsDue(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			w := newWorld(t, func(o *Options) {
-				o.Renewer = &grantor{}
+				o.Refresher = &grantor{}
 				o.Grace = row.grace
 			})
 			s := &Session{Created: at, Expiry: at.Add(time.Hour), RefreshToken: "r"}
 			since := at
 			if row.renewed > 0 {
-				s.Renewed = at.Add(row.renewed)
-				since = s.Renewed
+				s.Refreshed = at.Add(row.renewed)
+				since = s.Refreshed
 			}
 			s.AccessExpiry = since.Add(row.lifetime)
 			if row.none {
@@ -568,7 +568,7 @@ func TestAHolderThatDies(t *testing.T) {
 	if s := f.stored(t); s.RefreshToken != "" {
 		t.Error("E9 somebody could send it again")
 	}
-	if list := f.seen.all(); list[len(list)-1] != RenewalLost {
+	if list := f.seen.all(); list[len(list)-1] != RefreshLost {
 		t.Errorf("observed %v", list)
 	}
 	f.clock.turn(time.Hour)
@@ -664,7 +664,7 @@ func TestWhatTheProviderAnswers(t *testing.T) {
 		f.doing(func(*Session) error { return ErrGrantEnded })
 		f.ended(t, f.Manager)
 		f.ended(t, f.other)
-		if list := f.seen.all(); list[0] != RenewalRefused {
+		if list := f.seen.all(); list[0] != RefreshRefused {
 			t.Errorf("observed %v", list)
 		}
 	})
@@ -708,7 +708,7 @@ func (f *fleet) overwrite(t *testing.T, change func(s *Session)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Renewed, s.AccessExpiry = f.clock.now(), f.clock.now().Add(time.Hour)
+	s.Refreshed, s.AccessExpiry = f.clock.now(), f.clock.now().Add(time.Hour)
 	change(s)
 	next := successor(h, h.Expiry)
 	record, err := k.sealRecord(s, next, "identity")
@@ -758,7 +758,7 @@ func TestWhatHappensDuringARenewal(t *testing.T) {
 		if len(f.discarded) != 1 || f.discarded[0] != "refresh 1" {
 			t.Errorf("discarded %v", f.discarded)
 		}
-		if list := f.seen.all(); list[len(list)-1] != RenewalTooLate {
+		if list := f.seen.all(); list[len(list)-1] != RefreshTooLate {
 			t.Errorf("observed %v", list)
 		}
 	})
@@ -919,7 +919,7 @@ func TestNoRenewalWithoutTheStore(t *testing.T) {
 	for i := 0; i < 10; i++ {
 		f.serves(t, f.Manager, "access 0")
 	}
-	if list := f.seen.all(); f.count() != 0 || len(list) != 1 || list[0] != RenewalPutOff {
+	if list := f.seen.all(); f.count() != 0 || len(list) != 1 || list[0] != RefreshPutOff {
 		t.Errorf("%d calls, observed %v", f.count(), list)
 	}
 	f.store.hook(func(method string) { f.store.down.Store(false) })

@@ -50,7 +50,7 @@ type Session struct {
 	AccessExpiry time.Time      // when what the provider said expires; zero: it did not say
 	UserInfo     map[string]any // what the userinfo endpoint told; nil: nothing
 	UserInfoNew  bool           // UserInfo was fetched later than IDToken
-	Renewed      time.Time      // when the tokens were renewed last, which Manager notes; zero: never
+	Refreshed    time.Time      // when the tokens were renewed last, which Manager notes; zero: never
 	Nonce        string         // of the sign-in, where IDToken does not tell it any more
 	AuthTime     time.Time      // when the user authenticated, where IDToken does not tell it any more
 	Used         time.Time      // when it was used last, as far as Manager noted that; zero: it did not
@@ -68,7 +68,7 @@ type stored struct {
 	AccessExpiry int64          `json:"e,omitempty"`
 	UserInfo     map[string]any `json:"u,omitempty"`
 	UserInfoNew  bool           `json:"l,omitempty"`
-	Renewed      int64          `json:"w,omitempty"` // in milliseconds
+	Refreshed    int64          `json:"w,omitempty"` // in milliseconds
 	Nonce        string         `json:"n,omitempty"`
 	AuthTime     int64          `json:"h,omitempty"`
 	Used         int64          `json:"t,omitempty"` // in milliseconds, and so is Idle
@@ -81,8 +81,8 @@ func (s *Session) encode() ([]byte, error) {
 		Created: s.Created.Unix(), Expiry: s.Expiry.Unix(), IDToken: s.IDToken,
 		AccessToken: s.AccessToken, RefreshToken: s.RefreshToken, UserInfo: s.UserInfo, UserInfoNew: s.UserInfoNew, Nonce: s.Nonce, Refused: s.Refused,
 	}
-	if !s.Renewed.IsZero() {
-		v.Renewed = s.Renewed.UnixMilli()
+	if !s.Refreshed.IsZero() {
+		v.Refreshed = s.Refreshed.UnixMilli()
 	}
 	if !s.AccessExpiry.IsZero() {
 		v.AccessExpiry = s.AccessExpiry.Unix()
@@ -112,8 +112,8 @@ func decode(b []byte) (*Session, error) {
 		Created: time.Unix(v.Created, 0), Expiry: time.Unix(v.Expiry, 0), IDToken: v.IDToken,
 		AccessToken: v.AccessToken, RefreshToken: v.RefreshToken, UserInfo: v.UserInfo, UserInfoNew: v.UserInfoNew, Nonce: v.Nonce, Refused: v.Refused,
 	}
-	if v.Renewed != 0 {
-		s.Renewed = time.UnixMilli(v.Renewed)
+	if v.Refreshed != 0 {
+		s.Refreshed = time.UnixMilli(v.Refreshed)
 	}
 	if v.AccessExpiry != 0 {
 		s.AccessExpiry = time.Unix(v.AccessExpiry, 0)

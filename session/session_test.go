@@ -323,7 +323,7 @@ func TestASessionIsReadAsItWasWritten(t *testing.T) {
 	at := time.Unix(1772366400, 0)
 	s := &Session{
 		Created: at, Expiry: at.Add(time.Hour), IDToken: "i", AccessToken: "a", RefreshToken: "r", AccessExpiry: at.Add(time.Minute),
-		UserInfo: map[string]any{"email": "ada@example.com"}, UserInfoNew: true, Renewed: at.Add(1500 * time.Millisecond), Nonce: "n",
+		UserInfo: map[string]any{"email": "ada@example.com"}, UserInfoNew: true, Refreshed: at.Add(1500 * time.Millisecond), Nonce: "n",
 		AuthTime: at.Add(-time.Hour), Used: at.Add(2500 * time.Millisecond), Idle: 1500 * time.Millisecond, Refused: true,
 	}
 	b, err := s.encode()

@@ -230,12 +230,12 @@ func (m *Middleware) newSessions() *session.Manager {
 	o := m.o
 	var view session.Preparer = m
 	n := &renewer{m: m}
-	var renews session.Renewer = n
+	var renews session.Refresher = n
 	var observes session.Observer = n
 	return session.NewManager(session.Options{
 		Backend: o.Backend, Keys: o.Keys, Identity: o.Identity, Cookies: o.Cookies,
 		MaxAge: o.MaxAge, Ages: o.Ages, IdleTimeout: o.IdleTimeout, AlwaysAsk: o.AlwaysAsk, Preparer: view, Now: o.Now,
-		Client: o.ClientID, Renewer: renews, Grace: o.RefreshGrace, RetryAfter: n.retryAfter, Observer: observes,
+		Client: o.ClientID, Refresher: renews, Grace: o.RefreshGrace, RetryAfter: n.retryAfter, Observer: observes,
 	})
 }
 

@@ -26,10 +26,10 @@ type renewer struct {
 	m *Middleware
 }
 
-// `Renew` implements session.Renewer. The new tokens are adopted as a whole or not at
+// Refresh implements session.Refresher. The new tokens are adopted as a whole or not at
 // all. If their ID token is invalid, the session stays as it is, and its refresh token
 // is not sent again.
-func (n *renewer) Renew(ctx context.Context, s *session.Session) (*session.Session, error) {
+func (n *renewer) Refresh(ctx context.Context, s *session.Session) (*session.Session, error) {
 	t, err := n.m.o.Provider.Refresh(ctx, s.RefreshToken)
 	if err != nil {
 		return nil, renewalError(err)
@@ -45,7 +45,7 @@ func (n *renewer) Renew(ctx context.Context, s *session.Session) (*session.Sessi
 	return next, nil
 }
 
-// Discard implements session.Renewer.
+// Discard implements session.Refresher.
 func (n *renewer) Discard(s *session.Session) {
 	background.Start(&revocation{m: n.m, session: s})
 }
@@ -168,7 +168,7 @@ func renewedExpiry(s *session.Session, t *oidc.Tokens, claims oidc.Claims, now t
 	if t.IDToken != "" || !t.Expiry.IsZero() {
 		return expiryOf(t, claims)
 	}
-	since := s.Renewed
+	since := s.Refreshed
 	if since.IsZero() {
 		since = s.Created
 	}
@@ -180,21 +180,21 @@ func (n *renewer) Observe(e session.Event, subject string, cause error) {
 	level := slogWarn
 	text := ""
 	switch e {
-	case session.Renewed:
+	case session.Refreshed:
 		level = slogDebug
 		text = "session renewed"
-	case session.RenewalLost:
+	case session.RefreshLost:
 		text = "the answer to a renewal was lost; the session goes on without renewals, to its end"
-	case session.RenewalRefused:
+	case session.RefreshRefused:
 		level = slogInfo
 		text = "signed out: the provider does not renew the session any more"
-	case session.RenewalTooLate:
+	case session.RefreshTooLate:
 		level = slogInfo
 		text = "the session ended while it was being renewed"
 	case session.NeverRefreshed:
 		level = slogDebug
 		text = neverRefreshed(cause)
-	case session.RenewalPutOff:
+	case session.RefreshPutOff:
 		text = "the session could not be renewed now; what is known serves on"
 	}
 	if cause == nil {

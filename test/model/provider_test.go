@@ -137,8 +137,8 @@ func (p *provider) draw() (call, time.Duration) {
 	return call(p.random.IntN(4)), took
 }
 
-// Renew implements session.Renewer for a replica.
-func (r *replica) Renew(ctx context.Context, s *session.Session) (*session.Session, error) {
+// Refresh implements session.Refresher for a replica.
+func (r *replica) Refresh(ctx context.Context, s *session.Session) (*session.Session, error) {
 	p := r.w.provider
 	how, took := p.draw()
 	r.w.trace("%s: sends %s, %s in %s", r, s.RefreshToken, []string{"answered", "not sent", "refused", "answer lost"}[how], took)
@@ -170,7 +170,7 @@ func (r *replica) Renew(ctx context.Context, s *session.Session) (*session.Sessi
 	return &n, nil
 }
 
-// Discard implements session.Renewer.
+// Discard implements session.Refresher.
 func (r *replica) Discard(s *session.Session) {
 	r.w.trace("%s: revokes %s", r, s.RefreshToken)
 	p := r.w.provider

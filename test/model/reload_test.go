@@ -116,7 +116,7 @@ func (r *replica) load(pool int) {
 	l.m = session.NewManager(session.Options{
 		Backend: &spy{Backend: backend, r: r}, Keys: r.w.keys, Identity: "identity", Client: "client",
 		Cookies: session.Cookies{Name: "oidc"}, MaxAge: c.maxAge, IdleTimeout: c.idle, AlwaysAsk: c.direct,
-		Preparer: r, Renewer: r, Grace: c.grace, MaxOpened: c.entries, Now: r.now,
+		Preparer: r, Refresher: r, Grace: c.grace, MaxOpened: c.entries, Now: r.now,
 	})
 	r.mu.Lock()
 	if n := len(r.loaded); n > 0 {
