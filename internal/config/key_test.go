@@ -80,11 +80,11 @@ func TestRandomKeysPass(t *testing.T) {
 		if _, err := rand.Read(b); err != nil {
 			t.Fatal(err)
 		}
-		n, err := rand.Int(rand.Reader, new(big.Int).Exp(big.NewInt(10), big.NewInt(40), nil))
+		n, err := rand.Int(rand.Reader, new(big.Int).Exp(big.NewInt(10), big.NewInt(60), nil))
 		if err != nil {
 			t.Fatal(err)
 		}
-		keys := []string{string(b), hex.EncodeToString(b[:16]), hex.EncodeToString(b), base64.StdEncoding.EncodeToString(b), fmt.Sprintf("%040d", n)}
+		keys := []string{string(b), hex.EncodeToString(b[:16]), hex.EncodeToString(b), base64.StdEncoding.EncodeToString(b), fmt.Sprintf("%060d", n)}
 		for _, key := range keys {
 			if fault := keyFault(key); fault != "" {
 				t.Errorf("%q %s", key, fault)
