@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -183,62 +182,82 @@ func TestMemoryHandsItsSessionsOver(t *testing.T) {
 }
 
 // Each of many commands is sent once, to one store, and none fails, whatever switches
-// come between.
+// come between. The keys of a switch are bounded, so that no store evicts one.
 func TestSwitchesUnderTrafficLoseNothing(t *testing.T) {
+	const writers, switches, keysOfASwitch = 8, 20, 100
 	ctx := context.Background()
 	s := cache.NewSwitch(cache.NewMemory(cache.MemoryOptions{}))
-	var added, ended sync.Map
-	var failed atomic.Int64
 	var wg sync.WaitGroup
+	var written [writers]int
 	stop := make(chan struct{})
-	for g := 0; g < 8; g++ {
+	for g := 0; g < writers; g++ {
 		wg.Add(1)
 		go func(g int) {
 			defer wg.Done()
-			for i := 0; ; i++ {
+			for read := 0; ; read++ {
 				select {
 				case <-stop:
 					return
 				default:
 				}
-				key := fmt.Sprintf("s:%d-%d", g, i)
-				if err := s.Add(ctx, key, cachetest.Linked(1, 11, key[2:]), time.Hour); err != nil {
-					t.Errorf("%s: %v", key, err)
-					failed.Add(1)
-					return
+				var err error
+				if n := written[g]; n < keysOfASwitch*(s.Status().Switches+1) {
+					err = writeNumbered(ctx, s, g, n)
+					written[g]++
+				} else {
+					err = checkNumbered(ctx, s, g, read%n)
 				}
-				added.Store(key, true)
-				if i%3 == 0 {
-					if err := s.Set(ctx, key, cachetest.Record(cache.Revoked, 9, ""), time.Hour); err != nil {
-						t.Errorf("%s: %v", key, err)
-						return
-					}
-					ended.Store(key, true)
+				if err != nil {
+					t.Error(err)
+					return
 				}
 			}
 		}(g)
 	}
-	for n := 0; n < 20; n++ {
+	for n := 0; n < switches; n++ {
 		if served, err := s.Offer(ctx, cache.NewMemory(cache.MemoryOptions{}), 100*time.Millisecond, nil); !served || err != nil {
 			t.Error(n, served, err)
 		}
 	}
 	close(stop)
 	wg.Wait()
-	added.Range(func(key, _ any) bool {
-		v, err := s.Get(ctx, key.(string))
-		h, _, _ := cache.ParseRecord(v)
-		want := cache.Live
-		if _, ok := ended.Load(key); ok {
-			want = cache.Revoked
+	for g := range written {
+		for n := 0; n < written[g]; n++ {
+			if err := checkNumbered(ctx, s, g, n); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if err != nil || h.State != want {
-			t.Errorf("%s: state %d, want %d: %v", key, h.State, want, err)
-			return false
-		}
-		return true
-	})
-	if got := s.Status(); got.Switches != 20 || got.Running != 0 || got.Waiting != 0 {
+	}
+	if got := s.Status(); got.Switches != switches || got.Running != 0 || got.Waiting != 0 {
 		t.Errorf("%+v", got)
 	}
+}
+
+// writeNumbered adds session n of a writer. Every third one is revoked.
+func writeNumbered(ctx context.Context, b cache.Backend, writer, n int) error {
+	key := fmt.Sprintf("s:%d-%d", writer, n)
+	if err := b.Add(ctx, key, cachetest.Linked(1, 11, key[2:]), time.Hour); err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	if n%3 != 0 {
+		return nil
+	}
+	if err := b.Set(ctx, key, cachetest.Record(cache.Revoked, 9, ""), time.Hour); err != nil {
+		return fmt.Errorf("revoking %s: %w", key, err)
+	}
+	return nil
+}
+
+// checkNumbered returns an error if session n of a writer is not as it was written.
+func checkNumbered(ctx context.Context, b cache.Backend, writer, n int) error {
+	want := cache.Live
+	if n%3 == 0 {
+		want = cache.Revoked
+	}
+	v, err := b.Get(ctx, fmt.Sprintf("s:%d-%d", writer, n))
+	h, _, _ := cache.ParseRecord(v)
+	if err != nil || h.State != want {
+		return fmt.Errorf("s:%d-%d has state %d, want %d: %v", writer, n, h.State, want, err)
+	}
+	return nil
 }
