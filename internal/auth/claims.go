@@ -94,8 +94,8 @@ func (m *Middleware) asksUserInfo(claims oidc.Claims) bool {
 // header.
 func (m *Middleware) headersFor(s *session.Session, claims oidc.Claims, templates *headers.Templates) []session.Field {
 	rules := m.o.Rules
-	set, dropped := headers.Build(headers.Person{
-		User: rules.User(claims), Groups: rules.Groups(claims), Roles: rules.Roles(claims), Minimal: m.o.Minimal,
+	set, dropped := headers.Build(headers.User{
+		Name: rules.User(claims), Groups: rules.Groups(claims), Roles: rules.Roles(claims), Minimal: m.o.Minimal,
 	}, templates, headers.Data{
 		Claims: claims, AccessToken: s.AccessToken, IDToken: s.IDToken, RefreshToken: s.RefreshToken,
 	})

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// access reads who may pass, and where nobody is asked.
+// access reads the users who may pass, and the paths that need no sign-in.
 func (r *reader) access(c *Config) Access {
 	a := Access{
 		Domains:        r.domains(c.AllowedUserDomains),
@@ -25,8 +25,8 @@ func (r *reader) access(c *Config) Access {
 	return a
 }
 
-// allowList reads a list of who may pass. A list that is there and empty is
-// refused: it would let everybody pass where the operator meant a few.
+// allowList reads a list of allowed users. An empty list is refused, because it would
+// let all users pass although the operator meant a few.
 func (r *reader) allowList(option string, raw []string) []string {
 	if raw == nil {
 		return nil
@@ -63,7 +63,7 @@ func (r *reader) domains(raw []string) []string {
 	out := r.allowList(option, raw)
 	for i, domain := range out {
 		if domain == "*" {
-			continue // allowList says so
+			continue // allowList reports it
 		}
 		domain = strings.ToLower(strings.TrimPrefix(domain, "@"))
 		if domain == "" || strings.ContainsAny(domain, "@*/ ") || strings.Trim(domain, ".") != domain {
@@ -98,7 +98,7 @@ func (r *reader) excluded(raw []string) []string {
 	return out
 }
 
-// limits reads what bounds a client address.
+// limits reads the bounds for a client address.
 func (r *reader) limits(c *Config) Limits {
 	return Limits{
 		Rate:           r.number("rateLimit", c.RateLimit, 10, 1000000),
@@ -130,8 +130,8 @@ func (r *reader) networks(option string, raw []string) []netip.Prefix {
 	return out
 }
 
-// bearer reads how access tokens are judged. The audience is the client unless
-// the operator names another.
+// bearer reads the rules for access tokens. The audience is the client unless the
+// operator names another.
 func (r *reader) bearer(c *Config, clientID string) Bearer {
 	b := Bearer{
 		Enabled:              c.EnableBearerAuth,

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// client reads who we are to the provider.
+// client reads the client's identity at the provider.
 func (r *reader) client(c *Config) Client {
 	x := Client{
 		Secret:         r.optionalSecret("clientSecret", c.ClientSecret),
@@ -24,7 +24,7 @@ func (r *reader) client(c *Config) Client {
 	return x
 }
 
-// authMethod reads clientAuthMethod and checks that what it needs is there.
+// authMethod reads clientAuthMethod and checks that its secret or key is set.
 func (r *reader) authMethod(c *Config, x Client) string {
 	const option = "clientAuthMethod"
 	method := r.choice(option, c.ClientAuthMethod, "", []string{"client_secret_basic", "client_secret_post",
@@ -65,8 +65,8 @@ func (r *reader) assertionKey(c *Config) string {
 	return text
 }
 
-// keyPath reads clientAssertionPrivateKeyPath. One that turns out empty is a
-// problem: without its key this would be a public client.
+// keyPath reads clientAssertionPrivateKeyPath. A path that is empty after expansion is
+// a problem, because without its key this would be a public client.
 func (r *reader) keyPath(raw string) string {
 	const option = "clientAssertionPrivateKeyPath"
 	before := len(r.problems)

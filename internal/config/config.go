@@ -1,21 +1,21 @@
-// Package config turns the options that an operator writes into settings that
-// the rest of the program can rely on.
+// Package config converts the operator's options to settings that the other packages
+// can rely on.
 //
-// Traefik decodes the operator's file into a Config: by field name whatever its
-// case, weakly typed, every unknown key into the Extra of its level. Parse then
-// expands variables and files, fills what is left out, checks everything, and
-// returns typed Settings or one error that names every problem.
+// Traefik decodes the operator's file into a Config: by field name in any case, weakly
+// typed, with every unknown key in the Extra of its level. Parse then expands variables
+// and files, sets defaults, and checks everything. It returns typed Settings, or one
+// error that names every problem.
 //
-// No error and no warning holds a value of an option that may be secret. A
-// Settings does hold secrets, so it is never given to a formatter.
+// No error and no warning holds a value of an option that may be secret. Settings hold
+// secrets, so they are never given to a formatter.
 package config
 
-// Config is what the operator wrote, option by option: field ProviderURL is the
-// option providerURL. Lists are nil by default, because the decoder merges into
-// a default list index by index. Use New: the zero value lacks the defaults.
+// Config has the operator's options. Field ProviderURL is the option providerURL. Lists
+// are nil by default, because the decoder merges into a default list index by index.
+// Use New: the zero value lacks the defaults.
 type Config struct {
-	// Provider and client. ClientSecret and ClientAssertionPrivateKey are texts; nil
-	// is left out, so that a secret that is written and empty can be refused.
+	// Provider and client. ClientSecret and ClientAssertionPrivateKey are texts. A nil
+	// is an omitted option, so that an empty secret can be refused.
 	ProviderURL                   string
 	ClientID                      string
 	ClientSecret                  any
@@ -74,7 +74,7 @@ type Config struct {
 	StripAuthCookies     bool
 	ForceHTTPS           bool
 
-	// Who may pass.
+	// Allowed users.
 	AllowedUsers          []string
 	AllowedUserDomains    []string
 	AllowedRolesAndGroups []string
@@ -87,7 +87,7 @@ type Config struct {
 	AccessRules           []AccessRuleOptions
 	Unauthenticated       string
 
-	// Tokens of callers that are no browsers.
+	// Tokens of API clients.
 	Audience                    string
 	StrictAudienceValidation    bool
 	AllowOpaqueTokens           bool
@@ -103,7 +103,7 @@ type Config struct {
 	BearerFailureWindowSeconds  int
 	BearerFailurePenaltySeconds int
 
-	// What the backend and the browser see.
+	// Headers of requests and responses, and pages.
 	Headers            []HeaderOptions
 	MinimalHeaders     bool
 	KeepRequestHeaders []string
@@ -120,7 +120,7 @@ type Config struct {
 	TrustedProxies []string
 	Redis          RedisOptions
 
-	// Extra collects what is no option of ours, to refuse it by name.
+	// Extra collects unknown options, which are refused by name.
 	Extra map[string]any `mapstructure:",remain"`
 }
 
@@ -186,8 +186,8 @@ type RegistrationOptions struct {
 	Extra                map[string]any `mapstructure:",remain"`
 }
 
-// RedisOptions is the section redis. Every value is a string, and an empty one
-// is unset, because the environment fills what the file leaves out.
+// RedisOptions is the section redis. Every value is a string, and an empty one is
+// unset, because the environment sets options that the file omits.
 type RedisOptions struct {
 	Enabled                 string
 	Address                 string
@@ -242,8 +242,8 @@ type RedisTLSOptions struct {
 	Extra              map[string]any `mapstructure:",remain"`
 }
 
-// New returns a Config with the defaults. Those of redis are left out: they come
-// after the environment, in Parse.
+// New returns a Config with the defaults. Parse sets those of redis, after the
+// environment.
 func New() *Config {
 	return &Config{
 		Userinfo:                    "auto",
@@ -283,8 +283,8 @@ func New() *Config {
 	}
 }
 
-// redisDefaults returns the section redis with every default that is a plain
-// value; they apply where neither the file nor the environment says anything.
+// redisDefaults returns the section redis with every default that is a plain value. A
+// default applies if neither the file nor the environment sets the option.
 func redisDefaults() RedisOptions {
 	return RedisOptions{
 		Enabled:                 "false",

@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// An option is a leaf of Config: its name as the operator writes it, and where
-// it is kept.
+// An option is a leaf of Config, with its name in a configuration and its place.
 type option struct {
 	name  string
 	value reflect.Value

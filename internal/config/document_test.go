@@ -11,13 +11,13 @@ import (
 
 const notYet = "**Not in this version.**"
 
-// A docRow is what docs/configuration.md says about an option.
+// A docRow is the row of an option in docs/configuration.md.
 type docRow struct {
 	kind, def, variable, meaning string
 }
 
-// tables returns the rows of the tables of docs/configuration.md whose first column has
-// that head, as cells.
+// tables returns the rows, as cells, of the tables of docs/configuration.md with that
+// head of the first column.
 func tables(t *testing.T, head string) [][]string {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/configuration.md")
@@ -149,8 +149,8 @@ func TestDocumentedTypesAreExplained(t *testing.T) {
 	}
 }
 
-// A value that is not of the documented type is refused by the option's name. Options of
-// no type but text take it, or refuse it for another reason than its type.
+// A value that is not of the documented type is refused by the option's name. Options
+// whose only type is text accept it, or refuse it for another reason than its type.
 func TestDocumentedTypesAreChecked(t *testing.T) {
 	rows := documented(t)
 	wrong := map[string]string{
@@ -202,11 +202,11 @@ func TestDocumentedTypesAreChecked(t *testing.T) {
 	}
 }
 
-// unusedFile has options of this version that name a file that nothing reads yet.
+// unusedFile has options of this version that name a file without a reader yet.
 var unusedFile = map[string]bool{"dynamicClientRegistration.credentialsFile": true}
 
-// An option that is written with its documented default does what it does when it is
-// left out. Defaults in words are not values.
+// An option with its documented default has the effect of an omitted one. Defaults in
+// words are not values.
 func TestDocumentedDefaultsApply(t *testing.T) {
 	literal := regexp.MustCompile("^`([^`]*)`$")
 	refused := map[string]bool{"audience": true} // named by another option, and not in this version
@@ -228,7 +228,8 @@ func TestDocumentedDefaultsApply(t *testing.T) {
 	}
 }
 
-// What the document calls not there yet is what gates refuses, and no more.
+// The options that the document lists as not there yet are exactly those that gates
+// refuses.
 func TestDocumentAndGates(t *testing.T) {
 	rows := documented(t)
 	whole := map[string]bool{}
@@ -254,8 +255,8 @@ func TestDocumentAndGates(t *testing.T) {
 	}
 }
 
-// testData of the manifest is a complete configuration, valid without a warning
-// but the one about its key, which everybody knows.
+// testData of the manifest is a complete, valid configuration. Its only warning is
+// about its key, which is public.
 func TestManifest(t *testing.T) {
 	text, err := os.ReadFile("../../.traefik.yml")
 	if err != nil {
@@ -284,8 +285,8 @@ func TestManifest(t *testing.T) {
 	}
 }
 
-// readManifest reads the flat YAML of a manifest: texts, and under testData texts
-// and lists of texts.
+// readManifest reads the flat YAML of a manifest: texts, and under testData texts and
+// lists of texts.
 func readManifest(t *testing.T, text string) (map[string]string, map[string]any) {
 	t.Helper()
 	manifest, data := map[string]string{}, map[string]any{}

@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// Environment is what a configuration may refer to. The zero value has no
-// variables and no files.
+// An Environment is the source of variables and files for a configuration. The zero
+// value has none.
 type Environment struct {
 	// Lookup returns the value of a variable, and whether it is set.
 	Lookup func(name string) (string, bool)
-	// ReadFile returns the content of a file, or an error where it is longer
-	// than limit bytes.
+	// ReadFile returns the content of a file, or an error if it is longer than limit
+	// bytes.
 	ReadFile func(path string, limit int64) ([]byte, error)
 
-	record *Record // nil: nothing is noted
+	record *Record // nil: nothing is recorded
 }
 
 var (
@@ -25,8 +25,8 @@ var (
 	errTooLong    = errors.New("is too long")
 )
 
-// readFile refuses what is no regular file: to open a pipe would wait for its
-// writer.
+// readFile refuses a file that is not regular, because opening a pipe would wait for
+// its writer.
 func readFile(path string, limit int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -85,8 +85,8 @@ func (e Environment) exists(path string) bool {
 	return err == nil || errors.Is(err, errTooLong) || errors.Is(err, errNotRegular) || errors.Is(err, os.ErrPermission)
 }
 
-// fileProblem says why a file could not be read, without the words of the
-// operating system, which repeat the path.
+// fileProblem returns the reason that a file could not be read. It leaves out the text
+// of the operating system, which repeats the path.
 func fileProblem(err error) string {
 	switch {
 	case errors.Is(err, os.ErrNotExist):
@@ -101,9 +101,9 @@ func fileProblem(err error) string {
 
 const variableChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 
-// expand replaces every ${NAME} of s by the variable's value, once, and every
-// $${ by ${. Anything else in braces, such as ${claims.email}, stays. It returns
-// the names that are not set.
+// expand replaces every ${NAME} of s by the variable's value, once, and every $${ by
+// ${. Other text in braces, such as ${claims.email}, stays. It returns the names of
+// unset variables.
 func (e Environment) expand(s string) (string, []string) {
 	if !strings.Contains(s, "${") {
 		return s, nil

@@ -6,15 +6,15 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/spelling"
 )
 
-// A foreignName is what other versions and other software call something.
+// A foreignName is a name of other versions and other software for an option.
 type foreignName struct {
-	// hint is one of our options, or a sentence that says what to write.
+	// hint is one of the plugin's options, or a sentence with the remedy.
 	hint string
 	// names are compared without case, hyphens and underscores.
 	names string
 }
 
-// foreignNames are those of the existing plugin's newest version, oauth2-proxy,
+// foreignNames are the names of the existing plugin's newest version, oauth2-proxy,
 // mod_auth_openidc, traefik-forward-auth, traefik-oidc-auth and Traefik Hub.
 var foreignNames = []foreignName{
 	// Provider and client.
@@ -73,7 +73,7 @@ var foreignNames = []foreignName{
 	{"redis.address", `redisConnectionURL OIDCRedisCacheServer redisURL redisHost redisAddress redisAddr`},
 	{"redis.password", `redisPassword OIDCRedisCachePassword`},
 
-	// Who may pass.
+	// Allowed users.
 	{"allowedUserDomains", `emailDomains emailDomain domain domains allowedDomains allowedEmailDomains hostedDomain`},
 	{"allowedUsers", `whitelist allowedEmails emails users authenticatedEmails authenticatedEmailsFile allowedSubjects`},
 	{"allowedRolesAndGroups", `allowedGroup allowedGroups allowedRole allowedRoles groups roles requiredGroups requiredRoles googleGroup`},
@@ -87,7 +87,7 @@ var foreignNames = []foreignName{
 	{"excludedURLs, or accessRules", `rule`},
 	{"trustedProxies", `reverseProxy trustedIPs trustedIP realClientIPHeader trustedProxyIPs OIDCXForwardedHeaders`},
 
-	// What the backend receives, and operation.
+	// Headers of requests, and operation.
 	{"headers", `injectRequestHeaders forwardHeaders requestHeaders passClaimsAs OIDCPassClaimsAs setHeaders claimHeaders`},
 	{"X-Forwarded-User and X-Auth-Request-User are always set; others belong in headers", `setXAuthRequest passUserHeaders`},
 	{"write it in headers, such as {name: X-Auth-Request-Token, value: \"${accessToken}\"}", `passAccessToken passAuthorizationHeader setAuthorizationHeader passBasicAuth setBasicAuth forwardToken forwardAccessToken`},
@@ -136,8 +136,8 @@ var foreignRuleNames = []foreignName{
 
 const notInThisVersion = "is not supported in this version"
 
-// foreign returns what to say of an option that other software has under that name:
-// an option of ours, or a sentence; empty for a name that is not known.
+// foreign returns the hint for an option of other software: one of the plugin's
+// options, or a sentence. It is empty for an unknown name.
 func foreign(prefix, name string) string {
 	table := foreignNames
 	if prefix == "redis." {

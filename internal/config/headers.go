@@ -7,8 +7,8 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/headers"
 )
 
-// headers reads the headers that the backend receives. Those of rules pass no more than
-// the others if a client sent them.
+// headers reads the headers that the backend receives. The headers of rules are removed
+// from clients' requests like the others.
 func (r *reader) headers(c *Config, rules []AccessRule) Headers {
 	h := Headers{Minimal: c.MinimalHeaders, Templates: r.templates("headers", c.Headers)}
 	set := h.Templates
@@ -30,7 +30,7 @@ func (r *reader) templates(option string, list []HeaderOptions) []HeaderTemplate
 	for i := range list {
 		at := fmt.Sprintf("%s[%d].", option, i)
 		t := r.template(at, &list[i])
-		// Servers take - and _ in a name for the same.
+		// Servers read - and _ in a name as the same character.
 		key := strings.ReplaceAll(strings.ToLower(t.Name), "_", "-")
 		if key != "" && seen[key] {
 			r.problem(at+"name", "is in the list twice")
@@ -41,7 +41,7 @@ func (r *reader) templates(option string, list []HeaderOptions) []HeaderTemplate
 	return out
 }
 
-// keptHeaders reads which identity headers of requests pass.
+// keptHeaders reads the identity headers of requests that pass.
 func (r *reader) keptHeaders(raw []string, set []HeaderTemplate) []string {
 	const option = "keepRequestHeaders"
 	var names []string
@@ -57,8 +57,8 @@ func (r *reader) keptHeaders(raw []string, set []HeaderTemplate) []string {
 	return kept
 }
 
-// template reads one element of headers. What the template is wrong about is said
-// in detail where that cannot show the value of a variable.
+// template reads one element of headers. The error has the template's own problem only
+// if that cannot show the value of a variable.
 func (r *reader) template(at string, o *HeaderOptions) HeaderTemplate {
 	r.unknown(at, o.Extra, HeaderOptions{})
 	t := HeaderTemplate{
@@ -78,8 +78,8 @@ func (r *reader) template(at string, o *HeaderOptions) HeaderTemplate {
 	return t
 }
 
-// framingHeaders belong to the connection or to the message's length (RFC 9110,
-// section 7.6.1), or carry sessions: no response gets them from the configuration.
+// framingHeaders belong to the connection or to the message's length (RFC 9110, section
+// 7.6.1), or carry sessions. The configuration cannot set them on a response.
 const framingHeaders = `connection proxy-connection keep-alive te trailer transfer-encoding upgrade
 	content-length set-cookie`
 

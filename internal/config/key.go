@@ -12,8 +12,8 @@ const (
 	maxKeys = 16
 )
 
-// keys reads sessionEncryptionKey, a text or a list of texts, and refuses what
-// somebody could guess.
+// keys reads sessionEncryptionKey, a text or a list of texts, and refuses keys that an
+// attacker could guess.
 func (r *reader) keys(raw any) [][]byte {
 	const option = "sessionEncryptionKey"
 	texts, ok := keyTexts(raw)
@@ -60,7 +60,7 @@ func (r *reader) keys(raw any) [][]byte {
 	return out
 }
 
-// oneKey looks for a list in a text, which would be one key, and reports whether it
+// oneKey detects a list in a text, which would be one key, and reports whether it
 // refused it. Keys hardly ever have commas.
 func (r *reader) oneKey(option, text string) bool {
 	text = strings.TrimSpace(text)
@@ -100,8 +100,8 @@ func keyTexts(raw any) ([]string, bool) {
 	return out, true
 }
 
-// placeholderWords are what keys in documents and of the moment are made of, the
-// longer before those that are part of them, without what separates words.
+// placeholderWords are the words of keys in documents and of improvised keys, without
+// separators. A longer word comes before its parts.
 const placeholderWords = `notforproduction characters passphrase encryption encrypting placeholder replacethis changethis character insecure production
 	password donotuse signature qwertyuiop asdfghjkl zxcvbnm potato minimum example session encrypt default replace changeme qwerty letmein cookies cookie secret please secure random
 	strong string signing should change least super bytes chars using value token thisis needs which must your here test long with this mine auth oidc keep kept safe only used prod some
@@ -110,8 +110,8 @@ const placeholderWords = `notforproduction characters passphrase encryption encr
 // keyWordsLeft is how many characters a key must have beside placeholder words.
 const keyWordsLeft = 10
 
-// isPlaceholder reports whether key is a phrase to be replaced, with little or
-// nothing of its own. A key that merely begins with such words is none.
+// isPlaceholder reports whether key is a phrase to be replaced, with little or no other
+// text. A key that only begins with such words is none.
 func isPlaceholder(key string) bool {
 	lower := strings.ToLower(key)
 	plain := separators.Replace(lower)
@@ -121,8 +121,8 @@ func isPlaceholder(key string) bool {
 	return len(withoutWords.Replace(plain)) < keyWordsLeft || isPhrase(lower)
 }
 
-// isPhrase reports whether key is words with separators between them, of which
-// three, and half of all, are placeholder words, and the others are words, too.
+// isPhrase reports whether key is words with separators between them. At least three of
+// them, and half of all, are placeholder words, and the others are words, too.
 func isPhrase(key string) bool {
 	known := 0
 	parts := phraseBreaks.Split(strings.Trim(key, "-_ .!"), -1)
@@ -151,7 +151,7 @@ func wordSet(words string) map[string]bool {
 	return out
 }
 
-// wordRemover takes words out of a text, at each place the first that fits.
+// wordRemover removes words from a text, at each place the first that fits.
 func wordRemover(words string) *strings.Replacer {
 	var pairs []string
 	for _, word := range strings.Fields(words) {
@@ -160,7 +160,7 @@ func wordRemover(words string) *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// keyFault says why a key is too easy to guess, without showing it.
+// keyFault returns the reason that a key is easy to guess, without showing it.
 func keyFault(key string) string {
 	if len(key) < minKey {
 		return fmt.Sprintf("must have %d bytes or more", minKey)
@@ -181,7 +181,7 @@ func keyFault(key string) string {
 	return ""
 }
 
-// isRepeated reports whether key is one block over and over.
+// isRepeated reports whether key is repetitions of one block.
 func isRepeated(key string) bool {
 	for period := 1; period <= len(key)/2 && period <= 64; period++ {
 		if strings.HasPrefix(key, key[period:]) {
@@ -191,11 +191,11 @@ func isRepeated(key string) bool {
 	return false
 }
 
-// maxStudied bounds how much of a key the slow checks look at.
+// maxStudied bounds the part of a key that the slow checks read.
 const maxStudied = 128
 
-// isSequence reports whether nearly all characters follow from those before them, as
-// in abcdef, 987654 or aaaabbbb.
+// isSequence reports whether nearly all characters repeat those before them or follow
+// them, as in abcdef or 987654.
 func isSequence(key string) bool {
 	n := len(key)
 	if n > maxStudied {
@@ -211,7 +211,7 @@ func isSequence(key string) bool {
 	return follow*10 > (n-1)*8
 }
 
-// minBitsPerByte lets random keys of 32 decimal digits pass, which have 3.1.
+// minBitsPerByte admits random keys of 32 decimal digits, which have 3.1.
 const minBitsPerByte = 2.5
 
 // bitsPerByte is the Shannon entropy of the bytes of key.

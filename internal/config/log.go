@@ -7,7 +7,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/spelling"
 )
 
-// log reads what is logged, how and where.
+// log reads the options of the log.
 func (r *reader) log(c *Config) Log {
 	return Log{
 		Level:  r.choice("logLevel", c.LogLevel, "info", []string{"debug", "info", "warn", "error"}),
@@ -16,9 +16,9 @@ func (r *reader) log(c *Config) Log {
 	}
 }
 
-// logFile reads where lines go. A relative path is refused: the directory that
-// Traefik was started in is not the operator's to know, and a misspelt stdout would
-// be a file.
+// logFile reads the destination of log lines. A relative path is refused, because the
+// operator does not choose the directory in which Traefik starts, and a misspelt stdout
+// would be a file.
 func (r *reader) logFile(raw string) string {
 	const option = "logFile"
 	s := r.textOr(option, raw, "stdout")

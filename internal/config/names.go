@@ -8,10 +8,9 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/spelling"
 )
 
-// optionNames returns the names of the options of a level: those of the exported fields
-// of the struct, as they are written in a configuration. The collector of unknown
-// options is none of them. The decoder reads the same fields, so that no list has to
-// agree with the struct.
+// optionNames returns the names of the options of a level, as a configuration has them.
+// They are the exported fields of the struct, without the collector of unknown options.
+// The decoder reads the same fields, so that no list has to agree with the struct.
 func optionNames(level any) []string {
 	t := reflect.TypeOf(level)
 	var names []string
@@ -23,8 +22,8 @@ func optionNames(level any) []string {
 	return names
 }
 
-// optionName is the option of a field: OIDCEndSessionURL is oidcEndSessionURL, and L1TTL
-// is l1TTL. The first word becomes lower case.
+// optionName returns the option of a field: OIDCEndSessionURL is oidcEndSessionURL, and
+// L1TTL is l1TTL. The first word becomes lower case.
 func optionName(field string) string {
 	rest := strings.TrimLeft(field, capitals)
 	n := len(field) - len(rest)
@@ -34,8 +33,8 @@ func optionName(field string) string {
 	return strings.ToLower(field[:n]) + field[n:]
 }
 
-// variableName is the variable that fills an option of redis: REDIS_, and the words of
-// its name in capitals with underscores between them, such as REDIS_TLS_CA_FILE for
+// variableName returns the variable of an option of redis: REDIS_ and the words of the
+// option in capitals, with underscores between them. It is REDIS_TLS_CA_FILE for
 // tls.caFile and REDIS_L1_TTL for l1TTL.
 func variableName(option string) string {
 	var name strings.Builder
@@ -70,7 +69,7 @@ func (r *reader) unknown(prefix string, extra map[string]any, level any) {
 	}
 }
 
-// unknownOf refuses the options of a level that has the options names.
+// unknownOf refuses the options of a level that are not among names.
 func (r *reader) unknownOf(prefix string, extra map[string]any, names []string) {
 	var found []string
 	for name := range extra {
@@ -85,7 +84,7 @@ func (r *reader) unknownOf(prefix string, extra map[string]any, names []string) 
 	}
 }
 
-// unknownFault says that there is no such option, and what to write instead.
+// unknownFault reports that there is no such option, with the remedy.
 func unknownFault(prefix, name string, names []string) string {
 	text := "there is no such option"
 	hint := foreign(prefix, name)
@@ -104,8 +103,8 @@ func unknownFault(prefix, name string, names []string) string {
 	return text + "; did you mean " + hint + "?"
 }
 
-// suggest returns the option that was probably meant: one of this level that is
-// spelled alike, or one of another level that has the same name.
+// suggest returns the option that was probably meant: a similar name of this level, or
+// the same name in another level.
 func suggest(prefix, name string, names []string) string {
 	if near := spelling.Nearest(name, names); near != "" {
 		return prefix + near

@@ -74,7 +74,7 @@ func TestUnknownOptions(t *testing.T) {
 	}
 }
 
-// wantProblem checks that Parse refuses c and says want.
+// wantProblem checks that Parse refuses c with want in its error.
 func wantProblem(t *testing.T, c *Config, env Environment, want string) {
 	t.Helper()
 	_, err := Parse(c, env)

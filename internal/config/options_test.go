@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// Every option changes what Parse returns, or is refused by its own name as not
-// there yet.
+// Every option changes the result of Parse, or is refused by its own name as not there
+// yet.
 func TestEveryOptionCounts(t *testing.T) {
 	cert, key := certificate(t)
 	env := environment(map[string]string{}, map[string]string{"/cert.pem": cert, "/key.pem": key, "/page.html": "<p>sorry</p>", "/texts.json": `{"language": "it", "label.back": "Indietro"}`})
-	// The second value is that of another option that has to go with it.
+	// The second value is that of another option that the first requires.
 	values := map[string][]any{
 		"providerURL":                                   {"https://other.example.com"},
 		"clientID":                                      {"other"},
@@ -199,7 +199,7 @@ func base() *Config {
 	return c
 }
 
-// past parses c past the gates of this version, which are tested apart.
+// past parses c without the gates of this version, which have their own tests.
 func past(t *testing.T, c *Config, env Environment) *Settings {
 	t.Helper()
 	r := &reader{env: env}
@@ -265,7 +265,7 @@ func TestUnsupported(t *testing.T) {
 	wantProblem(t, minimal(), environment(map[string]string{"REDIS_ENABLED": "true", "REDIS_ADDRESS": "r,q"}, nil), "redis.address: a list is not supported")
 }
 
-// Each gate opens for its own option alone.
+// Each gate opens only for its own option.
 func TestGatesAreReachable(t *testing.T) {
 	names := map[string]bool{}
 	for _, o := range options(New()) {
@@ -280,7 +280,7 @@ func TestGatesAreReachable(t *testing.T) {
 
 const canary = "canary-7f3a9c"
 
-// J8, K8: whatever is wrong, no message shows a secret.
+// J8, K8: no message about any problem shows a secret.
 func TestSecretsStaySecret(t *testing.T) {
 	keyLike := strings.Repeat(canary, 3)
 	rows := []o{

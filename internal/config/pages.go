@@ -9,7 +9,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/texts"
 )
 
-// pages reads what users see when something fails.
+// pages reads the options of the pages that users see.
 func (r *reader) pages(c *Config) Pages {
 	const option = "errorTemplate"
 	p := Pages{Language: r.language(c)}
@@ -41,11 +41,11 @@ func (r *reader) language(c *Config) string {
 	return s
 }
 
-// languageKey is where the file of pageTexts names its language.
+// languageKey is the key of the language in the file of pageTexts.
 const languageKey = "language"
 
-// pageTexts reads the file of texts that pageTexts names, and in which language they
-// are: the one that the file names, else pageLanguage.
+// pageTexts reads the file of texts that pageTexts names. Their language is the one in
+// the file, or else pageLanguage.
 func (r *reader) pageTexts(c *Config, language string) (map[string]string, string) {
 	const option = "pageTexts"
 	path := r.text(option, c.PageTexts)

@@ -3,8 +3,8 @@ package config
 import "strings"
 
 // Parse returns the settings that c means in env, or one error that names every
-// problem. It does not change c, which Traefik gives to many handlers, and it
-// needs no network.
+// problem. It does not change c, which Traefik gives to many handlers, and it makes no
+// network request.
 func Parse(c *Config, env Environment) (*Settings, error) {
 	if c == nil {
 		c = New()
@@ -45,7 +45,7 @@ func (r *reader) settings(c *Config) *Settings {
 	return s
 }
 
-// together checks what depends on more than one group.
+// together checks values that depend on more than one group.
 func (r *reader) together(c *Config, s *Settings) {
 	r.distinctPaths(s)
 	if s.Client.Secret == "" && !s.SignIn.PKCE {
@@ -64,7 +64,7 @@ func (r *reader) together(c *Config, s *Settings) {
 	}
 }
 
-// distinctPaths checks that each path of ours has one meaning.
+// distinctPaths checks that each path that the plugin serves has one meaning.
 func (r *reader) distinctPaths(s *Settings) {
 	options := []string{"callbackURL", "logoutURL", "backchannelLogoutURL", "frontchannelLogoutURL"}
 	paths := []string{s.SignIn.CallbackPath, s.Logout.Path, s.Logout.BackchannelPath, s.Logout.FrontchannelPath}
@@ -80,8 +80,8 @@ func (r *reader) distinctPaths(s *Settings) {
 	}
 }
 
-// leadsTo reports whether postLogoutRedirectURI is a path of ours: as a path, or as
-// a URL on the host of callbackURL.
+// leadsTo reports whether postLogoutRedirectURI is a path that the plugin serves: as a
+// path, or as a URL on the host of callbackURL.
 func (r *reader) leadsTo(s *Settings, path string) bool {
 	to, _, _ := strings.Cut(s.Logout.PostLogoutURI, "?")
 	if strings.HasPrefix(to, "/") {

@@ -23,7 +23,7 @@ func minimal() *Config {
 	return c
 }
 
-// environment is one for tests: variables, and files by their path.
+// environment returns one for tests, with variables, and files by their path.
 func environment(variables, files map[string]string) Environment {
 	return Environment{
 		Lookup: func(name string) (string, bool) {
@@ -94,8 +94,8 @@ func TestConfigIsNotChanged(t *testing.T) {
 	}
 }
 
-// A problem row changes a valid configuration, by options, and says what Parse
-// must say about it; nothing means that it is valid.
+// A problem row changes a valid configuration, by options, and has a part of the error
+// of Parse; empty: the configuration is valid.
 type problemRow struct {
 	name string
 	set  map[string]any

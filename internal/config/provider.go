@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// provider reads where the provider is and how it is reached.
+// provider reads the addresses of the provider and the way to it.
 func (r *reader) provider(c *Config) Provider {
 	p := Provider{
 		AllowPrivate:       c.AllowPrivateIPAddresses,
@@ -37,8 +37,8 @@ func (r *reader) provider(c *Config) Provider {
 	return p
 }
 
-// missingNonce reads allowMissingNonce. Without a nonce only PKCE proves that a
-// code belongs to this sign-in (RFC 9700, section 2.1.1), so it has to be on.
+// missingNonce reads allowMissingNonce. Without a nonce only PKCE proves that a code
+// belongs to this sign-in (RFC 9700, section 2.1.1), so it has to be on.
 func (r *reader) missingNonce(c *Config) bool {
 	if !c.AllowMissingNonce {
 		return false
@@ -50,9 +50,9 @@ func (r *reader) missingNonce(c *Config) bool {
 	return true
 }
 
-// issuer reads providerURL, and whether the provider may be reached over plain
-// http: only where it is on this machine, or where the operator has already said
-// that the site or the network is not a public one.
+// issuer reads providerURL, and whether the provider may be reached over plain http. It
+// may if it is on this machine, or if the operator has declared that the site or the
+// network is not public.
 func (r *reader) issuer(c *Config) (string, bool) {
 	s := r.required("providerURL", c.ProviderURL, "the issuer, such as https://id.example.com/realms/main")
 	if s == "" {
@@ -102,7 +102,7 @@ func (r *reader) signingAlgs(raw []string) []string {
 	return out
 }
 
-// certificates reads the certificates to trust of caCertPath and caCertPEM.
+// certificates reads the trusted certificates of caCertPath and caCertPEM.
 func (r *reader) certificates(c *Config) string {
 	var out string
 	if path := r.text("caCertPath", c.CACertPath); path != "" {
@@ -136,7 +136,7 @@ func joinPEM(a, b string) string {
 	return a + "\n" + b
 }
 
-// checkCertificates refuses a text that is anything but certificates in PEM.
+// checkCertificates refuses a text that is not only certificates in PEM.
 func (r *reader) checkCertificates(option, text string) {
 	rest := []byte(text)
 	count := 0

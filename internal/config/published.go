@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// publishedIssuer is that of testData in .traefik.yml, which the catalogue needs to
-// be a valid configuration, with secrets that everybody can read. No site has it:
-// example.com belongs to nobody (RFC 2606).
+// publishedIssuer is the issuer of testData in .traefik.yml. The catalogue needs
+// testData to be a valid configuration, with secrets that are public. No site has this
+// issuer, because example.com is reserved (RFC 2606).
 const publishedIssuer = "https://id.example.com/realms/main"
 
-// publishedSecrets are SHA-256 digests, in hexadecimal, of secrets that look random
-// and that everybody can read: in the documents, defaults and tests of this plugin,
-// of others that sign in with OpenID Connect, and of well-known tutorials. The test
-// has them in clear.
+// publishedSecrets are SHA-256 digests, in hexadecimal, of secrets that look random but
+// are public. They come from the documents, defaults and tests of this plugin and of
+// other software for OpenID Connect, and from well-known tutorials. The test has them
+// in clear.
 const publishedSecrets = `
 	05dce96206bb1ffb2c94a8718fd3d10dd4d2e2ecbcdd0af9a3e68ee6be4600e2
 	96fba9cfbdfb926a102023f8c9e51e0327f189f4eee0deb59e1f5324291ef979
@@ -38,8 +38,7 @@ const publishedSecrets = `
 	8b1b17a9740c068accab5c3d0d652c8e3cc13206e70bb73b42ea41d4c2de3c12
 `
 
-// isPublished reports whether everybody knows a secret. Padding of base64 does not
-// count.
+// isPublished reports whether a secret is public. Padding of base64 is ignored.
 func isPublished(secret string) bool {
 	sum := sha256.Sum256([]byte(strings.TrimRight(strings.TrimSpace(secret), "=")))
 	return strings.Contains(publishedSecrets, hex.EncodeToString(sum[:]))

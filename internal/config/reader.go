@@ -19,9 +19,8 @@ const (
 	maxProblems = 50
 )
 
-// A reader reads options one by one and collects what is wrong with them. Every
-// problem begins with the option's name as the operator writes it; none holds a
-// value that may be secret.
+// A reader reads options one by one and collects their problems. Every problem begins
+// with the option's name in a configuration. None holds a value that may be secret.
 type reader struct {
 	env      Environment
 	example  bool // of the manifest: its published secrets are allowed
@@ -64,7 +63,7 @@ func (r *reader) expand(option, raw string) string {
 	return s
 }
 
-// text reads a value of one line; spaces around it do not count.
+// text reads a value of one line, without the spaces around it.
 func (r *reader) text(option, raw string) string {
 	if raw == "" {
 		return ""
@@ -88,7 +87,7 @@ func (r *reader) line(option, s string) string {
 	return s
 }
 
-// required reads like text; hint says what belongs there.
+// required reads like text, and refuses an empty value with hint.
 func (r *reader) required(option, raw, hint string) string {
 	before := len(r.problems)
 	s := r.text(option, raw)
@@ -106,10 +105,12 @@ func (r *reader) textOr(option, raw, def string) string {
 	return def
 }
 
-// secret reads a value that no message may show: the text itself, or file: and
-// an absolute path. A line break at its end does not count. What is written and
-// turns out empty is a problem, for an empty secret often means none is needed, and
-// so are a reference that nothing replaced, a placeholder and what is published.
+// secret reads a value that no message may show. The option has the text itself, or
+// `file:` and an absolute path. A line break at the end is dropped.
+//
+// It refuses a value that is empty after expansion, because an empty secret often means
+// that none is needed. It also refuses a reference that nothing replaced, a placeholder
+// and a public secret.
 func (r *reader) secret(option, raw string) string {
 	if raw == "" {
 		return ""
@@ -152,8 +153,8 @@ func (r *reader) warnOfEnds(option, s string) {
 	}
 }
 
-// optionalSecret reads a secret of an option that may be left out, which nil stands
-// for: written and empty is a problem.
+// optionalSecret reads a secret of an option that may be omitted; then raw is nil. An
+// empty text is a problem.
 func (r *reader) optionalSecret(option string, raw any) string {
 	if raw == nil {
 		return ""
@@ -188,9 +189,8 @@ func (r *reader) file(option, path string, limit int64) string {
 	return string(b)
 }
 
-// list reads a list: empty elements do not count, and an element with a variable
-// in it is split at commas once the variable is replaced. It returns nil where
-// nothing is left.
+// list reads a list without its empty elements. An element with a variable in it is
+// split at commas after expansion. It returns nil if no element is left.
 func (r *reader) list(option string, raw []string) []string {
 	if len(raw) > maxList {
 		r.problem(option, fmt.Sprintf("has more than %d elements", maxList))
@@ -216,7 +216,7 @@ func (r *reader) list(option string, raw []string) []string {
 	return out
 }
 
-// choice reads one of values, whatever its case. The empty value is def.
+// choice reads one of values, in any case. The empty value is def.
 func (r *reader) choice(option, raw, def string, values []string) string {
 	if raw == "" {
 		return def
@@ -238,7 +238,7 @@ func (r *reader) choice(option, raw, def string, values []string) string {
 	return def
 }
 
-// number checks that n lies between least and most.
+// number checks that n is between least and most.
 func (r *reader) number(option string, n, least, most int) int {
 	if n < least || n > most {
 		r.problem(option, fmt.Sprintf("must be a number from %d to %d", least, most))
@@ -314,7 +314,7 @@ func scalar(v any) (string, bool) {
 	return "", false
 }
 
-// brief is s as a message may show it: short and on one line.
+// brief returns s in the form for a message: short and on one line.
 func brief(s string) string {
 	const most = 100
 	if len(s) > most {
@@ -327,7 +327,7 @@ func brief(s string) string {
 	return quoted
 }
 
-// boolean reads a boolean that was written as a text.
+// boolean reads a boolean that is written as a text.
 func (r *reader) boolean(option, raw string) bool {
 	s := strings.ToLower(r.text(option, raw))
 	switch {
@@ -342,7 +342,7 @@ func (r *reader) boolean(option, raw string) bool {
 func truths() []string     { return []string{"true", "1", "yes", "on"} }
 func falsehoods() []string { return []string{"false", "0", "no", "off"} }
 
-// integer reads a whole number that was written as a text.
+// integer reads a whole number that is written as a text.
 func (r *reader) integer(option, raw string, least, most int) int {
 	n, err := strconv.Atoi(r.text(option, raw))
 	if err != nil {

@@ -2,8 +2,8 @@ package config
 
 import "bytes"
 
-// A Record is what an environment told: the variables and the files that settings
-// depend on. It holds secrets. The zero value has nothing in it.
+// A Record has the variables and the files of an environment that settings depend on.
+// It holds secrets. The zero value is empty.
 type Record struct {
 	lookup    func(name string) (string, bool)
 	read      func(path string, limit int64) ([]byte, error)
@@ -24,7 +24,7 @@ type recordedFile struct {
 	err     error
 }
 
-// Recorded is e, noting in r what it tells.
+// Recorded returns e, which records in r the values that it returns.
 func (e Environment) Recorded(r *Record) Environment {
 	r.lookup = e.Lookup
 	r.read = e.ReadFile
@@ -32,7 +32,7 @@ func (e Environment) Recorded(r *Record) Environment {
 	return e
 }
 
-// Holds reports whether the environment still tells what was recorded: no variable has
+// Holds reports whether the environment still has the recorded values. No variable has
 // another value, and each file has the same content or cannot be read for the same
 // reason.
 func (r *Record) Holds() bool {

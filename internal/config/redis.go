@@ -12,8 +12,7 @@ const (
 	maxRedisTimeout = 5 * time.Minute
 )
 
-// redis reads the section redis, complete with what the environment says and the
-// defaults.
+// redis reads the section redis, complete with the environment and the defaults.
 func (r *reader) redis(o RedisOptions) Redis {
 	const at = "redis."
 	x := Redis{
@@ -57,7 +56,7 @@ func (r *reader) redis(o RedisOptions) Redis {
 	return x
 }
 
-// redisTogether checks what depends on more than one option.
+// redisTogether checks values that depend on more than one option.
 func (r *reader) redisTogether(o RedisOptions, x *Redis) {
 	if x.MinIdleConns > x.PoolSize {
 		if o.MinIdleConns != redisDefaults().MinIdleConns {
@@ -91,7 +90,8 @@ func (r *reader) redisTogether(o RedisOptions, x *Redis) {
 	}
 }
 
-// positive reads a timeout, which may not be zero: nothing here waits for ever.
+// positive reads a timeout, which must not be zero, because no operation may wait for
+// ever.
 func (r *reader) positive(option, raw string) time.Duration {
 	before := len(r.problems)
 	d := r.duration(option, raw, maxRedisTimeout)
@@ -103,8 +103,8 @@ func (r *reader) positive(option, raw string) time.Duration {
 
 const prefixChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:/"
 
-// keyPrefix reads what our keys begin with, and adds the separator. Characters
-// with a meaning in a pattern or in a cluster's key are refused.
+// keyPrefix reads the prefix of all keys, and adds the separator. Characters with a
+// meaning in a pattern or in a cluster's key are refused.
 func (r *reader) keyPrefix(option, raw string) string {
 	s := r.text(option, raw)
 	if !only(s, prefixChars) || len(s) > 100 {

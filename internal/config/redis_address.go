@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// A redisURL is what a redis://, rediss:// or unix:// address says. The schemes valkey
-// and valkeys mean the same as redis and rediss.
+// A redisURL has the parts of a redis://, rediss:// or unix:// address. The schemes
+// valkey and valkeys mean the same as redis and rediss.
 type redisURL struct {
 	network  string
 	address  string
@@ -18,8 +18,8 @@ type redisURL struct {
 	tls      bool
 }
 
-// spread gives the options that a URL stands for their values: user name,
-// password, database and TLS. What is wrong with the URL is said later.
+// spread sets the options that a URL replaces: user name, password, database and TLS.
+// Problems of the URL are reported later.
 func (r *reader) spread(o *RedisOptions) {
 	address, _ := r.env.expand(o.Address)
 	if !strings.Contains(address, "://") {
@@ -38,7 +38,7 @@ func (r *reader) spread(o *RedisOptions) {
 	}
 }
 
-// redisAddress reads where the server is and who we are to it.
+// redisAddress reads the address of Redis, and the user name and password there.
 func (r *reader) redisAddress(o RedisOptions, x *Redis) {
 	const option = "redis.address"
 	x.Network = "tcp"
@@ -91,7 +91,8 @@ func redisSchemes() []string {
 }
 
 // parseRedisURL parses the forms redis://user:password@host:port/db, rediss://,
-// valkey://, valkeys:// and unix:///path. The text about a fault does not repeat the URL.
+// valkey://, valkeys:// and unix:///path. The text about a fault does not repeat the
+// URL.
 func parseRedisURL(raw, port string) (redisURL, string) {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -124,7 +125,7 @@ func parseRedisURL(raw, port string) (redisURL, string) {
 	return out, fault
 }
 
-// hostPort returns address with its port, the standard one where it names none.
+// hostPort returns address with its port, or with the standard one if it has none.
 func hostPort(address, standard string) (string, string) {
 	const fault = notRedisAddress
 	host, port, err := net.SplitHostPort(address)

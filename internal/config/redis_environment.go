@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// redisOptions returns the section redis as it stands once the environment has
-// filled what the file leaves out, addresses and aliases have been spread over
-// the options that they stand for, and the defaults are in. The boolean says
-// whether it is to be read: not where nobody speaks of Redis, and not where the
-// environment turns it off, whatever the section says.
+// redisOptions returns the section redis. The environment fills the options that the
+// file omits. Then addresses and aliases set the options that they replace, and
+// defaults the rest. The boolean reports whether Redis is configured. It is false if
+// neither the file nor the environment mentions Redis, and if the environment turns it
+// off.
 func (r *reader) redisOptions(c *RedisOptions) (RedisOptions, bool) {
 	r.unknown("redis.", c.Extra, RedisOptions{})
 	r.unknown("redis.tls.", c.TLS.Extra, RedisTLSOptions{})
@@ -38,7 +38,7 @@ func (r *reader) redisOptions(c *RedisOptions) (RedisOptions, bool) {
 	return o, true
 }
 
-// redisOff reports whether REDIS_ENABLED turns Redis off, whatever the file says.
+// redisOff reports whether REDIS_ENABLED turns Redis off, which overrides the file.
 func (r *reader) redisOff() bool {
 	s := r.variable("REDIS_ENABLED")
 	if s == "" {
@@ -49,8 +49,8 @@ func (r *reader) redisOff() bool {
 	return !on && len(r.problems) == before
 }
 
-// wanted reports whether the file or the environment turns Redis on. Where
-// neither does, variables that may be meant for another program are left alone.
+// wanted reports whether the file or the environment turns Redis on. If neither does,
+// variables that may belong to other software are ignored.
 func (r *reader) wanted(o *RedisOptions) bool {
 	s := strings.ToLower(o.Enabled)
 	if s == "" {
@@ -59,8 +59,8 @@ func (r *reader) wanted(o *RedisOptions) bool {
 	return contains(truths(), s)
 }
 
-// expandRedis replaces the variables in the values of o, so that one that turns
-// out empty is unset. It reports whether the operator wrote any.
+// expandRedis replaces the variables in the values of o, so that a value that becomes
+// empty is unset. It reports whether the operator set any.
 func (r *reader) expandRedis(o *RedisOptions) bool {
 	written := false
 	d := RedisOptions{}
@@ -85,7 +85,7 @@ func literal(s string) string {
 	return strings.ReplaceAll(s, "${", "$${")
 }
 
-// fromEnvironment returns the section redis that the variables alone make.
+// fromEnvironment returns the section redis from the variables only.
 func (r *reader) fromEnvironment() RedisOptions {
 	e := RedisOptions{}
 	d := RedisOptions{}
@@ -104,9 +104,10 @@ func fill(o, from *RedisOptions) {
 	}
 }
 
-// A misnamedVariable is a variable that other programs read, and that this one ignores.
+// A misnamedVariable is a variable that other software reads, and that this plugin
+// ignores.
 type misnamedVariable struct {
-	option string // of the section redis, which it is taken for
+	option string // of the section redis, for which it is mistaken
 	names  string
 }
 
@@ -124,8 +125,8 @@ var misnamedVariables = []misnamedVariable{
 	{"clusterMode", "REDIS_CLUSTER"},
 }
 
-// warnOfMisnamed warns of variables that would fill an option of o, which is unset, if
-// they had the right name. An address that is missing is an error, which says it too.
+// warnOfMisnamed warns of variables that would set an option of o, which is unset, if
+// they had the right name. If the address is missing, the error names them too.
 func (r *reader) warnOfMisnamed(o *RedisOptions) {
 	none := RedisOptions{}
 	for _, s := range redisSettings(o, &none) {
@@ -138,9 +139,9 @@ func (r *reader) warnOfMisnamed(o *RedisOptions) {
 	}
 }
 
-// misnamed returns a clause about the variables that are set and that an operator may
-// take for that of an option; it is empty where there is none. Kubernetes sets
-// REDIS_PORT to a URL for each service of that name, which the operator did not write.
+// misnamed returns a clause about set variables that an operator may mistake for that
+// of an option, or "". Kubernetes sets REDIS_PORT to a URL for each service of that
+// name, without the operator.
 func (r *reader) misnamed(option string) string {
 	for _, m := range misnamedVariables {
 		if m.option != option {
@@ -160,7 +161,7 @@ func (r *reader) misnamed(option string) string {
 	return ""
 }
 
-// aliases moves the values of the options that are names for others.
+// aliases moves the values of options that are other names.
 func (r *reader) aliases(o *RedisOptions) {
 	r.alias("redis.connectTimeout", &o.ConnectTimeout, "redis.dialTimeout", &o.DialTimeout)
 	r.alias("redis.enableTLS", &o.EnableTLS, "redis.tls.enabled", &o.TLS.Enabled)
@@ -172,7 +173,7 @@ func (r *reader) alias(option string, from *string, main string, to *string) {
 	*from = ""
 }
 
-// merge gives to the value from another option, unless it has one: then they must
+// merge sets to from another option, unless it is set. If both are set, they must
 // agree.
 func (r *reader) merge(option, value, main string, to *string) {
 	switch {
@@ -188,8 +189,7 @@ func bothTrue(a, b string) bool {
 	return contains(truths(), strings.ToLower(a)) && contains(truths(), strings.ToLower(b))
 }
 
-// A setting is an option of redis, the variable that fills it, and its place in
-// two sections.
+// A setting is an option of redis, with its variable and its place in two sections.
 type setting struct {
 	option   string
 	variable string
@@ -197,7 +197,7 @@ type setting struct {
 	other    *string
 }
 
-// redisSettings lists the options of o, each beside that of another section.
+// redisSettings lists the options of o, each with that of another section.
 func redisSettings(o, d *RedisOptions) []setting {
 	return settingsOf("", reflect.ValueOf(o).Elem(), reflect.ValueOf(d).Elem())
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// parseRedis reads the section redis alone, past the gate of this version.
+// parseRedis reads only the section redis, without the gate of this version.
 func parseRedis(c *Config, env Environment) (Redis, []string) {
 	r := &reader{env: env}
 	options, written := r.redisOptions(&c.Redis)
@@ -202,8 +202,8 @@ func TestRedisEnvironment(t *testing.T) {
 	}
 }
 
-// Variables that other programs read are named where the option that they are taken for
-// is unset, because a password would otherwise go over the network in clear text.
+// Variables of other software are named if the option for which they are mistaken is
+// unset. A password would otherwise go over the network in clear text.
 func TestMisnamedRedisVariables(t *testing.T) {
 	rows := []struct {
 		variables map[string]string

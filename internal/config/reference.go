@@ -7,19 +7,19 @@ import (
 	"strings"
 )
 
-// A referenceForm is how another tool writes that it will put a secret in a place.
-// Where that tool did not run, its text would be taken for the secret.
+// A referenceForm is the syntax of another tool for a secret that it will insert. If
+// that tool did not run, its text would be taken for the secret.
 type referenceForm struct {
 	kind string
 	form *regexp.Regexp
 }
 
-// inBrackets is what people write between brackets, and random text hardly ever is.
+// inBrackets matches usual text between brackets, which random text hardly ever is.
 const inBrackets = `[\p{L}\p{N}_ .,:;/|'$#*…-]*`
 
-// referenceForms are those that neither we nor Traefik replace. They are so narrow
-// that no random text of letters, digits and the signs of base64 has one of them,
-// and fewer than one in 10,000 of all printable characters.
+// referenceForms are those that neither the plugin nor Traefik replaces. They are
+// narrow: no random text of letters, digits and the signs of base64 has one of them. Of
+// texts of all printable characters, fewer than one in 10,000 has one.
 var referenceForms = []referenceForm{
 	{"a template", regexp.MustCompile(`(?s)\{\{.*\}\}|\{%.*%\}|<%.*%>|\[\[.*\]\]|^#\{.*\}#?$|^\(\(.*\)\)$|^%\{[\w.:/-]+\}%?$`)},
 	{"a variable", regexp.MustCompile(`(?s)^\$\{[^{}]*\}$|\$\{[a-z][a-z0-9_.-]{2,}\}|\$\{[A-Z][A-Z0-9_]{2,}(\}|:?[-?+=])|^\$\(.*\)$|^\$\[.*\]$|^\$env:|^\$__\w+\{.*\}$`)},
@@ -35,17 +35,17 @@ var referenceForms = []referenceForm{
 	{"a placeholder", regexp.MustCompile(`^(<+` + inBrackets + `>+|\{` + inBrackets + `\}|\[` + inBrackets + `\])$`)},
 }
 
-// placeholderForm is a text that asks to be replaced, in lower case and without
-// what separates words.
+// placeholderForm matches a text that asks to be replaced, in lower case and without
+// word separators.
 var placeholderForm = regexp.MustCompile(`^(please)?(change|replace)(me|this|it)|^(null|undefined|none|nil|nan|todo|tbd|fixme|redacted|placeholder|\(?(sensitive|sensitivevalue|redacted|knownafterapply)\)?)$|` +
 	`^(insert|enter|fillin|put|paste|add|set|use|replacewith)?your[a-z0-9]*(secret|password|passphrase|token|key|here|value)s?$|` +
 	`^(insert|enter|fillin|put|paste)[a-z0-9]*(secret|password|passphrase|token|key|value)s?(here)?$|^(client|session)?(secret|password|token|key)(goes)?here$`)
 
 var separators = strings.NewReplacer("-", "", "_", "", " ", "", ".", "", "!", "")
 
-// referenceFault says why a secret is a reference that nothing replaced, or a
-// placeholder, without showing it; empty for anything else. Text in base64 or in
-// hexadecimal is looked at as well.
+// referenceFault returns the reason that a secret is a reference that nothing replaced,
+// or a placeholder, without showing it. It is empty for any other text. It also decodes
+// base64 and hexadecimal.
 func referenceFault(secret string) string {
 	if fault := writtenFault(secret); fault != "" {
 		return fault
@@ -75,8 +75,8 @@ func writtenFault(s string) string {
 
 const referenceHint = "; write ${NAME} for a variable of Traefik's environment, or file:/path for a file"
 
-// decoded returns the text that s is the base64 or hexadecimal form of, or nothing
-// where that is no text.
+// decoded returns the text whose base64 or hexadecimal form is s, or nothing if that is
+// no text.
 func decoded(s string) string {
 	s = strings.TrimSpace(s)
 	if len(s) > maxSecret {
@@ -95,14 +95,15 @@ func decoded(s string) string {
 
 var printable = regexp.MustCompile(`^[\x20-\x7e\r\n\t]{3,}$`)
 
-// pathForm is what begins with a slash and hardly is random: lower-case segments
-// with a dot or a second slash, or any segments below a directory that systems have.
+// pathForm matches a text with a slash at its start that is hardly random. It has
+// lower-case segments with a dot or a second slash, or any segments below a usual
+// system directory.
 var pathForm = regexp.MustCompile(`^/[a-z0-9_-]*[./][a-z0-9_./-]*$|^/(run|var|etc|mnt|home|root|opt|srv|tmp|usr|data|config|secrets?|vault|app|certs?|keys?|dev|proc|workspace|Users|Volumes)/[\w./@+:-]+$|` +
 	`^(~|\.\.?)/[\w./@-]+$|^[A-Za-z]:[\\/][\w.\\/ -]+$`)
 
-// isPath reports whether a secret is the path of a file. One key in 64 that openssl
-// prints begins with a slash, so that such a text is a path only if it has the form
-// of one, or if that file is there.
+// isPath reports whether a secret is the path of a file. One key in 64 of openssl
+// begins with a slash. So such a text is a path only if it has the form of one, or if
+// that file exists.
 func (r *reader) isPath(s string) bool {
 	if pathForm.MatchString(s) {
 		return true

@@ -42,7 +42,7 @@ var unresolved = map[string][]string{
 	"a path": {`/run/secrets/oidc-session-key`, `/secret.txt`, `/a/b`, `/run/secrets/OIDC_SESSION_KEY`, `/etc/traefik/Session.key`, `./session.key`, `../secrets/session`, `~/session-key`, `C:\secrets\session.key`, `/there`},
 }
 
-// secretOptions are the options that hold a secret, each with what has to go with it.
+// secretOptions are the options with secrets, each with the options that it requires.
 var secretOptions = map[string]o{
 	"sessionEncryptionKey": nil, "clientSecret": nil, "clientAssertionPrivateKey": nil, "redis.password": nil,
 	"redis.sentinelPassword": {"redis.password": "p"}, "dynamicClientRegistration.initialAccessToken": nil,
@@ -113,7 +113,7 @@ func TestEmptySecrets(t *testing.T) {
 	}, environment(map[string]string{"EMPTY": ""}, nil))
 }
 
-// What everybody can read is no secret, whatever option it is in.
+// A public secret is refused, in every option.
 func TestPublishedSecrets(t *testing.T) {
 	for name, texts := range map[string]string{
 		"the manifest of this plugin": "birCadC14b7InolTxkd9srtMelAxGLhI Vn4Qy8Tk2Jb6Wd9Lx3Rz",

@@ -64,7 +64,7 @@ func metadataName(key, known string) string {
 	return ""
 }
 
-// member reads one value of clientMetadata as the type that its name asks for.
+// member reads one value of clientMetadata as the type that its name requires.
 func (r *reader) member(option, name string, value any) any {
 	if contains(strings.Fields(metadataLists), name) {
 		return r.memberList(option, value)

@@ -83,8 +83,8 @@ func (r *reader) rule(at string, o *AccessRuleOptions) AccessRule {
 	return rule
 }
 
-// restriction reads a list of what a rule matches. A list that is there and empty is a
-// problem: the rule would match everything.
+// restriction reads a list of values that a rule matches. An empty list is a problem,
+// because the rule would match everything.
 func (r *reader) restriction(option string, raw []string) []string {
 	if raw == nil {
 		return nil

@@ -40,7 +40,7 @@ func (r *reader) security(o *SecurityHeadersOptions) Security {
 	return s
 }
 
-// cors reads which other origins may call the backend.
+// cors reads the other origins that may call the backend.
 func (r *reader) cors(o *SecurityHeadersOptions) CORS {
 	const at = "securityHeaders."
 	c := CORS{

@@ -12,7 +12,7 @@ const maxSeconds = 400 * 24 * 60 * 60
 // tokenChars are those of a token of RFC 9110, section 5.6.2.
 const tokenChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~"
 
-// session reads how long sessions live, and what their cookie looks like.
+// session reads the lifetime of sessions and the properties of their cookie.
 func (r *reader) session(c *Config) Session {
 	s := Session{
 		Keys:         r.keys(c.SessionEncryptionKey),
@@ -80,7 +80,7 @@ func (r *reader) cookieName(c *Config, domain string) string {
 	return name
 }
 
-// strongest is the strongest prefix of a cookie over https that is possible.
+// strongest returns the strongest prefix that a cookie over https can have.
 func strongest(domain string) string {
 	if domain != "" {
 		return "__Secure-"

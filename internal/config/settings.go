@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Settings is a configuration that Parse found no fault with. It holds secrets:
-// never give it, or a part of it, to a formatter or a log. It is not changed
-// after Parse, so that many handlers may read it.
+// Settings is a valid configuration. It holds secrets: never give it, or a part of it,
+// to a formatter or a log. It is not changed after Parse, so that many handlers may
+// read it.
 type Settings struct {
 	Provider     Provider
 	Client       Client
@@ -25,12 +25,12 @@ type Settings struct {
 
 	Log Log
 
-	// Warnings are sentences for the log about options that are allowed and
-	// dangerous. They hold no secrets.
+	// Warnings are sentences for the log about options that are allowed and dangerous.
+	// They hold no secrets.
 	Warnings []string
 }
 
-// Log says what is logged, how and where.
+// Log has the level, the format and the destination of log lines.
 type Log struct {
 	// Level is debug, info, warn or error.
 	Level string
@@ -40,24 +40,24 @@ type Log struct {
 	File string
 }
 
-// Provider says which OpenID provider is asked, and how.
+// Provider has the OpenID provider and the way to it.
 type Provider struct {
-	// Issuer is providerURL exactly as written: the issuer that discovery and
-	// tokens must name.
+	// Issuer is providerURL exactly as written: the issuer that discovery and tokens
+	// must name.
 	Issuer string
 	// AllowHTTP permits plain http to the provider; false unless Issuer is
 	// itself plain http.
 	AllowHTTP bool
-	// AllowPrivate permits private and loopback addresses for hosts that only
-	// discovery names.
+	// AllowPrivate permits private and loopback addresses for hosts that only discovery
+	// names.
 	AllowPrivate bool
-	// CAPEM holds certificates, checked, to trust instead of the system's;
-	// empty means the system's.
+	// CAPEM holds checked certificates that replace the system's trusted ones; empty
+	// means the system's.
 	CAPEM              string
 	InsecureSkipVerify bool
-	// DiscoveryURL is where the metadata is; empty means below Issuer.
+	// DiscoveryURL is the address of the metadata; empty means below Issuer.
 	DiscoveryURL string
-	// These replace what discovery says; empty means discovery decides. With the
+	// These replace values of discovery; empty means the value of discovery. With the
 	// first, second and fourth there is no discovery.
 	AuthorizationURL string
 	TokenURL         string
@@ -68,12 +68,12 @@ type Provider struct {
 	// Proxy: requests to the provider go through the proxy of HTTP_PROXY,
 	// HTTPS_PROXY and NO_PROXY.
 	Proxy bool
-	// AllowMissingNonce accepts ID tokens without a nonce. PKCE is on then.
+	// AllowMissingNonce accepts ID tokens without a nonce. It requires PKCE.
 	AllowMissingNonce bool
-	// SigningAlgs are the ID token algorithms allowed; empty means what
-	// discovery offers, without HS and none.
+	// SigningAlgs are the ID token algorithms allowed; empty means those that discovery
+	// offers, without HS and none.
 	SigningAlgs []string
-	// TrustedAudiences may stand beside the client's ID in an ID token.
+	// TrustedAudiences are other audiences that an ID token may have.
 	TrustedAudiences []string
 	// AllowedTenants are those of an issuer with many; "*" is all of them.
 	AllowedTenants []string
@@ -81,12 +81,12 @@ type Provider struct {
 	UserInfo string
 }
 
-// Client says who we are to the provider.
+// Client identifies the plugin at the provider.
 type Client struct {
 	ID string
 	// Secret is empty for a public client.
 	Secret string
-	// AuthMethod is a token_endpoint_auth_method, or empty: what discovery
+	// AuthMethod is a token_endpoint_auth_method; empty means one that discovery
 	// offers. It is none for a public client.
 	AuthMethod string
 	// AssertionKey is a private key in PEM, for private_key_jwt.
@@ -95,35 +95,36 @@ type Client struct {
 	AssertionAlg   string
 }
 
-// SignIn says how a browser is sent to the provider and comes back.
+// SignIn has the addresses and parameters of a sign-in.
 type SignIn struct {
-	// CallbackPath is the path that we serve. CallbackURL is the redirect URI
-	// where the operator fixed it; empty means the request's own origin.
+	// CallbackPath is the path that the plugin serves. CallbackURL is the redirect URI
+	// if the operator set an absolute one; empty means the request's own origin.
 	CallbackPath string
 	CallbackURL  string
-	// Scopes are asked for in this order; openid is always among them.
+	// Scopes are requested in this order; openid is always among them.
 	Scopes []string
 	PKCE   bool
-	// Params are further parameters of the authorization request. None of them
-	// is one that we set ourselves.
+	// Params are further parameters of the authorization request. None of them is one
+	// that the plugin sets itself.
 	Params map[string]string
-	// MaxAge is the max_age among Params, which ID tokens are to be checked
-	// against; zero means none.
+	// MaxAge is the max_age among Params, against which ID tokens are checked; zero
+	// means none.
 	MaxAge time.Duration
 	// DetectReplay: states, nonces and codes are remembered as used.
 	DetectReplay bool
-	// ReplayFallback is allow or deny: what a check that cannot ask Redis does.
+	// ReplayFallback is allow or deny: the result of a check while Redis is
+	// unreachable.
 	ReplayFallback string
 }
 
-// Session says how long sessions live and what their cookie looks like.
+// Session has the lifetime of sessions and the properties of their cookie.
 type Session struct {
 	// Keys are secrets of 32 bytes or more: the first seals, all open.
 	Keys [][]byte
 	// MaxAge is counted from the sign-in. IdleTimeout zero means none.
 	MaxAge      time.Duration
 	IdleTimeout time.Duration
-	// RefreshGrace is how long before expiry tokens are renewed.
+	// RefreshGrace is how long before expiry tokens are refreshed.
 	RefreshGrace time.Duration
 	// Group is shared by middlewares that share sessions; empty means the name
 	// of the middleware.
@@ -135,19 +136,21 @@ type Session struct {
 	CookieName   string
 	CookieDomain string
 	SameSite     string // lax, strict, none or partitioned
-	// Secure is forceHTTPS: cookies are for https alone, our URLs are https.
+	// Secure is forceHTTPS: cookies are for https only, and the plugin's URLs are
+	// https.
 	Secure bool
-	// StripCookies removes our cookies from what the backend receives.
+	// StripCookies removes the plugin's cookies from requests to the backend.
 	StripCookies bool
 }
 
-// Access says who may pass, and where nobody is asked. A nil list has no say.
+// Access has the users who may pass, and the paths that need no sign-in. A nil list
+// does not restrict access.
 type Access struct {
 	Users          []string
 	Domains        []string
 	RolesAndGroups []string
 	UserClaim      string
-	DomainClaim    string // whose domain is compared with Domains
+	DomainClaim    string // its domain is compared with Domains
 	GroupClaim     string
 	RoleClaim      string
 	// EmailVerified is ignore, deny or require.
@@ -170,14 +173,15 @@ type AccessRule struct {
 	Require string
 	// Unauthenticated is as in Access; empty: that of Access, or auto for pass.
 	Unauthenticated string
-	// Headers are set beside those of Headers, and replace those of the same name.
+	// Headers are set in addition to those of Headers, and replace those of the same
+	// name.
 	Headers []HeaderTemplate
 }
 
-// Bearer says how access tokens are judged.
+// Bearer has the rules for access tokens.
 type Bearer struct {
 	Enabled bool
-	// Audience is the client's ID where the operator names none.
+	// Audience is the client's ID if the operator names none.
 	Audience             string
 	StrictAudience       bool
 	AllowOpaque          bool
@@ -193,16 +197,16 @@ type Bearer struct {
 	FailurePenalty       time.Duration
 }
 
-// Headers says what the backend receives.
+// Headers has the headers that the backend receives.
 type Headers struct {
 	Templates []HeaderTemplate
-	// Minimal: X-Forwarded-User alone.
+	// Minimal: only X-Forwarded-User.
 	Minimal bool
 	// Kept are the names of identity headers of other proxies that pass.
 	Kept []string
 }
 
-// HeaderTemplate is a header whose value is made from the session's claims.
+// HeaderTemplate is a header whose value is computed from the session's claims.
 type HeaderTemplate struct {
 	Name  string
 	Value string
@@ -211,8 +215,8 @@ type HeaderTemplate struct {
 // Security holds the section securityHeaders. Empty texts are not set.
 type Security struct {
 	Enabled bool
-	// Profile is default, strict, development, api or custom, or empty where
-	// the operator names none.
+	// Profile is default, strict, development, api or custom; empty if the operator
+	// names none.
 	Profile                   string
 	ContentSecurityPolicy     string
 	HSTS                      bool
@@ -233,7 +237,7 @@ type Security struct {
 	CORS                      CORS
 }
 
-// CORS says which other origins' scripts may call the backend.
+// CORS has the other origins whose scripts may call the backend.
 type CORS struct {
 	Enabled          bool
 	Origins          []string
@@ -243,31 +247,31 @@ type CORS struct {
 	MaxAge           time.Duration
 }
 
-// Pages says what users see when something fails.
+// Pages has the options of the pages that users see.
 type Pages struct {
-	// Template is the text of errorTemplate; empty means the page built in.
+	// Template is the text of errorTemplate; empty means the built-in page.
 	Template string
-	// Language is auto or the tag of a language that there are texts in.
+	// Language is auto or the tag of a language with texts.
 	Language string
 	// Texts are those of pageTexts, by key, in the language TextsTag; nil: none.
 	Texts    map[string]string
 	TextsTag string
 }
 
-// Logout says where and how sessions end.
+// Logout has the paths and pages of sign-outs.
 type Logout struct {
 	Path string
-	// PostLogoutURI is a path of ours or an absolute URL.
+	// PostLogoutURI is a path of the site or an absolute URL.
 	PostLogoutURI string
 	// BackchannelPath and FrontchannelPath are empty where they are off.
 	BackchannelPath  string
 	FrontchannelPath string
-	// TokenMaxAge is how old a logout token without exp may be; zero means that
+	// TokenMaxAge is the greatest age of a logout token without exp; zero means that
 	// exp is required.
 	TokenMaxAge time.Duration
 }
 
-// Limits says how often a client address may ask for what costs something.
+// Limits bounds the requests of a client address that cause work.
 type Limits struct {
 	// Rate is per second and client address.
 	Rate int
@@ -290,8 +294,8 @@ type Registration struct {
 	Metadata map[string]any
 }
 
-// Redis says which server holds what replicas share. Where Enabled is false
-// nothing else counts.
+// Redis has the Redis server that replicas share. If Enabled is false, the other fields
+// do not apply.
 type Redis struct {
 	Enabled bool
 	// Mode is memory, redis or hybrid.
@@ -334,26 +338,26 @@ type Redis struct {
 	SentinelUsername string
 	SentinelPassword string
 
-	// L1Entries and L1Bytes bound the memory in front of Redis; L1TTL is the
-	// age at which an entry is asked again while invalidation is down, and MaxL1Age
-	// while it is up.
+	// L1Entries and L1Bytes bound the memory in front of Redis. L1TTL is the age at
+	// which an entry is read again while invalidation is down, and MaxL1Age while it is
+	// up.
 	L1Entries int
 	L1Bytes   int64
 	L1TTL     time.Duration
 	MaxL1Age  time.Duration
 }
 
-// RedisTLS says how the connection to Redis is protected. The PEM texts have
-// been read from the operator's files and checked.
+// RedisTLS has the TLS options of the connection to Redis. The PEM texts have been read
+// from the operator's files and checked.
 type RedisTLS struct {
 	Enabled            bool
 	CertPEM            string
 	KeyPEM             string
 	CAPEM              string
 	InsecureSkipVerify bool
-	// CAFile, CertFile and KeyFile are the paths that the PEM texts were read from.
+	// CAFile, CertFile and KeyFile are the paths of the PEM texts.
 	CAFile, CertFile, KeyFile string
-	// ServerName is empty where the address names the server.
+	// ServerName is empty if the address names the server.
 	ServerName string
 	// MinVersion is tls.VersionTLS12 or tls.VersionTLS13.
 	MinVersion uint16

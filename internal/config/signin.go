@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// signIn reads how a browser goes to the provider and comes back.
+// signIn reads the addresses and parameters of a sign-in.
 func (r *reader) signIn(c *Config) SignIn {
 	s := SignIn{
 		PKCE:         c.EnablePKCE,
@@ -29,8 +29,8 @@ func (r *reader) signIn(c *Config) SignIn {
 	return s
 }
 
-// callback reads callbackURL, a path or an absolute URL, and returns the path
-// and, where it is fixed, the URL.
+// callback reads callbackURL, a path or an absolute URL. It returns the path, and the
+// URL if it is absolute.
 func (r *reader) callback(c *Config) (string, string) {
 	const option = "callbackURL"
 	s := r.required(option, c.CallbackURL, "a path such as /oauth2/callback, or an absolute URL")
@@ -58,8 +58,8 @@ func (r *reader) callback(c *Config) (string, string) {
 // scopeChars are those of RFC 6749, section 3.3.
 const scopeChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'()*+,-./:;<=>?@[]^_`{|}~"
 
-// scopes appends the operator's scopes to ours, or takes them alone, with openid
-// in any case: without it there is no ID token.
+// scopes adds the operator's scopes to the default ones, or uses only the operator's.
+// Openid is always among them, because without it there is no ID token.
 func (r *reader) scopes(c *Config) []string {
 	const option = "scopes"
 	out := []string{"openid", "profile", "email"}
@@ -92,8 +92,8 @@ func contains(list []string, s string) bool {
 	return false
 }
 
-// params reads an option with parameters of the authorization request. Those that
-// the middleware sets itself cannot be replaced.
+// params reads an option with parameters of the authorization request. Those that the
+// plugin sets itself cannot be replaced.
 func (r *reader) params(option string, raw map[string]any) (map[string]string, time.Duration) {
 	ours := []string{"client_id", "client_secret", "redirect_uri", "response_type", "response_mode", "scope", "state",
 		"nonce", "code_challenge", "code_challenge_method", "request", "request_uri", "id_token_hint"}
@@ -134,7 +134,7 @@ func (r *reader) maxAge(option, s string) time.Duration {
 	return time.Duration(n) * time.Second
 }
 
-// logout reads where and how sessions end. The path is next to the callback's
+// logout reads the paths and pages of sign-outs. The path is next to the callback's
 // unless the operator chooses another.
 func (r *reader) logout(c *Config, callback SignIn) Logout {
 	l := Logout{
@@ -153,8 +153,8 @@ func (r *reader) logout(c *Config, callback SignIn) Logout {
 	return l
 }
 
-// channel reads the path of a channel for logouts, which it must have when it is
-// on, and returns nothing when it is off.
+// channel reads the path of a logout channel. The path is required if the channel is
+// on. If it is off, channel returns "".
 func (r *reader) channel(option, raw, toggle string, on bool, callback SignIn) string {
 	path := r.sitePath(option, raw, callback)
 	if on && raw == "" {

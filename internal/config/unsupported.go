@@ -4,16 +4,16 @@ import "strings"
 
 // A gate is an option, or one value of it, that this version does not have.
 type gate struct {
-	// option is the name as the operator writes it, value the value that is not
-	// there yet; an empty value means the whole option.
+	// option is the name in a configuration, and value the value that is not supported
+	// yet; empty: the whole option.
 	option string
 	value  string
-	// set says that the operator asks for it.
+	// set means that the operator set it.
 	set bool
 }
 
-// gates lists what this version does not have yet. When a feature lands, its
-// rows go, and so do the marks in docs/configuration.md, which a test compares.
+// gates lists the options that this version does not have yet. When a feature is added,
+// remove its rows, and the entries in docs/configuration.md, which a test compares.
 func gates(c *Config, s *Settings) []gate {
 	d := New()
 	auth := s.Client.AuthMethod
@@ -59,11 +59,11 @@ func gates(c *Config, s *Settings) []gate {
 	}
 }
 
-// removal says what takes headers out of the backend's responses. A plugin would
-// have to wrap the ResponseWriter, and lose streams and upgrades by it.
+// removal is the remedy for headers to remove from the backend's responses. A plugin
+// would have to wrap the ResponseWriter, which breaks streams and upgrades.
 const removal = ": put Traefik's own headers middleware before this one, with customResponseHeaders and an empty value for the header"
 
-// unsupported refuses what this version does not have.
+// unsupported refuses the options that this version does not have.
 func (r *reader) unsupported(c *Config, s *Settings) {
 	for _, g := range gates(c, s) {
 		if !g.set {

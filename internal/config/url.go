@@ -10,9 +10,9 @@ import (
 
 const maxURL = 2048
 
-// parseURL parses an absolute http or https URL that has a host and neither user
-// information nor a fragment. It returns what is wrong otherwise, in words that
-// do not repeat the URL, which may hold a password.
+// parseURL parses an absolute http or https URL with a host, without user information
+// or a fragment. Otherwise it returns the problem in words that do not repeat the URL,
+// which may hold a password.
 func parseURL(raw string) (*url.URL, string) {
 	if len(raw) > maxURL {
 		return nil, "is longer than 2048 bytes"
@@ -34,8 +34,8 @@ func parseURL(raw string) (*url.URL, string) {
 	return u, ""
 }
 
-// hostFault says why the host of u is no name or address of one host. Letters beyond
-// ASCII are allowed here.
+// hostFault returns the reason that the host of u is no name or address of one host.
+// Letters beyond ASCII are allowed here.
 func hostFault(u *url.URL) string {
 	host := u.Hostname()
 	switch {
@@ -54,7 +54,8 @@ func hostFault(u *url.URL) string {
 	return ""
 }
 
-// urlPathFault says why u, which is raw, does not end in a path that we can serve.
+// urlPathFault returns the reason that u, which is raw, does not end in a path that the
+// plugin can serve.
 func urlPathFault(u *url.URL, raw string) string {
 	switch {
 	case u.RawQuery != "" || strings.Contains(raw, "?"):
@@ -96,8 +97,8 @@ func (r *reader) endpoint(option, raw string, allowHTTP bool) string {
 	return s
 }
 
-// pathFault says why p is not a path that can be compared byte by byte: what a
-// client can write in several ways never is.
+// pathFault returns the reason that p cannot be compared byte by byte. A path that
+// clients can write in several ways cannot be.
 func pathFault(p string) string {
 	switch {
 	case !strings.HasPrefix(p, "/"):
@@ -116,8 +117,8 @@ func pathFault(p string) string {
 // semicolon and the asterisk.
 const pathChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()+,=:@/"
 
-// relativeFault is what is wrong with a text that is neither an absolute URL nor a
-// path that begins with a slash; empty for what has a scheme.
+// relativeFault returns the problem of a text that is neither an absolute URL nor a
+// path with a slash at its start. It is empty for a text with a scheme.
 func relativeFault(s string) string {
 	if strings.HasPrefix(s, "/") || strings.Contains(s, "://") {
 		return ""
@@ -129,8 +130,8 @@ func relativeFault(s string) string {
 	return "must begin with /: /" + s
 }
 
-// sitePath reads a path that we serve ourselves: a path, or beside a callbackURL that
-// is absolute an absolute URL on the same host.
+// sitePath reads a path that the plugin serves. If callbackURL is absolute, it may also
+// be an absolute URL on the same host.
 func (r *reader) sitePath(option, raw string, callback SignIn) string {
 	s := r.text(option, raw)
 	if !strings.Contains(s, "://") {
@@ -140,7 +141,7 @@ func (r *reader) sitePath(option, raw string, callback SignIn) string {
 	switch {
 	case fault != "":
 	case callback.CallbackPath == "":
-		return "" // it has a fault of its own
+		return "" // its own fault is reported elsewhere
 	case callback.CallbackURL == "":
 		fault = "must be a path such as /oauth2/logout: callbackURL is a path, so that every host of the router has it"
 	default:
@@ -158,7 +159,7 @@ func (r *reader) sitePath(option, raw string, callback SignIn) string {
 	return u.Path
 }
 
-// servedPath checks a path that we serve ourselves.
+// servedPath checks a path that the plugin serves.
 func (r *reader) servedPath(option, s string) string {
 	if s == "" {
 		return ""
@@ -194,7 +195,7 @@ func inDomain(host, domain string) bool {
 	return host == domain || strings.HasSuffix(host, "."+domain)
 }
 
-// isLoopback reports whether a host name can mean this machine alone.
+// isLoopback reports whether a host name can mean only this machine.
 func isLoopback(host string) bool {
 	host = strings.ToLower(host)
 	if inDomain(host, "localhost") {

@@ -2,7 +2,7 @@ package config
 
 import "testing"
 
-// A URL of the site beside an absolute callbackURL means its path.
+// With an absolute callbackURL, a URL of the site means its path.
 func TestURLsOfTheSite(t *testing.T) {
 	const site = "https://app.example.com/cb"
 	runProblems(t, []problemRow{

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// roundedDigits is the length of 2^53, from which on a float64 does not hold every
-// whole number.
+// roundedDigits is the length of 2^53. A float64 does not hold every whole number
+// beyond it.
 const roundedDigits = 16
 
-// rounded warns of digits that may be a rounded number: Traefik reads a number in a
-// Kubernetes resource as a float64, and hands its digits on as a text.
+// rounded warns of digits that may be a rounded number. Traefik reads a number in a
+// Kubernetes resource as a float64, and passes its digits on as a text.
 func (r *reader) rounded(option, raw string) {
 	if !only(raw, "0123456789") {
 		return
@@ -24,8 +24,8 @@ func (r *reader) rounded(option, raw string) {
 	r.warn(option, "a number this long is rounded where it is written without quotes in a Kubernetes resource: write it in quotes, and compare its last digits")
 }
 
-// written refuses a list that was written in the notation of another place. A label
-// and a text are split at commas and have no brackets or quotes.
+// written refuses a list in the notation of another place. A label and a text are split
+// at commas and have no brackets or quotes.
 func (r *reader) written(option string, raw []string) {
 	if len(raw) == 0 {
 		return
@@ -47,12 +47,12 @@ func (r *reader) written(option string, raw []string) {
 	}
 }
 
-// namePart is what a distinguished name (RFC 4514) that was split at its commas ends
-// with.
+// namePart matches the end of a part of a distinguished name (RFC 4514) that was split
+// at its commas.
 var namePart = regexp.MustCompile(`(?i)^\s*(ou|dc|o|c)=[^,=]+$`)
 
-// enclosed reports whether the signs at both ends of s belong together: that the
-// first is not closed before the end. Elements that are each in quotes count.
+// enclosed reports whether the signs at both ends of s belong together, so that the
+// first is not closed before the end. It includes elements that are each in quotes.
 func enclosed(s string) bool {
 	s = strings.TrimSpace(s)
 	if len(s) < 2 {

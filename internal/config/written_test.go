@@ -8,8 +8,8 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
-// A list in the notation of another place is refused: each of its elements would name
-// nobody.
+// A list in the notation of another place is refused, because its elements would match
+// no user.
 func TestListsInBrackets(t *testing.T) {
 	const refused = ": is a text with brackets or quotes around it"
 	for _, option := range []string{"allowedRolesAndGroups", "allowedUsers", "allowedUserDomains", "scopes", "excludedURLs", "trustedAudiences", "trustedProxies", "idTokenSigningAlgs"} {
@@ -39,7 +39,7 @@ func warnings(t *testing.T, change func(c *Config)) string {
 	return strings.Join(s.Warnings, "\n")
 }
 
-// A distinguished name that was split at its commas is warned of.
+// A distinguished name that was split at its commas causes a warning.
 func TestDistinguishedNames(t *testing.T) {
 	const want = "allowedRolesAndGroups: has an element that is one part of a distinguished name"
 	for text, warned := range map[string]bool{
@@ -59,7 +59,7 @@ func TestDistinguishedNames(t *testing.T) {
 
 func TestRoundedNumbers(t *testing.T) {
 	for text, warned := range map[string]bool{
-		"123456789012345680":          true, // what becomes of 123456789012345678
+		"123456789012345680":          true, // the rounded form of 123456789012345678
 		"230394758234234560":          true,
 		"9007199254740992":            true,
 		"100000000000000000000000":    true,
@@ -84,7 +84,7 @@ func TestRoundedNumbers(t *testing.T) {
 	}
 }
 
-// Each type is one that Traefik's decoders make of a number or a text.
+// Each type is one that Traefik's decoders produce for a number or a text.
 func TestSessionMaxAge(t *testing.T) {
 	for want, values := range map[time.Duration][]any{
 		24 * time.Hour:                {nil, "24h", 86400, int64(86400), 86400.0, "86400", " 24h ", "1440m"},

@@ -24,23 +24,22 @@ const (
 	maxConnection = 1 << 10
 )
 
-// A Cleaner removes from requests the headers that only the middleware may set, and
-// those of other proxies that say who is asking.
-// It is safe for concurrent use.
+// A Cleaner removes from requests the headers that only the middleware may set, and the
+// headers by which other proxies name the user. It is safe for concurrent use.
 type Cleaner struct {
 	ours    *regexp.Regexp // our names among lines
 	options *regexp.Regexp // our names among the options of a Connection header
 	closed  *io.PipeWriter // fails every write
 	initial map[string]bool
-	known   atomic.Value // map[string]bool: initial and what was learned; replaced, never changed
+	known   atomic.Value // map[string]bool: the initial and the learned names; replaced, never changed
 
 	mu      sync.Mutex // guards learned and the replacing of known
 	learned int
 }
 
-// NewCleaner returns a cleaner for the standard headers, names, and the headers by
-// which other proxies tell who is asking. Of the last, kept ones pass, in the spelling
-// that http.CanonicalHeaderKey gives; CheckKept reports those that cannot be kept.
+// NewCleaner returns a cleaner for the standard headers, for names, and for the headers
+// by which other proxies name the user. Of the last, the kept ones pass, in the
+// spelling of http.CanonicalHeaderKey. CheckKept reports those that cannot be kept.
 func NewCleaner(names, kept []string) *Cleaner {
 	c := &Cleaner{}
 	all := strings.Join(patterns(names), "|")
@@ -61,17 +60,16 @@ func NewCleaner(names, kept []string) *Cleaner {
 	return c
 }
 
-// Clean removes our headers from r in every spelling: any case, and underscores
-// or other separators for dashes, as servers that speak CGI to their programs
-// take them for the same. It removes them from the trailer too, and from the
-// Connection header, which would make the proxy drop what we set later. An offer
-// to change the protocol is removed too, unless it is that of a WebSocket.
+// Clean removes the middleware's headers from r in every spelling: in any case, and
+// with underscores or other separators for dashes, because CGI servers read them as the
+// same name. It removes them from the trailer too, and from the Connection header,
+// which would make the proxy drop headers that are set later. It also removes an offer
+// to change the protocol, unless it is that of a WebSocket.
 //
-// The trailer of a chunked body is read, and put into r, with the end of the body:
-// it is cleaned then.
+// The trailer of a chunked body arrives with the end of the body, and is cleaned then.
 //
-// It reports whether r is clean: a header or a trailer with more than MaxNames names,
-// or with names that are too long, is not, and must not be passed on.
+// Clean reports whether r is clean. If it is not, r must not be passed on: a header or
+// a trailer has more than MaxNames names, or names that are too long.
 func (c *Cleaner) Clean(r *http.Request) bool {
 	h := r.Header
 	if len(h) > MaxNames || h.WriteSubset(c.closed, c.known.Load().(map[string]bool)) != nil && !c.clean(h) {
@@ -90,12 +88,12 @@ func (c *Cleaner) Clean(r *http.Request) bool {
 	return true
 }
 
-// Harmless holds the names of headers that need no cleaning, in a map[string]bool
-// that is replaced and never changed. A request whose header has no others and no
-// trailer is clean. Connection and Upgrade are never among them: it depends on
-// their values.
+// Harmless holds the names of headers that need no cleaning, in a map[string]bool that
+// is replaced and never changed. A request is clean if its header has no others and it
+// has no trailer. Connection and Upgrade are never among them, because their values
+// matter.
 //
-// Whether a header has others is told by one call of the standard library:
+// One call of the standard library reports whether a header has other names:
 // WriteSubset to Closed fails as soon as it has one to write.
 func (c *Cleaner) Harmless() *atomic.Value {
 	return &c.known
@@ -106,8 +104,8 @@ func (c *Cleaner) Closed() io.Writer {
 	return c.closed
 }
 
-// clean removes our headers from h, which it finds among all names in one call of
-// the standard library: a client may send many.
+// clean removes the middleware's headers from h. A client may send many headers, so one
+// call of the standard library finds them among all names.
 func (c *Cleaner) clean(h http.Header) bool {
 	if len(h) > MaxNames {
 		return false
@@ -122,8 +120,8 @@ func (c *Cleaner) clean(h http.Header) bool {
 	return others == nil || c.remove(h, others)
 }
 
-// cleanTrailer removes our headers from a trailer, kept ones too: what a proxy in front
-// of us sets in the header, a client may have put into the trailer.
+// cleanTrailer removes the middleware's headers from a trailer, and kept ones too. A
+// proxy before Traefik sets them in the header, but a client may have sent the trailer.
 func (c *Cleaner) cleanTrailer(t http.Header) bool {
 	if len(t) > MaxNames {
 		return false
@@ -135,7 +133,7 @@ func (c *Cleaner) cleanTrailer(t http.Header) bool {
 	return c.remove(t, names)
 }
 
-// remove removes those of names from h that are ours.
+// remove removes those of names from h that belong to the middleware.
 func (c *Cleaner) remove(h http.Header, names []string) bool {
 	lines := "\n" + strings.Join(names, "\n\n") + "\n"
 	if len(lines) > maxNameBytes {
@@ -147,12 +145,12 @@ func (c *Cleaner) remove(h http.Header, names []string) bool {
 	return true
 }
 
-// Learn adds names of h that need no cleaning to the harmless ones, most at most, and
-// returns how many. h is the header of a request that Clean has cleaned. When the
-// harmless names would become too many, those that were learned are forgotten first.
+// Learn adds names of h to the harmless ones, but no more than most, and returns how
+// many. h is the header of a request that Clean has cleaned. When the harmless names
+// would become too many, the learned ones are dropped first.
 //
 // A request with other than harmless names costs more. So only requests of users should
-// teach names, and each user few of them: the names of a stranger would drive out those
+// add names, and each user few of them. The names of an attacker would replace those
 // that browsers send.
 func (c *Cleaner) Learn(h http.Header, most int) int {
 	c.mu.Lock()
@@ -187,7 +185,7 @@ func (c *Cleaner) Learn(h http.Header, most int) int {
 // They are never harmless: a request with one needs a closer look at its access rules.
 var methodOverride = regexp.MustCompile(`^X-(?:Http-)?Method(?:-Override)?$`)
 
-// learnable reports whether a header of the name needs no look.
+// learnable reports whether a header of the name is always harmless.
 func (c *Cleaner) learnable(name string) bool {
 	if name == "Connection" || name == "Upgrade" || len(name) > maxLearnedBytes || methodOverride.MatchString(name) {
 		return false
@@ -195,8 +193,8 @@ func (c *Cleaner) learnable(name string) bool {
 	return !c.ours.MatchString("\n" + name + "\n")
 }
 
-// cleanConnection drops our names from the list of headers that end at this
-// connection (RFC 9110, section 7.6.1), and Upgrade where that header is not there.
+// cleanConnection removes the middleware's names from the list of headers that end at
+// this connection (RFC 9110, section 7.6.1), and Upgrade if that header is missing.
 func (c *Cleaner) cleanConnection(h http.Header, values []string) {
 	list := strings.Join(values, ", ")
 	if len(list) > maxConnection {

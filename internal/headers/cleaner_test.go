@@ -17,8 +17,8 @@ import (
 	"testing"
 )
 
-// spellings are all forms of a name that a server lets through: every separator a
-// dash or an underscore, in several cases, canonical or put in as they are.
+// spellings returns all forms of a name that a server accepts: each separator a dash or
+// an underscore, in several cases, canonical or as they are.
 func spellings(name string) []string {
 	forms := []string{""}
 	for _, part := range strings.Split(name, "-") {
@@ -62,7 +62,7 @@ func TestCleanerLeavesWhatIsNotOurs(t *testing.T) {
 		"Connection": {"keep-alive, X-Other"}, "X-Auth-Request": {"j"}, "X--Forwarded-User": {"k"},
 	}
 	r := &http.Request{Header: others.Clone()}
-	for i := 0; i < 3; i++ { // what was learned must not matter
+	for i := 0; i < 3; i++ { // learned names must not matter
 		c.Clean(r)
 		if !reflect.DeepEqual(r.Header, others) {
 			t.Fatalf("round %d: %v", i, r.Header)
@@ -127,7 +127,7 @@ func TestCleanerLearns(t *testing.T) {
 			t.Errorf("it learned %d names of a browser", n)
 		}
 	})
-	t.Run("L37 as many as it is told to", func(t *testing.T) {
+	t.Run("L37 as many as the limit", func(t *testing.T) {
 		c := NewCleaner(nil, nil)
 		if n := c.Learn(http.Header{"X-A": {"a"}, "X-B": {"a"}, "X-C": {"a"}}, 2); n != 2 || len(c.known.Load().(map[string]bool)) != len(c.initial)+2 {
 			t.Errorf("it learned %d names", n)
@@ -164,7 +164,7 @@ func TestCleanerConcurrently(t *testing.T) {
 }
 
 // TestCleanerBehindARealServer sends raw requests through a server and a proxy as
-// Traefik's are, and looks at what the backend sees.
+// Traefik's are, and checks the request that the backend gets.
 func TestCleanerBehindARealServer(t *testing.T) {
 	seen := make(chan []string, 1)
 	backend := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -236,7 +236,7 @@ func FuzzCleaner(f *testing.F) {
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
 		r := &http.Request{Header: http.Header{name: {"a"}, canonical: {"b"}}}
 		c.Clean(r)
-		// What a CGI program would see, said another way than spelling does.
+		// The variable of a CGI server, by another computation than that of spelling.
 		cgi := strings.Map(func(r rune) rune {
 			if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
 				return r

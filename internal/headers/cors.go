@@ -9,26 +9,26 @@ import (
 	"time"
 )
 
-// CORSOptions say which scripts of other origins may call the backend (Fetch,
+// CORSOptions are the scripts of other origins that may call the backend (Fetch,
 // section "CORS protocol").
 type CORSOptions struct {
-	// Origins are https://app.example.com, https://*.example.com for every host
-	// below, http://localhost:* for every port, or * for everybody.
+	// Origins are https://app.example.com, https://*.example.com for every host below,
+	// http://localhost:* for every port, or * for all.
 	Origins          []string
-	Methods, Headers []string // * allows what the browser asks for, without credentials only
+	Methods, Headers []string // * allows all that the browser requests, only without credentials
 	AllowCredentials bool     // refused together with the origin *
 	MaxAge           time.Duration
 }
 
-// CORS answers preflights and marks responses. It is never changed; nil allows
-// nothing.
+// CORS answers preflights and adds headers to responses. It is never changed; nil
+// allows nothing.
 type CORS struct {
 	any         bool
 	exact       map[string]bool
 	patterns    []originPattern
 	methods     map[string]bool
 	headers     map[string]bool
-	granted     []Header // of a preflight that is allowed, beside the origin
+	granted     []Header // of a preflight that is allowed, in addition to the origin
 	credentials bool
 }
 
@@ -36,7 +36,7 @@ type originPattern struct {
 	scheme, host, port string // a host that begins with a dot is a suffix; port * is any
 }
 
-// NewCORS computes the answers of o. All problems come in one error.
+// NewCORS computes the responses of o. All problems come in one error.
 func NewCORS(o CORSOptions) (*CORS, error) {
 	c := &CORS{exact: map[string]bool{}, methods: setOf(o.Methods), credentials: o.AllowCredentials}
 	c.headers = setOf(strings.Split(strings.ToLower(strings.Join(o.Headers, ",")), ","))
@@ -72,9 +72,9 @@ func NewCORS(o CORSOptions) (*CORS, error) {
 	return c, nil
 }
 
-// Preflight returns the headers of the answer to a preflight, whose status is 204
-// and which never reaches the backend. Without permission it has Vary alone, which
-// the browser takes for a no.
+// Preflight returns the headers of the response to a preflight. Its status is 204, and
+// it never reaches the backend. Without permission it has only Vary, which the browser
+// takes for a refusal.
 func (c *CORS) Preflight(r *http.Request) []Header {
 	answer := []Header{{Name: "Vary", Value: "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"}}
 	if c == nil {
@@ -87,9 +87,8 @@ func (c *CORS) Preflight(r *http.Request) []Header {
 	return append(append(answer, origin...), c.granted...)
 }
 
-// Response returns the headers of the response to a request that has these values
-// of Origin. A backend that speaks CORS itself would make them twice, so it must
-// not.
+// Response returns the headers of the response to a request with these values of
+// Origin. A backend must not set them too, because they would occur twice.
 func (c *CORS) Response(origin []string) []Header {
 	if c == nil {
 		return nil
@@ -97,7 +96,7 @@ func (c *CORS) Response(origin []string) []Header {
 	return append(c.allowed(origin), Header{Name: "Vary", Value: "Origin"})
 }
 
-// allowed are the headers that let an origin read a response, or nil.
+// allowed returns the headers that let an origin read a response, or nil.
 func (c *CORS) allowed(origin []string) []Header {
 	if len(origin) != 1 {
 		return nil
@@ -115,11 +114,11 @@ func (c *CORS) allowed(origin []string) []Header {
 	return list
 }
 
-// maxAsked bounds how many headers a preflight may ask for.
+// maxAsked bounds how many headers a preflight may request.
 const maxAsked = 50
 
-// allowsRequest reports whether the method and all headers that a preflight asks
-// for are allowed.
+// allowsRequest reports whether the method and all headers that a preflight requests
+// are allowed.
 func (c *CORS) allowsRequest(h http.Header) bool {
 	method := h.Get("Access-Control-Request-Method")
 	switch method {
@@ -145,7 +144,7 @@ func (c *CORS) allowsRequest(h http.Header) bool {
 	return true
 }
 
-// add notes an origin or a pattern.
+// add adds an origin or a pattern.
 func (c *CORS) add(origin string) bool {
 	p, ok := splitOrigin(strings.Replace(origin, "://*.", "://.", 1))
 	if !ok {
@@ -159,8 +158,8 @@ func (c *CORS) add(origin string) bool {
 	return true
 }
 
-// matches reports whether an origin is one of the list. Browsers send it in lower
-// case and without the scheme's own port.
+// matches reports whether an origin is in the list. Browsers send it in lower case and
+// without the scheme's default port.
 func (c *CORS) matches(origin string) bool {
 	if c.exact[origin] {
 		return true
@@ -184,8 +183,8 @@ func (c *CORS) matches(origin string) bool {
 	return false
 }
 
-// splitOrigin reads scheme://host or scheme://host:port. The port keeps its colon
-// and is empty if it is the scheme's own; * is read too.
+// splitOrigin parses scheme://host or scheme://host:port. The port keeps its colon, may
+// be *, and is empty if it is the scheme's default.
 func splitOrigin(s string) (originPattern, bool) {
 	var p originPattern
 	scheme, rest, found := strings.Cut(s, "://")

@@ -11,7 +11,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
 )
 
-var errMissing = errors.New("headers: a value is missing or cannot stand in a header")
+var errMissing = errors.New("headers: a value is missing, or a header cannot hold it")
 
 // allowedFunctions are those that a template may name: comparisons and the like of
 // text/template, and ours.
@@ -71,9 +71,9 @@ func queryEscape(v any) (string, error) {
 	return url.QueryEscape(s), err
 }
 
-// elements is what a range goes through: a list, a single value as a list of one,
-// the members of an object. Nothing is an empty list. A number is refused, because
-// text/template would count up to it.
+// elements returns the values of a range: the elements of a list, a single value as a
+// list of one, or the members of an object. A missing value is an empty list. A number
+// is refused, because text/template would count up to it.
 func elements(v any) (any, error) {
 	if v == nil {
 		return []any{}, nil
@@ -90,8 +90,8 @@ func elements(v any) (any, error) {
 	return nil, errMissing
 }
 
-// encodeValue is how a value of the claims gets into a header: as the standard
-// headers encode text and lists.
+// encodeValue encodes a value of the claims for a header, as the standard headers
+// encode text and lists.
 func encodeValue(v any) (string, error) {
 	if _, isList := v.([]any); isList {
 		list, err := textsOf(v)
@@ -101,14 +101,14 @@ func encodeValue(v any) (string, error) {
 	return encodeText(s), err
 }
 
-// encodeElement is encodeValue within a range, where the operator writes what
-// separates the elements: the usual separators are encoded too.
+// encodeElement is encodeValue within a range. There the operator writes the separators
+// of the elements, so the usual separators are encoded too.
 func encodeElement(v any) (string, error) {
 	s, err := textOf(v)
 	return encode(s, "%,;|"), err
 }
 
-// verbatimValue is how a token gets into a header: as it is, or not at all.
+// verbatimValue returns a token for a header as it is, or an error.
 func verbatimValue(v any) (string, error) {
 	s, ok := v.(string)
 	if !ok || s == "" || !printable(s) {
@@ -117,9 +117,9 @@ func verbatimValue(v any) (string, error) {
 	return s, nil
 }
 
-// functions are what the templates can call beside the functions built in. encode,
-// encodeElement and verbatim end every value that is put out, elements every
-// range; the guard adds them.
+// functions returns the functions of templates in addition to the built-in ones. The
+// guard adds encode, encodeElement or verbatim to every value of the output, and
+// elements to every range.
 func functions() template.FuncMap {
 	return template.FuncMap{
 		"claim": claim, "get": get, "default": orDefault, "join": join,
@@ -128,7 +128,7 @@ func functions() template.FuncMap {
 	}
 }
 
-// textsOf are the texts of a list, or of a single value.
+// textsOf returns the texts of a list, or of a single value.
 func textsOf(v any) ([]string, error) {
 	list, ok := v.([]any)
 	if !ok {
@@ -147,7 +147,8 @@ func textsOf(v any) ([]string, error) {
 	return texts, nil
 }
 
-// textOf is the text of a single value. Nothing, objects and lists have none.
+// textOf returns the text of a single value. A missing value, an object and a list have
+// none.
 func textOf(v any) (string, error) {
 	switch t := v.(type) {
 	case string:
@@ -162,8 +163,8 @@ func textOf(v any) (string, error) {
 	return "", errMissing
 }
 
-// plain is what templates see: maps, lists, texts, whole numbers and booleans, none
-// of which has methods.
+// plain returns the data for templates: maps, lists, texts, whole numbers and booleans.
+// None of these types has methods.
 func (d Data) plain() map[string]any {
 	data := map[string]any{"Claims": plainMap(d.Claims)}
 	if d.AccessToken != "" {
@@ -188,7 +189,7 @@ func plainMap(m map[string]any) map[string]any {
 }
 
 // plainValue copies a decoded JSON value. A number that is not whole, or too large,
-// stays as it was written.
+// keeps its digits.
 func plainValue(v any) any {
 	if list, ok := v.([]any); ok {
 		plain := make([]any, 0, len(list))

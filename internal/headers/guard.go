@@ -7,18 +7,18 @@ import (
 	"text/template/parse"
 )
 
-// A guard walks the parsed form of a template: it refuses what could run long or
-// say more than the data, notes the claims that are read, and makes every value
-// that is put out pass one of our functions, so that nothing reaches the header
-// that could end it.
+// A guard walks the parsed form of a template. It refuses actions that could run long
+// or put out more than the data, and records the claims that are read. It passes every
+// value of the output through a function of this package, so that no value can end the
+// header.
 type guard struct {
 	claims []string
-	token  bool // the value that is being checked has a token in it
+	token  bool // the value being checked contains a token
 }
 
-// scope says what surrounds a node.
+// scope describes the surroundings of a node.
 type scope struct {
-	moved   bool // the dot is no longer the data
+	moved   bool // the dot is not the data
 	looping bool
 }
 
@@ -64,7 +64,7 @@ func (g *guard) node(n parse.Node, s scope) error {
 	return nil
 }
 
-// branch checks a condition, what follows it, and what follows its else, each in
+// branch checks a condition, the part after it, and the part after its else, each in
 // its scope.
 func (g *guard) branch(p *parse.PipeNode, then, otherwise *parse.ListNode, s []scope) error {
 	if err := g.pipe(p, s[0]); err != nil {
@@ -76,9 +76,9 @@ func (g *guard) branch(p *parse.PipeNode, then, otherwise *parse.ListNode, s []s
 	return g.list(otherwise, s[2])
 }
 
-// action checks a value that is put out and sends it through verbatim if it has a
-// token in it, which must arrive as it is, else through encode or encodeElement.
-// What urlquery and join made is encoded already.
+// action checks a value of the output. A value with a token in it must stay as it is,
+// and goes through verbatim. Any other goes through encode or encodeElement, unless
+// urlquery or join encoded it already.
 func (g *guard) action(a *parse.ActionNode, s scope) error {
 	g.token = false
 	if err := g.pipe(a.Pipe, s); err != nil {
@@ -100,7 +100,7 @@ func (g *guard) action(a *parse.ActionNode, s scope) error {
 	return nil
 }
 
-// call appends a function of ours to a pipeline.
+// call appends a function of this package to a pipeline.
 func call(p *parse.PipeNode, function string) {
 	p.Cmds = append(p.Cmds, &parse.CommandNode{
 		NodeType: parse.NodeCommand, Pos: p.Pos, Args: []parse.Node{parse.NewIdentifier(function).SetPos(p.Pos)},
@@ -159,7 +159,7 @@ func (g *guard) field(path []string) error {
 	return nil
 }
 
-// noteFunction notes the claim that index, get or claim reads.
+// noteFunction records the claim that index, get or claim reads.
 func (g *guard) noteFunction(c *parse.CommandNode) {
 	if len(c.Args) < 3 || c.Args[2].Type() != parse.NodeString {
 		return

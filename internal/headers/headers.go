@@ -1,10 +1,9 @@
-// Package headers makes what the backend sees of a person, and what browsers see
-// of our security settings.
+// Package headers sets the request headers that describe a user to the backend, and the
+// security headers of responses.
 //
-// A Cleaner removes from a request every header that only this middleware may
-// set, whatever its spelling. Build computes those headers anew from a session:
-// the standard ones, and the operator's templates. Security and CORS hold
-// response headers, computed once.
+// A Cleaner removes from a request every header that only this middleware may set, in
+// every spelling. Build computes those headers from a session: the standard ones, and
+// the operator's templates. Security and CORS hold response headers, computed once.
 package headers
 
 // A Header is one header to set, in its canonical spelling, with a value of
@@ -13,19 +12,19 @@ type Header struct {
 	Name, Value string
 }
 
-// maxValue bounds a header's value, in bytes. What is longer is left out as a
-// whole: half a list of groups is another list of groups.
+// maxValue bounds a header's value, in bytes. A longer value is left out as a whole,
+// because half a list of groups is another list of groups.
 const maxValue = 8 << 10
 
-// Build returns what the backend is told about a person: the standard headers,
-// each replaced by the operator's template of that name if there is one, then the
-// other templates. A template whose claim is missing leaves its header out, also
-// a standard one: a fallback would be another kind of name. The second result
-// names the headers that were left out because they were too long. t may be nil.
-func Build(p Person, t *Templates, d Data) ([]Header, []string) {
+// Build returns the headers that describe a user to the backend. They are the standard
+// headers, then the templates; a template replaces a standard header of its name. A
+// template without its claim leaves its header out, also a standard one, because a
+// fallback would be another kind of name. The second result names the headers that were
+// left out because they were too long. t may be nil.
+func Build(u User, t *Templates, d Data) ([]Header, []string) {
 	var kept []Header
 	var dropped []string
-	for _, h := range all(p, t, d) {
+	for _, h := range all(u, t, d) {
 		if len(h.Value) > maxValue {
 			dropped = append(dropped, h.Name)
 			continue
@@ -35,8 +34,8 @@ func Build(p Person, t *Templates, d Data) ([]Header, []string) {
 	return kept, dropped
 }
 
-func all(p Person, t *Templates, d Data) []Header {
-	standard := Standard(p)
+func all(u User, t *Templates, d Data) []Header {
+	standard := Standard(u)
 	if t == nil {
 		return standard
 	}

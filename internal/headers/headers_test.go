@@ -32,30 +32,30 @@ func valuesOf(set []Header) map[string]string {
 
 func TestStandard(t *testing.T) {
 	tests := []struct {
-		name   string
-		person Person
-		want   map[string]string
+		name string
+		user User
+		want map[string]string
 	}{
-		{"nobody", Person{}, map[string]string{}},
-		{"somebody", Person{User: "a@b.c", Groups: []string{"x", "y z"}, Roles: []string{"r"}}, map[string]string{
+		{"no user", User{}, map[string]string{}},
+		{"a user", User{Name: "a@b.c", Groups: []string{"x", "y z"}, Roles: []string{"r"}}, map[string]string{
 			ForwardedUser: "a@b.c", RequestUser: "a@b.c", UserGroups: "x,y z", UserRoles: "r"}},
-		{"minimal", Person{User: "a@b.c", Groups: []string{"x"}, Minimal: true}, map[string]string{ForwardedUser: "a@b.c"}},
-		{"G4 no groups", Person{User: "a"}, map[string]string{ForwardedUser: "a", RequestUser: "a"}},
-		{"C37 comma in a group", Person{Groups: []string{"CN=Admins,OU=x", "dev"}}, map[string]string{UserGroups: "CN=Admins%2COU=x,dev"}},
-		{"C37 group of one comma", Person{Groups: []string{"a", ","}}, map[string]string{UserGroups: "a,%2C"}},
-		{"C37 groups that are empty", Person{Groups: []string{"a", "", "b"}}, map[string]string{UserGroups: "a,b"}},
-		{"C37 the encoded form is not the comma", Person{Groups: []string{"a%2Cb"}}, map[string]string{UserGroups: "a%252Cb"}},
-		{"G7 line break", Person{User: "a\r\nX-Admin: 1", Minimal: true}, map[string]string{ForwardedUser: "a%0D%0AX-Admin: 1"}},
-		{"G7 NUL", Person{User: "a\x00b", Minimal: true}, map[string]string{ForwardedUser: "a%00b"}},
-		{"G7 letters", Person{User: "J\u00f6rg", Minimal: true}, map[string]string{ForwardedUser: "J%C3%B6rg"}},
-		{"G7 a user with the name of the encoded one", Person{User: "J%C3%B6rg", Minimal: true}, map[string]string{ForwardedUser: "J%25C3%25B6rg"}},
-		{"G7 spaces at the ends", Person{User: " a b ", Minimal: true}, map[string]string{ForwardedUser: "%20a b%20"}},
-		{"G7 line break in a group", Person{Groups: []string{"a\nb", "c"}}, map[string]string{UserGroups: "a%0Ab,c"}},
-		{"G7 bad UTF-8", Person{User: "a\xffb", Minimal: true}, map[string]string{ForwardedUser: "a%FFb"}},
+		{"minimal", User{Name: "a@b.c", Groups: []string{"x"}, Minimal: true}, map[string]string{ForwardedUser: "a@b.c"}},
+		{"G4 no groups", User{Name: "a"}, map[string]string{ForwardedUser: "a", RequestUser: "a"}},
+		{"C37 comma in a group", User{Groups: []string{"CN=Admins,OU=x", "dev"}}, map[string]string{UserGroups: "CN=Admins%2COU=x,dev"}},
+		{"C37 group of one comma", User{Groups: []string{"a", ","}}, map[string]string{UserGroups: "a,%2C"}},
+		{"C37 groups that are empty", User{Groups: []string{"a", "", "b"}}, map[string]string{UserGroups: "a,b"}},
+		{"C37 the encoded form is not the comma", User{Groups: []string{"a%2Cb"}}, map[string]string{UserGroups: "a%252Cb"}},
+		{"G7 line break", User{Name: "a\r\nX-Admin: 1", Minimal: true}, map[string]string{ForwardedUser: "a%0D%0AX-Admin: 1"}},
+		{"G7 NUL", User{Name: "a\x00b", Minimal: true}, map[string]string{ForwardedUser: "a%00b"}},
+		{"G7 letters", User{Name: "J\u00f6rg", Minimal: true}, map[string]string{ForwardedUser: "J%C3%B6rg"}},
+		{"G7 a user with the name of the encoded one", User{Name: "J%C3%B6rg", Minimal: true}, map[string]string{ForwardedUser: "J%25C3%25B6rg"}},
+		{"G7 spaces at the ends", User{Name: " a b ", Minimal: true}, map[string]string{ForwardedUser: "%20a b%20"}},
+		{"G7 line break in a group", User{Groups: []string{"a\nb", "c"}}, map[string]string{UserGroups: "a%0Ab,c"}},
+		{"G7 bad UTF-8", User{Name: "a\xffb", Minimal: true}, map[string]string{ForwardedUser: "a%FFb"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := valuesOf(Standard(tt.person)); !reflect.DeepEqual(got, tt.want) {
+			if got := valuesOf(Standard(tt.user)); !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("%v, want %v", got, tt.want)
 			}
 		})
@@ -68,7 +68,7 @@ func TestBuild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, dropped := Build(Person{User: "a@b.c", Roles: []string{"admin"}}, ts, Data{Claims: claims})
+	set, dropped := Build(User{Name: "a@b.c", Roles: []string{"admin"}}, ts, Data{Claims: claims})
 	want := map[string]string{"X-Name": "N", "X-Forwarded_user": "42", RequestUser: "a@b.c"}
 	if got := valuesOf(set); !reflect.DeepEqual(got, want) || dropped != nil {
 		t.Errorf("%v, dropped %v, want %v", got, dropped, want)
@@ -86,7 +86,7 @@ func TestBuildDropsWhatIsTooLong(t *testing.T) {
 		for i := 0; i < 200; i++ {
 			groups = append(groups, strings.Repeat("g", 50))
 		}
-		set, dropped := Build(Person{User: big, Groups: groups}, ts, Data{Claims: oidc.Claims{"big": big}})
+		set, dropped := Build(User{Name: big, Groups: groups}, ts, Data{Claims: oidc.Claims{"big": big}})
 		if want := []Header{{"X-Fine", "b"}}; !reflect.DeepEqual(set, want) {
 			t.Errorf("G12 %s: kept %d headers", name, len(set))
 		}
@@ -96,8 +96,8 @@ func TestBuildDropsWhatIsTooLong(t *testing.T) {
 	}
 }
 
-// FuzzEncode: whatever a claim holds becomes one line that net/http sends, and two
-// texts never become the same.
+// FuzzEncode: every claim becomes one line that net/http sends, and two texts never
+// become the same.
 func FuzzEncode(f *testing.F) {
 	f.Add("a\r\nX-Admin: 1", "b,c")
 	f.Add("J\u00f6rg", "J%C3%B6rg")

@@ -7,17 +7,17 @@ import (
 )
 
 // identityNames and identityFamilies are headers, and beginnings of headers, by which
-// other proxies tell backends who is asking: oauth2-proxy, Authelia, mod_auth_openidc. A
-// backend that came from one of them believes them still. They are in the form that
-// spelling gives.
+// other proxies name the user to backends: oauth2-proxy, Authelia, mod_auth_openidc. A
+// backend that was behind one of them may still trust them. They are in the form of
+// spelling.
 var (
 	identityNames = [...]string{"x-forwarded-email", "x-forwarded-groups", "x-forwarded-preferred-username",
 		"x-forwarded-access-token", "remote-user", "remote-name", "remote-email", "remote-groups"}
 	identityFamilies = [...]string{"x-auth-request-", "oidc-claim-"}
 )
 
-// patterns match our headers, those of names and those of other proxies, in every
-// spelling.
+// patterns match the middleware's headers, those of names and those of other proxies,
+// in every spelling.
 func patterns(names []string) []string {
 	list := []string{anySpelling(settingsOfHTTP2)}
 	for _, n := range standardNames {
@@ -35,8 +35,8 @@ func patterns(names []string) []string {
 	return list
 }
 
-// CheckKept reports why a request's header cannot be kept: because the middleware
-// sets it, as a standard header or one of names, or because it is not removed anyway.
+// CheckKept reports why a request's header cannot be kept. The middleware sets it, as a
+// standard header or one of names, or does not remove it anyway.
 func CheckKept(name string, names []string) error {
 	if name == "" || len(name) > 100 || strings.Trim(name, token) != "" {
 		return errors.New("is not a header's name")
@@ -65,8 +65,7 @@ func CheckKept(name string, names []string) error {
 	return errors.New("is not removed from requests, so it need not be kept")
 }
 
-// keep adds to known the names of kept headers, each in the one spelling that servers
-// make of it.
+// keep adds the names of kept headers to known, in the canonical spelling of servers.
 func keep(known map[string]bool, kept []string) {
 	for _, n := range kept {
 		known[http.CanonicalHeaderKey(n)] = true

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// foreignIdentity are headers by which other proxies tell who is asking.
+// foreignIdentity are headers by which other proxies name the user.
 var foreignIdentity = []string{
 	"X-Auth-Request-Email", "X-Auth-Request-Groups", "X-Auth-Request-Preferred-Username", "X-Auth-Request-Access-Token",
 	"X-Forwarded-Email", "X-Forwarded-Groups", "X-Forwarded-Preferred-Username", "X-Forwarded-Access-Token",
@@ -58,7 +58,7 @@ func TestKeptHeaders(t *testing.T) {
 	}
 }
 
-// A proxy in front of us sets a kept header, and no trailer: what is there is the client's.
+// A proxy before Traefik sets a kept header, but no trailer. A trailer is the client's.
 func TestKeptHeadersInTrailers(t *testing.T) {
 	c := NewCleaner(nil, []string{"Remote-User"})
 	t.Run("L19 G13 a kept header that was announced", func(t *testing.T) {

@@ -8,14 +8,13 @@ import (
 	"strings"
 )
 
-// separators maps every character that a server may take for a dash in a header's
-// name to one: those of a token (RFC 9110, section 5.6.2) that are neither letters
-// nor digits, because CGI knows only the underscore for them (RFC 3875, section
-// 4.1.18).
+// separators maps to a dash every character that a server may read as one in a header's
+// name. They are the characters of a token (RFC 9110, section 5.6.2) that are neither
+// letters nor digits. CGI has only the underscore for them (RFC 3875, section 4.1.18).
 var separators = strings.NewReplacer("_", "-", ".", "-", "!", "-", "#", "-", "$", "-", "%", "-", "&", "-", "'", "-",
 	"*", "-", "+", "-", "^", "-", "`", "-", "|", "-", "~", "-")
 
-// spelling is what all spellings of a header's name have in common.
+// spelling returns one form for all spellings of a header's name.
 func spelling(name string) string {
 	return separators.Replace(strings.ToLower(name))
 }
@@ -29,9 +28,9 @@ func anySpelling(name string) string {
 	return strings.ReplaceAll(regexp.QuoteMeta(name), "-", separator)
 }
 
-// foreignNames are headers that clients, browsers and Traefik send and that cannot
-// be ours, in their canonical spelling. A request that has no others needs no
-// closer look.
+// foreignNames are headers that clients, browsers and Traefik send and that the
+// middleware cannot set, in their canonical spelling. A request that has no others
+// needs no cleaning.
 const foreignNames = `Accept Accept-Charset Accept-Encoding Accept-Language Access-Control-Request-Headers
 	Access-Control-Request-Method Access-Control-Request-Private-Network Baggage Cache-Control Cdn-Loop
 	Cf-Connecting-Ip Cf-Ipcountry Cf-Ray Cf-Visitor Connection Content-Encoding Content-Language Content-Length
@@ -57,9 +56,9 @@ var foreignPrefixes = [...]string{"content-", "proxy-", "sec-", "if-", "accept"}
 // token are the characters of a header's name.
 const token = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~"
 
-// checkName reports why a template cannot set a header of this name: because it is
-// no name, or because the header frames the message, belongs to the client or to
-// Traefik, and would be missing from every request once it was ours.
+// checkName reports why a template cannot set a header of this name. It is no name, or
+// the header frames the message or belongs to the client or to Traefik. Such a header
+// would be removed from every request.
 func checkName(name string) error {
 	if name == "" || len(name) > 100 || strings.Trim(name, token) != "" {
 		return errors.New("is not a header's name")

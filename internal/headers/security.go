@@ -8,44 +8,44 @@ import (
 	"time"
 )
 
-// SecurityOptions say which security headers responses have. Empty texts are not
-// set, unless Profile sets them.
+// SecurityOptions are the security headers of responses. Empty texts are not set,
+// unless Profile sets them.
 type SecurityOptions struct {
-	// Profile is default, strict, development, api or custom. It fills in what the
-	// fields below leave empty, on the backend's responses; empty and custom fill in
+	// Profile is default, strict, development, api or custom. It sets those of the
+	// fields below that are empty, on the backend's responses; empty and custom set
 	// nothing.
 	Profile string
 
 	ContentSecurityPolicy, FrameOptions, ContentTypeOptions, XSSProtection, ReferrerPolicy, PermissionsPolicy string
 	CrossOriginResourcePolicy, CrossOriginOpenerPolicy, CrossOriginEmbedderPolicy                             string
 
-	// HSTS asks browsers to come by https alone (RFC 6797), for HSTSMaxAge; zero
-	// is a year, and a negative one makes browsers forget what they were asked.
+	// HSTS makes browsers use https only (RFC 6797), for HSTSMaxAge. Zero is a year; a
+	// negative value makes browsers forget the rule.
 	HSTS, HSTSSubdomains, HSTSPreload bool
 	HSTSMaxAge                        time.Duration
 
 	Custom []Header // on the backend's responses
 
-	// Secure says that people come by https. Without it there is no HSTS, which must
+	// Secure means that users come by https. Without it there is no HSTS, which must
 	// not be sent over plain http.
 	Secure bool
-	// PagePolicy is the Content-Security-Policy of our own pages; empty lets them
-	// load nothing at all.
+	// PagePolicy is the Content-Security-Policy of the plugin's own pages; empty
+	// permits them to load nothing at all.
 	PagePolicy string
 }
 
-// Security holds response headers, ready to be set. It is never changed.
+// Security holds the response headers of a configuration. It is never changed.
 type Security struct {
-	// Pages are those of our own pages. They are strict whatever the operator says,
-	// because our pages need nothing that could be loosened.
+	// Pages are the headers of the plugin's own pages. They are strict in every
+	// configuration, because these pages need no more.
 	Pages []Header
-	// Backend are those of the backend's responses. They are set before the request
-	// is handed on, so that a response of the backend that has one of them has two:
-	// our own first.
+	// Backend are the headers of the backend's responses. They are set before the
+	// request is passed on. If the backend sets one of them too, the response has both,
+	// this one first.
 	Backend []Header
 }
 
-// hstsDefault is how long browsers remember to come by https.
+// hstsDefault is how long browsers remember to use https.
 const hstsDefault = 365 * 24 * time.Hour
 
 // NewSecurity computes the headers of o. It refuses headers that could not be sent.
@@ -70,7 +70,8 @@ func NewSecurity(o SecurityOptions) (*Security, error) {
 	return s, nil
 }
 
-// Set sets list on a response. Vary is added to, as others have their own reasons.
+// Set sets list on a response. It adds to Vary, because other handlers have their own
+// values.
 func Set(h http.Header, list []Header) {
 	for _, f := range list {
 		if f.Name == "Vary" {
@@ -81,7 +82,7 @@ func Set(h http.Header, list []Header) {
 	}
 }
 
-// profile fills in what the named profile sets.
+// profile sets the empty fields that the named profile has.
 func profile(o SecurityOptions) (SecurityOptions, bool) {
 	switch o.Profile {
 	case "", "custom":
@@ -112,7 +113,7 @@ func profile(o SecurityOptions) (SecurityOptions, bool) {
 	return o, true
 }
 
-// fieldHeaders are the headers of the fields that are set.
+// fieldHeaders returns the headers of the fields that are set.
 func fieldHeaders(o SecurityOptions) []Header {
 	set := appendSet(nil, "Content-Security-Policy", o.ContentSecurityPolicy)
 	set = appendSet(set, "Strict-Transport-Security", hsts(o))
@@ -141,9 +142,9 @@ func pageHeaders(o SecurityOptions) []Header {
 	return appendSet(set, "Strict-Transport-Security", hsts(o))
 }
 
-// hsts is the value of Strict-Transport-Security (RFC 6797, section 6.1), or
-// empty. Preload is only said with what the preload list asks for, because it can
-// hardly be taken back.
+// hsts returns the value of Strict-Transport-Security (RFC 6797, section 6.1), or "".
+// It has preload only if the value meets the rules of the preload list, because an
+// entry there is hard to remove.
 func hsts(o SecurityOptions) string {
 	if !o.HSTS || !o.Secure {
 		return ""

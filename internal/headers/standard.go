@@ -1,8 +1,8 @@
 package headers
 
-// The headers that the middleware sets without being told by a template.
-// X-Auth-Request-Redirect is the request's own and set with it.
-// X-Auth-Request-Token is set by a template only, because it hands a token on.
+// These headers are set without a template. X-Auth-Request-Redirect is the request's
+// own and is set with it. X-Auth-Request-Token is set only by a template, because it
+// exposes a token.
 const (
 	ForwardedUser   = "X-Forwarded-User"
 	UserGroups      = "X-User-Groups"
@@ -12,28 +12,28 @@ const (
 	RequestToken    = "X-Auth-Request-Token"
 )
 
-// standardNames are removed from every request, whether or not they are set.
+// standardNames are removed from every request, even those that are not set.
 var standardNames = [...]string{ForwardedUser, UserGroups, UserRoles, RequestUser, RequestRedirect, RequestToken}
 
-// A Person is somebody as the rules see them. What is empty sets no header.
-type Person struct {
-	User          string
+// A User has the values of the standard headers. An empty field sets no header.
+type User struct {
+	Name          string
 	Groups, Roles []string
-	Minimal       bool // X-Forwarded-User alone
+	Minimal       bool // X-Forwarded-User only
 }
 
-// Standard returns the standard headers of a person. Text is percent-encoded where
-// it is not printable ASCII, and so are percent signs, so that two people never
-// look alike; lists are joined by commas, and commas within an element encoded.
-func Standard(p Person) []Header {
-	user := encodeText(p.User)
+// Standard returns the standard headers of a user. Characters other than printable
+// ASCII are percent-encoded, and so are percent signs, so that two users never look
+// alike. Lists are joined by commas, and commas within an element are encoded.
+func Standard(u User) []Header {
+	user := encodeText(u.Name)
 	set := appendSet(nil, ForwardedUser, user)
-	if p.Minimal {
+	if u.Minimal {
 		return set
 	}
 	set = appendSet(set, RequestUser, user)
-	set = appendSet(set, UserGroups, encodeList(p.Groups))
-	return appendSet(set, UserRoles, encodeList(p.Roles))
+	set = appendSet(set, UserGroups, encodeList(u.Groups))
+	return appendSet(set, UserRoles, encodeList(u.Roles))
 }
 
 func appendSet(set []Header, name, value string) []Header {

@@ -11,19 +11,20 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
 )
 
-// A Template is a header whose value is made from a session.
+// A Template is a header whose value is computed from a session.
 //
-// Value is text with Go templates in it over .Claims, .AccessToken, .IDToken (or
-// .IdToken) and .RefreshToken, or with ${claims.path}, ${accessToken}, ${idToken}
-// and ${refreshToken}, which need no escaping of braces; {{{{ }}}}, as some
-// configuration files need it, is the same as {{ }}. The functions are those of
-// the package's function table; there is no way to call a method, to define or
-// include templates, or to nest loops.
+// Value is text with Go templates over .Claims, .AccessToken, .IDToken (or .IdToken)
+// and .RefreshToken. It may also have ${claims.path}, ${accessToken}, ${idToken} and
+// ${refreshToken}, in which no braces need escaping. Some configuration files need {{{{
+// }}}}, which is the same as {{ }}.
+//
+// The functions are those of the package's function table. There is no way to call a
+// method, to define or include templates, or to nest loops.
 type Template struct {
 	Name, Value string
 }
 
-// Data is what templates are made from. Empty tokens are missing.
+// Data has the values of templates. Empty tokens are missing.
 type Data struct {
 	Claims                             oidc.Claims
 	AccessToken, IDToken, RefreshToken string
@@ -74,7 +75,7 @@ func Compile(ts []Template) (*Templates, error) {
 	return out, nil
 }
 
-// CheckTemplate reports what is wrong with a template.
+// CheckTemplate returns the problems of a template.
 func CheckTemplate(t Template) error {
 	_, err := Compile([]Template{t})
 	return err
@@ -105,10 +106,10 @@ func compile(t Template) (compiled, []string, error) {
 	return compiled{name: http.CanonicalHeaderKey(t.Name), text: parsed}, g.claims, nil
 }
 
-// reference is the form that needs no braces of templates.
+// reference is the form without the braces of templates.
 var reference = regexp.MustCompile(`\$\{([^{}"\\` + "`" + `]*)\}`)
 
-// expand turns the other forms into templates.
+// expand converts the other forms into templates.
 func expand(value string) (string, error) {
 	if strings.Contains(value, "{{{{") {
 		value = strings.ReplaceAll(strings.ReplaceAll(value, "{{{{", "{{"), "}}}}", "}}")
@@ -140,13 +141,13 @@ func expand(value string) (string, error) {
 	return out, nil
 }
 
-// unresolved is a reference in a form that is none.
+// unresolved matches a reference in an unknown form.
 var unresolved = regexp.MustCompile(`(?i)\$\{|[$%{(<\[]\.?(claims\.|accessToken|idToken|refreshToken)|^\.?(claims\.\S+|accessToken|idToken|refreshToken)$`)
 
 // actions are the parts of a template that are not text.
 var actions = regexp.MustCompile(`(?s)\{\{.*?(\}\}|$)`)
 
-// Names are the names of the headers, for a Cleaner.
+// Names returns the names of the headers, for a Cleaner.
 func (t *Templates) Names() []string {
 	var names []string
 	for _, c := range t.list {
@@ -155,16 +156,15 @@ func (t *Templates) Names() []string {
 	return names
 }
 
-// Claims are the names and paths of the claims that the templates read, as far as
-// they are written out.
+// Claims returns the names and paths of the claims that the templates read, as far as
+// they are constant.
 func (t *Templates) Claims() []string {
 	return t.claims
 }
 
-// Render returns the headers of a session. A header is left out if something that
-// it is made of is missing, of the wrong type, or a token that cannot stand in a
-// header, and if nothing remains. A value longer than 8 KiB ends soon after that;
-// Build drops it.
+// Render returns the headers of a session. It leaves out a header without any text, and
+// one with a value that is missing, of the wrong type, or a token that a header cannot
+// hold. A value longer than 8 KiB ends soon after that; Build drops it.
 func (t *Templates) Render(d Data) []Header {
 	if len(t.list) == 0 {
 		return nil

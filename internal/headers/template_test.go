@@ -12,7 +12,7 @@ const person = `{"sub":"42","email":"a@b.c","name":"J\u00f6rg","nick":"","nothin
 	"address":{"country":"CH","lines":["a","b"]},"https://c.com/roles":["admin"],"a.b":"literal","userToken":"50%"}`
 
 func TestTemplates(t *testing.T) {
-	tests := []struct{ name, value, want string }{ // want is empty where the header is left out
+	tests := []struct{ name, value, want string }{ // an empty want means that the header is left out
 		{"text", "plain", "plain"},
 		{"claim", "{{.Claims.email}}", "a@b.c"},
 		{"claim in text", "user={{.Claims.email}};", "user=a@b.c;"},
@@ -207,7 +207,7 @@ func TestTemplatesConcurrently(t *testing.T) {
 	wg.Wait()
 }
 
-// FuzzTemplate: whatever the template and the claim, what comes out is one line.
+// FuzzTemplate: every template and claim produces one line.
 func FuzzTemplate(f *testing.F) {
 	for _, v := range []string{"{{.Claims.a}}", "${claims.a}", "{{range .Claims.l}}{{.}}{{end}}", "{{join `,` .Claims.l}}", "{{{{.Claims.a}}}}",
 		"{{with .Claims.a}}{{urlquery .}}{{end}}", "{{$x := .AccessToken}}{{$x}}", "{{if .Claims.a}}x{{else}}{{upper .Claims.a}}{{end}}"} {

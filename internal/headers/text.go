@@ -11,16 +11,16 @@ const control = "\x00\x01\x02\x03\x04\x05\x06\x07\x08\t\n\x0b\x0c\r\x0e\x0f" +
 
 const hexDigits = "0123456789ABCDEF"
 
-// encodeText makes any text one line of printable ASCII that can be decoded again
-// (RFC 3986, section 2.1): control characters, other than ASCII, percent signs,
-// and spaces at either end, which receivers cut off, are percent-encoded. Servers
-// disagree about what other bytes in a header mean, and some about where it ends.
+// encodeText encodes any text as one line of printable ASCII that can be decoded (RFC
+// 3986, section 2.1). It percent-encodes control characters, characters beyond ASCII,
+// percent signs, and spaces at either end, which receivers remove. Servers disagree
+// about the meaning of other bytes in a header, and some about its end.
 func encodeText(s string) string {
 	return encode(s, "%")
 }
 
-// encodeList joins texts by commas. A comma within an element is encoded, so that
-// nobody becomes a member of a group by the name of another one.
+// encodeList joins texts by commas. A comma within an element is encoded, so that the
+// name of one group cannot add a user to another.
 func encodeList(list []string) string {
 	joined := strings.Join(list, ",")
 	if strings.Count(joined, ",") == len(list)-1 && printable(joined) && !strings.ContainsAny(joined, "% ") &&
@@ -38,8 +38,8 @@ func encodeList(list []string) string {
 	return strings.Join(encoded, ",")
 }
 
-// encode percent-encodes the bytes of special, and those that may not stand in a
-// header. Of what is too long for a header it encodes a part that is still too long.
+// encode percent-encodes the bytes of special, and those that a header must not
+// contain. If s is too long for a header, it encodes a part that is still too long.
 func encode(s, special string) string {
 	if printable(s) && !strings.ContainsAny(s, special) && strings.TrimSpace(s) == s {
 		return s

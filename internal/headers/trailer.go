@@ -5,9 +5,9 @@ import (
 	"net/http"
 )
 
-// A trailerGuard is the chunked body of a request, whose trailer net/http adds to
-// the request when the body has been read. HTTP/2 adds only what was announced,
-// and needs no guard.
+// A trailerGuard is the chunked body of a request. net/http adds its trailer to the
+// request when the body has been read. HTTP/2 adds only the announced names, and needs
+// no guard.
 type trailerGuard struct {
 	body    io.ReadCloser
 	request *http.Request
@@ -19,8 +19,8 @@ func (c *Cleaner) guardTrailer(r *http.Request) {
 	r.Body = body
 }
 
-// Read reads the body, and cleans the trailer at its end. One that cannot be cleaned
-// is left out.
+// Read reads the body, and cleans the trailer at its end. A trailer that cannot be
+// cleaned is left out.
 func (g *trailerGuard) Read(p []byte) (int, error) {
 	n, err := g.body.Read(p)
 	if err != nil && g.request.Trailer != nil && !g.cleaner.cleanTrailer(g.request.Trailer) {

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// names are those of a header or trailer, in order.
+// names returns those of a header or trailer, in order.
 func names(h http.Header) string {
 	var list []string
 	for n := range h {
@@ -22,8 +22,9 @@ func names(h http.Header) string {
 	return strings.Join(list, " ")
 }
 
-// Two defences keep our names out of the trailer: what is announced is cleaned before
-// the request is handed on, and what comes with the end of the body is cleaned then.
+// Two defences keep the middleware's names out of the trailer. Announced names are
+// removed before the request is passed on. Those at the end of the body are removed
+// then.
 func TestTrailersOfChunkedBodies(t *testing.T) {
 	c := NewCleaner(nil, nil)
 	var before, after string

@@ -11,12 +11,12 @@ import (
 const settingsOfHTTP2 = "http2-settings"
 
 // upgradeOption matches the option of a Connection header that goes with Upgrade, in a
-// list in which each has commas of its own.
+// list whose elements each have commas of their own.
 var upgradeOption = regexp.MustCompile("(?i),[ \t]*upgrade[ \t]*,")
 
-// cleanUpgrade removes every offer to change the protocol but that of a WebSocket.
-// A backend that accepts another one, as h2c, gets a connection of the client's own
-// through the proxy: no later request on it is seen here.
+// cleanUpgrade removes every offer to change the protocol, except that of a WebSocket.
+// A backend that accepts another one, such as h2c, gets a connection of the client's
+// own through the proxy. The plugin sees no later request on it.
 func cleanUpgrade(r *http.Request) {
 	offers := r.Header["Upgrade"]
 	if len(offers) > 0 && !webSocket(r, offers) {

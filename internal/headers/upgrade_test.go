@@ -39,7 +39,7 @@ func TestUpgrade(t *testing.T) {
 	for _, x := range rows {
 		t.Run(x.name, func(t *testing.T) {
 			c := NewCleaner(nil, nil)
-			for i := 0; i < 2; i++ { // what was learned must not matter
+			for i := 0; i < 2; i++ { // learned names must not matter
 				h := http.Header{"Http2-Settings": {"AAMAAABk"}, "HTTP2_Settings": {"AAMAAABk"}, "X-Other": {"stays"}}
 				if x.upgrade != nil {
 					h["Upgrade"] = append([]string{}, x.upgrade...)
@@ -71,8 +71,8 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// The quick look at a request's header must not take an upgrade for harmless, nor
-// learn to.
+// The quick check of a request's header must not take an upgrade for harmless, nor
+// learn its name.
 func TestUpgradeIsNeverHarmless(t *testing.T) {
 	c := NewCleaner(nil, nil)
 	for i := 0; i < 3; i++ {

@@ -54,7 +54,7 @@ func (p *preparer) Prepare(s *session.Session) session.View {
 	for _, g := range claims["groups"].([]any) {
 		groups = append(groups, g.(string))
 	}
-	set, _ := headers.Build(headers.Person{User: claims["email"].(string), Groups: groups}, nil, headers.Data{})
+	set, _ := headers.Build(headers.User{Name: claims["email"].(string), Groups: groups}, nil, headers.Data{})
 	view := session.View{Allowed: true, Subject: strings.Clone(claims["sub"].(string)[:12])}
 	for _, h := range set {
 		view.Headers = append(view.Headers, session.Field{Name: h.Name, Value: h.Value})
