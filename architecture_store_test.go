@@ -33,8 +33,8 @@ func TestTheStoreHasNoTypeThatDoesEverything(t *testing.T) {
 	}
 }
 
-// order is that of the files of cache/hybrid: a file calls the functions and methods of
-// files before it alone. hybrid.go is what they are parts of: every file may call it, and
+// order is that of the files of cache/hybrid: a file calls only the functions and
+// methods of files before it. The parts are in hybrid.go. Every file may call it, and
 // it may call every file.
 var order = []string{
 	"events.go", "journal.go", "worker.go", "upstream.go", "inquiry.go", "recent.go", "local.go", "hub.go", "doubt.go", "read.go", "lease.go",
@@ -66,7 +66,7 @@ func outOfOrder(from, to string) bool {
 	return place(from) >= 0 && place(to) > place(from)
 }
 
-// place is that of a file in the order, or -1.
+// place returns the index of a file in the order, or -1.
 func place(file string) int {
 	for i, f := range order {
 		if f == file {
@@ -90,7 +90,7 @@ func TestACallOutOfOrderIsSeen(t *testing.T) {
 	}
 }
 
-// file is the name of the file of a place.
+// file returns the name of the file of a place.
 func (s *source) file(p token.Pos) string {
 	return filepath.Base(s.fset.Position(p).Filename)
 }

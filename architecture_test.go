@@ -22,8 +22,8 @@ import (
 
 const module = "github.com/traefikoidc/traefikoidc"
 
-// arrows says which packages of the plugin each package may import; "." is the
-// root, and every package may import internal/background. What is not a key is no
+// arrows has the packages of the plugin that each package may import; "." is the root,
+// and every package may import internal/background. A folder that is not a key is no
 // package of the plugin.
 var arrows = map[string]string{
 	".": "internal/config internal/registry internal/logfile internal/auth internal/admin internal/oidc internal/policy internal/headers internal/texts " +
@@ -49,18 +49,18 @@ var arrows = map[string]string{
 	"internal/background": "",
 }
 
-// support is what tests, examples and their servers are made of: the plugin may
-// not import it, and it need not load in the interpreter.
+// support has the packages of tests, examples and their servers. The plugin may not
+// import them, and they need not load in the interpreter.
 var support = []string{"internal/oidctest", "internal/resptest", "internal/traefiktest", "internal/firstuse", "cache/cachetest", "internal/policy/policytest", "examples", "test", "scripts"}
 
-// quiet packages return or count; one place logs, the handler.
+// quiet packages do not log; they return or count. Only the handler logs.
 var quiet = strings.Fields("resp circuitbreaker cache cache/redis cache/hybrid session internal/oidc internal/policy internal/headers internal/places internal/background internal/chain internal/texts internal/spelling")
 
 // theVariable is the one package variable that changes, because Traefik calls New
 // again and again.
 const theVariable = "internal/registry.Shared"
 
-// A source is what one package is compiled from: its files without the tests.
+// A source has the files of one package, without the tests.
 type source struct {
 	path  string // below the module; "." is the root
 	fset  *token.FileSet
@@ -68,7 +68,7 @@ type source struct {
 
 	pkg     *types.Package
 	info    types.Info
-	trouble []error // why it does not compile
+	trouble []error // the reasons that it does not compile
 }
 
 func (s *source) plugin() bool {
@@ -76,7 +76,7 @@ func (s *source) plugin() bool {
 	return known
 }
 
-// imports are the paths that s imports, each with one place that does.
+// imports returns the paths that s imports, each with one place that does.
 func (s *source) imports() map[string]token.Pos {
 	m := map[string]token.Pos{}
 	for _, f := range s.files {
@@ -87,7 +87,7 @@ func (s *source) imports() map[string]token.Pos {
 	return m
 }
 
-// at is a position as a reader looks it up.
+// at returns a position in a form that a reader can look up.
 func (s *source) at(p token.Pos) string {
 	q := s.fset.Position(p)
 	return fmt.Sprintf("%s:%d", filepath.ToSlash(q.Filename), q.Line)
@@ -99,7 +99,7 @@ var (
 	failed error
 )
 
-// sources are the packages of the module; those of the plugin are type-checked.
+// sources returns the packages of the module; those of the plugin are type-checked.
 func sources(t *testing.T) []*source {
 	t.Helper()
 	once.Do(func() {
@@ -113,7 +113,7 @@ func sources(t *testing.T) []*source {
 	return loaded
 }
 
-// readModule parses what is compiled into the packages of this module.
+// readModule parses the files of this module's packages, without the tests.
 func readModule() ([]*source, error) {
 	fset := token.NewFileSet()
 	byPath := map[string]*source{}
@@ -192,8 +192,8 @@ func checkTypes(all []*source) error {
 	return nil
 }
 
-// compiled imports packages of the standard library from what the compiler left in
-// its cache: reading their sources would take longer than everything else here.
+// compiled imports packages of the standard library from the compiler's cache. Reading
+// their sources would take longer than the rest of the test.
 func compiled(paths map[string]bool) (types.Importer, error) {
 	args := []string{"list", "-export", "-deps", "-f", "{{.ImportPath}}\t{{.Export}}"}
 	for p, wanted := range paths {
@@ -270,7 +270,7 @@ func TestImportsFollowTheArrows(t *testing.T) {
 	}
 }
 
-// wrongArrow says why the package from may not import p.
+// wrongArrow returns the reason that the package from may not import p.
 func wrongArrow(from, p string) string {
 	to, ours := below(p)
 	allowed, plugin := arrows[from]
@@ -291,7 +291,7 @@ func wrongArrow(from, p string) string {
 	return ""
 }
 
-// below is the path of a package of ours below the module.
+// below returns the path of one of the module's packages, below the module.
 func below(p string) (string, bool) {
 	if p == module {
 		return ".", true
@@ -368,14 +368,14 @@ func TestOnePackageVariableChanges(t *testing.T) {
 	}
 }
 
-// A change tells that a package variable is or may be changed.
+// A change is a place where a package variable is or may be changed.
 type change struct {
 	pos        token.Pos
 	what, text string
 }
 
-// changes finds the package variables of s whose type can hold changing state, and
-// everywhere in s the writes to package variables, be they of s or not.
+// changes finds the package variables of s whose type can hold changing state. It also
+// finds all writes in s to package variables of any package.
 func changes(s *source) []change {
 	var found []change
 	for id, o := range s.info.Defs {
@@ -400,7 +400,7 @@ func changes(s *source) []change {
 	return found
 }
 
-// written are the expressions that the node n writes to, by how it does.
+// written returns the expressions that the node n writes to, by the kind of write.
 func written(s *source, n ast.Node) map[string][]ast.Expr {
 	switch n := n.(type) {
 	case *ast.AssignStmt:
@@ -440,7 +440,7 @@ func writtenByCall(s *source, call *ast.CallExpr) map[string][]ast.Expr {
 	return nil
 }
 
-// packageVar is the package variable that e is, or is a part of.
+// packageVar returns the package variable that e is, or is a part of.
 func (s *source) packageVar(e ast.Expr) *types.Var {
 	for e != nil {
 		switch x := e.(type) {
@@ -484,8 +484,8 @@ func nameOf(v *types.Var) string {
 var constant = regexp.MustCompile(`^(regexp\.Regexp|(text|html)/template\.Template|encoding/base(32|64)\.Encoding|math/big\.Int|strings\.Replacer|` +
 	`net/url\.URL|net\.IPNet|net/netip\.\w+|time\.(Time|Location)|crypto/elliptic\.\w+)$`)
 
-// changeable says what in a variable of type t may change behind the back of those
-// who read it; a map or a slice is a table until someone writes to it.
+// changeable returns the part of a variable of type t that may change while others read
+// it. A map or a slice is a table unless code writes to it.
 func changeable(t types.Type, seen map[types.Type]bool) string {
 	if seen[t] {
 		return ""
@@ -521,7 +521,7 @@ func changeable(t types.Type, seen map[types.Type]bool) string {
 	return ""
 }
 
-// holdsState holds of the types of the standard library that are more than a value.
+// holdsState reports whether a type of the standard library is more than a value.
 func holdsState(t types.Type) bool {
 	_, isStruct := t.(*types.Struct)
 	_, isChan := t.(*types.Chan)

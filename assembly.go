@@ -17,7 +17,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
-// acquire finds or makes the middleware of s and name, with the provider and the store
+// acquire finds or builds the middleware of s and name, with the provider and the store
 // that it shares with others.
 func (m *made) acquire(u *user, s *config.Settings, name string) error {
 	var pb registry.Builder = &providerBuilder{s: s, log: m.log}
@@ -58,8 +58,8 @@ func (m *made) acquire(u *user, s *config.Settings, name string) error {
 	return nil
 }
 
-// names returns what all middlewares of the process know of each other. It is one for
-// the process and kept as long as it, so that no two middlewares know different ones.
+// names returns the names that all middlewares of the process share. The process has
+// one such resource and never closes it, so that all middlewares have the same one.
 func names() (*sharedNames, error) {
 	var b registry.Builder = &namesBuilder{}
 	r, err := registry.Shared.Acquire(context.Background(), "cookie names", b)
@@ -75,7 +75,7 @@ type sharedNames struct {
 	ages     *session.Ages
 }
 
-// Close has nothing to let go of.
+// Close has no effect: there are no resources to release.
 func (n *sharedNames) Close() {}
 
 type namesBuilder struct{}
@@ -85,8 +85,8 @@ func (b *namesBuilder) Build() (registry.Resource, error) {
 	return &sharedNames{names: session.NewCookieNames(), siblings: &auth.Siblings{}, ages: &session.Ages{}}, nil
 }
 
-// shared returns the resource that is configured with parts, for u. The registry's key is
-// a digest of them, because there are secrets among them.
+// shared returns the resource that is configured with parts, for u. The registry's key
+// is a digest of them, because they contain secrets.
 func shared(u *user, b registry.Builder, kind string, parts ...any) (registry.Resource, error) {
 	key, err := keyOf(kind, parts)
 	if err != nil {
@@ -115,13 +115,13 @@ type middlewareBuilder struct {
 	ages     *session.Ages
 
 	served  string // key of the store that serves the middleware until now, if it is another one
-	turn    int    // how often another one came to serve it: what served before is not what serves
-	before  *store // that store
+	turn    int    // how often another store took over; then the predecessor is no longer current
+	before  *store // the predecessor
 	release context.CancelFunc
 }
 
-// findPredecessor holds on to the store that serves the middleware of this name
-// until now, if it is another one.
+// findPredecessor acquires the store that serves the middleware of this name until now,
+// if it is another one.
 func (b *middlewareBuilder) findPredecessor() error {
 	b.served, b.turn = registry.Shared.Succeed(groupOf(b.name), b.store.key)
 	if b.served == "" {
@@ -150,7 +150,8 @@ func (b *middlewareBuilder) findPredecessor() error {
 	return nil
 }
 
-// servingStore is the store that serves the middleware of a name until now, or nil.
+// servingStore returns the store that serves the middleware of a name until now, or
+// nil.
 func servingStore(name string) *store {
 	r := registry.Shared.Serving(groupOf(name))
 	if r == nil {
@@ -159,20 +160,20 @@ func servingStore(name string) *store {
 	return r.(*store)
 }
 
-// groupOf is the registry's group of the handlers of one middleware.
+// groupOf returns the registry's group of the handlers of one middleware.
 func groupOf(name string) string {
 	return "middleware " + name
 }
 
-// forgetPredecessor lets go of it when no middleware was built that needs it.
+// forgetPredecessor releases the predecessor if no middleware was built that needs it.
 func (b *middlewareBuilder) forgetPredecessor() {
 	if b.release != nil {
 		b.release()
 	}
 }
 
-// A sharedMiddleware is a middleware, and the trial of its store while that
-// has changed.
+// A sharedMiddleware is a middleware, with the trial of its store while the store
+// changes.
 type sharedMiddleware struct {
 	middleware *auth.Middleware
 	trial      *cache.Trial       // nil: the store did not change
@@ -180,7 +181,7 @@ type sharedMiddleware struct {
 	log        *slog.Logger
 }
 
-// Close lets go of the stores.
+// Close releases the stores.
 func (m *sharedMiddleware) Close() {
 	m.endTrial()
 	m.middleware.Close()
@@ -193,7 +194,7 @@ func (m *sharedMiddleware) endTrial() {
 	}
 }
 
-// A claim is that of a store to serve the handlers of one middleware.
+// A claim requests that a store serve the handlers of one middleware.
 type claim struct {
 	group, key string // of the registry
 }
@@ -208,15 +209,15 @@ func (c *claim) Serve() bool {
 	return registry.Shared.Serve(c.group, c.key)
 }
 
-// wake goes on with the trial of a middleware that is found again: it ended when
-// other options were wanted.
+// wake resumes the trial of a middleware that is found again. It had ended when other
+// options were wanted.
 func (m *sharedMiddleware) wake() {
 	if m.trial != nil {
 		m.trial.Wake()
 	}
 }
 
-// settled tells the operator what became of changed options.
+// settled logs the result of changed options.
 func (m *sharedMiddleware) settled(err error) {
 	if err != nil {
 		m.log.Warn("the changed Redis options do not work; the store before them stays in use", "error", err.Error())
@@ -226,8 +227,7 @@ func (m *sharedMiddleware) settled(err error) {
 	m.release()
 }
 
-// Build returns the middleware of the settings, and tells the operator once what
-// is dangerous about them.
+// Build returns the middleware of the settings, and logs once the warnings about them.
 func (b *middlewareBuilder) Build() (registry.Resource, error) {
 	o, err := b.options()
 	if err != nil {
@@ -260,8 +260,8 @@ func (b *middlewareBuilder) Build() (registry.Resource, error) {
 	return shared, nil
 }
 
-// allowedText says who may pass, by which options: lists may have many names, so that it
-// says how many.
+// allowedText returns the options that decide about access, for the log. Lists may have
+// many names, so it has their lengths.
 func allowedText(a config.Access) string {
 	var who []string
 	if n := len(a.Users); n > 0 {

@@ -20,8 +20,8 @@ const attackDocument = "docs/attacks.md"
 
 var writeAttacks = flag.Bool("write-attacks", false, "write "+attackDocument+" anew")
 
-// The document says which test stands for which attack. It is made of the names
-// of subtests, which begin with the rows that they are for ("B14 two codes").
+// The document names the tests of each attack. It is generated from the names of
+// subtests, which begin with their rows ("B14 two codes").
 func TestAttackTable(t *testing.T) {
 	made := attackTable(attackTests(t, "."))
 	if *writeAttacks {
@@ -65,7 +65,7 @@ func TestIt(t *testing.T) {
 	}
 }
 
-// An attackTest is one subtest, or all of them of one table's line, for one row.
+// An attackTest is one subtest, or all subtests of one line of a table, for one row.
 type attackTest struct {
 	row, folder, test, name string
 }
@@ -90,12 +90,12 @@ var attackGroups = []struct {
 	{"L", "Found by trying", 42},
 }
 
-// Why rows have no test.
+// Reasons that rows have no test.
 const (
 	noBearer = ": access tokens of other clients are not taken in this version"
 )
 
-// untested are rows that no test is named after: what they are, and why. A row that
+// untested are rows without a test, each with its subject and the reason. A row that
 // has a test by now needs no reason.
 var untested = map[string]string{
 	"K10": "any token accepted" + noBearer, "K11": "tokens of another kind" + noBearer, "K12": "tokens in the query" + noBearer,
@@ -176,8 +176,8 @@ func attacksOf(file *ast.File) []attackTest {
 	return found
 }
 
-// isName reports whether a text names a subtest: it is the first argument of Run,
-// or an element of a table.
+// isName reports whether a text names a subtest: it is the first argument of Run, or an
+// element of a table.
 func isName(lit ast.Node, above []ast.Node) bool {
 	for i := len(above) - 1; i >= 0; i-- {
 		switch n := above[i].(type) {
@@ -203,7 +203,7 @@ func isName(lit ast.Node, above []ast.Node) bool {
 	return false
 }
 
-// namedAfter are the rows that a name begins with, each with the rest of it.
+// namedAfter returns the rows at the beginning of a name, each with the rest of it.
 func namedAfter(lit *ast.BasicLit, above []ast.Node) []attackTest {
 	text, err := strconv.Unquote(lit.Value)
 	if err != nil {
@@ -223,7 +223,8 @@ func namedAfter(lit *ast.BasicLit, above []ast.Node) []attackTest {
 	return found
 }
 
-// interpretedTests is where tests ask the plugin over HTTP, in the interpreter.
+// interpretedTests has the tests that send HTTP requests to the plugin in the
+// interpreter.
 const interpretedTests = "test/interpreted"
 
 func attackTable(tests []attackTest) string {
@@ -279,8 +280,8 @@ func throughThePlugin(tests []attackTest) bool {
 	return false
 }
 
-// attackLines are a row's tests, those through the plugin first, with the cases of
-// one function in one line.
+// attackLines returns a row's tests, those of the interpreted plugin first, with the
+// cases of one function in one line.
 func attackLines(tests []attackTest) []string {
 	cases := map[string][]string{}
 	for _, a := range tests {
@@ -297,7 +298,7 @@ func attackLines(tests []attackTest) []string {
 	}
 	sort.Strings(keys)
 	for i, k := range keys {
-		keys[i] = k[1:] + " | " + strings.Join(cases[k], "; ")
+		keys[i] = k[1:] + " | " + strings.Join(cases[k], "<br>")
 	}
 	return keys
 }

@@ -11,17 +11,17 @@ import (
 	"testing"
 )
 
-// A rule is something that the plugin's sources must not contain, because the
-// interpreter runs it wrongly or not at all. The table shows each rule what it must
-// find and what it must let pass: a rule that finds nothing any more fails.
+// A rule is a construct that the plugin's sources must not contain, because the
+// interpreter runs it wrongly or not at all. The table has examples that each rule must
+// find, and others that it must not. A rule that finds none of its examples fails.
 type rule struct {
 	name  string
-	check func(c *code, n ast.Node) string // says what is wrong with n, or nothing
+	check func(c *code, n ast.Node) string // returns the problem of n, or ""
 	bad   []string                         // files without their package clause; a first line "// in PATH" puts them into that package
 	good  []string
 }
 
-// outOfBounds are the sources that may be longer than the bounds, and why.
+// outOfBounds are the sources that may be longer than the bounds, each with the reason.
 var outOfBounds = map[string]string{
 	"internal/config/unsupported.go gates": "a table, a row for each option that is still to come",
 }
@@ -31,8 +31,8 @@ const (
 	maxFileLines     = 400
 )
 
-// interpreted are the packages that Yaegi v0.16.1 knows, without those that the
-// plugin has no business with.
+// interpreted are the packages that Yaegi v0.16.1 knows, without those that the plugin
+// must not use.
 const interpreted = `archive/tar archive/zip bufio bytes compress/bzip2 compress/flate compress/gzip compress/lzw compress/zlib
 container/heap container/list container/ring context crypto crypto/aes crypto/cipher crypto/ecdh crypto/ecdsa crypto/ed25519
 crypto/elliptic crypto/hmac crypto/md5 crypto/rand crypto/rsa crypto/sha1 crypto/sha256 crypto/sha512 crypto/subtle crypto/tls
@@ -246,10 +246,10 @@ func TestEveryRuleFindsWhatItIsFor(t *testing.T) {
 	}
 }
 
-// full is the import path of a package below the module.
+// full returns the import path of a package below the module.
 func full(p string) string { return path.Join(module, p) }
 
-// snippetImports are the packages of the standard library that the snippets import.
+// snippetImports returns the packages of the standard library that the snippets import.
 func snippetImports() map[string]bool {
 	quoted := regexp.MustCompile(`"([a-z/0-9]+)"`)
 	found := map[string]bool{}
@@ -269,7 +269,7 @@ func isStandard(p string) bool {
 	return contains(strings.Fields(interpreted+" slices embed unsafe syscall testing crypto/hkdf math/rand/v2 net/http/httptest"), p)
 }
 
-// snippet is a package of one file; what it declares counts as ours.
+// snippet returns a package of one file; its declarations are treated as the plugin's.
 func snippet(t *testing.T, text string, from types.Importer) *source {
 	t.Helper()
 	s := &source{path: "snippet", fset: token.NewFileSet()}
@@ -290,15 +290,15 @@ func snippet(t *testing.T, text string, from types.Importer) *source {
 	return s
 }
 
-// code is a package as the rules look at it.
+// code is a package in the form that the rules read.
 type code struct {
 	*source
 	parent       map[ast.Node]ast.Node
 	declarations map[types.Object]*ast.Ident
-	writes       map[types.Object][]ast.Node // where a variable or a field is given a value after its declaration
-	received     map[types.Object]bool       // variables that were given a value by x = <-c
-	literals     map[types.Object]bool       // variables that were given a function literal
-	recovers     map[types.Object]bool       // variables that were given a recovered value
+	writes       map[types.Object][]ast.Node // assignments of a variable or a field after its declaration
+	received     map[types.Object]bool       // variables that are set by x = <-c
+	literals     map[types.Object]bool       // variables that are set to a function literal
+	recovers     map[types.Object]bool       // variables that are set to a recovered value
 }
 
 type finding struct {
@@ -352,7 +352,7 @@ func (c *code) findings(rules []rule) []finding {
 	return found
 }
 
-// collect remembers what n declares and assigns to, and from what.
+// collect records the declarations and assignments of n, with their sources.
 func (c *code) collect(n ast.Node) {
 	switch n := n.(type) {
 	case *ast.Ident:
@@ -417,7 +417,7 @@ func ident(e ast.Expr) *ast.Ident {
 	return id
 }
 
-// place is the variable or the field that e is.
+// place returns the variable or the field that e is.
 func (c *code) place(e ast.Expr) types.Object {
 	switch x := unparen(e).(type) {
 	case *ast.Ident:
@@ -432,7 +432,7 @@ func (c *code) place(e ast.Expr) types.Object {
 	return nil
 }
 
-// whole is the variable that e is a part of, without going through a pointer.
+// whole returns the variable that e is a part of, without going through a pointer.
 func (c *code) whole(e ast.Expr) types.Object {
 	for {
 		switch x := unparen(e).(type) {
@@ -469,7 +469,7 @@ func (c *code) typeOf(e ast.Expr) types.Type {
 	return types.Typ[types.Invalid]
 }
 
-// function is the innermost function around n.
+// function returns the innermost function around n.
 func (c *code) function(n ast.Node) ast.Node {
 	for p := c.parent[n]; p != nil; p = c.parent[p] {
 		switch p.(type) {
@@ -480,7 +480,7 @@ func (c *code) function(n ast.Node) ast.Node {
 	return nil
 }
 
-// loops are the loops around n in its function.
+// loops returns the loops around n in its function.
 func (c *code) loops(n ast.Node) []ast.Node {
 	var all []ast.Node
 	for p := c.parent[n]; p != nil; p = c.parent[p] {
@@ -496,7 +496,8 @@ func (c *code) loops(n ast.Node) []ast.Node {
 
 func within(p token.Pos, n ast.Node) bool { return n.Pos() <= p && p < n.End() }
 
-// changesAfter says why the variable or field o may be another one after at.
+// changesAfter returns the reason that the variable or field o may be another one after
+// at.
 func (c *code) changesAfter(o types.Object, at ast.Node) string {
 	for _, w := range c.writes[o] {
 		same := c.function(w) == c.function(at)
@@ -515,7 +516,7 @@ func (c *code) changesAfter(o types.Object, at ast.Node) string {
 	return ""
 }
 
-// declared is the statement that declares o.
+// declared returns the statement that declares o.
 func (c *code) declared(o types.Object) ast.Node {
 	if id := c.declarations[o]; id != nil {
 		return c.parent[id]
@@ -523,14 +524,14 @@ func (c *code) declared(o types.Object) ast.Node {
 	return nil
 }
 
-// inLoop says whether the local variable o is declared in a loop.
+// inLoop reports whether the local variable o is declared in a loop.
 func (c *code) inLoop(o types.Object) bool {
 	id := c.declarations[o]
 	return id != nil && len(c.loops(id)) > 0
 }
 
-// late says why e, which is read when a call runs and not when it is bound, may be
-// another one then. Only variables and fields are read late.
+// late returns the reason that e may have another value when a call runs than when it
+// is bound. Only variables and fields are read late.
 func (c *code) late(e ast.Expr, at ast.Node) string {
 	for e != nil {
 		if o := c.place(e); o != nil {
@@ -550,7 +551,8 @@ func (c *code) late(e ast.Expr, at ast.Node) string {
 	return ""
 }
 
-// used is the object of the standard library or ours that n names, as "sync.Pool".
+// used returns the object of the standard library or of the plugin that n names, as
+// "sync.Pool".
 func (c *code) used(n ast.Node) string {
 	id, ok := n.(*ast.Ident)
 	if !ok {
@@ -566,7 +568,7 @@ func (c *code) used(n ast.Node) string {
 	return o.Pkg().Path() + "." + o.Name()
 }
 
-// isOurs holds of named types of the plugin, of pointers to them, and of types
+// isOurs reports whether t is a named type of the plugin, a pointer to one, or a type
 // without a name.
 func isOurs(t types.Type) bool {
 	for {
@@ -779,8 +781,8 @@ func isReceivedChanged(c *code, n ast.Node) string {
 	return ""
 }
 
-// isFollowed finds values of ours that become interfaces in interpreted code: such
-// an interface goes on to look at the variable, not at the value it had.
+// isFollowed finds values of the plugin that become interfaces in interpreted code.
+// Such an interface reads the variable later, and not the value it had.
 func isFollowed(c *code, n ast.Node) string {
 	e, ok := n.(ast.Expr)
 	if !ok {
@@ -832,8 +834,8 @@ func (c *code) followedVariable(id *ast.Ident, at ast.Node) string {
 	return ""
 }
 
-// becomesInterface says whether e is put into an interface that outlives the
-// statement, elsewhere than in the standard library.
+// becomesInterface reports whether e becomes an interface that outlives the statement,
+// outside of the standard library.
 func (c *code) becomesInterface(e ast.Expr) bool {
 	switch p := c.parent[e].(type) {
 	case *ast.CallExpr:
@@ -897,8 +899,8 @@ func parameter(sig *types.Signature, i int, spread bool) types.Type {
 	return sig.Params().At(last).Type().(*types.Slice).Elem()
 }
 
-// slot is the type of the field or element that a composite literal sets by key, or
-// by index when it has no keys.
+// slot returns the type of the field or element that a composite literal sets by key,
+// or by index when it has no keys.
 func (c *code) slot(lit *ast.CompositeLit, key ast.Expr, i int) types.Type {
 	t := c.typeOf(lit).Underlying()
 	if p, ok := t.(*types.Pointer); ok {
@@ -943,7 +945,7 @@ func isMixedAssignment(c *code, n ast.Node) string {
 	return ""
 }
 
-// isHalfReadCase finds cases of which only the first part counts.
+// isHalfReadCase finds cases of which the interpreter reads only the first part.
 func isHalfReadCase(_ *code, n ast.Node) string {
 	clauses := []ast.Stmt(nil)
 	switch n := n.(type) {
@@ -964,10 +966,8 @@ func isHalfReadCase(_ *code, n ast.Node) string {
 	return ""
 }
 
-// isNamedResult finds results that begin with what the caller's variable held.
-// isStrayResult finds the results that the interpreter stores in the place of another
-// one, or in one of another type.
-// isNilAppended: the interpreter panics, because the nil has no type.
+// isNilAppended finds appended nils: the interpreter panics, because the nil has no
+// type.
 func isNilAppended(c *code, n ast.Node) string {
 	call, ok := n.(*ast.CallExpr)
 	if !ok || len(call.Args) < 2 {
@@ -985,7 +985,8 @@ func isNilAppended(c *code, n ast.Node) string {
 	return ""
 }
 
-// isNegatedInterface: the interpreter panics where the result of ! becomes an interface.
+// isNegatedInterface finds results of ! that become an interface: the interpreter
+// panics.
 func isNegatedInterface(c *code, n ast.Node) string {
 	var to []types.Type
 	var from []ast.Expr
@@ -1009,6 +1010,8 @@ func isNegatedInterface(c *code, n ast.Node) string {
 	return ""
 }
 
+// isStrayResult finds results that the interpreter stores in the place of another one,
+// or in one of another type.
 func isStrayResult(c *code, n ast.Node) string {
 	r, ok := n.(*ast.ReturnStmt)
 	if !ok {
@@ -1060,7 +1063,7 @@ func (c *code) isBuiltin(id *ast.Ident) bool {
 	return builtin
 }
 
-// resultsAround are those of the function that n is in.
+// resultsAround returns the results of the function around n.
 func (c *code) resultsAround(n ast.Node) *types.Tuple {
 	for n = c.parent[n]; n != nil; n = c.parent[n] {
 		switch f := n.(type) {
@@ -1073,6 +1076,7 @@ func (c *code) resultsAround(n ast.Node) *types.Tuple {
 	return nil
 }
 
+// isNamedResult finds results that begin with the value of the caller's variable.
 func isNamedResult(_ *code, n ast.Node) string {
 	f, ok := n.(*ast.FuncType)
 	if !ok || f.Results == nil {
@@ -1097,7 +1101,8 @@ func (c *code) setsMapElement(targets []ast.Expr) bool {
 	return false
 }
 
-// made says how the value of e comes about, if e does not merely read it.
+// made returns the operation that produces the value of e; it is empty if e only reads
+// a variable.
 func (c *code) made(e ast.Expr) string {
 	switch x := unparen(e).(type) {
 	case *ast.CallExpr:
@@ -1167,7 +1172,7 @@ func isErrorType(c *code, n ast.Node) string {
 	return ""
 }
 
-// switched is the expression whose type s looks at.
+// switched returns the expression whose type s examines.
 func switched(s *ast.TypeSwitchStmt) ast.Expr {
 	var e ast.Expr
 	switch a := s.Assign.(type) {
@@ -1266,8 +1271,8 @@ func (c *code) isRecover(e ast.Expr) bool {
 	return ok && c.used(ident(call.Fun)) == "recover"
 }
 
-// isRecoveredUse lets a recovered value be dropped, kept in a variable, and compared
-// with nil.
+// isRecoveredUse permits a recovered value to be dropped, kept in a variable, and
+// compared with nil.
 func isRecoveredUse(c *code, n ast.Node) string {
 	e, ok := n.(ast.Expr)
 	if !ok {

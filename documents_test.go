@@ -41,7 +41,7 @@ func quotations(t *testing.T, page, head string) []string {
 	return texts
 }
 
-// pluginText returns the text of all Go files of the plugin but its tests.
+// pluginText returns the text of all Go files of the plugin except its tests.
 func pluginText(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
@@ -64,8 +64,9 @@ func pluginText(t *testing.T) string {
 	return all.String()
 }
 
-// Lines of the log and errors that a document quotes are texts of the sources: an
-// operator searches the page for what the log has. Dots stand for what differs.
+// Lines of the log and errors that a document quotes are texts of the sources, because
+// an operator searches the page for the text in the log. Dots are the parts that
+// differ.
 func TestQuotedLinesAreInTheSources(t *testing.T) {
 	text := pluginText(t)
 	for _, table := range []struct {

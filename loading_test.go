@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// TestMethodsAreKnownAtLoad: in every package of the plugin whose types have
-// methods, yaegi.go is the last file that the interpreter reads, and converts each
+// TestMethodsAreKnownAtLoad checks every package of the plugin whose types have
+// methods. The interpreter must read yaegi.go as the last file. That file converts each
 // of those types to an interface, and each type of a deferred method's arguments.
 func TestMethodsAreKnownAtLoad(t *testing.T) {
 	for _, dir := range []string{
@@ -91,8 +91,8 @@ func unknownAtLoad(t *testing.T, dir string) []string {
 	return problems
 }
 
-// deferred are the names of the methods that are deferred with arguments, whose types
-// the interpreter computes at the first call.
+// deferred returns the names of the methods that are deferred with arguments. The
+// interpreter computes the types of the arguments at the first call.
 func deferred(p *ast.Package) map[string]bool {
 	names := map[string]bool{}
 	ast.Inspect(p, func(n ast.Node) bool {
@@ -106,7 +106,7 @@ func deferred(p *ast.Package) map[string]bool {
 	return names
 }
 
-// conversions are those of the parameters whose types p declares.
+// conversions returns those of the parameters whose types p declares.
 func conversions(p *ast.Package, params *ast.FieldList) []string {
 	own := map[string]bool{}
 	ast.Inspect(p, func(n ast.Node) bool {
@@ -128,7 +128,7 @@ func conversions(p *ast.Package, params *ast.FieldList) []string {
 	return all
 }
 
-// conversion is how the list names a receiver's type.
+// conversion returns the form in which the list names a receiver's type.
 func conversion(receiver ast.Expr) string {
 	if star, ok := receiver.(*ast.StarExpr); ok {
 		return " = (*" + star.X.(*ast.Ident).Name + ")(nil)"
@@ -136,9 +136,9 @@ func conversion(receiver ast.Expr) string {
 	return " = " + receiver.(*ast.Ident).Name
 }
 
-// isLateFunction finds functions whose type the interpreter computes when they are
-// first deferred with arguments or used as a value: those that it reads later than
-// that use. It reads the files of a package in the order of their names.
+// isLateFunction finds functions that the interpreter reads later than their use as a
+// value, or as a deferred call with arguments. It computes their type only then. It
+// reads the files of a package in the order of their names.
 func isLateFunction(c *code, n ast.Node) string {
 	if send, ok := n.(*ast.SendStmt); ok {
 		if _, ok := unparen(send.Value).(*ast.FuncLit); ok {
@@ -166,8 +166,8 @@ func isLateFunction(c *code, n ast.Node) string {
 	return f.Name() + " is declared at " + c.at(f.Pos()) + ": declare it before"
 }
 
-// isLateSwitch finds type switches whose cases the interpreter computes when they
-// are first reached: types without a name.
+// isLateSwitch finds type switches whose cases the interpreter computes when they are
+// first reached: types without a name.
 func isLateSwitch(c *code, n ast.Node) string {
 	clause, ok := n.(*ast.CaseClause)
 	if !ok {
@@ -190,9 +190,9 @@ func isLateSwitch(c *code, n ast.Node) string {
 	return ""
 }
 
-// isInterfaceGiven finds fields, elements and package variables of an interface of ours
-// that the standard library gets: where one is nil, the interpreter writes another nil
-// to it, unguarded.
+// isInterfaceGiven finds fields, elements and package variables of the plugin's
+// interfaces that the standard library gets. Where one is nil, the interpreter writes
+// another nil to it, unguarded.
 func isInterfaceGiven(c *code, n ast.Node) string {
 	call, ok := n.(*ast.CallExpr)
 	if !ok || c.info.Types[call.Fun].IsType() {
@@ -217,7 +217,7 @@ func isInterfaceGiven(c *code, n ast.Node) string {
 	return ""
 }
 
-// outlives says whether e is a place that other calls can reach, too.
+// outlives reports whether e is a place that other calls can reach, too.
 func (c *code) outlives(e ast.Expr) bool {
 	switch x := unparen(e).(type) {
 	case *ast.SelectorExpr, *ast.IndexExpr, *ast.StarExpr:
@@ -229,9 +229,9 @@ func (c *code) outlives(e ast.Expr) bool {
 	return false
 }
 
-// isSharedReceiver finds methods with a pointer receiver that are called on a field, an
-// element or a package variable that is a struct: at each call the interpreter reads
-// all of it, whatever guards its fields.
+// isSharedReceiver finds methods with a pointer receiver that are called on a struct in
+// a field, an element or a package variable. At each call the interpreter reads all of
+// it, although a lock may guard its fields.
 func isSharedReceiver(c *code, n ast.Node) string {
 	sel, ok := n.(*ast.SelectorExpr)
 	if !ok || c.info.Selections[sel] == nil || c.info.Selections[sel].Kind() != types.MethodVal {

@@ -11,7 +11,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/registry"
 )
 
-// logWriter returns what lines are written to: standard output, standard error, or
+// logWriter returns the destination of log lines: standard output, standard error, or
 // the file of that path, which all middlewares that name it share.
 func logWriter(u *user, file string) (io.Writer, error) {
 	if file == "" || file == "stdout" {
@@ -41,7 +41,7 @@ func (b *logBuilder) Build() (registry.Resource, error) {
 	return f, nil
 }
 
-// newLogger writes to w what is at level or above it.
+// newLogger returns a logger that writes lines of at least the level of o to w.
 func newLogger(w io.Writer, o config.Log, name string) *slog.Logger {
 	var l slog.Level
 	if l.UnmarshalText([]byte(o.Level)) != nil {

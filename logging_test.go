@@ -46,8 +46,8 @@ func TestTheFormatOfLines(t *testing.T) {
 	}
 }
 
-// A store goes on where the middleware that was configured last logs: a reload that
-// names another logFile makes no other store.
+// A store logs where the middleware that was configured last logs: a reload that names
+// another logFile makes no other store.
 func TestAStoreLogsWhereTheNewestMiddlewareDoes(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

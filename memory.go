@@ -8,17 +8,17 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/registry"
 )
 
-// A memory is where the records of stores without Redis are. Stores that differ by
-// its bounds alone share one when one takes the place of another, so that other
-// bounds sign nobody out.
+// A memory holds the records of stores without Redis. If a store replaces one that
+// differs only by the bounds of memory, both share it, so that other bounds sign nobody
+// out.
 type memory struct {
 	records *cache.Memory
 
-	mu    sync.Mutex        // guards bound, never while the registry is asked
-	bound map[string]bounds // by the registry's key of the stores that it is
+	mu    sync.Mutex        // guards bound; not held during calls of the registry
+	bound map[string]bounds // by the registry's key of the stores that use it
 }
 
-// bounds are what concerns a store in memory.
+// bounds are the options of a store in memory.
 type bounds struct {
 	Entries int
 	Bytes   int64
@@ -35,7 +35,7 @@ func boundsOf(r config.Redis) bounds {
 	return b
 }
 
-// memoryAfter is the memory of the store before, or a new one if it has none.
+// memoryAfter returns the memory of the store before, or a new one if it has none.
 func memoryAfter(before *store, b bounds) *memory {
 	if before != nil && before.memory != nil {
 		return before.memory
@@ -44,7 +44,7 @@ func memoryAfter(before *store, b bounds) *memory {
 	return &memory{records: cache.NewMemory(o), bound: map[string]bounds{}}
 }
 
-// join adds a store of the registry's key.
+// join adds a store by the registry's key.
 func (m *memory) join(key string, b bounds) {
 	m.mu.Lock()
 	m.bound = m.without(key)
@@ -52,7 +52,7 @@ func (m *memory) join(key string, b bounds) {
 	m.mu.Unlock()
 }
 
-// without is a copy of bound that lacks a store: the one that is there is being read.
+// without returns a copy of bound without a store, because other goroutines read bound.
 func (m *memory) without(key string) map[string]bounds {
 	copied := map[string]bounds{}
 	for k, b := range m.bound {
@@ -63,7 +63,7 @@ func (m *memory) without(key string) map[string]bounds {
 	return copied
 }
 
-// leave removes one that is closed.
+// leave removes a store that is closed.
 func (m *memory) leave(key string) {
 	m.mu.Lock()
 	m.bound = m.without(key)

@@ -12,7 +12,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
-// options maps the settings to what the middleware takes.
+// options maps the settings to the middleware's options.
 func (b *middlewareBuilder) options() (auth.Options, error) {
 	s := b.s
 	rules, err := policy.NewRules(policy.Rules{
@@ -84,9 +84,9 @@ func accessOf(s *config.Settings, lists *policy.Rules, bypass *policy.Bypass) (*
 	return a, nil
 }
 
-// ruleTemplates returns the templates of each rule: the general ones, and its own in place
-// of those of the same name; nil for a rule without headers. The second result is names
-// and those of all rules.
+// ruleTemplates returns the templates of each rule, or nil for a rule without headers.
+// They are the general ones with the rule's own, which replace those of the same name.
+// The second result is names and those of all rules.
 func ruleTemplates(s *config.Settings, names []string) ([]*headers.Templates, []string, error) {
 	list := make([]*headers.Templates, len(s.Access.Rules))
 	for i, r := range s.Access.Rules {
@@ -103,8 +103,8 @@ func ruleTemplates(s *config.Settings, names []string) ([]*headers.Templates, []
 	return list, names, nil
 }
 
-// overlaid returns the headers of general whose name none of own has, and own. Servers
-// take - and _ in a name for the same.
+// overlaid returns own, after the headers of general with other names. Servers read -
+// and _ in a name as the same character.
 func overlaid(general, own []config.HeaderTemplate) []config.HeaderTemplate {
 	names := map[string]bool{}
 	for _, h := range own {
@@ -131,8 +131,8 @@ var userInfo = map[string]auth.UserInfo{
 	"auto": auth.UserInfoAuto, "always": auth.UserInfoAlways, "never": auth.UserInfoNever,
 }
 
-// identity binds sessions and sign-ins to an issuer, a relying party and a group:
-// the middleware's name, unless the operator named a group to share sessions.
+// identity binds sessions and sign-ins to an issuer, a relying party and a group. The
+// group is the middleware's name, unless the operator named one to share sessions.
 func (b *middlewareBuilder) identity() string {
 	group := b.s.Session.Group
 	if group == "" {
@@ -141,8 +141,8 @@ func (b *middlewareBuilder) identity() string {
 	return strings.Join([]string{b.s.Provider.Issuer, b.s.Client.ID, group}, "\n")
 }
 
-// responseHeaders returns the headers of responses, and the answers to scripts of other
-// origins: nil where the operator has none.
+// responseHeaders returns the headers of responses, and the responses to scripts of
+// other origins. Each is nil if the operator has none.
 func responseHeaders(s *config.Settings) (*headers.Security, *headers.CORS, error) {
 	o := s.Security
 	if !o.Enabled {

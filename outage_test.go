@@ -12,7 +12,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/resptest"
 )
 
-// The log says again and again that Redis does not serve, why, and what it means.
+// The log repeats that Redis does not serve, with the reason and the effect.
 func TestTheLogSaysThatAnOutageLasts(t *testing.T) {
 	server := resptest.Start(t)
 	server.Require("default", "right")
@@ -71,7 +71,8 @@ func TestTheLogSaysThatAnOutageLasts(t *testing.T) {
 }
 
 // A server that refuses every connection has one line with the reason and the options,
-// however it words the refusal. The store then does not find it well and unwell in turn.
+// for every text of the refusal. The store does not report it as well and unwell in
+// turn.
 func TestARefusedHandshakeIsSaidOnce(t *testing.T) {
 	for _, row := range []struct {
 		name   string

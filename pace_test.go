@@ -12,12 +12,12 @@ import (
 	"testing"
 )
 
-// The tests depend on no machine's speed: they wait until something is so, and assert
-// order and counts. It refuses a sleep that is not the pause of a loop which asks,
-// the comparison of a measured time other than as the end of such a loop, and waits for
-// an event that end within seconds.
+// The tests depend on no machine's speed. They wait until a condition is true, and
+// assert orders and numbers. TestNoTestDependsOnSpeed refuses a sleep that is not the
+// pause of a loop which checks a condition, and waits for an event that end within
+// seconds. It refuses a comparison of a measured time, except as the end of such a loop.
 
-// paced are the places that may do so, and why: a file, or a function in a file.
+// paced are the exceptions, each with the reason: a file, or a function in a file.
 var paced = map[string]string{
 	"test/model":                                      "its time is simulated, and passes at once",
 	"test/e2e/soak_test.go":                           "make soak: what comes between outages is time",
@@ -78,7 +78,7 @@ func TestNoTestDependsOnSpeed(t *testing.T) {
 	}
 }
 
-// excused is the entry of paced that a place falls under.
+// excused returns the entry of paced for a place.
 func excused(file, text string) string {
 	function, _, _ := strings.Cut(text, ":")
 	for _, place := range []string{file + " " + function, file, filepath.Dir(file)} {
@@ -105,8 +105,8 @@ func hastes(files []*ast.File) []haste {
 	return p.found
 }
 
-// A pace is what is known of a package: what holds, and which functions return, a
-// measured time.
+// A pace has the fields of a package with a measured time, and the functions that
+// return one.
 type pace struct {
 	fields, functions map[string]bool
 	found             []haste
@@ -131,7 +131,7 @@ func (p *pace) learn(n ast.Node) bool {
 	return true
 }
 
-// search looks through a function.
+// search examines a function.
 func (p *pace) search(d *ast.FuncDecl) {
 	variables := map[string]bool{}
 	var around []ast.Node
@@ -170,8 +170,8 @@ func (p *pace) search(d *ast.FuncDecl) {
 	})
 }
 
-// measured reports whether a measured time is in n: of the clock, or of what is known
-// to hold one.
+// measured reports whether n contains a measured time: from the clock, or from a name
+// that holds one.
 func measured(n ast.Node, variables, fields, functions map[string]bool) bool {
 	found := false
 	ast.Inspect(n, func(n ast.Node) bool {
@@ -199,15 +199,16 @@ func measured(n ast.Node, variables, fields, functions map[string]bool) bool {
 	return found
 }
 
-// holdsTime reports whether e is still a time, rather than what was made of one in a call.
+// holdsTime reports whether e is still a time, rather than the result of a call with
+// one.
 func holdsTime(e ast.Expr) bool {
 	_, isLiteral := e.(*ast.FuncLit)
 	_, isComposite := e.(*ast.CompositeLit)
 	return !isLiteral && !isComposite
 }
 
-// isPause reports whether what is inside of around is in a loop that asks: one that ends
-// when something is so, and not after so many rounds.
+// isPause reports whether the inside of around is in a loop that checks a condition.
+// Such a loop ends when the condition is true, and not after a number of rounds.
 func isPause(around []ast.Node) bool {
 	for i := len(around) - 1; i >= 0; i-- {
 		switch x := around[i].(type) {
@@ -220,7 +221,7 @@ func isPause(around []ast.Node) bool {
 	return false
 }
 
-// leaves reports whether a loop ends when something is so.
+// leaves reports whether a loop ends when a condition is true.
 func leaves(loop *ast.ForStmt) bool {
 	_, counts := loop.Post.(*ast.IncDecStmt)
 	found := loop.Cond != nil && !(counts && isCount(loop.Cond)) && !isClock(loop.Cond)
@@ -238,13 +239,13 @@ func leaves(loop *ast.ForStmt) bool {
 	return found
 }
 
-// isCount reports whether a condition is a bound of rounds and nothing else.
+// isCount reports whether a condition is only a bound of rounds.
 func isCount(e ast.Expr) bool {
 	b, ok := e.(*ast.BinaryExpr)
 	return ok && isOrder(b.Op)
 }
 
-// isClock reports whether a condition asks what time it is and nothing else.
+// isClock reports whether a condition only compares the time.
 func isClock(e ast.Expr) bool {
 	call, ok := e.(*ast.CallExpr)
 	if !ok {
@@ -268,7 +269,7 @@ func endsLate(around []ast.Node, call *ast.CallExpr) bool {
 	return false
 }
 
-// inSeconds is the value of a time that is written as a number of units.
+// inSeconds returns the value of a time that is written as a number of units.
 func inSeconds(e ast.Expr) (float64, bool) {
 	units := map[string]float64{"Microsecond": 1e-6, "Millisecond": 1e-3, "Second": 1, "Minute": 60, "Hour": 3600}
 	switch x := e.(type) {

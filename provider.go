@@ -22,11 +22,11 @@ type sharedProvider struct {
 	end       context.CancelFunc // of the check
 }
 
-// lastCalls is how long calls may go on that had begun when the provider was closed.
+// lastCalls is how long a call that began before the provider was closed may continue.
 const lastCalls = 20 * time.Second
 
-// Close ends the check and the idle connections to the provider. A call that is under way
-// keeps its connection: that is closed later.
+// Close ends the check and closes the idle connections to the provider. A call in
+// progress keeps its connection, which is closed later.
 func (p *sharedProvider) Close() {
 	p.end()
 	p.transport.CloseIdleConnections()
@@ -34,7 +34,7 @@ func (p *sharedProvider) Close() {
 	background.After(lastCalls, r)
 }
 
-// A closing closes the idle connections of a provider that is not used any more.
+// A closing closes the idle connections of a provider that is no longer used.
 type closing struct {
 	transport *http.Transport
 }
@@ -50,7 +50,7 @@ type providerBuilder struct {
 }
 
 // Build returns the provider of the settings. It does not wait for the network: a check
-// asks for discovery in the background.
+// requests discovery in the background.
 func (b *providerBuilder) Build() (registry.Resource, error) {
 	p, c := b.s.Provider, b.s.Client
 	t := oidc.TransportOptions{AllowPrivate: p.AllowPrivate, InsecureSkipVerify: p.InsecureSkipVerify, Trusted: []string{
@@ -88,12 +88,12 @@ func (b *providerBuilder) Build() (registry.Resource, error) {
 	return &sharedProvider{provider: provider, transport: transport, end: end}, nil
 }
 
-// A providerCheck asks for the provider's metadata once, before a user needs it, and
-// logs the result. A mistake in providerURL then shows at start-up, and the first sign-in
-// does not wait for discovery.
+// A providerCheck requests the provider's metadata once, before a user needs it, and
+// logs the result. A mistake in providerURL then shows at start-up, and the first
+// sign-in does not wait for discovery.
 type providerCheck struct {
 	provider *oidc.Provider
-	done     context.Context // the provider is not used any more
+	done     context.Context // the provider is no longer used
 	log      *slog.Logger
 }
 

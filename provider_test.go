@@ -16,7 +16,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/registry"
 )
 
-// A check that is under way when its provider is not used any more ends without a line.
+// A check that is in progress when its provider is no longer used ends without a line.
 func TestTheProviderCheckEndsWithItsProvider(t *testing.T) {
 	hold := make(chan struct{})
 	op := oidctest.New(oidctest.Options{HoldDiscovery: hold})
@@ -40,7 +40,8 @@ func TestTheProviderCheckEndsWithItsProvider(t *testing.T) {
 	}
 }
 
-// discovering makes the Config of a middleware whose provider is op.
+// discovering returns a function that makes the Config of a middleware whose provider
+// is op.
 func discovering(t *testing.T, op *oidctest.Provider) func() *Config {
 	config := written(t)
 	return func() *Config {
@@ -100,8 +101,8 @@ func TestAPluginThatIsNeverUsedLeavesNoGoroutine(t *testing.T) {
 	awaitStacks(t, "goroutines are left", func(string) bool { return runtime.NumGoroutine() <= before })
 }
 
-// The check of a provider that is closed ends without a line, whatever the provider
-// answers later.
+// The check of a provider that is closed ends without a line, for every later response
+// of the provider.
 func TestAClosedProviderEndsItsCheck(t *testing.T) {
 	hold := make(chan struct{})
 	op := oidctest.New(oidctest.Options{HoldDiscovery: hold})
@@ -123,7 +124,7 @@ func TestAClosedProviderEndsItsCheck(t *testing.T) {
 	}
 }
 
-// awaitStacks waits until the stacks of all goroutines are as they should be.
+// awaitStacks waits until good accepts the stacks of all goroutines.
 func awaitStacks(t *testing.T, problem string, good func(stacks string) bool) {
 	t.Helper()
 	text := make([]byte, 1<<20)

@@ -13,20 +13,20 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/registry"
 )
 
-// Traefik makes a Config for each router, and calls New for all of them at each
-// change of anything. So a configuration is known by its content: it is parsed once,
-// and a middleware whose content is the same is found again at little cost.
+// Traefik makes a Config for each router, and calls New for all of them at each change
+// of anything. So a configuration is identified by its content. It is parsed once, and
+// a middleware with the same content is found again at little cost.
 
-// digestOf is the same for two configurations if every option has the same value of
-// the same type. The text that it is made of has secrets in it, and goes nowhere else.
+// digestOf is the same for two configurations if every option has the same value of the
+// same type. Its input contains secrets, and is not kept.
 func digestOf(c *Config) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%#v", c)
 	return string(h.Sum(nil))
 }
 
-// A setup is the middleware of one name as it was configured last, and the end of the
-// contexts that it was configured with: those of one generation of Traefik's
+// A setup has the middleware of one name as it was configured last, and the end of the
+// contexts that it was configured with. The contexts of one generation of Traefik's
 // configuration end together.
 type setup struct {
 	mu         sync.Mutex // guards the fields below
@@ -34,21 +34,21 @@ type setup struct {
 	generation <-chan struct{}
 }
 
-// made is a middleware, and what it was made of.
+// made is a middleware with its inputs.
 type made struct {
-	config     *Config        // that it was made of
+	config     *Config        // of the middleware
 	digest     string         // of the configuration at that time
-	record     *config.Record // of what that refers to
+	record     *config.Record // of the variables and files of config
 	keys       []string       // of the registry: all that it uses
 	storeKey   string         // one of keys
-	served     string         // what served it before that store, when it was made: see findPredecessor
+	served     string         // key of the store that served it before that one; see findPredecessor
 	turn       int
 	store      *store
 	log        *slog.Logger
 	middleware *sharedMiddleware
 }
 
-// Close has nothing to let go of.
+// Close has no effect: there are no resources to release.
 func (s *setup) Close() {}
 
 func (s *setup) get() (*made, <-chan struct{}) {
@@ -68,19 +68,19 @@ func (s *setup) set(m *made, generation <-chan struct{}) {
 
 type setupBuilder struct{}
 
-// Build returns a setup in which nothing was made.
+// Build returns a setup without a middleware.
 func (b *setupBuilder) Build() (registry.Resource, error) {
 	return &setup{}, nil
 }
 
-// setupKey is the registry's key of the setup of a name.
+// setupKey returns the registry's key of the setup of a name.
 func setupKey(name string) string {
 	return "setup " + name
 }
 
-// again returns the middleware of a name for as long as ctx is not done, if it was
-// configured with the same content last, nothing has changed that this refers to, and
-// its store is to serve it as before. Otherwise it returns nil.
+// again returns the middleware of a name for as long as ctx is not done. It returns nil
+// unless the middleware was configured with the same content last, its variables and
+// files are unchanged, and its store is to serve it as before.
 func again(ctx context.Context, c *Config, name string) *auth.Middleware {
 	r := registry.Shared.Kept(setupKey(name))
 	if r == nil {
@@ -101,9 +101,9 @@ func again(ctx context.Context, c *Config, name string) *auth.Middleware {
 	return m.middleware.middleware
 }
 
-// isOf reports whether c is the configuration of m, by its content. One call of the
-// standard library that compares costs a quarter of one that makes a digest; only of
-// the same Config would it always say yes.
+// isOf reports whether c is the configuration of m, by its content. A comparison by the
+// standard library costs a quarter of a digest. It is valid only for another Config,
+// because one always equals itself.
 func (m *made) isOf(c *Config) bool {
 	if c == m.config {
 		return digestOf(c) == m.digest
@@ -112,7 +112,7 @@ func (m *made) isOf(c *Config) bool {
 }
 
 // again begins another use of the middleware, for handlers of another generation. It
-// returns false where something took its place, or the place of what it uses.
+// returns false if the middleware or a resource that it uses was replaced.
 func (m *made) again(ctx context.Context, name string) bool {
 	served, turn := registry.Shared.Succeed(groupOf(name), m.storeKey)
 	if served != m.served || served != "" && turn != m.turn {
@@ -126,8 +126,8 @@ func (m *made) again(ctx context.Context, name string) bool {
 	return true
 }
 
-// build returns the middleware of c and name for as long as ctx is not done, with what
-// it shares with others, and notes how it was made.
+// build returns the middleware of c and name for as long as ctx is not done, with the
+// resources that it shares with others. It records its inputs.
 func build(ctx context.Context, c *Config, name string) (*auth.Middleware, error) {
 	digest := digestOf(c)
 	u := &user{ctx: ctx}
@@ -158,7 +158,8 @@ func build(ctx context.Context, c *Config, name string) (*auth.Middleware, error
 	return m.middleware.middleware, nil
 }
 
-// A user is a handler that is being made: its context, and what it uses so far.
+// A user is a handler that is being built, with its context and the resources that it
+// uses so far.
 type user struct {
 	ctx  context.Context
 	keys []string // of the registry
@@ -173,7 +174,7 @@ func (u *user) acquire(key string, b registry.Builder) (registry.Resource, error
 	return r, err
 }
 
-// A reading is what configurations of one content mean.
+// A reading has the settings of all configurations with one content.
 type reading struct {
 	mu       sync.Mutex // guards the fields below
 	record   *config.Record
@@ -181,11 +182,11 @@ type reading struct {
 	err      error
 }
 
-// Close has nothing to let go of.
+// Close has no effect: there are no resources to release.
 func (r *reading) Close() {}
 
-// of returns the settings of c, which has the content of this reading, or what is
-// wrong with it, and what it refers to. It is parsed again when that has changed.
+// of returns the settings of c, which has the content of this reading, and the record
+// of its variables and files, or the error. It parses c again if these have changed.
 func (r *reading) of(c *Config) (*config.Settings, *config.Record, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -201,7 +202,7 @@ func (r *reading) of(c *Config) (*config.Settings, *config.Record, error) {
 
 type readingBuilder struct{}
 
-// Build returns a reading in which nothing was read.
+// Build returns a reading without settings.
 func (b *readingBuilder) Build() (registry.Resource, error) {
 	return &reading{}, nil
 }

@@ -16,9 +16,9 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/registry"
 )
 
-// alone reports whether the test is in a process of its own, with a registry that lets
-// go at once. If it is not, alone runs it in one. The registry cannot be replaced here:
-// the stores of other tests still use it.
+// alone reports whether the test is in a process of its own, with a registry that
+// releases resources at once. If it is not, one is started for it. The registry
+// cannot be replaced here, because the stores of other tests still use it.
 func alone(t *testing.T) bool {
 	t.Helper()
 	const variable = "TRAEFIKOIDC_TEST_ALONE"
@@ -35,8 +35,8 @@ func alone(t *testing.T) bool {
 	return false
 }
 
-// written makes a Config with the same content at each call, as Traefik does for each
-// router.
+// written returns a function that makes a Config with the same content at each call, as
+// Traefik does for each router.
 func written(t *testing.T) func(change func(c *Config)) *Config {
 	secret, key := oidctest.NewSecret(), oidctest.NewSecret()
 	logs := filepath.Join(t.TempDir(), "oidc.log")
@@ -50,7 +50,7 @@ func written(t *testing.T) func(change func(c *Config)) *Config {
 		c.LogFile = logs
 		c.AuthorizationParams = map[string]any{"a": "1", "b": 2}
 		c.AllowedUsers = []string{"alice@example.com", "bob@example.com"}
-		// No provider is asked.
+		// No provider is requested.
 		c.AuthorizationURL = c.ProviderURL + "/authorize"
 		c.TokenURL = c.ProviderURL + "/token"
 		c.JwksURL = c.ProviderURL + "/jwks"
@@ -61,7 +61,7 @@ func written(t *testing.T) func(change func(c *Config)) *Config {
 	}
 }
 
-// latest is how the middleware of that name was made, after one more New.
+// latest returns the record of the middleware of that name, after one more New.
 func latest(ctx context.Context, t *testing.T, c *Config, name string) *made {
 	t.Helper()
 	if _, err := New(ctx, http.NotFoundHandler(), c, name); err != nil {
@@ -71,7 +71,7 @@ func latest(ctx context.Context, t *testing.T, c *Config, name string) *made {
 	return m
 }
 
-// settingsOf are what a content was parsed to.
+// settingsOf returns the settings of a content.
 func settingsOf(m *made) any {
 	return registry.Shared.Kept("settings " + m.digest).(*reading).settings
 }
@@ -108,7 +108,7 @@ func TestTheSameContentIsParsedAndBuiltOnce(t *testing.T) {
 	}
 
 	// The next generation comes after the contexts of the one before are done, and
-	// before anything is let go of.
+	// before any resource is released.
 	next, end := context.WithCancel(context.Background())
 	defer end()
 	if latest(next, t, config(nil), "a") != first {
@@ -240,7 +240,7 @@ func TestNothingIsLeftOfManyReloads(t *testing.T) {
 		}
 	}
 	cancel()
-	const lasting = 1 // what the middlewares of the process know of each other
+	const lasting = 1 // the names that the middlewares of the process share
 	deadline := time.Now().Add(time.Minute)
 	for registry.Shared.Len() != lasting && time.Now().Before(deadline) {
 		time.Sleep(time.Millisecond)
@@ -250,8 +250,8 @@ func TestNothingIsLeftOfManyReloads(t *testing.T) {
 	}
 }
 
-// A middleware is not found again where what it uses is gone, or another store served
-// it when it was made.
+// A middleware is not found again if a resource that it uses was released, or if
+// another store served it when it was built.
 func TestAMiddlewareIsFoundAgainOnlyAsItWas(t *testing.T) {
 	if !alone(t) {
 		return

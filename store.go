@@ -21,27 +21,27 @@ import (
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
-// A store is where the records are, shared by all middlewares with the same
-// options of it.
+// A store is the place of the records. All middlewares with the same options for it
+// share one.
 type store struct {
 	key       string // of the registry
-	address   string // of the server, for the log
+	address   string // of Redis, for the log
 	backend   cache.Store
 	memory    *memory         // nil: Redis
-	sentinels *resp.Sentinels // nil: the address is that of the server
-	hybrid    *hybrid.Hybrid  // nil: memory alone
+	sentinels *resp.Sentinels // nil: the address is that of Redis
+	hybrid    *hybrid.Hybrid  // nil: only memory
 	redis     redis.Options
-	health    time.Duration // between two questions whether Redis is well; zero: it is not asked
+	health    time.Duration // between two checks of Redis; zero: there are none
 	done      context.Context
 	end       context.CancelFunc
 
 	mu       sync.Mutex // guards the fields below
 	log      *slog.Logger
-	reminded bool // a reminder will come
+	reminded bool // a reminder is scheduled
 }
 
-// logTo makes log the place of the store's lines. It is that of the middleware that
-// was configured last: a store outlives the log of the first.
+// logTo sets the log of the store's lines. It is that of the middleware that was
+// configured last, because a store outlives the log of the first.
 func (s *store) logTo(log *slog.Logger) {
 	log = log.With("address", s.address)
 	s.mu.Lock()
@@ -49,7 +49,7 @@ func (s *store) logTo(log *slog.Logger) {
 	s.mu.Unlock()
 }
 
-// line returns where the store's next line goes.
+// line returns the log of the store's next line.
 func (s *store) line() *slog.Logger {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -61,12 +61,12 @@ func (s *store) Backend() cache.Store {
 	return s.backend
 }
 
-// readyPeriod is how often a store is asked whether it has found its server.
+// readyPeriod is the time between two checks whether a store has found Redis.
 const readyPeriod = 50 * time.Millisecond
 
-// Verify implements cache.Candidate: memory always serves. A server that this
-// store met while it refused us is left alone for some seconds; Verify waits until
-// the store has found it again, because nothing is shared before.
+// Verify implements cache.Candidate. A store in memory always serves. If Redis refused
+// this store, the store makes no attempt for some seconds. Verify waits until the store
+// has reached Redis, because it shares nothing before.
 func (s *store) Verify(ctx context.Context) error {
 	if s.hybrid == nil {
 		return nil
@@ -99,8 +99,8 @@ func (s *store) Close() {
 	}
 }
 
-// Run asks whether Redis is well, so that an outage is noticed before a person's
-// request meets it, and comes back.
+// Run checks Redis, so that an outage and its end are noticed before a user's request
+// meets them.
 func (s *store) Run() {
 	if s.done.Err() != nil {
 		return
@@ -109,8 +109,8 @@ func (s *store) Run() {
 	background.After(s.health, s)
 }
 
-// Observe implements hybrid.Observer with a line in the log. A store that was replaced
-// is of no concern to anybody.
+// Observe implements hybrid.Observer with a line in the log. It ignores a store that
+// was replaced.
 func (s *store) Observe(e hybrid.Event, cause error) {
 	if registry.Shared.Replaced(s.key) {
 		return
@@ -130,8 +130,8 @@ func (s *store) Observe(e hybrid.Event, cause error) {
 	s.line().Log(context.Background(), level, e.Text(), "error", reasonOf(cause))
 }
 
-// reasonOf returns the text of a failure of Redis, with the options to check where the
-// server refuses every connection.
+// reasonOf returns the text of a failure of Redis. If Redis refuses every connection,
+// it has the options to check.
 func reasonOf(cause error) string {
 	if errors.Is(cause, resp.ErrHandshake) {
 		return cause.Error() + ": check redis.username, redis.password and redis.db"
@@ -139,10 +139,10 @@ func reasonOf(cause error) string {
 	return cause.Error()
 }
 
-// reminderPeriod is how often the log says that an outage of Redis lasts.
+// reminderPeriod is the time between two lines about a lasting outage of Redis.
 const reminderPeriod = 5 * time.Minute
 
-// remind has the log say again that Redis does not serve, for as long as it lasts.
+// remind schedules the next line about an outage of Redis, for as long as it lasts.
 func (s *store) remind() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -153,7 +153,7 @@ func (s *store) remind() {
 	background.After(reminderPeriod, &reminder{s: s})
 }
 
-// A reminder is the line that says that an outage of Redis lasts.
+// A reminder logs that an outage of Redis lasts.
 type reminder struct {
 	s *store
 }
@@ -181,18 +181,18 @@ func (r *reminder) Run() {
 	s.remind()
 }
 
-// markBytes bounds what replay markers take in memory.
+// markBytes bounds the memory of replay markers.
 const markBytes = 16 << 20
 
 type storeBuilder struct {
 	s      *config.Settings
 	key    string
-	before *store // what serves the middleware until now; nil: nothing
+	before *store // the store that serves the middleware until now; nil: none
 	log    *slog.Logger
 }
 
-// Build returns the store of the settings. It connects in the background: Redis
-// need not be there.
+// Build returns the store of the settings. It connects in the background, and needs no
+// reachable Redis.
 func (b *storeBuilder) Build() (registry.Resource, error) {
 	r := b.s.Redis
 	s := &store{key: b.key, address: addressOf(r)}
@@ -232,25 +232,26 @@ func (b *storeBuilder) Build() (registry.Resource, error) {
 	return s, nil
 }
 
-// storeKey is the registry's key of the store that is configured so: what does not
-// concern a store makes no other one of it.
+// storeKey returns the registry's key of the store of these settings. Options that do
+// not affect a store do not change the key.
 func storeKey(r config.Redis) (string, error) {
 	if inMemory(r) {
 		return keyOf("memory", []any{boundsOf(r)})
 	}
-	// Certificates that were renewed in their files make no other store: dials read them.
+	// Certificates that changed in their files make no other store, because dials read
+	// them.
 	r.TLS.CAPEM = ""
 	r.TLS.CertPEM = ""
 	r.TLS.KeyPEM = ""
 	return keyOf("store", []any{r})
 }
 
-// inMemory reports whether sessions are in memory alone.
+// inMemory reports whether sessions are only in memory.
 func inMemory(r config.Redis) bool {
 	return !r.Enabled || r.Mode == "memory"
 }
 
-// addressOf is what the log calls a store by.
+// addressOf returns the name of a store in the log.
 func addressOf(r config.Redis) string {
 	switch {
 	case inMemory(r):
@@ -263,8 +264,8 @@ func addressOf(r config.Redis) string {
 	return r.Addresses[0]
 }
 
-// longestProbe is how long the breaker waits at most between two probes: recovery
-// is noticed within two seconds, whatever circuitBreakerTimeout allows.
+// longestProbe returns the longest time between two probes of the breaker. Recovery is
+// noticed within two seconds for every circuitBreakerTimeout.
 func longestProbe(timeout time.Duration) time.Duration {
 	if timeout > time.Second {
 		return time.Second
@@ -272,7 +273,7 @@ func longestProbe(timeout time.Duration) time.Duration {
 	return timeout
 }
 
-// sentinelsOf makes the sentinels that say where the master is.
+// sentinelsOf returns the sentinels that name the master.
 func sentinelsOf(r config.Redis, server resp.Options) *resp.Sentinels {
 	return resp.NewSentinels(resp.SentinelOptions{
 		Master: r.SentinelMaster, Addresses: r.Addresses, Server: server,
@@ -283,7 +284,7 @@ func sentinelsOf(r config.Redis, server resp.Options) *resp.Sentinels {
 	})
 }
 
-// serverOptions maps the settings of the link to Redis.
+// serverOptions maps the settings of the connection to Redis.
 func serverOptions(r config.Redis) (resp.Options, error) {
 	o := resp.Options{
 		Network: r.Network, Address: r.Addresses[0], Username: r.Username, Password: r.Password, DB: r.DB,
@@ -292,9 +293,9 @@ func serverOptions(r config.Redis) (resp.Options, error) {
 		WriteTimeout: r.WriteTimeout, OperationTimeout: r.OperationTimeout, MaxRetries: r.MaxRetries,
 	}
 	if r.SentinelMaster != "" {
-		o.Address = addressOf(r) // it tells the store apart; the sentinels say where the server is
+		o.Address = addressOf(r) // distinguishes the store; the sentinels name the server
 	}
-	// Zero is never here, and the default there.
+	// Here zero means never, and there the default.
 	if r.MaxRetries == 0 {
 		o.MaxRetries = -1
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/registry"
 )
 
-// A paper is a log that is written by several at once.
+// A paper is a log with several concurrent writers.
 type paper struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -29,7 +29,7 @@ func (p *paper) Write(b []byte) (int, error) {
 	return p.text.Write(b)
 }
 
-// taken is what was written since it was asked for last.
+// taken returns the lines since the last call.
 func (p *paper) taken() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -38,8 +38,8 @@ func (p *paper) taken() string {
 	return text
 }
 
-// A line of a store names its address, and a store that was replaced writes none:
-// what becomes of a server that no options lead to is of no concern.
+// A line of a store names its address. A store that was replaced writes none, because
+// no options lead to its server.
 func TestWhatAStoreLogs(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -90,7 +90,7 @@ func TestWhatAStoreLogs(t *testing.T) {
 	says("when it is wanted again", a, true)
 }
 
-// quietBuilder makes a store that does not connect.
+// quietBuilder builds a store that does not connect.
 type quietBuilder struct {
 	b storeBuilder
 }
@@ -102,7 +102,7 @@ func (b *quietBuilder) Build() (registry.Resource, error) {
 	return s, nil
 }
 
-// A store in memory is another one only where what concerns memory changed.
+// A store in memory is another one only if an option of memory changed.
 func TestTheKeyOfAStore(t *testing.T) {
 	plain := config.Redis{Mode: "hybrid", L1Entries: cache.DefaultEntries, L1Bytes: cache.DefaultBytes, PoolSize: 10}
 	key := func(change func(r *config.Redis)) string {
@@ -149,7 +149,7 @@ func TestTheKeyOfAStore(t *testing.T) {
 	}
 }
 
-// Other bounds of a memory apply to the memory that is there: nobody is signed out.
+// Other bounds of a memory apply to the existing memory: nobody is signed out.
 func TestOtherBoundsAreNoOtherMemory(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -1,11 +1,11 @@
-// Package traefikoidc is a Traefik middleware plugin that signs users in with
-// OpenID Connect.
+// Package traefikoidc is a Traefik middleware plugin that signs users in with OpenID
+// Connect.
 //
-// Traefik loads it from source, calls CreateConfig once for every middleware that
-// names the plugin, decodes the operator's options into the result, and calls New
-// for every router that uses the middleware, again at each change of its dynamic
-// configuration. New does not wait for the network: the provider is asked for discovery in
-// the background.
+// Traefik loads it from source and calls CreateConfig once for every middleware that
+// names the plugin. It decodes the operator's options into the result. It calls New for
+// every router that uses the middleware, again at each change of its dynamic
+// configuration. New does not wait for the network: discovery is requested in the
+// background.
 package traefikoidc
 
 import (
@@ -15,8 +15,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/config"
 )
 
-// Config holds the options of one middleware, as docs/configuration.md describes
-// them.
+// Config holds the options of one middleware, as docs/configuration.md describes them.
 type Config = config.Config
 
 // CreateConfig returns the options' defaults.
@@ -24,10 +23,10 @@ func CreateConfig() *Config {
 	return config.New()
 }
 
-// New returns the handler of one router: what may pass goes on to next. The error
-// names every option that is wrong. Handlers of one middleware share what they can,
-// and find it again after a reload; it is let go of when ctx is done for all of
-// them.
+// New returns the handler of one router, which passes permitted requests to next. The
+// error names every option with a problem. Handlers of one middleware share their
+// resources, and find them again after a reload. They are released when ctx is done for
+// all of them.
 func New(ctx context.Context, next http.Handler, c *Config, name string) (http.Handler, error) {
 	m := again(ctx, c, name)
 	if m == nil {

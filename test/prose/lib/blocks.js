@@ -19,6 +19,8 @@ export function block(node, source) {
       append(placeholder, n.range[0], 0);
     } else if (n.type === "Break") {
       append(" ", n.range[0], 0);
+    } else if (n.type === "Html" && n.value === "<br>") {
+      append("\u2029", n.range[0], 0); // ends a sentence
     } else if (n.children) {
       n.children.forEach(walk);
     }
