@@ -267,7 +267,7 @@ Each row lists the tests that fail without its defence. The defences themselves 
 
 This page is generated from the names of the tests by `+"`go test -run TestAttackTable . -write-attacks`"+`. A test fails when it is
 out of date.
-`, plugin, total, "`"+interpretedTests+"`", len(apart), strings.Join(apart, ", "), len(none), strings.Join(none, ", "))
+`, plugin, total, "`"+interpretedTests+"`", len(apart), "`"+strings.Join(apart, " ")+"`", len(none), "`"+strings.Join(none, " ")+"`")
 	return b.String() + body.String()
 }
 

@@ -390,7 +390,7 @@ func TestFrontchannelLogout(t *testing.T) {
 		{"BL21 a sid that is too long", "GET", query(s.provider.URL(), strings.Repeat("x", 2000)), 400},
 		{"BL21 a malformed query", "GET", "%zz", 400},
 		{"BL21 a query that is too long", "GET", query(s.provider.URL(), sid) + "&x=" + strings.Repeat("x", 1<<15), 400},
-		{"BL21 a foreign sid: nothing is told", "GET", query(s.provider.URL(), "foreign"), 200},
+		{"BL21 a foreign sid: the response reveals nothing", "GET", query(s.provider.URL(), "foreign"), 200},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			resp := frame(row.method, row.query)

@@ -64,10 +64,10 @@ func TestNamesThatRequestsTeach(t *testing.T) {
 		status int
 		want   int
 	}{
-		"L37 of a stranger":                  {s.browser(), "/page", http.StatusFound, 0},
-		"L37 of a stranger on a public path": {s.browser(), "/public/page", http.StatusOK, 0},
-		"L37 of a user without access":       {bob, "/page", http.StatusForbidden, 0},
-		"L37 of a user":                      {alice, "/page", http.StatusOK, maxTaught},
+		"L37 without a session":                  {s.browser(), "/page", http.StatusFound, 0},
+		"L37 without a session on a public path": {s.browser(), "/public/page", http.StatusOK, 0},
+		"L37 of a user without access":           {bob, "/page", http.StatusForbidden, 0},
+		"L37 of a user":                          {alice, "/page", http.StatusOK, maxTaught},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if n := taught(row.who, row.path, row.status); n != row.want {

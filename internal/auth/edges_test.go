@@ -82,7 +82,7 @@ func TestOneCallbackForTheHostsOfADomain(t *testing.T) {
 		{"a port", siteHost + ":8443", "https://" + siteHost + ":8443/page"},
 		{"A5 userinfo", "evil.test@app.example.com", ""},
 		{"A5 userinfo of ours", siteHost + "@evil.test", ""},
-		{"A5 a user's name alone", "a@example.com", ""},
+		{"A5 only a user's name", "a@example.com", ""},
 		{"A6 elsewhere", "evil.test", ""},
 		{"A6 a suffix", "evilexample.com", ""},
 		{"A6 a prefix", "example.com.evil.test", ""},
@@ -213,13 +213,13 @@ func TestMaxAgeOfWhoServes(t *testing.T) {
 		{"L7 B23 before it", nil, 9 * time.Minute, true},
 		{"L7 B23 within the skew", nil, 10*time.Minute + 50*time.Second, true},
 		{"L7 B23 after it", nil, 11*time.Minute + 10*time.Second, false},
-		{"L7 B23 an authentication that nobody tells the time of", func(p *oidctest.Behaviour) {
+		{"L7 B23 an authentication without a time", func(p *oidctest.Behaviour) {
 			p.IDTokenClaims = func(c map[string]any) { delete(c, "auth_time") }
 		}, 9 * time.Minute, false},
-		{"L7 B23 before it, and a token refresh that does not tell it", func(p *oidctest.Behaviour) {
+		{"L7 B23 before it, and a token refresh without it", func(p *oidctest.Behaviour) {
 			p.RefreshClaims = func(c map[string]any) { delete(c, "auth_time") }
 		}, 9 * time.Minute, true},
-		{"L7 B23 after it, and a token refresh that does not tell it", func(p *oidctest.Behaviour) {
+		{"L7 B23 after it, and a token refresh without it", func(p *oidctest.Behaviour) {
 			p.RefreshClaims = func(c map[string]any) { delete(c, "auth_time") }
 		}, 11*time.Minute + 10*time.Second, false},
 	} {

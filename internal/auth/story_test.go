@@ -78,7 +78,7 @@ func TestWhoIsNotSignedIn(t *testing.T) {
 		{"H14 an upgrade", "GET", "/", map[string]string{"Connection": "Upgrade", "Upgrade": "websocket"}, 401},
 		{"an open path", "GET", "/public/x", nil, 200},
 		{"H2 an ambiguous path", "GET", "/public/%2e%2e/admin", nil, 302},
-		{"G1 with headers of ours on an open path", "GET", "/public", map[string]string{"X-Forwarded-User": "root", "X_User_Groups": "admins"}, 200},
+		{"G1 with the plugin's headers on a public path", "GET", "/public", map[string]string{"X-Forwarded-User": "root", "X_User_Groups": "admins"}, 200},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -155,7 +155,7 @@ func TestCallbacksThatDoNotCount(t *testing.T) {
 		{"B16 code and error", func(q url.Values) { q.Set("error", "access_denied") }, "access_denied"},
 		{"an error of the provider's own", func(q url.Values) { q.Set("error", "server_error") }, "provider_fault"},
 		{"another error", func(q url.Values) { q.Set("error", "invalid_scope") }, "sign_in_refused"},
-		{"K8 an error of nobody's", func(q url.Values) { q.Set("error", "canary") }, "sign_in_refused"},
+		{"K8 an unknown error", func(q url.Values) { q.Set("error", "canary") }, "sign_in_refused"},
 		{"oversize", func(q url.Values) { q.Set("code", strings.Repeat("x", 1<<15)) }, "callback_too_long"},
 		{"an oversize state", func(q url.Values) { q.Set("state", strings.Repeat("x", 1<<13)) }, "callback_foreign_state"},
 	}

@@ -73,7 +73,7 @@ func TestCleanerLeavesWhatIsNotOurs(t *testing.T) {
 
 func TestCleanerConnection(t *testing.T) {
 	tests := []struct{ name, in, want string }{
-		{"G5 ours alone", "X-Forwarded-User", ""},
+		{"G5 only the plugin's", "X-Forwarded-User", ""},
 		{"G5 lower case", "x-forwarded-user", ""},
 		{"G5 underscores", "X_Forwarded_User", ""},
 		{"G5 among others", "Te, X-User-Roles , keep-alive", "Te, keep-alive"},

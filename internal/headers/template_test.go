@@ -69,7 +69,7 @@ func TestTemplates(t *testing.T) {
 		{"G8 list with an object", "a{{.Claims.mixed}}", ""},
 		{"G8 everything", "a{{.}}", ""},
 		{"G8 all claims", "a{{.Claims}}", ""},
-		{"G8 empty claim alone", "{{.Claims.nick}}", ""},
+		{"G8 only an empty claim", "{{.Claims.nick}}", ""},
 		{"G8 empty list", "{{.Claims.none}}", ""},
 		{"G8 missing token", "Bearer {{.RefreshToken}}", ""},
 		{"G8 missing token by reference", "Bearer ${refreshToken}", ""},

@@ -39,7 +39,7 @@ func TestTrailersOfChunkedBodies(t *testing.T) {
 		{"G13 announced names", "X-Forwarded-User, X_User_Groups, X-Checksum", "X-Checksum", "X-Checksum"},
 		{"G13 names that were not announced", "", "", "X-Checksum"},
 		{"G13 another name than was announced", "X-Checksum", "X-Checksum", "X-Checksum"},
-		{"G13 our names alone", "X-Forwarded-User", "", "X-Checksum"},
+		{"G13 only the plugin's names", "X-Forwarded-User", "", "X-Checksum"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			conn, err := net.Dial("tcp", server.Listener.Addr().String())

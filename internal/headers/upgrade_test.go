@@ -34,7 +34,7 @@ func TestUpgrade(t *testing.T) {
 		{"L1 any other", []string{"connect-udp"}, []string{"x-a", "\tupgrade\t", "x-b"}, http.Header{"Connection": {"x-a, x-b"}}},
 		{"L1 letters that fold to ASCII", []string{"web\u017focket"}, []string{"Upgrade"}, http.Header{}},
 		{"L1 another letter that does", []string{"websoc\u212aet"}, []string{"Upgrade"}, http.Header{}},
-		{"L1 the name in Connection alone", nil, []string{"close, Upgrade"}, http.Header{"Connection": {"close"}}},
+		{"L1 the name only in Connection", nil, []string{"close, Upgrade"}, http.Header{"Connection": {"close"}}},
 	}
 	for _, x := range rows {
 		t.Run(x.name, func(t *testing.T) {

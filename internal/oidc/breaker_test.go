@@ -137,7 +137,7 @@ func TestFailuresOfOneClientOpenNoBreaker(t *testing.T) {
 			}
 		})
 		b.clock.add(breakerPause)
-		t.Run("L3 K3 one client alone keeps it open for nobody: "+by.name, func(t *testing.T) {
+		t.Run("L3 K3 one client cannot keep it open for the others: "+by.name, func(t *testing.T) {
 			for i := 0; i < 4*breakerThreshold; i++ {
 				if err := by.send(b, 1); !errors.Is(err, ErrUnavailable) {
 					t.Fatal(err)

@@ -190,7 +190,7 @@ func TestClientAuthentication(t *testing.T) {
 		params  string // names of the client's parameters in the form
 	}{
 		{"E14 basic", "", []string{"client_secret_basic", "client_secret_post"}, false, true, ""},
-		{"E14 basic where discovery tells nothing", "", nil, false, true, ""},
+		{"E14 basic where discovery names no method", "", nil, false, true, ""},
 		{"E14 post where only that is offered", "", []string{"private_key_jwt", "client_secret_post"}, false, false, "client_id client_secret"},
 		{"E14 post where it is set", "client_secret_post", []string{"client_secret_basic"}, false, false, "client_id client_secret"},
 		{"E14 basic where it is set", "client_secret_basic", []string{"client_secret_post"}, false, true, ""},

@@ -37,11 +37,11 @@ func TestIDTokenClaims(t *testing.T) {
 		{"C0 as it should be", func(map[string]any) {}, ""},
 		{"C11 payload typed as an access token", set("typ", "Bearer"), "another type"},
 		{"C11 payload typed as a refresh token", set("typ", "Refresh"), "another type"},
-		{"C11 tells an event", set("events", map[string]any{}), "another type"},
+		{"C11 reports an event", set("events", map[string]any{}), "another type"},
 		{"C12 other client", set("aud", "other"), "aud"},
 		{"C12 client in another case", set("aud", "Client"), "aud"},
 		{"C12 client with a space", set("aud", "client "), "aud"},
-		{"C12 a trusted audience alone", func(c map[string]any) { c["aud"], c["azp"] = "friend", "client" }, "aud"},
+		{"C12 only a trusted audience", func(c map[string]any) { c["aud"], c["azp"] = "friend", "client" }, "aud"},
 		{"C13 second audience", set("aud", []string{"client", "evil"}), "aud"},
 		{"C13 second audience although azp is the client", func(c map[string]any) {
 			c["aud"], c["azp"] = []string{"client", "evil"}, "client"

@@ -22,7 +22,7 @@ func TestReturnTarget(t *testing.T) {
 
 		{"A1 two slashes", "//evil.com/x", "/evil.com/x"},
 		{"A1 three slashes", "///evil.com", "/evil.com"},
-		{"A1 slashes alone", "////", "/"},
+		{"A1 only slashes", "////", "/"},
 		{"A1 encoded slash", "/%2Fevil.com", ""},
 		{"A1 encoded slash after slashes", "//%2fevil.com", ""},
 		{"A2 backslash", `/\evil.com`, ""},

@@ -28,7 +28,7 @@ func TestReplicasWithoutRedis(t *testing.T) {
 			x.outage(func() { row.away(x) }, func() { row.back(x) })
 		})
 	}
-	t.Run("J1 tokens expire while Redis is away: they serve on, and are renewed afterwards", func(t *testing.T) {
+	t.Run("J1 tokens expire while Redis is away: they serve on, and are refreshed afterwards", func(t *testing.T) {
 		x := x.in(t)
 		t.Cleanup(func() { x.recover() })
 		x.expiryInOutage()

@@ -21,15 +21,15 @@ func TestRenewals(t *testing.T) {
 		name string
 		run  func(x *replicas)
 	}{
-		{"I7 a sign-out at B while A renews holds", func(x *replicas) {
+		{"I7 a sign-out at B during a token refresh of A lasts", func(x *replicas) {
 			x.logoutWhileRenewing(func(p *person) { x.signOut(p, x.b) })
 		}},
-		{"I7 BL16 a logout by the provider while B renews holds", func(x *replicas) {
+		{"I7 BL16 a logout by the provider during a token refresh of B lasts", func(x *replicas) {
 			x.a, x.b = x.b, x.a
 			x.logoutWhileRenewing(x.signOutAtProvider)
 		}},
-		{"E9 who hangs up while the session is renewed loses nothing", (*replicas).hangUpWhileRenewing},
-		{"E9 Redis is killed while A renews: the tokens that came are not lost", (*replicas).redisDiesWhileRenewing},
+		{"E9 a client that hangs up during the token refresh loses nothing", (*replicas).hangUpWhileRenewing},
+		{"E9 Redis is killed during a token refresh of A: the new tokens are not lost", (*replicas).redisDiesWhileRenewing},
 		{"E6 a crowd over both while tokens are short and the configuration changes", (*replicas).crowd},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -19,8 +19,8 @@ func TestReplicas(t *testing.T) {
 		{"E10 a provider that fails signs nobody out", (*replicas).failingProvider},
 		{"I6 a sign-out at A is one at B", (*replicas).signOutEverywhere},
 		{"BL16 BL22 the provider ends a session at both by the back channel", (*replicas).backchannel},
-		{"K17 Chromium works on at B while tokens are renewed", (*replicas).chromiumAtBoth},
-		{"E8 E9 a replica is killed while it renews: the other goes on", (*replicas).killedInRenewal},
+		{"K17 Chromium works on at B during a token refresh", (*replicas).chromiumAtBoth},
+		{"E8 E9 a replica is killed during its token refresh: the other goes on", (*replicas).killedInRenewal},
 	} {
 		t.Run(row.name, func(t *testing.T) { row.run(x.in(t)) })
 	}

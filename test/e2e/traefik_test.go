@@ -49,8 +49,8 @@ func TestForgedHeaders(t *testing.T) {
 		name, path, want string
 		lines            []string
 	}{
-		{"G1 an open path", "/open/x", "", nil},
-		{"G1 an open path, signed in", "/open/x", "", []string{"Cookie: " + r.cookie + "=" + cookie}},
+		{"G1 a public path", "/open/x", "", nil},
+		{"G1 a public path, signed in", "/open/x", "", []string{"Cookie: " + r.cookie + "=" + cookie}},
 		{"G3 signed in", "/x", "alice@example.com", []string{"Cookie: " + r.cookie + "=" + cookie}},
 		{"G5 named by Connection", "/x", "alice@example.com", []string{"Cookie: " + r.cookie + "=" + cookie, "Connection: X-Forwarded-User, X-Subject"}},
 	} {

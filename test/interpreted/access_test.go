@@ -24,7 +24,7 @@ func (s *site) asks(target string, lines ...string) int {
 func TestBypass(t *testing.T) {
 	whole := newSite(t, setup{options: map[string]any{"excludedURLs": []any{"/public", "/health", "/docs/", "/.well-known/acme-challenge"}}})
 
-	t.Run("H1 open paths", func(t *testing.T) {
+	t.Run("H1 public paths", func(t *testing.T) {
 		s := whole.in(t)
 		for _, target := range []string{
 			"/public", "/public/", "/public/a/b", "/public?x=/admin", "/health", "/docs/a", "/.well-known/acme-challenge/abc", "POST /public/form", "HEAD /public", "/public/caf%C3%A9",
@@ -99,7 +99,7 @@ func TestBypass(t *testing.T) {
 		}
 	})
 
-	t.Run("H14 a WebSocket without a session is told 401, not 302", func(t *testing.T) {
+	t.Run("H14 a WebSocket without a session gets 401, not 302", func(t *testing.T) {
 		s := whole.in(t)
 		res := s.raw("GET /socket HTTP/1.1", "Host: "+appHost, "Accept: text/html", "Sec-Fetch-Mode: websocket", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
 		if res.StatusCode != http.StatusUnauthorized || res.Header.Get("Upgrade") != "" {

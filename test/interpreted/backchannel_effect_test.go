@@ -84,7 +84,7 @@ func TestWhomALogoutEnds(t *testing.T) {
 		s.alive(m)
 	})
 
-	t.Run("BL15 sub alone ends all sessions of the person, and only those", func(t *testing.T) {
+	t.Run("BL15 only sub: all sessions of the user end, and no others", func(t *testing.T) {
 		s := whole.in(t)
 		s.pass(2 * time.Second)
 		one, two, bob := s.member("alice"), s.member("alice"), s.member("bob")
@@ -95,7 +95,7 @@ func TestWhomALogoutEnds(t *testing.T) {
 		s.alive(s.member("alice"), bob)
 	})
 
-	t.Run("BL15 sid alone ends that session", func(t *testing.T) {
+	t.Run("BL15 only sid: that session ends", func(t *testing.T) {
 		s := whole.in(t)
 		one, two, bob := s.member("alice"), s.member("alice"), s.member("bob")
 		s.taken(s.tell(s.provider.LogoutToken("client", "", one.sid, nil)))
@@ -123,7 +123,7 @@ func TestWhomALogoutEnds(t *testing.T) {
 		s.alive(bob)
 	})
 
-	t.Run("BL16 sid and sub end the session that has both, not the others of the person", func(t *testing.T) {
+	t.Run("BL16 sid and sub end the session that has both, not the others of the user", func(t *testing.T) {
 		s := whole.in(t)
 		s.pass(2 * time.Second)
 		one, two := s.member("alice"), s.member("alice")
@@ -152,7 +152,7 @@ func TestWhomALogoutEnds(t *testing.T) {
 		s.alive(alice)
 	})
 
-	t.Run("BL15 one sid for all sessions of a person, and a sign-in after it", func(t *testing.T) {
+	t.Run("BL15 one sid for all sessions of a user, and a sign-in after it", func(t *testing.T) {
 		s := newMovable(t, setup{})
 		s.provider.Set(func(b *oidctest.Behaviour) { b.SessionIDs = oidctest.PersonalSessionIDs })
 		one, two, bob := s.member("alice"), s.member("alice"), s.member("bob")
@@ -163,7 +163,7 @@ func TestWhomALogoutEnds(t *testing.T) {
 		s.alive(s.member("alice"))
 	})
 
-	t.Run("BL15 the provider's own sign-out tells us", func(t *testing.T) {
+	t.Run("BL15 the provider's own sign-out ends the session", func(t *testing.T) {
 		s := newMovable(t, setup{provider: oidctest.Options{BackchannelLogoutURI: "https://" + appHost + backPath}})
 		alice, bob := s.member("alice"), s.member("bob")
 		s.provider.SignOut("alice")
@@ -220,10 +220,10 @@ func TestTheWayToTheBackChannel(t *testing.T) {
 		name    string
 		options map[string]any
 	}{
-		{"BL22 no sign-in is asked for", nil},
+		{"BL22 no sign-in is requested", nil},
 		{"BL22 all that is around it is excluded", map[string]any{"excludedURLs": []any{"/oidc"}}},
 		{"BL22 its own path is excluded", map[string]any{"excludedURLs": []any{backPath}}},
-		{"BL22 the person is not allowed in", map[string]any{"allowedUsers": []any{"bob@example.com"}}},
+		{"BL22 the user is not allowed", map[string]any{"allowedUsers": []any{"bob@example.com"}}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := newLive(t, loader.Load(t), channels(nil))

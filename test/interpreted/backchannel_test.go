@@ -79,8 +79,8 @@ func TestLogoutTokens(t *testing.T) {
 		{"BL6 sid is a number", nil, withClaim("sid", 1), false},
 		{"BL6 sub is null, which is absent", nil, withClaim("sub", nil), true},
 		{"BL6 sub and sid are null", nil, func(_, c map[string]any) { c["sub"], c["sid"] = nil, nil }, false},
-		{"BL6 sid alone", nil, without("sub"), true},
-		{"BL6 sub alone", nil, without("sid"), true},
+		{"BL6 only sid", nil, without("sub"), true},
+		{"BL6 only sub", nil, without("sid"), true},
 		{"BL7 no events", nil, without("events"), false},
 		{"BL7 events is a list", nil, withClaim("events", []any{logoutEvent}), false},
 		{"BL7 another event", nil, withClaim("events", map[string]any{"http://schemas.openid.net/event/backchannel-test": map[string]any{}}), false},
@@ -144,7 +144,7 @@ func TestLogoutTokens(t *testing.T) {
 		}
 	})
 
-	t.Run("BL9 a logout token counts once", func(t *testing.T) {
+	t.Run("BL9 a logout token can be used once", func(t *testing.T) {
 		s := whole.in(t)
 		s.pass(2 * time.Second)
 		first := s.member("alice")
@@ -212,8 +212,8 @@ func TestLogoutRequests(t *testing.T) {
 		{"BL12 in the query", "POST", "?logout_token=@", urlencoded, "", 400},
 		{"BL12 in the query, with a body of another meaning", "POST", "?logout_token=@", urlencoded, "x=1", 400},
 		{"BL12 JSON", "POST", "", "application/json", `{"logout_token":"@"}`, 400},
-		{"BL12 the token alone", "POST", "", "application/jwt", "@", 400},
-		{"BL12 the token alone as a form", "POST", "", urlencoded, "@", 400},
+		{"BL12 only the token", "POST", "", "application/jwt", "@", 400},
+		{"BL12 only the token, as a form", "POST", "", urlencoded, "@", 400},
 		{"BL12 multipart", "POST", "", "multipart/form-data; boundary=b", multipart, 400},
 		{"BL12 a form said to be JSON", "POST", "", "application/json", form("@"), 400},
 		{"BL12 a form said to be text", "POST", "", "text/plain", form("@"), 400},

@@ -86,7 +86,7 @@ func TestBoundsOfCookies(t *testing.T) {
 	s := newSite(t, setup{})
 	good := cookie + "=" + s.value(s.signedIn("alice"))
 	planted := func(n int) string { return strings.Repeat(cookie+"=planted; ", n) }
-	t.Run("F24 the eighth session cookie counts", func(t *testing.T) {
+	t.Run("F24 the eighth session cookie is read", func(t *testing.T) {
 		s.in(t).status(s.withCookies(planted(7)+good), http.StatusOK)
 	})
 	t.Run("F24 the ninth does not", func(t *testing.T) {
@@ -147,7 +147,7 @@ func TestWhoseRateLimit(t *testing.T) {
 			t.Errorf("%d calls to the token endpoint, want 13", n)
 		}
 	})
-	t.Run("K2 logout tokens that hold, however many", func(t *testing.T) {
+	t.Run("K2 valid logout tokens, in any number", func(t *testing.T) {
 		s := newMovable(t, setup{options: options})
 		for range 150 {
 			token := s.provider.LogoutToken("client", "nobody", "", nil)

@@ -97,7 +97,7 @@ func TestBudgetAfterOthers(t *testing.T) {
 		name  string
 		flood func()
 	}{
-		{"L37 names of a stranger", func() { flood("Stranger", http.StatusUnauthorized) }},
+		{"L37 names of a client without a session", func() { flood("Stranger", http.StatusUnauthorized) }},
 		{"L37 names of another user", func() {
 			flood("Mallory", http.StatusOK, "Cookie: "+cookie+"="+s.value(s.signedIn("bob")))
 		}},

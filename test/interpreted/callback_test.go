@@ -211,7 +211,7 @@ func TestAuthorizationResponse(t *testing.T) {
 		}
 	})
 
-	t.Run("B9 B10 PKCE with S256, whatever discovery says", func(t *testing.T) {
+	t.Run("B9 B10 PKCE with S256, for every discovery document", func(t *testing.T) {
 		for name, methods := range map[string]any{"S256": []any{"S256"}, "plain": []any{"plain"}, "none told": nil} {
 			t.Run(name, func(t *testing.T) {
 				s := newSite(t, setup{})

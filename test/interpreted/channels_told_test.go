@@ -78,6 +78,6 @@ func TestNothingIsToldOfRenewalsAndLogouts(t *testing.T) {
 			t.Errorf("the log has no %q:\n%s", want, logged)
 		}
 	}
-	t.Run("K8 the log holds no secret of renewals and logouts", func(t *testing.T) { c.absent(t, "the log", logged) })
+	t.Run("K8 the log holds no secret of token refreshes and logouts", func(t *testing.T) { c.absent(t, "the log", logged) })
 	t.Run("K6 E17 nor do the answers", func(t *testing.T) { c.absent(t, "an answer", answers) })
 }

@@ -234,7 +234,7 @@ func TestUserInfo(t *testing.T) {
 	}{
 		{"E3 nothing is missing", groups, func(*oidctest.Provider, *oidctest.Behaviour) {}, true, 0},
 		{"E3 always", map[string]any{"userinfo": "always"}, func(*oidctest.Provider, *oidctest.Behaviour) {}, true, 1},
-		{"E3 claims there alone", groups, func(_ *oidctest.Provider, b *oidctest.Behaviour) { b.ClaimsOnlyInUserInfo = true }, true, 1},
+		{"E3 claims only there", groups, func(_ *oidctest.Provider, b *oidctest.Behaviour) { b.ClaimsOnlyInUserInfo = true }, true, 1},
 		{"E3 signed", groups, func(_ *oidctest.Provider, b *oidctest.Behaviour) {
 			b.ClaimsOnlyInUserInfo, b.UserInfoSigned = true, true
 		}, true, 1},

@@ -341,7 +341,7 @@ func TestNothingIsTold(t *testing.T) {
 	s.comeBack(b, callback)
 	logged := plugin.Log.Since(before)
 
-	t.Run("K6 K7 pages tell nothing but a reference", func(t *testing.T) {
+	t.Run("K6 K7 pages show only a reference", func(t *testing.T) {
 		shown := canaries{}
 		for name, value := range c {
 			if name != "a query" { // the person's own way back

@@ -12,7 +12,7 @@ import (
 // TestAFloodOfCallbacks: anybody can start a sign-in and answer it with a made-up
 // code. What that leaves behind must not drive out the sessions of others.
 func TestAFloodOfCallbacks(t *testing.T) {
-	t.Run("K1 made-up codes leave the sessions alone", func(t *testing.T) {
+	t.Run("K1 made-up codes do not change the sessions", func(t *testing.T) {
 		s := newSite(t, setup{options: map[string]any{"redis": map[string]any{"hybridL1Size": "20"}}})
 		alice := s.signedIn("alice")
 		for range 60 {
@@ -31,7 +31,7 @@ func TestAFloodOfCallbacks(t *testing.T) {
 // costs those who may pass nothing.
 func TestRefusedSignIns(t *testing.T) {
 	rules := map[string]any{"allowedUsers": []any{"alice@example.com"}}
-	t.Run("L10 F24 they leave the sessions of others alone", func(t *testing.T) {
+	t.Run("L10 F24 they do not change the sessions of others", func(t *testing.T) {
 		s := newSite(t, setup{options: map[string]any{"allowedUsers": []any{"alice@example.com"}, "redis": map[string]any{"hybridL1Size": "20"}}})
 		alice := s.signedIn("alice")
 		for range 60 {

@@ -100,7 +100,7 @@ func TestFrontchannelLogout(t *testing.T) {
 		})
 	}
 
-	t.Run("BL21 no token is revoked for whoever asks", func(t *testing.T) {
+	t.Run("BL21 no token is revoked at a client's request", func(t *testing.T) {
 		s := whole.in(t)
 		m := s.member("alice")
 		before := s.provider.Count(oidctest.Revocation)
@@ -180,7 +180,7 @@ func TestFrontchannelLogout(t *testing.T) {
 		}
 	})
 
-	t.Run("BL21 a person who signs out at the provider", func(t *testing.T) {
+	t.Run("BL21 a user who signs out at the provider", func(t *testing.T) {
 		s := newMovable(t, setup{provider: oidctest.Options{FrontchannelLogoutURI: "https://" + appHost + frontPath}})
 		m := s.member("alice")
 		page := m.Do(browser.Request{URL: s.provider.Endpoint(oidctest.EndSession), OneHop: true})

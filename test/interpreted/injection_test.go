@@ -135,7 +135,7 @@ func TestAccessTokensOfOthers(t *testing.T) {
 			t.Errorf("X-Access: %q", got)
 		}
 	})
-	t.Run("E5 F11 in a record that somebody put into Redis", func(t *testing.T) {
+	t.Run("E5 F11 in a record that an attacker put into Redis", func(t *testing.T) {
 		redis := resptest.Start(t)
 		options := tokenHeaders()
 		options["redis"] = map[string]any{"enabled": "true", "address": redis.Addr(), "cacheMode": "redis"}

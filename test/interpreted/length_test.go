@@ -25,7 +25,7 @@ func TestLengths(t *testing.T) {
 	}
 	whole := newSite(t, setup{provider: oidctest.Options{People: people}})
 
-	t.Run("F16 cookies have one length, whatever the claims and the target", func(t *testing.T) {
+	t.Run("F16 cookies have one length, for all claims and targets", func(t *testing.T) {
 		s := whole.in(t)
 		lengths := map[int]bool{}
 		for i, q := range people {

@@ -119,7 +119,7 @@ func TestMadeUpCodes(t *testing.T) {
 		s.status(m.Fetch(s.url+"/x"), http.StatusOK)
 	})
 
-	t.Run("L11 L3 while the endpoint is left alone they use up nothing", func(t *testing.T) {
+	t.Run("L11 L3 during the endpoint's pause they use up nothing", func(t *testing.T) {
 		s := newMovable(t, setup{options: proxied})
 		b := s.browser()
 		callback := s.callbackFor(b, "/page", "alice")

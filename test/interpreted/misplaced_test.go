@@ -125,7 +125,7 @@ func TestSignInsThatCannotEnd(t *testing.T) {
 		}
 	})
 
-	t.Run("L27 a cookieDomain that does not hold the host", func(t *testing.T) {
+	t.Run("L27 a cookieDomain without the host", func(t *testing.T) {
 		s := newSite(t, setup{options: map[string]any{"cookieDomain": "example.org"}})
 		before := s.plugin.Log.Len()
 		s.endsWith(s.browser().Hop(s.url+"/x"), before, http.StatusInternalServerError, "wrong_cookie_domain", "cookieDomain", `\"example.org\"`, appHost)

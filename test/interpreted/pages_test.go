@@ -89,7 +89,7 @@ func TestThePageOfARefusedUser(t *testing.T) {
 			t.Errorf("an API client gets status %d: %s", d.Status, d.Body)
 		}
 	})
-	t.Run("I1 another account is asked for, and a sign-in where that is refused", func(t *testing.T) {
+	t.Run("I1 another account is requested, and a sign-in where that is refused", func(t *testing.T) {
 		s := s.in(t)
 		start := b.Do(browser.Request{URL: s.leadsTo(p, "Sign out and use another account"), From: s.home(), OneHop: true})
 		if got := start.Location().Query().Get("prompt"); got != "select_account" {

@@ -55,7 +55,7 @@ func TestTheTargetThatTheBackendIsTold(t *testing.T) {
 		})
 	}
 
-	t.Run("L14 nothing on an open path", func(t *testing.T) {
+	t.Run("L14 nothing on a public path", func(t *testing.T) {
 		s := whole.in(t)
 		if got := told(s, "/public/x", "X-Auth-Request-Redirect: //evil.test"); got != nil {
 			t.Errorf("%q", got)
@@ -88,16 +88,16 @@ func TestPublicPathsBeyondASCII(t *testing.T) {
 	})
 
 	for name, paths := range map[string][]string{
-		"L15 H2 look-alikes of dots":             {"/public/\uff0e\uff0e/admin", "/public/\u2024\u2024/admin", "/public/\u2025/admin", "/public/\ufe52\ufe52/admin", "/public/\u2026/admin", "/public/\u2488/x", "/public/\u3002/x"},
-		"L15 H3 look-alikes of slashes":          {"/public/a\uff0f..\uff0fadmin", "/public/a\u2044b", "/public/a\u2215b", "/public/\u2100", "/public/\u2105", "/public/\u00bd", "/public/\u215f", "/public/\u29f8", "/public/\uff3c", "/public/\ufe68", "/public/\u20a9", "/public/\u00a5"},
-		"L15 H5 look-alikes of ? and #":          {"/public/\uff1f", "/public/\ufe56", "/public/\u2047", "/public/\u2048", "/public/\u2049", "/public/\ufe16", "/public/\uff03", "/public/\ufe5f"},
-		"L15 H6 look-alikes of ; and : in CJK":   {"/public/\uff1b", "/public/\ufe54", "/public/\ufe14", "/public/\u037e", "/public/\ufe30/admin", "/public/\ufe19/admin"},
-		"L15 H3 look-alikes of %":                {"/public/\uff052e", "/public/\ufe6a2e", "/public/\u066a", "/public/\u2030"},
-		"L15 invisible characters":               {"/public/.\u200b./admin", "/public/.\u00ad./admin", "/public/\ufeff", "/public/.\u2060./admin", "/public/.\u034f./admin", "/public/.\ufe0f./admin", "/public/.\u115f./admin", "/public/\u3164/admin", "/public/\u200e", "/public/\U000e0020", "/public/\U000e0101", "/public/a\u180b"},
-		"L15 marks without a letter":             {"/public/.\u0301./admin", "/public/\u0301/admin", "/public/..\u0338/admin", "/public/-\u0301"},
-		"L15 digits that are no digits":          {"/public/\u00b2", "/public/\u2460", "/public/\u2153", "/public/\u2167", "/public/\u3361"},
-		"L15 spaces and letters of one":          {"/public/..\u00a0/admin", "/public/\u3000", "/public/..\u2003/admin", "/public/\ufe70", "/public/\ufdfa", "/public/\u037a"},
-		"L15 code points that are no characters": {"/public/\ufffd", "/public/\ue000", "/public/\U0010fffd", "/public/\u0378", "/public/\ufdd0"},
+		"L15 H2 look-alikes of dots":                {"/public/\uff0e\uff0e/admin", "/public/\u2024\u2024/admin", "/public/\u2025/admin", "/public/\ufe52\ufe52/admin", "/public/\u2026/admin", "/public/\u2488/x", "/public/\u3002/x"},
+		"L15 H3 look-alikes of slashes":             {"/public/a\uff0f..\uff0fadmin", "/public/a\u2044b", "/public/a\u2215b", "/public/\u2100", "/public/\u2105", "/public/\u00bd", "/public/\u215f", "/public/\u29f8", "/public/\uff3c", "/public/\ufe68", "/public/\u20a9", "/public/\u00a5"},
+		"L15 H5 look-alikes of ? and #":             {"/public/\uff1f", "/public/\ufe56", "/public/\u2047", "/public/\u2048", "/public/\u2049", "/public/\ufe16", "/public/\uff03", "/public/\ufe5f"},
+		"L15 H6 look-alikes of ; and : in CJK":      {"/public/\uff1b", "/public/\ufe54", "/public/\ufe14", "/public/\u037e", "/public/\ufe30/admin", "/public/\ufe19/admin"},
+		"L15 H3 look-alikes of %":                   {"/public/\uff052e", "/public/\ufe6a2e", "/public/\u066a", "/public/\u2030"},
+		"L15 invisible characters":                  {"/public/.\u200b./admin", "/public/.\u00ad./admin", "/public/\ufeff", "/public/.\u2060./admin", "/public/.\u034f./admin", "/public/.\ufe0f./admin", "/public/.\u115f./admin", "/public/\u3164/admin", "/public/\u200e", "/public/\U000e0020", "/public/\U000e0101", "/public/a\u180b"},
+		"L15 combining characters without a letter": {"/public/.\u0301./admin", "/public/\u0301/admin", "/public/..\u0338/admin", "/public/-\u0301"},
+		"L15 digits that are no digits":             {"/public/\u00b2", "/public/\u2460", "/public/\u2153", "/public/\u2167", "/public/\u3361"},
+		"L15 spaces and letters of one":             {"/public/..\u00a0/admin", "/public/\u3000", "/public/..\u2003/admin", "/public/\ufe70", "/public/\ufdfa", "/public/\u037a"},
+		"L15 code points that are no characters":    {"/public/\ufffd", "/public/\ue000", "/public/\U0010fffd", "/public/\u0378", "/public/\ufdd0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := whole.in(t)

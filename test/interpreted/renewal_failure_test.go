@@ -197,9 +197,9 @@ func TestRenewalAndLogout(t *testing.T) {
 		out  func(s *site, m member)
 	}{
 		{"I7 the provider's logout token", func(s *site, m member) { s.taken(s.tell(s.token(m, nil))) }},
-		{"I7 the provider's logout token, with sub alone", func(s *site, m member) { s.taken(s.tell(s.token(m, without("sid")))) }},
+		{"I7 the provider's logout token, with only sub", func(s *site, m member) { s.taken(s.tell(s.token(m, without("sid")))) }},
 		{"I7 the provider's frame", func(s *site, m member) { s.status(s.frame(m.Browser, s.named(m)), http.StatusOK) }},
-		{"I7 the person's own logout", func(s *site, m member) { s.status(m.Hop(s.url+logoutPath), http.StatusFound) }},
+		{"I7 the user's own logout", func(s *site, m member) { s.status(m.Hop(s.url+logoutPath), http.StatusFound) }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := newMovable(t, setup{})

@@ -34,7 +34,7 @@ func TestRenewalByOneOfMany(t *testing.T) {
 		}
 	})
 
-	t.Run("E6 K18 a reload in the middle of a renewal: one call", func(t *testing.T) {
+	t.Run("E6 K18 a reload in the middle of a token refresh: one call", func(t *testing.T) {
 		s := newLive(t, movable(t), channels(nil))
 		m := s.member("alice")
 		before := s.me(m)
@@ -61,7 +61,7 @@ func TestRenewalByOneOfMany(t *testing.T) {
 		s.refreshes(1)
 	})
 
-	t.Run("F20 renewals do not prolong the absolute lifetime, nor set cookies", func(t *testing.T) {
+	t.Run("F20 token refreshes do not prolong the absolute lifetime, nor set cookies", func(t *testing.T) {
 		s := newMovable(t, setup{options: map[string]any{"sessionMaxAge": 1800}})
 		m := s.member("alice")
 		for range 4 {

@@ -221,7 +221,7 @@ func TestPreflightWithoutCORS(t *testing.T) {
 			}
 		})
 	})
-	t.Run("H9 OPTIONS alone is no preflight", func(t *testing.T) {
+	t.Run("H9 a bare OPTIONS is no preflight", func(t *testing.T) {
 		s := newSite(t, setup{options: secured(crossOrigin)})
 		s.untouched(func() {
 			for _, line := range []string{"Origin: https://app.friend.test", "Access-Control-Request-Method: PUT", "X-A: b"} {

@@ -117,7 +117,7 @@ func TestSessions(t *testing.T) {
 		s.status(s.withCookies(cookie+"="+old), http.StatusUnauthorized)
 	})
 
-	t.Run("F2 a malformed cookie is nobody's", func(t *testing.T) {
+	t.Run("F2 a malformed cookie is no session", func(t *testing.T) {
 		s := whole.in(t)
 		good := s.value(s.signedIn("alice"))
 		bad := []string{"", "x", "abc", "===", "%00", "\"\"", "not base64!", strings.Repeat("A", 3900), good + "A", good + "=", good[1:], "A" + good, strings.ToUpper(good), good[:len(good)-1], good[:3], good + good}
@@ -260,7 +260,7 @@ func TestSessions(t *testing.T) {
 		}
 	})
 
-	t.Run("F10 F14 cookies are random and as short as told", func(t *testing.T) {
+	t.Run("F10 F14 cookies are random and as short as the options say", func(t *testing.T) {
 		s := whole.in(t)
 		seen := map[string]bool{}
 		for range 8 {
@@ -279,7 +279,7 @@ func TestSessions(t *testing.T) {
 		}
 	})
 
-	t.Run("F15 one answer to whatever is wrong with a cookie", func(t *testing.T) {
+	t.Run("F15 one response to every problem of a cookie", func(t *testing.T) {
 		s := whole.in(t)
 		b := s.signedIn("alice")
 		dead := s.value(b)

@@ -84,7 +84,7 @@ func TestWhatNoUserAskedFor(t *testing.T) {
 		}
 	})
 
-	t.Run("L18 I1 over http, where browsers tell less", func(t *testing.T) {
+	t.Run("L18 I1 over http, where browsers send less", func(t *testing.T) {
 		s := newSite(t, setup{plain: true})
 		b := s.signedIn("alice")
 		for name, accept := range map[string]string{"an image": "image/avif,image/webp,*/*;q=0.8", "a style sheet": "text/css,*/*;q=0.1", "a video": "video/webm,*/*;q=0.5"} {

@@ -49,7 +49,7 @@ func TestReplayMarkers(t *testing.T) {
 		}
 	})
 
-	t.Run("L11 L3 made-up callbacks leave none while the endpoint is left alone", func(t *testing.T) {
+	t.Run("L11 L3 made-up callbacks leave none during the endpoint's pause", func(t *testing.T) {
 		p := newPerson(t, "bob")
 		good := p.callback(a)
 		m.provider.Set(func(b *oidctest.Behaviour) { b.Faults[oidctest.Token] = oidctest.Fault{Status: 500} })

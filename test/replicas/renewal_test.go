@@ -216,7 +216,7 @@ func TestRenewal(t *testing.T) {
 		p.signIn(x.b).lives(x.a)
 	})
 
-	t.Run("I7 a slow renewal and a logout elsewhere: it stays ended, and the tokens are revoked", func(t *testing.T) {
+	t.Run("I7 a slow token refresh and a logout elsewhere: it stays ended, and the tokens are revoked", func(t *testing.T) {
 		x := newClockedScene(t, common)
 		for _, row := range []struct {
 			name string
@@ -248,7 +248,7 @@ func TestRenewal(t *testing.T) {
 		x.refreshes(2)
 	})
 
-	t.Run("E6 J1 a replica without Redis renews nothing", func(t *testing.T) {
+	t.Run("E6 J1 a replica without Redis refreshes no tokens", func(t *testing.T) {
 		x := newClockedScene(t, common)
 		p := x.member("alice")
 		before := p.lives(x.a).access()

@@ -99,7 +99,7 @@ func TestBackchannel(t *testing.T) {
 			{"BL15 the sid ends one", -1, 0, []int{0}},
 			{"BL15 BL16 sid and sub end one", 1, 1, []int{1}},
 			{"BL16 the sid of one and the sub of another end none", 3, 2, nil},
-			{"BL15 the sub ends all of the person", 2, -1, []int{0, 1, 2}},
+			{"BL15 the sub ends all of the user", 2, -1, []int{0, 1, 2}},
 		} {
 			t.Run(row.name, func(t *testing.T) {
 				people := []*person{

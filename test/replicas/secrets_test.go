@@ -88,7 +88,7 @@ func TestJ8NothingIsTold(t *testing.T) {
 		p.is(b, "in")
 	})
 
-	t.Run("J8 the log holds no secret, whatever fails", func(t *testing.T) {
+	t.Run("J8 the log holds no secret after any failure", func(t *testing.T) {
 		k.set(cut)
 		for range 6 {
 			p.get(a, "/page")
