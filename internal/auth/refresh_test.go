@@ -139,10 +139,10 @@ func TestTokensAreRenewed(t *testing.T) {
 			o.Rules, _ = policy.NewRules(policy.Rules{RolesAndGroups: []string{"admins"}})
 		})
 		b, _ := s.expired("alice")
-		s.provider.Change("alice", func(p *oidctest.Person) { p.Groups = []string{"staff"} })
+		s.provider.Change("alice", func(p *oidctest.User) { p.Groups = []string{"staff"} })
 		s.says(b.open("/"), http.StatusForbidden, "not_allowed")
 		s.turn(6 * time.Minute)
-		s.provider.Change("alice", func(p *oidctest.Person) { p.Groups = []string{"admins"} })
+		s.provider.Change("alice", func(p *oidctest.User) { p.Groups = []string{"admins"} })
 		s.status(b.open("/"), 200)
 	})
 	t.Run("userinfo is requested again, and its former claims stay when it fails", func(t *testing.T) {
@@ -158,7 +158,7 @@ func TestTokensAreRenewed(t *testing.T) {
 			t.Errorf("the backend is told %v", now)
 		}
 		s.provider.Set(func(p *oidctest.Behaviour) { delete(p.Faults, oidctest.UserInfo) })
-		s.provider.Change("alice", func(p *oidctest.Person) { p.Groups = []string{"others"} })
+		s.provider.Change("alice", func(p *oidctest.User) { p.Groups = []string{"others"} })
 		s.turn(6 * time.Minute)
 		if now := b.told(); !strings.Contains(now.Get("X-Groups"), "others") {
 			t.Errorf("the backend is told %v", now)

@@ -13,7 +13,7 @@ const cookieName = "oidctest"
 // A grant is the permission of a user for a client, with its code and its tokens.
 type grant struct {
 	client      string
-	person      Person
+	user        User
 	redirectURI string
 	nonce       string
 	scope       string
@@ -28,7 +28,7 @@ type grant struct {
 
 // A session is the state of a browser that is signed in at the provider.
 type session struct {
-	person   Person
+	user     User
 	sid      string
 	authTime time.Time
 	clients  []string // ids of clients with a sign-in from this session
@@ -52,7 +52,7 @@ func (p *Provider) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	if s == nil {
 		page(w, http.StatusOK, pageData{
 			Title: "Who are you?", Text: "to continue to " + hostOf(r.Form.Get("redirect_uri")),
-			People: p.options.People, Query: hidden(r.URL.Query(), "login_hint", "person"),
+			Users: p.options.Users, Query: hidden(r.URL.Query(), "login_hint", "person"),
 		})
 		return
 	}
@@ -107,11 +107,11 @@ func (p *Provider) signedIn(w http.ResponseWriter, r *http.Request) *session {
 		}
 	}
 	for _, name := range []string{r.Form.Get("person"), r.Form.Get("login_hint"), p.options.AutoLogin} {
-		person, ok := p.person(name)
+		user, ok := p.user(name)
 		if !ok {
 			continue
 		}
-		s := &session{person: person, sid: randomText(16), authTime: p.now()}
+		s := &session{user: user, sid: randomText(16), authTime: p.now()}
 		id := randomText(16)
 		p.mu.Lock()
 		p.sessions[id] = s
@@ -128,7 +128,7 @@ func (p *Provider) newCode(r *http.Request, client Client, s *session) string {
 	defer p.mu.Unlock()
 	s.clients = with(s.clients, client.ID)
 	p.grants[code] = &grant{
-		client: client.ID, person: s.person, redirectURI: r.Form.Get("redirect_uri"),
+		client: client.ID, user: s.user, redirectURI: r.Form.Get("redirect_uri"),
 		nonce: r.Form.Get("nonce"), scope: r.Form.Get("scope"), challenge: r.Form.Get("code_challenge"),
 		sid: p.behaviour.sessionID(s), consent: hasPrompt(r, "consent"), authTime: s.authTime, expiry: p.now().Add(time.Minute),
 	}

@@ -104,13 +104,13 @@ func (p *Provider) SignOut(sub string) {
 	p.mu.Lock()
 	var clients []string
 	for id, s := range p.sessions {
-		if s.person.Sub == sub {
+		if s.user.Sub == sub {
 			clients = with(clients, s.clients...)
 			delete(p.sessions, id)
 		}
 	}
 	for _, g := range p.grants {
-		if g.person.Sub == sub {
+		if g.user.Sub == sub {
 			g.revoked = true
 		}
 	}
@@ -128,7 +128,7 @@ func (b Behaviour) sessionID(s *session) string {
 	case s == nil || b.SessionIDs == NoSessionIDs:
 		return ""
 	case b.SessionIDs == PersonalSessionIDs:
-		return "sid-of-" + s.person.Sub
+		return "sid-of-" + s.user.Sub
 	}
 	return s.sid
 }

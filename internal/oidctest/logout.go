@@ -50,7 +50,7 @@ func (p *Provider) end(cookie string) []string {
 	for _, id := range s.clients {
 		client := p.clients[id]
 		if client.BackchannelLogoutURI != "" {
-			p.SendLogoutToken(client.BackchannelLogoutURI, p.ownLogoutToken(id, s.person.Sub, sid))
+			p.SendLogoutToken(client.BackchannelLogoutURI, p.ownLogoutToken(id, s.user.Sub, sid))
 		}
 		if client.FrontchannelLogoutURI != "" {
 			pairs := []string{"iss", p.issuer, "sid", sid}

@@ -57,8 +57,8 @@ type Options struct {
 	// (private_key_jwt); nil: the client's secret verifies them.
 	ClientKey *ecdsa.PublicKey
 
-	People    []Person // empty: [DefaultPeople]
-	AutoLogin string   // subject of the user to sign in without a page; empty: the page asks
+	Users     []User // empty: [DefaultUsers]
+	AutoLogin string // subject of the user to sign in without a page; empty: the page asks
 
 	SigningAlg      string        // of ID tokens; empty: RS256
 	AccessLifetime  time.Duration // of access tokens; zero: 5 minutes
@@ -99,7 +99,7 @@ type Provider struct {
 	refresh   map[string]*refresh // by refresh token
 	access    map[string]*grant   // by access token
 	sessions  map[string]*session // by cookie
-	changed   map[string]Person   // by subject: users as changed by Change
+	changed   map[string]User     // by subject: users as changed by Change
 	delivered []Delivery
 }
 
@@ -146,7 +146,7 @@ func NewHandler(o Options) *Provider {
 		options: o, issuer: o.Issuer, clients: map[string]Client{},
 		counts: map[string]int{}, last: map[string]Request{},
 		grants: map[string]*grant{}, refresh: map[string]*refresh{},
-		access: map[string]*grant{}, sessions: map[string]*session{}, changed: map[string]Person{},
+		access: map[string]*grant{}, sessions: map[string]*session{}, changed: map[string]User{},
 	}
 	if u, err := url.Parse(o.Issuer); err == nil {
 		p.prefix = strings.TrimSuffix(u.Path, "/")
@@ -182,8 +182,8 @@ func fillDefaults(o *Options) {
 	if o.IDTokenLifetime == 0 {
 		o.IDTokenLifetime = o.AccessLifetime
 	}
-	if len(o.People) == 0 {
-		o.People = DefaultPeople()
+	if len(o.Users) == 0 {
+		o.Users = DefaultUsers()
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -9,7 +9,7 @@ import (
 type pageData struct {
 	Title  string
 	Text   string
-	People []Person
+	Users  []User
 	Button string
 	Query  url.Values // sent again as hidden fields
 	Frames []string   // URLs of other sites, opened in hidden frames
@@ -55,9 +55,9 @@ footer { margin-top: 1.5rem; font-size: .8rem; color: var(--soft); }
 <div class="brand">Demo provider</div>
 <h1>{{.Title}}</h1>
 <p>{{.Text}}</p>
-{{if or .People .Button}}<form method="get">
+{{if or .Users .Button}}<form method="get">
 {{range $name, $values := .Query}}{{range $values}}<input type="hidden" name="{{$name}}" value="{{.}}">
-{{end}}{{end}}{{range .People}}<button name="person" value="{{.Sub}}">
+{{end}}{{end}}{{range .Users}}<button name="person" value="{{.Sub}}">
 <span class="mark">{{with .Name}}{{slice . 0 1}}{{end}}</span><span class="name">{{.Name}}</span><span class="note">{{.Email}} &middot; {{.Note}}<br>
 {{if .Groups}}Groups: {{range $i, $group := .Groups}}{{if $i}}, {{end}}{{$group}}{{end}}{{else}}No groups{{end}}</span>
 </button>

@@ -96,7 +96,7 @@ func TestAUserChanges(t *testing.T) {
 	p := New(Options{SigningAlg: "ES256"})
 	defer p.Close()
 	_, first := post(t, p, Token, redeemForm(code(t, p)))
-	p.Change("alice", func(q *Person) { q.Groups = []string{"others"} })
+	p.Change("alice", func(q *User) { q.Groups = []string{"others"} })
 	_, again := post(t, p, Token, refreshForm(first))
 	if got := part(t, again["id_token"].(string), 1)["groups"]; len(got.([]any)) != 1 || got.([]any)[0] != "others" {
 		t.Errorf("groups %v", got)

@@ -18,7 +18,7 @@ func (p *Provider) newAccessToken(g *grant) string {
 	}
 	now := p.now()
 	return p.SigningKey().SignClaims(map[string]any{
-		"iss": p.issuer, "sub": g.person.Sub, "aud": g.client, "client_id": g.client, "scope": g.scope,
+		"iss": p.issuer, "sub": g.user.Sub, "aud": g.client, "client_id": g.client, "scope": g.scope,
 		"iat": now.Unix(), "exp": now.Add(p.options.AccessLifetime).Unix(), "jti": randomText(8),
 	}, func(h map[string]any) { h["typ"] = "at+jwt" })
 }
@@ -28,9 +28,9 @@ func (p *Provider) newIDToken(g *grant, b Behaviour, access string, refreshed bo
 	if key == nil {
 		key = p.SigningKey()
 	}
-	claims := map[string]any{"sub": g.person.Sub}
+	claims := map[string]any{"sub": g.user.Sub}
 	if !b.ClaimsOnlyInUserInfo {
-		claims = p.latest(g.person).claims()
+		claims = p.latest(g.user).claims()
 	}
 	for name, v := range p.protocolClaims(g, key, access) {
 		claims[name] = v

@@ -16,7 +16,7 @@ func (p *Provider) serveUserInfo(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
-	claims := p.latest(g.person).claims()
+	claims := p.latest(g.user).claims()
 	if b.UserInfo != nil {
 		b.UserInfo(claims)
 	}

@@ -14,7 +14,7 @@ import (
 // TestNothingIsToldOfRenewalsAndLogouts: neither the log nor an answer has a token,
 // a claim or what came from outside.
 func TestNothingIsToldOfRenewalsAndLogouts(t *testing.T) {
-	s := newMovable(t, setup{provider: oidctest.Options{People: []oidctest.Person{
+	s := newMovable(t, setup{provider: oidctest.Options{Users: []oidctest.User{
 		{Sub: "canarysubject", Email: "canary@example.com", EmailVerified: true, Groups: []string{"canarygroup"}},
 	}}})
 	before := s.plugin.Log.Len()

@@ -69,7 +69,7 @@ func TestClaimsInHeaders(t *testing.T) {
 				map[string]any{"name": "X-Token", "value": "Bearer {{.AccessToken}}"},
 			},
 		},
-		provider: oidctest.Options{People: []oidctest.Person{{Sub: "u", Groups: []string{group, "staff"}, Extra: map[string]any{"nick": nick}}}},
+		provider: oidctest.Options{Users: []oidctest.User{{Sub: "u", Groups: []string{group, "staff"}, Extra: map[string]any{"nick": nick}}}},
 	})
 	// An opaque access token may hold anything. Encoded it would be another one, so
 	// its header is left out.

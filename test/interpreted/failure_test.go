@@ -283,7 +283,7 @@ func TestNothingIsTold(t *testing.T) {
 			"clientSecret": secret, "logLevel": "debug", "allowedUsers": []any{"canaryalice@example.com"},
 			"headers": []any{map[string]any{"name": "X-Tokens", "value": "{{.IDToken}} {{.AccessToken}} {{.RefreshToken}}"}},
 		},
-		provider: oidctest.Options{ClientSecret: secret, People: []oidctest.Person{
+		provider: oidctest.Options{ClientSecret: secret, Users: []oidctest.User{
 			{Sub: "canarysubject", Email: "canaryalice@example.com", EmailVerified: true, Name: "Canary Name"},
 			{Sub: "canaryother", Email: "canarybob@example.com", EmailVerified: true},
 		}},

@@ -28,7 +28,7 @@ func TestHeaders(t *testing.T) {
 			"excludedURLs": []any{"/public"},
 			"headers":      []any{map[string]any{"name": "X-Our-Own", "value": "{{.Claims.department}}"}},
 		},
-		provider: oidctest.Options{People: []oidctest.Person{
+		provider: oidctest.Options{Users: []oidctest.User{
 			{Sub: "alice", Email: "alice@example.com", EmailVerified: true, Groups: []string{"admins", "staff"}, Roles: []string{"admin"}, Extra: map[string]any{"department": "sales"}},
 			{Sub: "bare", Email: "bare@example.com", EmailVerified: true},
 		}},
@@ -143,7 +143,7 @@ func TestHeaders(t *testing.T) {
 						"headers": []any{
 							map[string]any{"name": "X-Nick", "value": "nick {{.Claims.nick}}"}, map[string]any{"name": "X-Nick-Too", "value": "${claims.nick}"},
 						}},
-					provider: oidctest.Options{People: []oidctest.Person{{Sub: "u", Groups: []string{value, "staff"}, Extra: map[string]any{"nick": value}}}},
+					provider: oidctest.Options{Users: []oidctest.User{{Sub: "u", Groups: []string{value, "staff"}, Extra: map[string]any{"nick": value}}}},
 				})
 				b := s.browser()
 				p := s.signIn(b, "/", "u")

@@ -167,7 +167,7 @@ func TestRenewedTokensThatDeviate(t *testing.T) {
 			s := newMovable(t, setup{})
 			m := s.member("alice")
 			before := s.me(m)
-			s.provider.Change("alice", func(q *oidctest.Person) { q.Groups, q.Email = []string{"evil"}, "evil@example.com" })
+			s.provider.Change("alice", func(q *oidctest.User) { q.Groups, q.Email = []string{"evil"}, "evil@example.com" })
 			s.provider.Set(row.change)
 			s.expire()
 			if row.taken {

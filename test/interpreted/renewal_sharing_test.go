@@ -86,12 +86,12 @@ func TestLogoutsAmongRenewals(t *testing.T) {
 	if testing.Short() {
 		users, rounds = 4, 2
 	}
-	var people []oidctest.Person
+	var people []oidctest.User
 	for i := range users {
 		sub := fmt.Sprintf("user%02d", i)
-		people = append(people, oidctest.Person{Sub: sub, Email: sub + "@example.com", EmailVerified: true, Groups: []string{sub + "-0"}})
+		people = append(people, oidctest.User{Sub: sub, Email: sub + "@example.com", EmailVerified: true, Groups: []string{sub + "-0"}})
 	}
-	s := newMovable(t, setup{provider: oidctest.Options{People: people, JWTAccessTokens: true, AccessLifetime: 20 * time.Second}})
+	s := newMovable(t, setup{provider: oidctest.Options{Users: people, JWTAccessTokens: true, AccessLifetime: 20 * time.Second}})
 	lasting := make([]member, users)
 	s.each(users, func(i int) { lasting[i] = s.member(people[i].Sub) })
 

@@ -104,7 +104,7 @@ func TestRenewal(t *testing.T) {
 		s := newMovable(t, setup{})
 		m := s.member("alice")
 		before := s.me(m)
-		s.provider.Change("alice", func(q *oidctest.Person) { q.Groups, q.Email = []string{"others"}, "alice@new.example" })
+		s.provider.Change("alice", func(q *oidctest.User) { q.Groups, q.Email = []string{"others"}, "alice@new.example" })
 		s.expire()
 		now := s.renewed(m, before)
 		if got := now.Header.Get("X-User-Groups") + " " + now.Header.Get("X-Forwarded-User"); got != "others alice@new.example" {
@@ -135,7 +135,7 @@ func TestRenewal(t *testing.T) {
 		s.provider.Set(func(b *oidctest.Behaviour) { b.ClaimsOnlyInUserInfo = true })
 		m := s.member("alice")
 		before := s.me(m)
-		s.provider.Change("alice", func(q *oidctest.Person) { q.Groups = []string{"others"} })
+		s.provider.Change("alice", func(q *oidctest.User) { q.Groups = []string{"others"} })
 		s.expire()
 		if got := s.renewed(m, before).Header.Get("X-User-Groups"); got != "others" {
 			t.Errorf("groups %q", got)
@@ -145,13 +145,13 @@ func TestRenewal(t *testing.T) {
 	t.Run("E13 a group that was taken away", func(t *testing.T) {
 		s := newMovable(t, setup{options: map[string]any{"allowedRolesAndGroups": []any{"staff"}}})
 		m := s.member("alice")
-		s.provider.Change("alice", func(q *oidctest.Person) { q.Groups, q.Roles = nil, nil })
+		s.provider.Change("alice", func(q *oidctest.User) { q.Groups, q.Roles = nil, nil })
 		s.expire()
 		s.untouched(func() {
 			eventually(t, "a refusal", func() bool { return m.Fetch(s.url+"/").Status == http.StatusForbidden })
 			s.status(m.Hop(s.url+"/"), http.StatusForbidden)
 		})
-		s.provider.Change("alice", func(q *oidctest.Person) { q.Groups = []string{"staff"} })
+		s.provider.Change("alice", func(q *oidctest.User) { q.Groups = []string{"staff"} })
 		s.expire()
 		eventually(t, "a way back in", func() bool { return m.Fetch(s.url+"/").Status == http.StatusOK })
 		s.refreshes(2)

@@ -20,13 +20,13 @@ func TestManyRenewAtOnce(t *testing.T) {
 	if testing.Short() {
 		users, rounds = 8, 2
 	}
-	var people []oidctest.Person
+	var people []oidctest.User
 	for i := range users {
 		sub := fmt.Sprintf("user%02d", i)
-		people = append(people, oidctest.Person{Sub: sub, Email: sub + "@example.com", EmailVerified: true, Groups: []string{sub + "-0"}})
+		people = append(people, oidctest.User{Sub: sub, Email: sub + "@example.com", EmailVerified: true, Groups: []string{sub + "-0"}})
 	}
 	s := newMovable(t, setup{
-		provider: oidctest.Options{People: people, JWTAccessTokens: true},
+		provider: oidctest.Options{Users: people, JWTAccessTokens: true},
 		options:  map[string]any{"userinfo": "always", "allowedUserDomains": []any{"example.com"}},
 	})
 	members := make([]member, users)
@@ -35,7 +35,7 @@ func TestManyRenewAtOnce(t *testing.T) {
 	seen := make([]atomic.Int64, users) // the newest renewal that each saw answered
 	for round := 1; round <= rounds; round++ {
 		for _, q := range people {
-			s.provider.Change(q.Sub, func(q *oidctest.Person) { q.Groups = []string{q.Sub + "-" + strconv.Itoa(round)} })
+			s.provider.Change(q.Sub, func(q *oidctest.User) { q.Groups = []string{q.Sub + "-" + strconv.Itoa(round)} })
 		}
 		s.expire()
 		s.each(users*parallel, func(i int) {

@@ -27,7 +27,7 @@ func staffed(rules ...any) setup {
 			"headers":      []any{a{"name": "X-Level", "value": "all"}, a{"name": "X-Sub", "value": "${claims.sub}"}},
 			"accessRules":  rules,
 		},
-		provider: oidctest.Options{People: []oidctest.Person{
+		provider: oidctest.Options{Users: []oidctest.User{
 			{Sub: "owner", Email: "owner@example.com", EmailVerified: true},
 			{Sub: "ada", Email: "ada@example.com", EmailVerified: true, Groups: []string{"admins", "staff"}},
 			{Sub: "sam", Email: "sam@example.com", EmailVerified: true, Groups: []string{"staff"}},
@@ -349,7 +349,7 @@ func TestRulesOfManyUsers(t *testing.T) {
 			"paths": fmt.Sprintf("/home%d", i), "require": fmt.Sprintf("Claim(`sub`, `user%d`)", i), "methods": "GET", "hosts": appHost,
 			"headers": []any{a{"name": "X-Home", "value": fmt.Sprintf("%d ${claims.sub}", i)}},
 		})
-		o.provider.People = append(o.provider.People, oidctest.Person{Sub: fmt.Sprintf("user%d", i), Email: fmt.Sprintf("u%d@example.com", i), EmailVerified: true})
+		o.provider.Users = append(o.provider.Users, oidctest.User{Sub: fmt.Sprintf("user%d", i), Email: fmt.Sprintf("u%d@example.com", i), EmailVerified: true})
 	}
 	o.options["accessRules"] = rules
 	s := newSite(t, o)
@@ -391,10 +391,10 @@ func TestVerdictsStay(t *testing.T) {
 
 func TestClaimsOfRules(t *testing.T) {
 	o := staffed(a{"paths": "/vault", "require": "ACR(`mfa`, `phr`)"}, a{"paths": "/mail", "require": "ClaimRegexp(`email`, `^(a+)+$`) || ClaimRegexp(`note`, `^(x+x+)+y$`)"}, a{"paths": "/in"})
-	o.provider.People = append(o.provider.People,
-		oidctest.Person{Sub: "weak", Email: "weak@example.com", EmailVerified: true, Extra: a{"acr": "pwd"}},
-		oidctest.Person{Sub: "strong", Email: "strong@example.com", EmailVerified: true, Extra: a{"acr": "mfa"}},
-		oidctest.Person{Sub: "long", Email: strings.Repeat("a", 900) + "@example.com", EmailVerified: true, Extra: a{"note": strings.Repeat("x", 4000)}},
+	o.provider.Users = append(o.provider.Users,
+		oidctest.User{Sub: "weak", Email: "weak@example.com", EmailVerified: true, Extra: a{"acr": "pwd"}},
+		oidctest.User{Sub: "strong", Email: "strong@example.com", EmailVerified: true, Extra: a{"acr": "mfa"}},
+		oidctest.User{Sub: "long", Email: strings.Repeat("a", 900) + "@example.com", EmailVerified: true, Extra: a{"note": strings.Repeat("x", 4000)}},
 	)
 	s := newSite(t, o)
 	for _, row := range []struct {

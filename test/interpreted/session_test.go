@@ -319,7 +319,7 @@ func TestSessions(t *testing.T) {
 			return list
 		}
 		few, many, tooMany := groups(400, "g%03d"), groups(400, "group-%03d-of-a-large-company"), groups(3000, "group-%04d-of-a-large-company")
-		s := newSite(t, setup{provider: oidctest.Options{People: []oidctest.Person{
+		s := newSite(t, setup{provider: oidctest.Options{Users: []oidctest.User{
 			{Sub: "few", Email: "few@example.com", EmailVerified: true, Groups: few},
 			{Sub: "many", Email: "many@example.com", EmailVerified: true, Groups: many},
 			{Sub: "toomany", Email: "toomany@example.com", EmailVerified: true, Groups: tooMany},

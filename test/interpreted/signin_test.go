@@ -64,15 +64,15 @@ func TestManyPeopleAtOnce(t *testing.T) {
 	if testing.Short() {
 		requests = 10
 	}
-	var known []oidctest.Person
+	var known []oidctest.User
 	for i := range people {
 		name := fmt.Sprintf("person%02d", i)
-		known = append(known, oidctest.Person{
+		known = append(known, oidctest.User{
 			Sub: name, Name: name, Email: name + "@example.com", EmailVerified: true, Groups: []string{"of-" + name},
 		})
 	}
 	s := newSite(t, setup{
-		provider: oidctest.Options{People: known},
+		provider: oidctest.Options{Users: known},
 		options: map[string]any{"headers": []any{
 			map[string]any{"name": "X-Subject", "value": "{{.Claims.sub}}"},
 			map[string]any{"name": "X-Token", "value": "Bearer {{.IDToken}}"},
@@ -94,7 +94,7 @@ func TestManyPeopleAtOnce(t *testing.T) {
 
 // actsAlone signs one person in, makes requests of each kind, and checks that
 // each answer is that person's.
-func (s *site) actsAlone(p oidctest.Person, requests int) {
+func (s *site) actsAlone(p oidctest.User, requests int) {
 	b := s.browser()
 	path := "/" + p.Sub + "/start"
 	check := func(what string, header http.Header, uri, want string) {

@@ -161,7 +161,7 @@ func run(t *testing.T, rows []row) {
 }
 
 // people are some with small and some with large sessions.
-var people = oidctest.Options{People: []oidctest.Person{
+var people = oidctest.Options{Users: []oidctest.User{
 	{Sub: "alice", Email: "alice@example.com", EmailVerified: true},
 	{Sub: "large", Email: "large@example.com", EmailVerified: true, Extra: map[string]any{"long": strings.Repeat("x", 120<<10)}},
 }}

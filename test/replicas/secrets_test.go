@@ -40,7 +40,7 @@ func TestJ8NothingIsTold(t *testing.T) {
 	const password = "cAnArY-of-redis"
 	s := startServer(t, "--rdbcompression", "no")
 	s.do("ACL", "SETUSER", "canaryuser", "on", ">"+password, "~*", "&*", "+@all")
-	m := newMiddleware(t, oidctest.Options{People: []oidctest.Person{
+	m := newMiddleware(t, oidctest.Options{Users: []oidctest.User{
 		{Sub: "canary-subject", Email: "canary@example.com", EmailVerified: true, Name: "Canary Name", Groups: []string{"canary-group"}},
 	}})
 	k := newLink(t, s.address)

@@ -1,7 +1,7 @@
 package oidctest
 
-// A Person is a user of the provider.
-type Person struct {
+// A User is a user of the provider.
+type User struct {
 	Sub           string
 	Name          string
 	Email         string
@@ -12,9 +12,9 @@ type Person struct {
 	Extra         map[string]any // further claims
 }
 
-// DefaultPeople returns the users of a provider without Options.People.
-func DefaultPeople() []Person {
-	return []Person{
+// DefaultUsers returns the users of a provider without Options.Users.
+func DefaultUsers() []User {
+	return []User{
 		{
 			Sub: "alice", Name: "Alice Adler", Email: "alice@example.com", EmailVerified: true,
 			Groups: []string{"admins", "staff"}, Roles: []string{"admin", "user"}, Note: "An administrator.",
@@ -34,20 +34,20 @@ func DefaultPeople() []Person {
 	}
 }
 
-// person finds a user by subject or e-mail address.
-func (p *Provider) person(name string) (Person, bool) {
-	for _, q := range p.options.People {
+// user finds a user by subject or e-mail address.
+func (p *Provider) user(name string) (User, bool) {
+	for _, q := range p.options.Users {
 		if name != "" && (q.Sub == name || q.Email == name) {
 			return q, true
 		}
 	}
-	return Person{}, false
+	return User{}, false
 }
 
 // Change changes the claims about a user from now on, also in tokens and userinfo of
 // earlier sign-ins. change must not change the subject.
-func (p *Provider) Change(sub string, change func(q *Person)) {
-	q, _ := p.person(sub)
+func (p *Provider) Change(sub string, change func(q *User)) {
+	q, _ := p.user(sub)
 	q = p.latest(q)
 	change(&q)
 	p.mu.Lock()
@@ -56,7 +56,7 @@ func (p *Provider) Change(sub string, change func(q *Person)) {
 }
 
 // latest returns q with the changes made by Change.
-func (p *Provider) latest(q Person) Person {
+func (p *Provider) latest(q User) User {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if changed, ok := p.changed[q.Sub]; ok {
@@ -67,7 +67,7 @@ func (p *Provider) latest(q Person) Person {
 
 // claims returns the claims of the scopes openid, profile and email, with groups, roles
 // and Extra.
-func (q Person) claims() map[string]any {
+func (q User) claims() map[string]any {
 	c := map[string]any{"sub": q.Sub}
 	if q.Name != "" {
 		c["name"] = q.Name
