@@ -181,8 +181,8 @@ func (r *reminder) Run() {
 	s.remind()
 }
 
-// markBytes bounds the memory of replay markers.
-const markBytes = 16 << 20
+// markerBytes bounds the memory of replay markers.
+const markerBytes = 16 << 20
 
 type storeBuilder struct {
 	s      *config.Settings

@@ -142,7 +142,7 @@ func TestTheKeyOfAStore(t *testing.T) {
 		})
 	}
 	if certified("/ca.pem", "old") != certified("/ca.pem", "new") {
-		t.Error("a certificate that was renewed in its file makes another store")
+		t.Error("a certificate that changed in its file makes another store")
 	}
 	if certified("/ca.pem", "old") == certified("/other.pem", "old") {
 		t.Error("another file makes no other store")

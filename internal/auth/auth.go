@@ -229,13 +229,13 @@ func (m *Middleware) setPostLogout() error {
 func (m *Middleware) newSessions() *session.Manager {
 	o := m.o
 	var view session.Preparer = m
-	n := &renewer{m: m}
-	var renews session.Refresher = n
+	n := &refresher{m: m}
+	var refreshes session.Refresher = n
 	var observes session.Observer = n
 	return session.NewManager(session.Options{
 		Backend: o.Backend, Keys: o.Keys, Identity: o.Identity, Cookies: o.Cookies,
 		MaxAge: o.MaxAge, Ages: o.Ages, IdleTimeout: o.IdleTimeout, AlwaysAsk: o.AlwaysAsk, Preparer: view, Now: o.Now,
-		Client: o.ClientID, Refresher: renews, Grace: o.RefreshGrace, RetryAfter: n.retryAfter, Observer: observes,
+		Client: o.ClientID, Refresher: refreshes, Grace: o.RefreshGrace, RetryAfter: n.retryAfter, Observer: observes,
 	})
 }
 
@@ -252,8 +252,8 @@ func (m *Middleware) Handler(next http.Handler) http.Handler {
 	next = m.dress(next)
 	h := &handler{
 		m: m, next: next, hot: m.hot, since: m.since, harmless: m.harmless, closed: m.closed, special: m.special,
-		name: m.o.Cookies.Name, mark: m.o.Cookies.Name + "=", signIns: m.signIns, strips: m.o.StripCookies, tells: !m.o.Minimal,
-		plain: policy.PlainTarget, names: m.known, marks: true, owner: m.owner, callback: m.o.CallbackURL,
+		name: m.o.Cookies.Name, cookie: m.o.Cookies.Name + "=", signIns: m.signIns, strips: m.o.StripCookies, tells: !m.o.Minimal,
+		plain: policy.PlainTarget, names: m.known, passages: true, owner: m.owner, callback: m.o.CallbackURL,
 	}
 	var served http.Handler = h
 	if m.ruled {

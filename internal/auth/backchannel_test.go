@@ -433,7 +433,7 @@ func TestAFloodOfFrames(t *testing.T) {
 	}
 }
 
-func TestALogoutEndsARenewal(t *testing.T) {
+func TestALogoutEndsATokenRefresh(t *testing.T) {
 	s := newSite(t, channels)
 	b, _ := s.expired("alice")
 	hold := make(chan struct{})

@@ -88,11 +88,11 @@ func (h *handler) keepButSignIns(head http.Header, others string) bool {
 	return true
 }
 
-// unreadMarks is the number of unread passages after which a handler takes itself for
+// maxUnread is the number of unread passages after which a handler takes itself for
 // the last of its chain.
-const unreadMarks = 100
+const maxUnread = 100
 
-// passMarked passes a request on. As the cookies are removed, it gives the later
+// withPassage passes a request on. As the cookies are removed, it gives the later
 // middlewares of the chain a passage: the original cookies, and the session found in
 // them.
 //
@@ -101,7 +101,7 @@ const unreadMarks = 100
 // when none is read, unless one was read before. A later middleware without a passage
 // finds no session until it reads the passage of a request that memory did not answer.
 // The first request after the next sign-in is such a request.
-func (h *handler) passMarked(w http.ResponseWriter, r *http.Request, cookies []string, found *session.Opened) {
+func (h *handler) withPassage(w http.ResponseWriter, r *http.Request, cookies []string, found *session.Opened) {
 	p := &chain.Passage{Cookies: cookies, Owner: h.owner, Callback: h.callback, Removed: r.Header["X-Forwarded-Prefix"]}
 	if found != nil {
 		p.Identity = h.m.o.Identity
@@ -114,10 +114,10 @@ func (h *handler) passMarked(w http.ResponseWriter, r *http.Request, cookies []s
 	switch {
 	case read:
 		h.chained = true
-		h.marks = true
-	case h.marks && !h.chained:
+		h.passages = true
+	case h.passages && !h.chained:
 		h.unread++
-		h.marks = h.unread < unreadMarks
+		h.passages = h.unread < maxUnread
 	}
 	h.hot.Mu.Unlock()
 }

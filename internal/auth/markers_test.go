@@ -12,8 +12,8 @@ import (
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
-// marks counts the replay markers that are written.
-func (s *site) marks() *atomic.Int64 {
+// countMarkers counts the replay markers that are written.
+func (s *site) countMarkers() *atomic.Int64 {
 	n := &atomic.Int64{}
 	s.store.hooked(func(method string) {
 		if method == "Mark" {
@@ -35,7 +35,7 @@ func (b *browser) madeUp(address string) *http.Response {
 func TestReplayMarkers(t *testing.T) {
 	t.Run("L11 a sign-in writes one", func(t *testing.T) {
 		s := newSite(t, nil)
-		n := s.marks()
+		n := s.countMarkers()
 		s.signedIn("alice")
 		if n.Load() != 1 {
 			t.Errorf("%d markers", n.Load())
@@ -52,7 +52,7 @@ func TestReplayMarkers(t *testing.T) {
 		for i := 0; i < 6; i++ {
 			s.says(s.browser().madeUp(fmt.Sprint("192.0.2.", i)), http.StatusServiceUnavailable, "provider_unreachable")
 		}
-		n := s.marks()
+		n := s.countMarkers()
 		calls := s.provider.Count(oidctest.Token)
 		for i := 0; i < 50; i++ {
 			s.says(s.browser().madeUp("192.0.2.1"), http.StatusServiceUnavailable, "provider_unreachable")
@@ -85,7 +85,7 @@ func TestReplayMarkers(t *testing.T) {
 		s := newSite(t, nil)
 		for s.markers.add("192.0.2.1") {
 		}
-		n := s.marks()
+		n := s.countMarkers()
 		calls := s.provider.Count(oidctest.Token)
 		s.says(s.browser().madeUp("192.0.2.1"), http.StatusTooManyRequests, "too_many_requests")
 		if n.Load() != 0 || s.provider.Count(oidctest.Token) != calls {

@@ -21,18 +21,18 @@ const (
 	throttledAttempts = 15
 )
 
-// A renewer refreshes the tokens of sessions (OpenID Connect Core 1.0, section 12).
-type renewer struct {
+// A refresher refreshes the tokens of sessions (OpenID Connect Core 1.0, section 12).
+type refresher struct {
 	m *Middleware
 }
 
 // Refresh implements session.Refresher. The new tokens are adopted as a whole or not at
 // all. If their ID token is invalid, the session stays as it is, and its refresh token
 // is not sent again.
-func (n *renewer) Refresh(ctx context.Context, s *session.Session) (*session.Session, error) {
+func (n *refresher) Refresh(ctx context.Context, s *session.Session) (*session.Session, error) {
 	t, err := n.m.o.Provider.Refresh(ctx, s.RefreshToken)
 	if err != nil {
-		return nil, renewalError(err)
+		return nil, refreshError(err)
 	}
 	next := successor(s, t)
 	claims, err := n.claims(ctx, s, t, next)
@@ -40,23 +40,23 @@ func (n *renewer) Refresh(ctx context.Context, s *session.Session) (*session.Ses
 		n.Discard(next)
 		return nil, fmt.Errorf("%w: %w", session.ErrGrantSpent, err)
 	}
-	next.AccessExpiry = renewedExpiry(s, t, claims, n.m.o.Now())
+	next.AccessExpiry = refreshedExpiry(s, t, claims, n.m.o.Now())
 	n.askUserInfo(ctx, t, claims, next)
 	return next, nil
 }
 
 // Discard implements session.Refresher.
-func (n *renewer) Discard(s *session.Session) {
+func (n *refresher) Discard(s *session.Session) {
 	background.Start(&revocation{m: n.m, session: s})
 }
 
 // retryAfter returns how long the provider must not be requested.
-func (n *renewer) retryAfter() time.Duration {
+func (n *refresher) retryAfter() time.Duration {
 	return n.m.o.Provider.RefreshRetryAfter()
 }
 
-// renewalError classifies an error of the provider by its effect on the grant.
-func renewalError(err error) error {
+// refreshError classifies an error of the provider by its effect on the grant.
+func refreshError(err error) error {
 	switch {
 	case errors.Is(err, oidc.ErrInvalidGrant):
 		return fmt.Errorf("%w: %w", session.ErrGrantEnded, err)
@@ -81,7 +81,7 @@ func successor(s *session.Session, t *oidc.Tokens) *session.Session {
 
 // claims returns the claims of the ID token of next. A new ID token is verified. If it
 // lacks the nonce or auth_time, next keeps the known ones.
-func (n *renewer) claims(ctx context.Context, s *session.Session, t *oidc.Tokens, next *session.Session) (oidc.Claims, error) {
+func (n *refresher) claims(ctx context.Context, s *session.Session, t *oidc.Tokens, next *session.Session) (oidc.Claims, error) {
 	before := tokenClaims(s.IDToken)
 	if t.IDToken == "" {
 		return before, nil
@@ -115,7 +115,7 @@ func (n *renewer) claims(ctx context.Context, s *session.Session, t *oidc.Tokens
 
 // verify retries while the keys cannot be fetched. The refresh token is used up, and
 // the new tokens are not at fault.
-func (n *renewer) verify(ctx context.Context, raw string, e oidc.Expect) (oidc.Claims, error) {
+func (n *refresher) verify(ctx context.Context, raw string, e oidc.Expect) (oidc.Claims, error) {
 	for i := 1; ; i++ {
 		claims, err := n.m.o.Provider.VerifyIDToken(ctx, raw, e)
 		attempts := keyAttempts
@@ -133,7 +133,7 @@ func (n *renewer) verify(ctx context.Context, raw string, e oidc.Expect) (oidc.C
 
 // askUserInfo requests userinfo again, by the same rule as at the sign-in. If that
 // fails, the former userinfo stays. A new ID token is newer than it.
-func (n *renewer) askUserInfo(ctx context.Context, t *oidc.Tokens, claims oidc.Claims, next *session.Session) {
+func (n *refresher) askUserInfo(ctx context.Context, t *oidc.Tokens, claims oidc.Claims, next *session.Session) {
 	if t.IDToken != "" {
 		next.UserInfoNew = false
 	}
@@ -162,9 +162,9 @@ func expiryOf(t *oidc.Tokens, claims oidc.Claims) time.Time {
 	return exp
 }
 
-// renewedExpiry is expiryOf after a token refresh. If the response has no expiry, the
+// refreshedExpiry is expiryOf after a token refresh. If the response has no expiry, the
 // lifetime of the tokens before applies.
-func renewedExpiry(s *session.Session, t *oidc.Tokens, claims oidc.Claims, now time.Time) time.Time {
+func refreshedExpiry(s *session.Session, t *oidc.Tokens, claims oidc.Claims, now time.Time) time.Time {
 	if t.IDToken != "" || !t.Expiry.IsZero() {
 		return expiryOf(t, claims)
 	}
@@ -176,26 +176,26 @@ func renewedExpiry(s *session.Session, t *oidc.Tokens, claims oidc.Claims, now t
 }
 
 // Observe implements session.Observer with a line in the log.
-func (n *renewer) Observe(e session.Event, subject string, cause error) {
+func (n *refresher) Observe(e session.Event, subject string, cause error) {
 	level := slogWarn
 	text := ""
 	switch e {
 	case session.Refreshed:
 		level = slogDebug
-		text = "session renewed"
+		text = "session refreshed"
 	case session.RefreshLost:
-		text = "the answer to a renewal was lost; the session goes on without renewals, to its end"
+		text = "the response to a token refresh was lost; the session continues without token refresh, to its end"
 	case session.RefreshRefused:
 		level = slogInfo
-		text = "signed out: the provider does not renew the session any more"
+		text = "signed out: the provider does not refresh the session any more"
 	case session.RefreshTooLate:
 		level = slogInfo
-		text = "the session ended while it was being renewed"
+		text = "the session ended during its token refresh"
 	case session.NeverRefreshed:
 		level = slogDebug
 		text = neverRefreshed(cause)
 	case session.RefreshPutOff:
-		text = "the session could not be renewed now; what is known serves on"
+		text = "the session could not be refreshed now; it continues with its known tokens"
 	}
 	if cause == nil {
 		n.m.o.Log.Log(context.Background(), level, text, "subject", subject)

@@ -46,7 +46,7 @@ func (s *site) expired(person string) (*browser, http.Header) {
 	return b, before
 }
 
-func TestTokensAreRenewed(t *testing.T) {
+func TestTokensAreRefreshed(t *testing.T) {
 	t.Run("E6 fifty requests at expiry over two replicas: one call, fifty answers", func(t *testing.T) {
 		s := newSite(t, tellingTokens)
 		other := s.another(tellingTokens).Handler(http.HandlerFunc(s.backend))
@@ -74,10 +74,10 @@ func TestTokensAreRenewed(t *testing.T) {
 		}
 	})
 	for _, row := range []struct {
-		name    string
-		grace   time.Duration
-		at      time.Duration
-		renewed bool
+		name      string
+		grace     time.Duration
+		at        time.Duration
+		refreshed bool
 	}{
 		{"refreshGracePeriodSeconds: before it", time.Minute, 3*time.Minute + 50*time.Second, false},
 		{"refreshGracePeriodSeconds: within it", time.Minute, 4*time.Minute + 10*time.Second, true},
@@ -92,7 +92,7 @@ func TestTokensAreRenewed(t *testing.T) {
 			b := s.signedIn("alice")
 			before := b.told()
 			s.turn(row.at)
-			if now := b.told(); (now.Get("X-Access") != before.Get("X-Access")) != row.renewed {
+			if now := b.told(); (now.Get("X-Access") != before.Get("X-Access")) != row.refreshed {
 				t.Errorf("the backend is told %s after %s", now.Get("X-Access"), before.Get("X-Access"))
 			}
 		})
@@ -126,7 +126,7 @@ func TestTokensAreRenewed(t *testing.T) {
 		})
 		b, before := s.expired("alice")
 		if now := b.told(); now.Get("X-Access") == before.Get("X-Access") {
-			t.Error("not renewed")
+			t.Error("not refreshed")
 		}
 		b.told()
 		if n := s.provider.Count(oidctest.Refresh); n != 1 {
@@ -216,7 +216,7 @@ func TestWhichClaimsCount(t *testing.T) {
 	}
 }
 
-func TestRenewalsThatFail(t *testing.T) {
+func TestRefreshesThatFail(t *testing.T) {
 	for _, row := range []struct {
 		name   string
 		change func(p *oidctest.Behaviour)
@@ -250,7 +250,7 @@ func TestRenewalsThatFail(t *testing.T) {
 			if n := s.provider.Count(oidctest.Token); n != 2 {
 				t.Errorf("%d calls", n)
 			}
-			if !strings.Contains(s.log.String(), "answer to a renewal was lost") || strings.Contains(s.log.String(), "alice") {
+			if !strings.Contains(s.log.String(), "response to a token refresh was lost") || strings.Contains(s.log.String(), "alice") {
 				t.Errorf("the log says %s", s.log.String())
 			}
 			s.turn(time.Hour)
@@ -267,7 +267,7 @@ func TestRenewalsThatFail(t *testing.T) {
 		{"E10 invalid_client", func(p *oidctest.Behaviour) { p.RefreshError = "invalid_client" }},
 		{"E10 temporarily_unavailable", func(p *oidctest.Behaviour) { p.RefreshError = "temporarily_unavailable" }},
 	} {
-		t.Run(row.name+": the session stays, and is renewed later", func(t *testing.T) {
+		t.Run(row.name+": the session stays, and is refreshed later", func(t *testing.T) {
 			s := newSite(t, tellingTokens)
 			b, before := s.expired("alice")
 			s.provider.Set(row.change)
@@ -310,7 +310,7 @@ func TestRenewalsThatFail(t *testing.T) {
 		s.provider.Rotate()
 		s.provider.Set(func(p *oidctest.Behaviour) { p.Faults[oidctest.JWKS] = oidctest.Fault{Status: 503, Times: 1} })
 		b.told()
-		s.eventually("the renewal", func() bool { return b.told().Get("X-Access") != before.Get("X-Access") })
+		s.eventually("the token refresh", func() bool { return b.told().Get("X-Access") != before.Get("X-Access") })
 	})
 	t.Run("L13 logout tokens of invented key ids before a rotation: the tokens that came are kept", func(t *testing.T) {
 		s := newSite(t, func(o *Options) {
@@ -375,15 +375,15 @@ func TestRenewalsThatFail(t *testing.T) {
 		})
 		third := b.told()
 		if first.Get("X-Access") == before.Get("X-Access") || second.Get("X-Access") == first.Get("X-Access") {
-			t.Error("not renewed")
+			t.Error("not refreshed")
 		}
 		if third.Get("X-Access") != second.Get("X-Access") {
-			t.Error("E11 renewed with another nonce")
+			t.Error("E11 refreshed with another nonce")
 		}
 	})
 }
 
-func TestAStreamIsNotCutByARenewal(t *testing.T) {
+func TestAStreamIsNotCutByATokenRefresh(t *testing.T) {
 	s := newSite(t, tellingTokens)
 	b := s.signedIn("alice")
 	b.told()
@@ -400,7 +400,7 @@ func TestAStreamIsNotCutByARenewal(t *testing.T) {
 	b.told()
 	close(release)
 	if resp := <-done; resp.StatusCode != http.StatusTeapot || s.provider.Count(oidctest.Refresh) != 2 {
-		t.Errorf("status %d after %d renewals", resp.StatusCode, s.provider.Count(oidctest.Refresh))
+		t.Errorf("status %d after %d refreshes", resp.StatusCode, s.provider.Count(oidctest.Refresh))
 	}
 }
 

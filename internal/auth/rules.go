@@ -140,7 +140,7 @@ type ruledHandler struct {
 	single    *shortcut // of all requests; nil: it depends on the method or the host
 	shortcuts map[string]*shortcut
 	byMethod  bool
-	mark      string
+	cookie    string
 	strips    bool
 	tells     bool
 	plain     *regexp.Regexp
@@ -152,7 +152,7 @@ func newRuled(h *handler) http.Handler {
 	m := h.m
 	u := &ruledHandler{
 		h: h, m: m, next: h.next, hot: h.hot, shortcuts: m.shortcuts, byMethod: m.byMethod, hosts: m.hosts,
-		mark: h.mark, strips: h.strips, tells: h.tells, plain: h.plain,
+		cookie: h.cookie, strips: h.strips, tells: h.tells, plain: h.plain,
 	}
 	if !m.byMethod && !m.byHost {
 		u.single = m.shortcuts[""]
@@ -174,11 +174,11 @@ func (u *ruledHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		u.m.serve(w, r, h)
 		return
 	}
-	before, after, _ := strings.Cut(cookies[0], u.mark)
+	before, after, _ := strings.Cut(cookies[0], u.cookie)
 	value, rest, _ := strings.Cut(after, ";")
 	u.hot.Mu.Lock()
 	found := u.hot.Opened[value]
-	marks := h.marks
+	passages := h.passages
 	of := u.hosts[r.Host]
 	u.hot.Mu.Unlock()
 	x := u.single
@@ -218,8 +218,8 @@ func (u *ruledHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			tellTarget(r)
 		}
 	}
-	if marks {
-		h.passMarked(w, r, cookies, found)
+	if passages {
+		h.withPassage(w, r, cookies, found)
 		return
 	}
 	u.next.ServeHTTP(w, r)

@@ -27,7 +27,7 @@ type handler struct {
 	closed   io.Writer      // fails every write
 	special  *regexp.Regexp // the plugin's own paths, and those that may be public
 	name     string         // of the session cookie; the names of sign-in cookies begin with it
-	mark     string         // the name and "="
+	cookie   string         // the name and "="
 	signIns  *regexp.Regexp // cookies of sign-ins, each after "; "
 	strips   bool           // the plugin's cookies are removed
 	owner    string         // of the callback
@@ -37,9 +37,9 @@ type handler struct {
 	names    *atomic.Value  // of the session cookies of all middlewares: []string
 
 	// The lock of hot guards the fields below.
-	marks   bool // passMarked gives passages
-	chained bool // a later middleware of the chain read a passage
-	unread  int  // passages that none read
+	passages bool // withPassage adds passages
+	chained  bool // a later middleware of the chain read a passage
+	unread   int  // passages that none read
 }
 
 // ServeHTTP is the path of every request. Interpreted, a call costs two microseconds,
@@ -55,11 +55,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.m.serve(w, r, h)
 		return
 	}
-	before, after, _ := strings.Cut(cookies[0], h.mark)
+	before, after, _ := strings.Cut(cookies[0], h.cookie)
 	value, rest, _ := strings.Cut(after, ";")
 	h.hot.Mu.Lock()
 	found := h.hot.Opened[value]
-	marks := h.marks
+	passages := h.passages
 	h.hot.Mu.Unlock()
 	if found == nil || !found.Allowed || h.since(found.Until) >= 0 || before != "" && !strings.HasSuffix(before, "; ") {
 		h.m.serve(w, r, h)
@@ -86,8 +86,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			tellTarget(r)
 		}
 	}
-	if marks {
-		h.passMarked(w, r, cookies, found)
+	if passages {
+		h.withPassage(w, r, cookies, found)
 		return
 	}
 	h.next.ServeHTTP(w, r)
@@ -184,7 +184,7 @@ func (m *Middleware) pass(w http.ResponseWriter, r *http.Request, h *handler, fo
 		h.next.ServeHTTP(w, r)
 		return
 	}
-	h.passMarked(w, r, cookies, found)
+	h.withPassage(w, r, cookies, found)
 }
 
 // tellTarget gives the backend the request's own URI in a header, if it is a return

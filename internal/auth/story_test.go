@@ -76,7 +76,7 @@ func TestWhoIsNotSignedIn(t *testing.T) {
 		{"H9 HEAD", "HEAD", "/", nil, 401},
 		{"H9 OPTIONS", "OPTIONS", "/", nil, 401},
 		{"H14 an upgrade", "GET", "/", map[string]string{"Connection": "Upgrade", "Upgrade": "websocket"}, 401},
-		{"an open path", "GET", "/public/x", nil, 200},
+		{"a public path", "GET", "/public/x", nil, 200},
 		{"H2 an ambiguous path", "GET", "/public/%2e%2e/admin", nil, 302},
 		{"G1 with the plugin's headers on a public path", "GET", "/public", map[string]string{"X-Forwarded-User": "root", "X_User_Groups": "admins"}, 200},
 	}

@@ -16,7 +16,7 @@ var (
 	_ any = (*markerCount)(nil)
 	_ any = page{}
 	_ any = (*pages)(nil)
-	_ any = (*renewer)(nil)
+	_ any = (*refresher)(nil)
 	_ any = (*revocation)(nil)
 	_ any = (*ruledHandler)(nil)
 	_ any = (*visit)(nil)

@@ -71,7 +71,7 @@ func TestNothingIsToldOfRenewalsAndLogouts(t *testing.T) {
 	}
 	logged := s.plugin.Log.Since(before)
 	for _, want := range []string{
-		"session renewed", "does not renew the session any more", "was lost", "could not be renewed now", "signed out by the provider",
+		"session refreshed", "does not refresh the session any more", "was lost", "could not be refreshed now", "signed out by the provider",
 		"logout by the provider refused", "signed out by the provider's page",
 	} {
 		if !strings.Contains(logged, want) {

@@ -135,7 +135,7 @@ func TestRenewal(t *testing.T) {
 		if got := p.livesAtOnce(x.b).access(); got != before {
 			t.Error("the other replica renewed")
 		}
-		x.b.says("the answer to a renewal was lost", 1)
+		x.b.says("the response to a token refresh was lost", 1)
 		x.refreshes(1)
 		if p.sees(x.b) != "in" {
 			t.Error("signed out")
@@ -165,13 +165,13 @@ func TestRenewal(t *testing.T) {
 		x.expire()
 		eventually(t, "the loss is noticed", func() bool {
 			served(t, crowd(10, p, x.a, x.b))
-			return strings.Contains(x.a.log()+x.b.log(), "the answer to a renewal was lost")
+			return strings.Contains(x.a.log()+x.b.log(), "the response to a token refresh was lost")
 		})
 		for range 3 {
 			served(t, crowd(10, p, x.a, x.b))
 		}
 		x.refreshes(1)
-		if n := strings.Count(x.a.log()+x.b.log(), `msg="the answer to a renewal was lost`); n != 1 {
+		if n := strings.Count(x.a.log()+x.b.log(), `msg="the response to a token refresh was lost`); n != 1 {
 			t.Errorf("said %d times", n)
 		}
 	})
