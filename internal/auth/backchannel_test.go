@@ -346,9 +346,9 @@ func TestALogoutDuringASignIn(t *testing.T) {
 }
 
 // provided is browser.provided for a client that follows resp.
-func (s *site) provided(resp *http.Response, person string) string {
+func (s *site) provided(resp *http.Response, user string) string {
 	s.Helper()
-	u, err := s.provider.Visit(resp.Header.Get("Location"), person)
+	u, err := s.provider.Visit(resp.Header.Get("Location"), user)
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -59,7 +59,7 @@ func TestTheWayOnFromAPage(t *testing.T) {
 	b := s.signedIn("alice")
 	s.store.failing("Get")
 	if page := s.status(b.open("/deep?x=1"), 503); !strings.Contains(page, `href="/deep?x=1"`) {
-		t.Errorf("no link to where the person wanted to go: %s", page)
+		t.Errorf("no link to where the user wanted to go: %s", page)
 	}
 }
 

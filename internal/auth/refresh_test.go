@@ -38,9 +38,9 @@ func (b *browser) told() http.Header {
 
 // expired returns a browser whose session's tokens have expired, and the headers that
 // the backend got before.
-func (s *site) expired(person string) (*browser, http.Header) {
+func (s *site) expired(user string) (*browser, http.Header) {
 	s.Helper()
-	b := s.signedIn(person)
+	b := s.signedIn(user)
 	before := b.told()
 	s.turn(6 * time.Minute)
 	return b, before

@@ -283,12 +283,12 @@ func (b *browser) script(target string) *http.Response {
 }
 
 // provided returns the provider's redirect to the request in resp.
-func (b *browser) provided(resp *http.Response, person string) string {
+func (b *browser) provided(resp *http.Response, user string) string {
 	b.Helper()
 	if !b.toProvider(resp) {
 		b.Fatalf("status %d to %q, want the provider", resp.StatusCode, resp.Header.Get("Location"))
 	}
-	u, err := b.provider.Visit(resp.Header.Get("Location"), person)
+	u, err := b.provider.Visit(resp.Header.Get("Location"), user)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -300,15 +300,15 @@ func (b *browser) toProvider(resp *http.Response) bool {
 }
 
 // callbackFor begins a sign-in at target and returns the callback that ends it.
-func (b *browser) callbackFor(target, person string) string {
+func (b *browser) callbackFor(target, user string) string {
 	b.Helper()
-	return b.provided(b.open(target), person)
+	return b.provided(b.open(target), user)
 }
 
-func (s *site) signedIn(person string) *browser {
+func (s *site) signedIn(user string) *browser {
 	s.Helper()
 	b := s.browser()
-	s.leads(b.open(b.callbackFor("/", person)), "/")
+	s.leads(b.open(b.callbackFor("/", user)), "/")
 	return b
 }
 

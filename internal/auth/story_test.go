@@ -13,7 +13,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/policy"
 )
 
-func TestAPersonComesAndGoes(t *testing.T) {
+func TestAUserComesAndGoes(t *testing.T) {
 	s := newSite(t, nil)
 	b := s.browser()
 	first := b.open("/deep?x=1")
@@ -404,21 +404,21 @@ func TestTheStoreIsDown(t *testing.T) {
 }
 
 // notOpened returns the cookie of a session that is not in memory here.
-func (s *site) notOpened(person string) string {
+func (s *site) notOpened(user string) string {
 	s.Helper()
 	s.store.failing()
 	defer s.store.failing("Get")
-	return s.signedIn(person).jar[cookieName]
+	return s.signedIn(user).jar[cookieName]
 }
 
 // callbackInTab is callbackFor in another tab of a browser that has been signed in for
 // some time.
-func (b *browser) callbackInTab(target, person string) string {
+func (b *browser) callbackInTab(target, user string) string {
 	b.Helper()
 	b.turn(cache.ClockSkew + time.Second)
 	session := b.jar[cookieName]
 	delete(b.jar, cookieName)
-	callback := b.callbackFor(target, person)
+	callback := b.callbackFor(target, user)
 	if session != "" {
 		b.jar[cookieName] = session
 	}

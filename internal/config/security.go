@@ -71,7 +71,7 @@ func (r *reader) origins(o *SecurityHeadersOptions) []string {
 	for _, origin := range out {
 		if origin == "*" {
 			if o.CORSAllowCredentials {
-				r.problem(option, "* would let every site act for the person signed in; name the origins, or leave corsAllowCredentials out")
+				r.problem(option, "* would let every site act for the signed-in user; name the origins, or leave corsAllowCredentials out")
 			}
 			continue
 		}

@@ -51,7 +51,7 @@ func NewCORS(o CORSOptions) (*CORS, error) {
 		}
 	}
 	if c.any && c.credentials {
-		problems = append(problems, "* with credentials would let every site act for the person signed in")
+		problems = append(problems, "* with credentials would let every site act for the signed-in user")
 	}
 	if c.credentials && (c.methods["*"] || c.headers["*"]) {
 		problems = append(problems, "methods and headers have to be named where credentials are allowed")

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-const person = `{"sub":"42","email":"a@b.c","name":"J\u00f6rg","nick":"","nothing":null,"level":7,"big":9007199254740993,"half":0.5,"ok":true,
+const user = `{"sub":"42","email":"a@b.c","name":"J\u00f6rg","nick":"","nothing":null,"level":7,"big":9007199254740993,"half":0.5,"ok":true,
 	"groups":["x","y,z"],"one":"solo","none":[],"evil":"a\r\nX-Admin: 1","percent":"50%","mixed":["a",{"b":1}],
 	"address":{"country":"CH","lines":["a","b"]},"https://c.com/roles":["admin"],"a.b":"literal","userToken":"50%"}`
 
@@ -80,7 +80,7 @@ func TestTemplates(t *testing.T) {
 		{"G9 method of a number", "a{{.Claims.half.String}}", ""},
 		{"G9 counting", "{{range .Claims.big}}x{{end}}", ""},
 	}
-	data := Data{Claims: claimsOf(t, person), AccessToken: "at%41", IDToken: "it"}
+	data := Data{Claims: claimsOf(t, user), AccessToken: "at%41", IDToken: "it"}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			ts, err := Compile([]Template{{"X-Test", tt.value}})
