@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/config"
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/registry"
 	"github.com/traefikoidc/traefikoidc/internal/resptest"
 )
@@ -33,10 +34,8 @@ func TestTheLogSaysThatAnOutageLasts(t *testing.T) {
 	log := ""
 	await := func(text string) {
 		t.Helper()
-		for end := time.Now().Add(time.Minute); !strings.Contains(log, text); time.Sleep(5 * time.Millisecond) {
-			if log += p.taken(); time.Now().After(end) {
-				t.Fatalf("the log does not say %q: %s", text, log)
-			}
+		if !eventually.Within(eventually.Limit, func() bool { log += p.taken(); return strings.Contains(log, text) }) {
+			t.Fatalf("the log does not say %q: %s", text, log)
 		}
 	}
 	await("sessions are NOT shared")
@@ -108,11 +107,12 @@ func TestARefusedHandshakeIsSaidOnce(t *testing.T) {
 				return n
 			}
 			log := ""
-			for end := time.Now().Add(time.Minute); !strings.Contains(log, "NOT shared") || handshakes() < 4; time.Sleep(5 * time.Millisecond) {
+			if !eventually.Within(eventually.Limit, func() bool {
 				_ = r.(*store).backend.Health(ctx)
-				if log += p.taken(); time.Now().After(end) {
-					t.Fatalf("after %d handshakes the log says %q", handshakes(), log)
-				}
+				log += p.taken()
+				return strings.Contains(log, "NOT shared") && handshakes() >= 4
+			}) {
+				t.Fatalf("after %d handshakes the log says %q", handshakes(), log)
 			}
 			if n := strings.Count(log, "Circuit breaker opened"); n != 1 {
 				t.Errorf("said %d times: %s", n, log)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/config"
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/internal/registry"
@@ -71,8 +72,7 @@ func TestReloadsRequestDiscoveryOnce(t *testing.T) {
 		}
 	}
 	end()
-	for start := time.Now(); op.Count(oidctest.Discovery) == 0 && time.Since(start) < time.Minute; time.Sleep(time.Millisecond) {
-	}
+	eventually.True(t, "discovery is requested", func() bool { return op.Count(oidctest.Discovery) > 0 })
 	if n := op.Count(oidctest.Discovery); n != 1 {
 		t.Errorf("%d requests for discovery, want 1", n)
 	}
@@ -92,9 +92,8 @@ func TestAPluginThatIsNeverUsedLeavesNoGoroutine(t *testing.T) {
 		m := latest(ctx, t, config(), "a")
 		cancel()
 		for _, key := range m.keys {
-			for registry.Shared.Kept(key) != nil {
-				time.Sleep(time.Millisecond)
-			}
+			key := key
+			eventually.True(t, key+" is not kept", func() bool { return registry.Shared.Kept(key) == nil })
 		}
 	}
 	close(hold)
@@ -128,13 +127,11 @@ func TestAClosedProviderEndsItsCheck(t *testing.T) {
 func awaitStacks(t *testing.T, problem string, good func(stacks string) bool) {
 	t.Helper()
 	text := make([]byte, 1<<20)
-	for start := time.Now(); ; time.Sleep(time.Millisecond) {
-		stacks := string(text[:runtime.Stack(text, true)])
-		if good(stacks) {
-			return
-		}
-		if time.Since(start) > time.Minute {
-			t.Fatalf("%s:\n%s", problem, stacks)
-		}
+	stacks := ""
+	if !eventually.Within(eventually.Limit, func() bool {
+		stacks = string(text[:runtime.Stack(text, true)])
+		return good(stacks)
+	}) {
+		t.Fatalf("%s:\n%s", problem, stacks)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/internal/registry"
 )
@@ -115,9 +116,7 @@ func TestTheSameContentIsParsedAndBuiltOnce(t *testing.T) {
 		t.Error("a reload made another middleware")
 	}
 	cancel()
-	for registry.Shared.Kept(setupKey("b")) != nil {
-		time.Sleep(time.Millisecond)
-	}
+	eventually.True(t, "the setup of b is not kept", func() bool { return registry.Shared.Kept(setupKey("b")) == nil })
 	for _, key := range first.keys {
 		if registry.Shared.Kept(key) == nil {
 			t.Errorf("%.20q is let go of while the next generation uses it", key)
@@ -241,13 +240,7 @@ func TestNothingIsLeftOfManyReloads(t *testing.T) {
 	}
 	cancel()
 	const lasting = 1 // the names that the middlewares of the process share
-	deadline := time.Now().Add(time.Minute)
-	for registry.Shared.Len() != lasting && time.Now().Before(deadline) {
-		time.Sleep(time.Millisecond)
-	}
-	if n := registry.Shared.Len(); n != lasting {
-		t.Errorf("%d resources are left", n-lasting)
-	}
+	eventually.True(t, "no other resource is left", func() bool { return registry.Shared.Len() == lasting })
 }
 
 // A middleware is not found again if a resource that it uses was released, or if

@@ -10,6 +10,7 @@ import (
 
 	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/cache/cachetest"
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 )
 
 func TestASwitchKeepsTheContract(t *testing.T) {
@@ -51,9 +52,9 @@ func TestAPauseHoldsNewCommandsUntilResume(t *testing.T) {
 	<-h.began
 	paused := make(chan bool)
 	go func() { paused <- s.Pause(time.Hour) }()
-	cachetest.Until(t, "a pause", func() bool { return s.Status().Paused })
+	eventually.True(t, "a pause", func() bool { return s.Status().Paused })
 	go func() { results <- s.Set(context.Background(), "s:new", []byte("1"), time.Minute) }()
-	cachetest.Until(t, "a command that waits", func() bool { return s.Status().Waiting == 1 })
+	eventually.True(t, "a command that waits", func() bool { return s.Status().Waiting == 1 })
 
 	h.leave <- true
 	if err := <-results; !errors.Is(err, cache.ErrMiss) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/resptest"
 )
 
@@ -42,17 +43,6 @@ func start(t testing.TB, change func(*Options)) (*resptest.Server, *Client) {
 
 // limit is how long a test waits for what must come.
 const limit = time.Minute
-
-// eventually waits until ok is true.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if ok() {
-			return
-		}
-	}
-	t.Fatalf("never: %s", what)
-}
 
 // ends is what f returns, which it must do by a limit of its own.
 func ends(t testing.TB, f func() error) error {
@@ -482,7 +472,7 @@ func TestACancelledCallerNeitherSendsNorPoisons(t *testing.T) {
 		}
 		done <- err
 	}()
-	eventually(t, "sent", func() bool { return s.Count("GET") > sent })
+	eventually.True(t, "sent", func() bool { return s.Count("GET") > sent })
 	cancel()
 	close(answer)
 	if err := <-done; err != nil {
@@ -521,7 +511,7 @@ func TestADownServerCostsAtMostTheBudget(t *testing.T) {
 		t.Error(err)
 	}
 	s.Restart(t, true)
-	eventually(t, "after the restart", func() bool { return c.Set(bg, "k", []byte("v"), time.Minute) == nil })
+	eventually.True(t, "after the restart", func() bool { return c.Set(bg, "k", []byte("v"), time.Minute) == nil })
 }
 
 func TestDeadIdleConnectionsCostNoOperation(t *testing.T) {
@@ -533,9 +523,9 @@ func TestDeadIdleConnectionsCostNoOperation(t *testing.T) {
 		go func() { defer wg.Done(); warmUp(t, c) }()
 	}
 	wg.Wait()
-	eventually(t, "no connection is on its way", func() bool { return c.Stats().Pool.Dialling == 0 })
+	eventually.True(t, "no connection is on its way", func() bool { return c.Stats().Pool.Dialling == 0 })
 	s.Cut()
-	eventually(t, "cut", func() bool { return s.Conns() == 0 })
+	eventually.True(t, "cut", func() bool { return s.Conns() == 0 })
 	for i := 0; i < 8; i++ {
 		if _, err := c.Get(bg, "b"); err != nil {
 			t.Error(err)

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/resptest"
 )
 
@@ -387,7 +388,7 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	}
 	serve(renewed)
 	s.Cut()
-	eventually(t, "the server's new certificate is refused", func() bool { return set() != nil })
+	eventually.True(t, "the server's new certificate is refused", func() bool { return set() != nil })
 	if err := os.WriteFile(caFile, []byte("half a file"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -403,5 +404,5 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Cut()
-	eventually(t, "a missing file changes nothing", func() bool { return set() == nil })
+	eventually.True(t, "a missing file changes nothing", func() bool { return set() == nil })
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/resptest"
 )
 
@@ -67,7 +68,7 @@ func TestAProofIsLearntAgain(t *testing.T) {
 	}
 	s.Inject(resptest.Fault{Command: "PING", Reply: "+PONG\r\n"})
 	s.Cut()
-	eventually(t, "an answer", func() bool { _, err := c.Get(bg, "k"); return err == nil })
+	eventually.True(t, "an answer", func() bool { _, err := c.Get(bg, "k"); return err == nil })
 	for x := c.only.top; x != nil; x = x.next {
 		x.due, x.fresh = 0, 0
 	}
@@ -99,9 +100,9 @@ func TestAuthenticationWithoutHello(t *testing.T) {
 					t.Fatal(err)
 				}
 				s.Cut()
-				eventually(t, "the connection is gone", func() bool { return s.Conns() == 0 })
+				eventually.True(t, "the connection is gone", func() bool { return s.Conns() == 0 })
 			}
-			eventually(t, "an answer", func() bool { _, err := c.Get(bg, "k"); return err == nil })
+			eventually.True(t, "an answer", func() bool { _, err := c.Get(bg, "k"); return err == nil })
 			if n := s.Count("HELLO"); n != 1 {
 				t.Errorf("%d HELLO, want 1: the way is remembered", n)
 			}
@@ -203,7 +204,7 @@ func TestAnOldConnectionIsNotHandedOn(t *testing.T) {
 		_, err := c.Exists(bg, "k")
 		served <- err
 	}()
-	eventually(t, "one waits", func() bool { return c.Stats().Pool.Waiting == 1 })
+	eventually.True(t, "one waits", func() bool { return c.Stats().Pool.Waiting == 1 })
 	k.pass(time.Hour)
 	release()
 	if err := <-served; err != nil {
@@ -278,9 +279,9 @@ func TestATrackerReplacesItsConnection(t *testing.T) {
 	tr.period = time.Millisecond
 	tr.Start()
 	defer tr.Close()
-	eventually(t, "up", func() bool { return strings.Count(l.all(), "up") == 1 })
+	eventually.True(t, "up", func() bool { return strings.Count(l.all(), "up") == 1 })
 	k.pass(2 * time.Hour)
-	eventually(t, "up again", func() bool { return strings.Count(l.all(), "up") == 2 })
+	eventually.True(t, "up again", func() bool { return strings.Count(l.all(), "up") == 2 })
 	if !errors.Is(l.last(), ErrRetired) {
 		t.Error(l.last())
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/resptest"
 )
 
@@ -31,7 +32,7 @@ func hold(t testing.TB, s *resptest.Server, c *Client, n int) func() {
 			}
 		}()
 	}
-	eventually(t, "held", func() bool { return s.Count("GET") == before+n })
+	eventually.True(t, "held", func() bool { return s.Count("GET") == before+n })
 	return func() {
 		close(answer)
 		wg.Wait()
@@ -88,13 +89,13 @@ func TestAConnectionNobodyWaitsForAnyMoreIsKept(t *testing.T) {
 	ctx, cancel := context.WithCancel(bg)
 	done := make(chan error, 1)
 	go func() { done <- c.Ping(ctx) }()
-	eventually(t, "on its way", func() bool { return s.Count("HELLO") == 1 })
+	eventually.True(t, "on its way", func() bool { return s.Count("HELLO") == 1 })
 	cancel()
 	if err := <-done; !errors.Is(err, ErrNotSent) {
 		t.Error(err)
 	}
 	close(answer)
-	eventually(t, "idle", func() bool { return c.Stats().Pool.Idle == 1 })
+	eventually.True(t, "idle", func() bool { return c.Stats().Pool.Idle == 1 })
 	if err := c.Ping(bg); err != nil || s.Accepted() != 1 {
 		t.Errorf("%v, %d connections", err, s.Accepted())
 	}
@@ -107,7 +108,7 @@ func TestWaitersAreServedInOrder(t *testing.T) {
 	for i := 0; i < 10; i++ {
 		wg.Add(1)
 		go func(i int) { defer wg.Done(); _ = c.Set(bg, fmt.Sprint(i), nil, time.Minute) }(i)
-		eventually(t, "waiting", func() bool { return c.Stats().Pool.Waiting == i+1 })
+		eventually.True(t, "waiting", func() bool { return c.Stats().Pool.Waiting == i+1 })
 	}
 	release()
 	wg.Wait()
@@ -128,7 +129,7 @@ func TestACancelledWaiterLeavesAtOnce(t *testing.T) {
 	ctx, cancel := context.WithCancel(bg)
 	done := make(chan error, 1)
 	go func() { done <- c.Ping(ctx) }()
-	eventually(t, "waiting", func() bool { return c.Stats().Pool.Waiting == 1 })
+	eventually.True(t, "waiting", func() bool { return c.Stats().Pool.Waiting == 1 })
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) || !errors.Is(err, ErrNotSent) {
 		t.Error(err)
@@ -143,7 +144,7 @@ func TestTheNumberOfWaitersIsBounded(t *testing.T) {
 	s, c := start(t, func(o *Options) { o.PoolSize = 1; o.MaxWaiting = 1 })
 	release := hold(t, s, c, 1)
 	go func() { _ = c.Ping(bg) }()
-	eventually(t, "waiting", func() bool { return c.Stats().Pool.Waiting == 1 })
+	eventually.True(t, "waiting", func() bool { return c.Stats().Pool.Waiting == 1 })
 	if err := c.Ping(bg); !errors.Is(err, ErrPoolTimeout) {
 		t.Error(err)
 	}
@@ -218,7 +219,7 @@ func TestOldAndIdleConnectionsAreClosed(t *testing.T) {
 				if made := s.Accepted() > 3; made != row.closed {
 					t.Errorf("%d connections made", s.Accepted())
 				}
-				eventually(t, "closed", func() bool { return s.Conns() == c.Stats().Pool.Open })
+				eventually.True(t, "closed", func() bool { return s.Conns() == c.Stats().Pool.Open })
 			})
 		}
 	}
@@ -249,7 +250,7 @@ func TestMinIdleConnectionsAreKept(t *testing.T) {
 	_ = c.Ping(bg)
 	for i := 0; i < 2; i++ {
 		c.only.sweep()
-		eventually(t, "three idle", func() bool { return c.Stats().Pool.Idle == 3 })
+		eventually.True(t, "three idle", func() bool { return c.Stats().Pool.Idle == 3 })
 		s.Cut()
 		for j := 0; j < 3; j++ {
 			_ = c.Ping(bg)
@@ -293,7 +294,7 @@ func TestCloseEndsWaitingAndLetsExchangesFinish(t *testing.T) {
 	release := hold(t, s, c, 1)
 	done := make(chan error, 1)
 	go func() { done <- c.Ping(bg) }()
-	eventually(t, "waiting", func() bool { return c.Stats().Pool.Waiting == 1 })
+	eventually.True(t, "waiting", func() bool { return c.Stats().Pool.Waiting == 1 })
 	c.Close()
 	c.Close()
 	if err := <-done; !errors.Is(err, ErrClosed) {
@@ -303,7 +304,7 @@ func TestCloseEndsWaitingAndLetsExchangesFinish(t *testing.T) {
 	if err := c.Ping(bg); !errors.Is(err, ErrClosed) {
 		t.Error(err)
 	}
-	eventually(t, "no connection left", func() bool { return s.Conns() == 0 })
+	eventually.True(t, "no connection left", func() bool { return s.Conns() == 0 })
 	if p := c.Stats().Pool; p.Open != 0 || p.Idle != 0 || p.InUse != 0 {
 		t.Errorf("%+v", p)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/resptest"
 )
 
@@ -74,24 +75,24 @@ func track(t *testing.T, s *resptest.Server, channel string) (*listener, *Tracke
 func TestATrackerTellsChanges(t *testing.T) {
 	s := resptest.Start(t)
 	l, tr := track(t, s, "")
-	eventually(t, "up", func() bool { return l.all() == "up" })
+	eventually.True(t, "up", func() bool { return l.all() == "up" })
 	s.Put("p:s:1", "v")
-	eventually(t, "written", func() bool { return l.all() == "up p:s:1" })
+	eventually.True(t, "written", func() bool { return l.all() == "up p:s:1" })
 	s.Put("p:j:1", "v")
 	s.Remove("p:s:1")
-	eventually(t, "removed", func() bool { return l.all() == "up p:s:1 p:s:1" })
+	eventually.True(t, "removed", func() bool { return l.all() == "up p:s:1 p:s:1" })
 	s.Push(">2\r\n$10\r\ninvalidate\r\n_\r\n")
-	eventually(t, "flushed", func() bool { return l.all() == "up p:s:1 p:s:1 all" })
+	eventually.True(t, "flushed", func() bool { return l.all() == "up p:s:1 p:s:1 all" })
 	s.Push(">2\r\n$10\r\ninvalidate\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n")
-	eventually(t, "two keys", func() bool { return l.all() == "up p:s:1 p:s:1 all a,b" })
+	eventually.True(t, "two keys", func() bool { return l.all() == "up p:s:1 p:s:1 all a,b" })
 	s.Cut()
-	eventually(t, "down and up again", func() bool { return l.all() == "up p:s:1 p:s:1 all a,b down up" })
+	eventually.True(t, "down and up again", func() bool { return l.all() == "up p:s:1 p:s:1 all a,b down up" })
 	tr.Close()
 	tr.Close()
 	if said := l.all(); !strings.HasSuffix(said, " up down") || !errors.Is(l.last(), ErrClosed) {
 		t.Errorf("%s, %v", said, l.last())
 	}
-	eventually(t, "closed", func() bool { return s.Conns() == 0 })
+	eventually.True(t, "closed", func() bool { return s.Conns() == 0 })
 }
 
 func TestASilentConnectionIsLost(t *testing.T) {
@@ -100,16 +101,16 @@ func TestASilentConnectionIsLost(t *testing.T) {
 	tr := NewTracker(patient(s.Addr()), nil, l)
 	tr.Start()
 	defer tr.Close()
-	eventually(t, "up", func() bool { return strings.HasSuffix(l.all(), "up") })
+	eventually.True(t, "up", func() bool { return strings.HasSuffix(l.all(), "up") })
 	s.Inject(resptest.Fault{Command: "PING", Hang: true})
 	before := len(l.all())
-	eventually(t, "down", func() bool { return strings.Contains(l.all()[before:], "down") })
+	eventually.True(t, "down", func() bool { return strings.Contains(l.all()[before:], "down") })
 }
 
 func TestAConnectionThatShowsLifeIsKept(t *testing.T) {
 	s := resptest.Start(t)
 	l, _ := track(t, s, "")
-	eventually(t, "three pings answered", func() bool { return s.Count("PING") > 3 })
+	eventually.True(t, "three pings answered", func() bool { return s.Count("PING") > 3 })
 	if l.all() != "up" {
 		t.Error(l.all())
 	}
@@ -119,9 +120,9 @@ func TestWhatIsNoChangeEndsTheConnection(t *testing.T) {
 	for _, raw := range []string{":1\r\n", "HTTP/1.1 400\r\n", ">1\r\n+x\r\n", "$5\r\nhello\r\n", "-ERR x\r\n", ">2\r\n$10\r\ninvalidate\r\n:1\r\n", "*1000000000\r\n"} {
 		s := resptest.Start(t)
 		l, _ := track(t, s, "")
-		eventually(t, "up", func() bool { return l.all() == "up" })
+		eventually.True(t, "up", func() bool { return l.all() == "up" })
 		s.Push(raw)
-		eventually(t, "down and up again after "+raw, func() bool { return l.all() == "up down up" })
+		eventually.True(t, "down and up again after "+raw, func() bool { return l.all() == "up down up" })
 	}
 }
 
@@ -130,30 +131,30 @@ func TestATrackerSaysWhyItIsRefused(t *testing.T) {
 		s := resptest.Start(t)
 		s.Inject(resptest.Fault{Command: "CLIENT", Reply: reply})
 		l, _ := track(t, s, "")
-		eventually(t, "down", func() bool { return strings.HasPrefix(l.all(), "down down") })
+		eventually.True(t, "down", func() bool { return strings.HasPrefix(l.all(), "down down") })
 		if !errors.Is(l.last(), want) {
 			t.Error(l.last())
 		}
 		s.Heal()
-		eventually(t, "up", func() bool { return strings.HasSuffix(l.all(), "up") })
+		eventually.True(t, "up", func() bool { return strings.HasSuffix(l.all(), "up") })
 	}
 }
 
 func TestASubscriberIsToldWhatIsPublished(t *testing.T) {
 	s := resptest.Start(t)
 	l, _ := track(t, s, "changes")
-	eventually(t, "up", func() bool { return l.all() == "up" })
+	eventually.True(t, "up", func() bool { return l.all() == "up" })
 	c := NewClient(patient(s.Addr()))
 	defer c.Close()
 	if _, err := c.Do(bg, "PUBLISH", "changes", "p:s:1"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "told", func() bool { return l.all() == "up p:s:1" })
+	eventually.True(t, "told", func() bool { return l.all() == "up p:s:1" })
 	if _, err := c.Do(bg, "PUBLISH", "changes", ""); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "told all", func() bool { return l.all() == "up p:s:1 all" })
-	eventually(t, "pinged", func() bool { return s.Count("PING") > 2 })
+	eventually.True(t, "told all", func() bool { return l.all() == "up p:s:1 all" })
+	eventually.True(t, "pinged", func() bool { return s.Count("PING") > 2 })
 	if l.all() != "up p:s:1 all" {
 		t.Error(l.all())
 	}
@@ -163,9 +164,9 @@ func TestATrackerWaitsForItsServer(t *testing.T) {
 	s := resptest.Start(t)
 	s.Stop()
 	l, tr := track(t, s, "")
-	eventually(t, "down", func() bool { return strings.HasPrefix(l.all(), "down") })
+	eventually.True(t, "down", func() bool { return strings.HasPrefix(l.all(), "down") })
 	s.Restart(t, true)
-	eventually(t, "up", func() bool { return strings.HasSuffix(l.all(), "up") })
+	eventually.True(t, "up", func() bool { return strings.HasSuffix(l.all(), "up") })
 	tr.Close()
 	never := NewTracker(Options{Address: s.Addr()}, nil, l)
 	never.Close()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 )
 
 // A grantor is a Refresher that rotates refresh tokens as a provider does, counts their
@@ -356,20 +357,11 @@ func (f *fleet) settle(t *testing.T) {
 	t.Helper()
 	for _, m := range []*Manager{f.Manager, f.other} {
 		m := m
-		f.until(t, "no renewal is under way", func() bool {
+		eventually.True(t, "no renewal is under way", func() bool {
 			m.hot.Mu.Lock()
 			defer m.hot.Mu.Unlock()
 			return len(m.renewals) == 0
 		})
-	}
-}
-
-func (f *fleet) until(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for end := time.Now().Add(time.Minute); !is(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not so in time: %s", what)
-		}
 	}
 }
 
@@ -397,7 +389,7 @@ func TestNobodyWaitsForGoodTokens(t *testing.T) {
 	})
 	f.timing.early = 20 * time.Millisecond
 	f.serves(t, f.Manager, "access 0") // who starts it gives up after a while
-	f.until(t, "the provider is asked", func() bool { return f.count() == 1 })
+	eventually.True(t, "the provider is asked", func() bool { return f.count() == 1 })
 	f.timing.early = time.Hour
 	for i := 0; i < 20; i++ {
 		f.serves(t, f.Manager, "access 0")
@@ -530,12 +522,12 @@ func TestASlowProviderKeepsTheLease(t *testing.T) {
 		told <- o.Reason
 	}
 	go ask(f.Manager, first)
-	f.until(t, "the provider is asked", func() bool { return f.count() == 1 })
+	eventually.True(t, "the provider is asked", func() bool { return f.count() == 1 })
 	go ask(f.other, second)
 	for i := 0; i < 4; i++ { // 20 seconds, the lease is of six
 		f.clock.turn(5 * time.Second)
 		n := f.store.prolonged.Load()
-		f.until(t, "the lease is prolonged", func() bool { return f.store.prolonged.Load() > n+1 })
+		eventually.True(t, "the lease is prolonged", func() bool { return f.store.prolonged.Load() > n+1 })
 	}
 	close(release)
 	if a, b := <-first, <-second; a != "access 1" || b != "access 1" || f.count() != 1 {
@@ -874,7 +866,7 @@ func TestAUsualRenewalAsksTheStoreThreeTimes(t *testing.T) {
 	})
 	f.serves(t, f.Manager, "access 1")
 	f.settle(t)
-	f.until(t, "the lease is given back", func() bool {
+	eventually.True(t, "the lease is given back", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		return len(asked) >= 4
@@ -1008,7 +1000,7 @@ func TestALogoutDuringARenewalIsNotForgotten(t *testing.T) {
 	o := f.lookup(f.value)
 	f.drop(o.key)
 	close(release)
-	f.until(t, "the renewal is over", func() bool {
+	eventually.True(t, "the renewal is over", func() bool {
 		f.hot.Mu.Lock()
 		defer f.hot.Mu.Unlock()
 		return len(f.renewals) == 0
@@ -1056,7 +1048,7 @@ func TestWhatWasGivenBackIsNotTakenAgain(t *testing.T) {
 	})
 	f.timing.prolong = time.Millisecond
 	f.serves(t, f.Manager, "access 0")
-	f.until(t, "the renewal is over", func() bool {
+	eventually.True(t, "the renewal is over", func() bool {
 		f.hot.Mu.Lock()
 		defer f.hot.Mu.Unlock()
 		return len(f.renewals) == 0
@@ -1066,7 +1058,7 @@ func TestWhatWasGivenBackIsNotTakenAgain(t *testing.T) {
 	lease := cache.Lease{
 		Record: o.key, Version: o.version, Grant: o.renewal.tried().grant, Owner: "another replica", TTL: time.Second, Keep: time.Minute,
 	}
-	f.until(t, "another replica may use the grant", func() bool {
+	eventually.True(t, "another replica may use the grant", func() bool {
 		_, err := f.store.Acquire(context.Background(), lease)
 		if errors.Is(err, cache.ErrSpent) {
 			t.Fatal("E12: the grant counts as used, and was not")

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 )
 
 // A Subject is an empty backend under test.
@@ -99,18 +100,6 @@ func wantMiss(t *testing.T, b cache.Backend, key string) {
 	}
 }
 
-// Until polls ok, for at most a minute.
-func Until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain until %s", what)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
 func absent(t *testing.T, s Subject) {
 	wantMiss(t, s.Backend, "s:none")
 	want(t, s.Backend.Health(context.Background()), nil)
@@ -173,14 +162,14 @@ func expiry(t *testing.T, s Subject) {
 		s.Elapse(short)
 	}
 	for _, key := range []string{"s:set", "j:add"} {
-		Until(t, key+" expired", func() bool {
+		eventually.True(t, key+" expired", func() bool {
 			_, err := s.Backend.Get(ctx, key)
 			return errors.Is(err, cache.ErrMiss)
 		})
 		wantMiss(t, s.Backend, key)
 	}
 	// A mark that is held in two places leaves the two in turn.
-	Until(t, "j:add can be added again", func() bool { return s.Backend.Add(ctx, "j:add", []byte("w"), ttl) == nil })
+	eventually.True(t, "j:add can be added again", func() bool { return s.Backend.Add(ctx, "j:add", []byte("w"), ttl) == nil })
 	wantValue(t, s.Backend, "j:add", []byte("w"))
 	wantValue(t, s.Backend, "s:stays", []byte("v"))
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 )
 
 // day is a moment in whole seconds.
@@ -150,15 +151,12 @@ func lease(version uint64, grant, owner string) cache.Lease {
 }
 
 // acquire asks again while the backend cannot tell, as after its link came up.
-func acquire(b cache.Backend, l cache.Lease) ([]byte, error) {
-	deadline := time.Now().Add(time.Minute)
-	for {
-		value, err := b.Acquire(context.Background(), l)
-		if !errors.Is(err, cache.ErrUnavailable) || time.Now().After(deadline) {
-			return value, err
-		}
-		time.Sleep(time.Millisecond)
-	}
+func acquire(b cache.Backend, l cache.Lease) (value []byte, err error) {
+	eventually.Within(eventually.Limit, func() bool {
+		value, err = b.Acquire(context.Background(), l)
+		return !errors.Is(err, cache.ErrUnavailable)
+	})
+	return value, err
 }
 
 func wantLease(t *testing.T, s Subject, l cache.Lease, version uint64, wanted error) {

@@ -10,6 +10,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/cache/cachetest"
 	"github.com/traefikoidc/traefikoidc/cache/hybrid"
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/resptest"
 )
 
@@ -30,7 +31,7 @@ func startObserved(t *testing.T, o hybrid.Options) *hybrid.Hybrid {
 	h := hybrid.New(o)
 	t.Cleanup(h.Close)
 	h.Start()
-	cachetest.Until(t, "connected", func() bool { return h.Stats().Connected && h.Stats().Tracking && h.Stats().Leases })
+	eventually.True(t, "connected", func() bool { return h.Stats().Connected && h.Stats().Tracking && h.Stats().Leases })
 	return h
 }
 
@@ -59,12 +60,12 @@ func TestTheLinkFollowsAServerThatMoved(t *testing.T) {
 	moved.Store(true)
 	// One connection is lost, that of the commands or the link; the other one stays.
 	old.Inject(resptest.Fault{Command: "PING", Cut: -1, Times: 1})
-	cachetest.Until(t, "the new server has the link", func() bool {
+	eventually.True(t, "the new server has the link", func() bool {
 		_ = h.Health(ctx)
 		return next.Count("CLIENT") > 0 && next.Count("PING") > 1 && h.Stats().Tracking
 	})
 	next.Put("x:s:k", string(cachetest.Record(cache.Revoked, 2, "")))
-	cachetest.Until(t, "the change at the new server is known", func() bool {
+	eventually.True(t, "the change at the new server is known", func() bool {
 		v, err := h.Get(ctx, "s:k")
 		if err != nil {
 			return false
@@ -91,7 +92,7 @@ func TestAnotherDataSetIsNoticed(t *testing.T) {
 		t.Fatal("memory does not hold it")
 	}
 	s.Put("x:epoch", "another")
-	cachetest.Until(t, "it is read again", func() bool {
+	eventually.True(t, "it is read again", func() bool {
 		_ = h.Health(ctx)
 		n := s.Count("GETRANGE") + s.Count("MGET") + s.Count("GET")
 		_ = version(t, h, "s:k")
@@ -129,7 +130,7 @@ func TestValuesAreReadAgainAtTheirAge(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := s.Count("GET")
-	cachetest.Until(t, "it is read again", func() bool {
+	eventually.True(t, "it is read again", func() bool {
 		_ = version(t, h, "s:k")
 		return s.Count("GET") > before+3
 	})

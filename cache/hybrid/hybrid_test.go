@@ -12,6 +12,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache/cachetest"
 	"github.com/traefikoidc/traefikoidc/cache/hybrid"
 	"github.com/traefikoidc/traefikoidc/cache/redis"
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/resptest"
 	"github.com/traefikoidc/traefikoidc/resp"
 )
@@ -44,7 +45,7 @@ func startHybrid(t *testing.T, s *resptest.Server, direct bool) *hybrid.Hybrid {
 	h := hybrid.New(hybrid.Options{Redis: redisAt(s), Direct: direct})
 	t.Cleanup(h.Close)
 	h.Start()
-	cachetest.Until(t, "connected", func() bool { return h.Stats().Connected && h.Stats().Tracking && h.Stats().Leases })
+	eventually.True(t, "connected", func() bool { return h.Stats().Connected && h.Stats().Tracking && h.Stats().Leases })
 	return h
 }
 
@@ -94,7 +95,7 @@ func TestJ12AFillThatLostTheRaceIsStale(t *testing.T) {
 	s.Inject(resptest.Fault{Command: "GET", Key: "x:s:k", Delay: 200 * time.Millisecond, Times: 1})
 	read := make(chan uint64, 1)
 	go func() { read <- version(t, h, "s:k") }()
-	cachetest.Until(t, "the read is under way", func() bool { return asked(s, "x:s:k") > 0 })
+	eventually.True(t, "the read is under way", func() bool { return asked(s, "x:s:k") > 0 })
 	s.Put("x:s:k", string(record(2)))
 	<-read
 	if v := version(t, h, "s:k"); v != 2 {
@@ -119,7 +120,7 @@ func TestJ12AWriteThatWasOvertakenIsStale(t *testing.T) {
 	s.Inject(resptest.Fault{Command: "SET", Key: "x:s:k", Delay: 200 * time.Millisecond, Times: 1})
 	added := make(chan error, 1)
 	go func() { added <- h.Add(context.Background(), "s:k", record(1), time.Minute) }()
-	cachetest.Until(t, "it is stored", func() bool {
+	eventually.True(t, "it is stored", func() bool {
 		_, found := s.Value("x:s:k")
 		return found
 	})
@@ -151,7 +152,7 @@ func TestAReadThatFailsIsNoMiss(t *testing.T) {
 			if err := h.Add(ctx, "s:held", record(1), time.Minute); err != nil {
 				t.Fatal(err)
 			}
-			cachetest.Until(t, "its own news arrived", func() bool { return version(t, h, "s:held") == 1 })
+			eventually.True(t, "its own news arrived", func() bool { return version(t, h, "s:held") == 1 })
 			s.Inject(c.fault)
 			s.Push(">2\r\n$10\r\ninvalidate\r\n*1\r\n$8\r\nx:s:held\r\n")
 			for i := 0; i < 10; i++ {
@@ -182,7 +183,7 @@ func TestBL18AWriteThatRedisDoesNotConfirmIsJournalled(t *testing.T) {
 		t.Fatalf("it is still alive here: %v", err)
 	}
 	heal(s)
-	cachetest.Until(t, "the journal is empty", func() bool { return h.Stats().Journal == 0 })
+	eventually.True(t, "the journal is empty", func() bool { return h.Stats().Journal == 0 })
 	if v, _ := s.Value("x:s:k"); v != string(dead) {
 		t.Errorf("stored %q", v)
 	}
@@ -196,7 +197,7 @@ func TestTheJournalRefusesRatherThanForgetsARevocation(t *testing.T) {
 	h := hybrid.New(hybrid.Options{Redis: redisAt(s), JournalEntries: 4, Observer: seen})
 	t.Cleanup(h.Close)
 	h.Start()
-	cachetest.Until(t, "fallen back", func() bool { return h.Stats().Fallback })
+	eventually.True(t, "fallen back", func() bool { return h.Stats().Fallback })
 	write := func(key string, value []byte, want error) {
 		t.Helper()
 		if err := h.Set(ctx, key, value, time.Minute); !errors.Is(err, want) {
@@ -213,13 +214,13 @@ func TestTheJournalRefusesRatherThanForgetsARevocation(t *testing.T) {
 	write("s:7", dead, cache.ErrUnavailable)
 	write("s:8", record(1), cache.ErrUnavailable)
 	s.Restart(t, true)
-	cachetest.Until(t, "restored", func() bool { return !h.Stats().Fallback && h.Stats().Journal == 0 })
+	eventually.True(t, "restored", func() bool { return !h.Stats().Fallback && h.Stats().Journal == 0 })
 	for _, key := range []string{"x:s:3", "x:s:4", "x:s:5", "x:s:6"} {
 		if v, _ := s.Value(key); v != string(dead) {
 			t.Errorf("%s was lost", key)
 		}
 	}
-	cachetest.Until(t, "it was told", seen.was)
+	eventually.True(t, "it was told", seen.was)
 }
 
 type overflow struct {
@@ -258,7 +259,7 @@ func TestUsersDoNotProbe(t *testing.T) {
 		t.Errorf("%d reads by users", n)
 	}
 	heal(s)
-	cachetest.Until(t, "closed", func() bool {
+	eventually.True(t, "closed", func() bool {
 		_, err := r.Get(ctx, "s:k")
 		return errors.Is(err, cache.ErrMiss)
 	})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/cache/cachetest"
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 )
 
 // TestWhatIsLearntIsPassedOn has a session end at another replica, which knows nothing of
@@ -44,14 +45,14 @@ func TestWhatIsLearntIsPassedOn(t *testing.T) {
 			if err := elsewhere.Set(ctx, "s:alice", dead, time.Minute); err != nil {
 				t.Fatal(err)
 			}
-			cachetest.Until(t, "the end is learnt", func() bool {
+			eventually.True(t, "the end is learnt", func() bool {
 				v, err := row.learn(before)
 				if err != nil && !errors.Is(err, cache.ErrMiss) {
 					t.Fatal(err)
 				}
 				return state(v, err) != "live"
 			})
-			cachetest.Until(t, "the store that takes over knows the end", func() bool { return is(t, next, "alice") == "revoked" })
+			eventually.True(t, "the store that takes over knows the end", func() bool { return is(t, next, "alice") == "revoked" })
 		})
 	}
 }

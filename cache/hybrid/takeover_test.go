@@ -9,6 +9,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/cache/cachetest"
 	"github.com/traefikoidc/traefikoidc/cache/hybrid"
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/resptest"
 	"github.com/traefikoidc/traefikoidc/resp"
 )
@@ -38,7 +39,7 @@ func opening(t *testing.T, s *resptest.Server, password string, direct bool) *hy
 
 func connected(t *testing.T, h *hybrid.Hybrid) *hybrid.Hybrid {
 	t.Helper()
-	cachetest.Until(t, "connected", func() bool { return h.Stats().Connected && h.Stats().Tracking && h.Stats().Leases })
+	eventually.True(t, "connected", func() bool { return h.Stats().Connected && h.Stats().Tracking && h.Stats().Leases })
 	return h
 }
 
@@ -61,7 +62,7 @@ func (x *house) change() {
 	must("a mark before", x.before.Add(ctx, "j:before", []byte("owner"), time.Minute))
 	x.s.Require("default", newPassword)
 	x.s.Cut()
-	cachetest.Until(x.T, "an outage", func() bool {
+	eventually.True(x.T, "an outage", func() bool {
 		_ = x.before.Health(ctx)
 		return x.before.Stats().Fallback
 	})
@@ -304,7 +305,7 @@ func TestL2AStoreThatNeverConnectedIsMended(t *testing.T) {
 	s := startServer(t)
 	s.Require("default", newPassword)
 	before := opening(t, s, oldPassword, false)
-	cachetest.Until(t, "an outage", func() bool { return before.Stats().Fallback })
+	eventually.True(t, "an outage", func() bool { return before.Stats().Fallback })
 	for _, name := range []string{"new", "ended"} {
 		if err := before.Add(ctx, "s:"+name, cachetest.Linked(1, 11, name), time.Minute); !errors.Is(err, cache.ErrJournalled) {
 			t.Fatal(err)
@@ -342,7 +343,7 @@ func TestL2ATakeOverFailsWhole(t *testing.T) {
 				t.Fatalf("it took over: %v", err)
 			}
 			heal(s)
-			cachetest.Until(t, "well", func() bool { return next.Health(ctx) == nil })
+			eventually.True(t, "well", func() bool { return next.Health(ctx) == nil })
 			_ = x.before.Set(ctx, "s:not told", dead, time.Minute)
 			x.onServer(s, map[string]string{"not told": "nothing"})
 			takeOver(t, x.before, next)
@@ -367,7 +368,7 @@ func TestATakeOverRevivesNothing(t *testing.T) {
 	x := &house{T: t, s: s}
 	x.onServer(s, map[string]string{"kept": "live", "removed": "nothing"})
 	// A read that meets the news of the removal may still find it.
-	cachetest.Until(t, "the removed one is nothing", func() bool { return is(t, next, "removed") == "nothing" })
+	eventually.True(t, "the removed one is nothing", func() bool { return is(t, next, "removed") == "nothing" })
 	if got := is(t, next, "kept"); got != "live" {
 		t.Errorf("another one is %s", got)
 	}
@@ -381,7 +382,7 @@ func TestL2AStoreWithLittleRoomTakesOver(t *testing.T) {
 	before := connected(t, opening(t, s, oldPassword, false))
 	s.Require("default", newPassword)
 	s.Cut()
-	cachetest.Until(t, "an outage", func() bool {
+	eventually.True(t, "an outage", func() bool {
 		_ = before.Health(ctx)
 		return before.Stats().Fallback
 	})

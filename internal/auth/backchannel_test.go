@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/internal/policy"
 	"github.com/traefikoidc/traefikoidc/session"
@@ -327,7 +328,7 @@ func TestALogoutDuringASignIn(t *testing.T) {
 	if b.jar[cookieName] != "" {
 		t.Error("BL17: a session was made")
 	}
-	s.eventually("the tokens are revoked", func() bool { return s.provider.Count(oidctest.Revocation) == 1 })
+	eventually.True(s, "the tokens are revoked", func() bool { return s.provider.Count(oidctest.Revocation) == 1 })
 	s.provider.Set(func(p *oidctest.Behaviour) { p.IDTokenClaims = nil })
 	s.turn(2 * time.Second)
 	s.leads(b.open(s.provided(resp, "alice")), "/page")
@@ -440,7 +441,7 @@ func TestALogoutEndsATokenRefresh(t *testing.T) {
 	s.provider.Set(func(p *oidctest.Behaviour) { p.Faults[oidctest.Token] = oidctest.Fault{Hold: hold} })
 	done := make(chan *http.Response)
 	go func() { done <- b.script("/") }()
-	s.eventually("the provider is asked", func() bool { return s.provider.Count(oidctest.Token) == 2 })
+	eventually.True(s, "the provider is asked", func() bool { return s.provider.Count(oidctest.Token) == 2 })
 	s.taken(s.deliver(s.provider.LogoutToken("client", "alice", "", nil)))
 	close(hold)
 	s.status(<-done, http.StatusUnauthorized)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/headers"
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
@@ -302,7 +303,7 @@ func TestRefreshesThatFail(t *testing.T) {
 		b, _ := s.expired("alice")
 		s.provider.Set(func(p *oidctest.Behaviour) { p.RefreshClaims = func(c map[string]any) { c["sub"] = "mallory" } })
 		b.told()
-		s.eventually("the revocation", func() bool { return s.provider.Count(oidctest.Revocation) == 1 })
+		eventually.True(s, "the revocation", func() bool { return s.provider.Count(oidctest.Revocation) == 1 })
 	})
 	t.Run("D2 a new key that cannot be fetched at once: the tokens that came are kept", func(t *testing.T) {
 		s := newSite(t, tellingTokens)
@@ -310,7 +311,7 @@ func TestRefreshesThatFail(t *testing.T) {
 		s.provider.Rotate()
 		s.provider.Set(func(p *oidctest.Behaviour) { p.Faults[oidctest.JWKS] = oidctest.Fault{Status: 503, Times: 1} })
 		b.told()
-		s.eventually("the token refresh", func() bool { return b.told().Get("X-Access") != before.Get("X-Access") })
+		eventually.True(s, "the token refresh", func() bool { return b.told().Get("X-Access") != before.Get("X-Access") })
 	})
 	t.Run("L13 logout tokens of invented key ids before a rotation: the tokens that came are kept", func(t *testing.T) {
 		s := newSite(t, func(o *Options) {
@@ -411,23 +412,12 @@ func TestTokensThatNobodyUsesAreRevoked(t *testing.T) {
 	s.provider.Set(func(p *oidctest.Behaviour) { p.Faults[oidctest.Token] = oidctest.Fault{Hold: hold} })
 	done := make(chan *http.Response)
 	go func() { done <- b.script("/") }()
-	s.eventually("the provider is asked", func() bool { return s.provider.Count(oidctest.Token) == 2 })
+	eventually.True(s, "the provider is asked", func() bool { return s.provider.Count(oidctest.Token) == 2 })
 	e := session.Ending{Issuer: s.provider.URL(), Subject: "alice", Before: s.now()}
 	if err := s.sessions.EndAll(context.Background(), e); err != nil {
 		t.Fatal(err)
 	}
 	close(hold)
 	s.status(<-done, http.StatusUnauthorized)
-	s.eventually("I7 the new tokens are revoked", func() bool { return s.provider.Count(oidctest.Revocation) == 1 })
-}
-
-// eventually waits for work in the background.
-func (s *site) eventually(what string, is func() bool) {
-	s.Helper()
-	for end := time.Now().Add(time.Minute); !is(); {
-		if time.Now().After(end) {
-			s.Fatalf("not so in time: %s", what)
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
+	eventually.True(s, "I7 the new tokens are revoked", func() bool { return s.provider.Count(oidctest.Revocation) == 1 })
 }

@@ -171,17 +171,6 @@ func toJSON(v any) []byte {
 	return b
 }
 
-// until waits for a condition that another goroutine makes true.
-func until(t *testing.T, condition string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !is(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", condition)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
 func listen(t testing.TB) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

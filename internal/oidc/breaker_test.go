@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
@@ -317,7 +318,7 @@ func TestPlacesAtTheTokenEndpoint(t *testing.T) {
 		b.op.Reset()
 		before := b.op.Count(oidctest.Token)
 		answered, release := b.held(t, 150, func(int) error { return redeem(b, "flood", "made-up") })
-		until(t, "the places are taken", func() bool { return b.op.Count(oidctest.Token)-before == 26 })
+		eventually.True(t, "the places are taken", func() bool { return b.op.Count(oidctest.Token)-before == 26 })
 		b.op.Reset()
 		if err := redeem(b, "other", code); err != nil {
 			t.Errorf("another client: %v", err)
@@ -343,7 +344,7 @@ func TestPlacesAtTheTokenEndpoint(t *testing.T) {
 		tokens := b.tokens(t)
 		before := b.op.Count(oidctest.Token)
 		answered, release := b.held(t, 300, func(i int) error { return redeem(b, fmt.Sprint(i), "made-up") })
-		until(t, "the places are taken", func() bool { return b.op.Count(oidctest.Token)-before == callPlaces })
+		eventually.True(t, "the places are taken", func() bool { return b.op.Count(oidctest.Token)-before == callPlaces })
 		b.op.Reset()
 		if _, err := b.rp.Refresh(ctx, tokens.RefreshToken); err != nil {
 			t.Errorf("%v", err)
@@ -357,7 +358,7 @@ func TestPlacesAtTheTokenEndpoint(t *testing.T) {
 			t.Fatal(err)
 		}
 		answered, release := b.held(t, 26, func(int) error { return redeem(b, "flood", "made-up") })
-		until(t, "the places are taken", func() bool { return b.op.Count(oidctest.Token) == 26 })
+		eventually.True(t, "the places are taken", func() bool { return b.op.Count(oidctest.Token) == 26 })
 		ended, cancel := context.WithCancel(ctx)
 		cancel()
 		if _, err := b.rp.AwaitTurn(ended, "flood"); !errors.Is(err, ErrUnavailable) {
@@ -383,7 +384,7 @@ func TestPlacesAtTheTokenEndpoint(t *testing.T) {
 			t.Fatal(err)
 		}
 		answered, release := b.held(t, refreshPlaces+10, func(i int) error { _, err := b.rp.Refresh(ctx, fmt.Sprint(i)); return err })
-		until(t, "the places are taken", func() bool { return b.op.Count(oidctest.Token) == refreshPlaces })
+		eventually.True(t, "the places are taken", func() bool { return b.op.Count(oidctest.Token) == refreshPlaces })
 		release()
 		for _, err := range answered() {
 			if !errors.Is(err, ErrInvalidGrant) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
@@ -167,7 +168,7 @@ func TestDiscoveryIsFetchedOnceForAll(t *testing.T) {
 		}()
 	}
 	f := b.rp.discovery.flight
-	until(t, "all wait", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.waiting) == 50 })
+	eventually.True(t, "all wait", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.waiting) == 50 })
 	close(hold)
 	wg.Wait()
 	if got := b.op.Count(oidctest.Discovery); got != 1 {
@@ -186,7 +187,7 @@ func TestWaitingIsBounded(t *testing.T) {
 	}
 	f := b.rp.discovery.flight
 	waiting := func() int { f.mu.Lock(); defer f.mu.Unlock(); return len(f.waiting) }
-	until(t, "all wait", func() bool { return waiting() == maxWaiting })
+	eventually.True(t, "all wait", func() bool { return waiting() == maxWaiting })
 	if _, err := b.rp.Metadata(context.Background()); !failsWith(err, ErrUnavailable, "too many") {
 		t.Errorf("K4 one more: %v", err)
 	}
@@ -200,7 +201,7 @@ func TestWaitingIsBounded(t *testing.T) {
 		t.Errorf("K4 %d still wait", waiting())
 	}
 	close(hold)
-	until(t, "the fetch served nobody, and is kept", func() bool { _, err := b.rp.Metadata(context.Background()); return err == nil })
+	eventually.True(t, "the fetch served nobody, and is kept", func() bool { _, err := b.rp.Metadata(context.Background()); return err == nil })
 	if got := b.op.Count(oidctest.Discovery); got != 1 {
 		t.Errorf("K4 fetched %d times", got)
 	}
@@ -218,13 +219,13 @@ func TestMetadataThatTurnsBadIsKept(t *testing.T) {
 	if err != nil || again != first {
 		t.Fatalf("D1: %v", err)
 	}
-	until(t, "fetched again", func() bool { return b.op.Count(oidctest.Discovery) == 2 && !b.rp.discovery.flight.inProgress() })
+	eventually.True(t, "fetched again", func() bool { return b.op.Count(oidctest.Discovery) == 2 && !b.rp.discovery.flight.inProgress() })
 	if again, err = b.rp.Metadata(context.Background()); err != nil || again != first {
 		t.Fatalf("D1: %v", err)
 	}
 	b.op.Set(func(be *oidctest.Behaviour) { be.Discovery = set("token_endpoint", "https://idp.example/new") })
 	b.clock.add(time.Minute)
-	until(t, "new metadata", func() bool {
+	eventually.True(t, "new metadata", func() bool {
 		m, err := b.rp.Metadata(context.Background())
 		return err == nil && m.TokenEndpoint == "https://idp.example/new"
 	})

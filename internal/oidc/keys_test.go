@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
@@ -201,7 +202,7 @@ func TestJWKSMoves(t *testing.T) {
 	other := newBed(t, oidctest.Options{}, Options{})
 	b.op.Set(func(be *oidctest.Behaviour) { be.Discovery = set("jwks_uri", other.op.Endpoint(oidctest.JWKS)) })
 	b.clock.add(metadataLife)
-	until(t, "keys of the new place", func() bool {
+	eventually.True(t, "keys of the new place", func() bool {
 		return b.verify(other.op.SigningKey().SignClaims(b.claims(), nil)) == nil
 	})
 }
@@ -241,7 +242,7 @@ func TestKeysOfASlowProviderAreWaitedForOnce(t *testing.T) {
 		}()
 	}
 	f := b.rp.keys.flight
-	until(t, "all wait", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.waiting) == 30 })
+	eventually.True(t, "all wait", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.waiting) == 30 })
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_, err := b.rp.VerifyIDToken(ctx, b.op.SigningKey().SignClaims(b.claims(), nil), Expect{Nonce: testNonce})

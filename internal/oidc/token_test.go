@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
@@ -142,7 +143,7 @@ func TestErrorsOfUnsentAndSentCodes(t *testing.T) {
 	lost.op.Set(func(be *oidctest.Behaviour) { be.Faults[oidctest.Token] = oidctest.Fault{Hold: hold} })
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
-		until(t, "the code is sent", func() bool { return lost.op.Count(oidctest.Token) == 1 })
+		eventually.True(t, "the code is sent", func() bool { return lost.op.Count(oidctest.Token) == 1 })
 		cancel()
 	}()
 	_, err = lost.rp.Redeem(ctx, Exchange{Code: code, Verifier: "verifier", RedirectURI: testCallback})

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 )
 
 func TestASingleClientGetsAFifth(t *testing.T) {
@@ -53,16 +55,6 @@ func TestEachClientGetsOneOfAsManyPlaces(t *testing.T) {
 	}
 }
 
-// until waits for a condition that another goroutine makes true.
-func until(t *testing.T, condition string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !is(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", condition)
-		}
-	}
-}
-
 func (p *Places) waits() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -86,7 +78,7 @@ func waiters(t *testing.T, p *Places, ctx context.Context, client string, n int,
 			}
 			got <- name
 		}()
-		until(t, name+" waits", func() bool { return p.waits() == before+1 })
+		eventually.True(t, name+" waits", func() bool { return p.waits() == before+1 })
 	}
 	return &all
 }

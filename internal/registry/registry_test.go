@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 )
 
 type thing struct {
@@ -114,9 +116,7 @@ func TestAUseOfSeveralResources(t *testing.T) {
 	}
 	endA()
 	endB()
-	for g.usersOf("a") != 1 || g.usersOf("b") != 1 {
-		time.Sleep(time.Millisecond)
-	}
+	eventually.True(t, "one user is left of each", func() bool { return g.usersOf("a") == 1 && g.usersOf("b") == 1 })
 	cancel()
 	<-a.closed
 	<-b.closed
@@ -158,11 +158,5 @@ func TestManyAtOnce(t *testing.T) {
 		}()
 	}
 	wg.Wait()
-	deadline := time.Now().Add(time.Minute)
-	for g.Len() != 0 && time.Now().Before(deadline) {
-		time.Sleep(time.Millisecond)
-	}
-	if g.Len() != 0 {
-		t.Errorf("%d resources left", g.Len())
-	}
+	eventually.True(t, "no resource is left", func() bool { return g.Len() == 0 })
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/cache/cachetest"
 	"github.com/traefikoidc/traefikoidc/cache/redis"
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 )
 
 const rounds = 5
@@ -32,7 +33,7 @@ func TestNumbers(t *testing.T) {
 	defer eval[func()](t, i, "drive.Close")()
 	run := eval[func(string, string, int) []int64](t, i, "drive.Measure")
 	tracking := eval[func() bool](t, i, "drive.Tracking")
-	cachetest.Until(t, "tracking", tracking)
+	eventually.True(t, "tracking", tracking)
 	stores := compiledStores(t, s)
 	samples := map[string][]int64{}
 	for range rounds {

@@ -9,8 +9,8 @@ import (
 	"github.com/traefik/yaegi/interp"
 	"github.com/traefik/yaegi/stdlib"
 
-	"github.com/traefikoidc/traefikoidc/cache/cachetest"
 	"github.com/traefikoidc/traefikoidc/cache/hybrid"
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 )
 
 // interpreter loads the plugin's sources as Traefik does, and the driver.
@@ -92,7 +92,7 @@ func TestInterpretedStores(t *testing.T) {
 	})
 	t.Run("a settled key costs no command", func(t *testing.T) {
 		settled := eval[func() int](t, i, "drive.Settled")
-		cachetest.Until(t, "settled", func() bool { return settled() == 100 })
+		eventually.True(t, "settled", func() bool { return settled() == 100 })
 	})
 	t.Run("own values in an outage", func(t *testing.T) {
 		ownInOutage(t, s, i)
@@ -106,14 +106,14 @@ func ownInOutage(t *testing.T, s *server, i *interp.Interpreter) {
 	each(t, 64, 1, same)
 	each(t, 64, 1, eval[func(int) string](t, i, "drive.Prepare"))
 	s.kill()
-	cachetest.Until(t, "fallen back", func() bool {
+	eventually.True(t, "fallen back", func() bool {
 		each(t, 64, 1, same)
 		return fallback()
 	})
 	each(t, 64, 1, same)
 	each(t, 64, 1, eval[func(int) string](t, i, "drive.Outage"))
 	s.start()
-	cachetest.Until(t, "restored", func() bool {
+	eventually.True(t, "restored", func() bool {
 		each(t, 64, 1, same)
 		return !fallback() && tracking() && journal() == 0
 	})

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/cache"
-	"github.com/traefikoidc/traefikoidc/cache/cachetest"
 	"github.com/traefikoidc/traefikoidc/cache/hybrid"
 	"github.com/traefikoidc/traefikoidc/cache/redis"
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
@@ -39,7 +39,7 @@ func TestReplicasTellEachOtherWhereTrackingIsRefused(t *testing.T) {
 		o.L1TTL = time.Hour
 	}
 	a, b := newReplica(t, s, "x", refused), newReplica(t, s, "x", refused)
-	cachetest.Until(t, "both listen", func() bool {
+	eventually.True(t, "both listen", func() bool {
 		return len(s.do("PUBSUB", "NUMSUB", "x:changes").Elems) == 2 && s.do("PUBSUB", "NUMSUB", "x:changes").Elems[1].Int == 2
 	})
 	ok(t, a.put("s:k", live(1)))
@@ -381,7 +381,7 @@ func TestAReplicaThatLaggedTakesBackNothing(t *testing.T) {
 	s.do("SET", "x:s:ended", string(older), "PX", "100000")
 	a.is("s:ended", "revoked")
 	a.becomes("s:k", "2")
-	cachetest.Until(t, "both are repaired", func() bool {
+	eventually.True(t, "both are repaired", func() bool {
 		a.is("s:ended", "revoked")
 		a.is("s:k", "2")
 		return describe(s.do("GET", "x:s:k").Str, nil) == "2" && describe(s.do("GET", "x:s:ended").Str, nil) == "revoked"

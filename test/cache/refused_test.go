@@ -4,8 +4,8 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/traefikoidc/traefikoidc/cache/cachetest"
 	"github.com/traefikoidc/traefikoidc/cache/hybrid"
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
@@ -93,5 +93,5 @@ func TestARefusedKeyHoldsUpNoOther(t *testing.T) {
 	a.until("reported", func(hybrid.Stats) bool { return a.log.count(hybrid.WritesRefused) >= 1 })
 	ok(t, a.put("s:good", live(1)))
 	s.do("ACL", "SETUSER", "app", "allkeys")
-	cachetest.Until(t, "all arrive", func() bool { return s.do("EXISTS", "x:s:bad", "x:s:good").Int == 2 })
+	eventually.True(t, "all arrive", func() bool { return s.do("EXISTS", "x:s:bad", "x:s:good").Int == 2 })
 }

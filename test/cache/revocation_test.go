@@ -11,6 +11,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache"
 	"github.com/traefikoidc/traefikoidc/cache/cachetest"
 	"github.com/traefikoidc/traefikoidc/cache/hybrid"
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 )
 
 // add stores a record that was issued so many seconds after the moment that
@@ -178,7 +179,7 @@ func TestALeaseAmongReplicas(t *testing.T) {
 	}
 	_, err = a.Acquire(ctx, lease("a"))
 	ok(t, err)
-	cachetest.Until(t, "the lease ends", func() bool {
+	eventually.True(t, "the lease ends", func() bool {
 		_, err = b.Acquire(ctx, lease("b"))
 		return !errors.Is(err, cache.ErrExists)
 	})

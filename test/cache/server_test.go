@@ -20,6 +20,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache/hybrid"
 	"github.com/traefikoidc/traefikoidc/cache/redis"
 	"github.com/traefikoidc/traefikoidc/circuitbreaker"
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
@@ -69,7 +70,7 @@ func (s *server) start(args ...string) {
 	if err := <-started; err != nil {
 		s.t.Fatal(err)
 	}
-	cachetest.Until(s.t, "redis-server listens", func() bool {
+	eventually.True(s.t, "redis-server listens", func() bool {
 		c, err := net.DialTimeout("tcp", s.address, time.Second)
 		if err == nil {
 			c.Close()
@@ -211,14 +212,10 @@ func newReplica(t *testing.T, s *server, prefix string, change func(o *hybrid.Op
 
 func (r *replica) until(what string, ok func(x hybrid.Stats) bool) {
 	r.t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for !ok(r.Stats()) {
-		if time.Now().After(deadline) {
-			x := r.Stats()
-			r.t.Fatalf("waited in vain until %s: fallback %t tracking %t journal %d breaker %d; %s",
-				what, x.Fallback, x.Tracking, x.Journal, x.Breaker.State, r.log.text())
-		}
-		time.Sleep(time.Millisecond)
+	if !eventually.Within(eventually.Limit, func() bool { return ok(r.Stats()) }) {
+		x := r.Stats()
+		r.t.Fatalf("waited in vain until %s: fallback %t tracking %t journal %d breaker %d; %s",
+			what, x.Fallback, x.Tracking, x.Journal, x.Breaker.State, r.log.text())
 	}
 }
 

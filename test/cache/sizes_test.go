@@ -11,7 +11,7 @@ import (
 	"github.com/traefik/yaegi/interp"
 	"github.com/traefik/yaegi/stdlib"
 
-	"github.com/traefikoidc/traefikoidc/cache/cachetest"
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/test/cache/testdata/src/fill"
 )
 
@@ -131,7 +131,7 @@ func (f filler) measure(t *testing.T, n, groups int) taking {
 // settle waits until memory holds everything, sealed and opened.
 func (f filler) settle(t *testing.T, n int) {
 	t.Helper()
-	cachetest.Until(t, "everything is held", func() bool {
+	eventually.True(t, "everything is held", func() bool {
 		sealed, opened := f.held()
 		return sealed == n && opened == n
 	})

@@ -11,7 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 )
 
 // build compiles the demo, for tests that start it without make.
@@ -130,11 +131,7 @@ func TestEnds(t *testing.T) {
 		p.ready()
 		p.signal(syscall.SIGKILL)
 		p.ended()
-		for deadline := time.Now().Add(time.Minute); len(p.inside()) > 0; time.Sleep(10 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatal("Traefik outlives the demo")
-			}
-		}
+		eventually.True(t, "Traefik ends with the demo", func() bool { return len(p.inside()) == 0 })
 	})
 }
 

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 )
 
 // A process is a running demo, in a process group of its own like one in a terminal.
@@ -138,17 +140,17 @@ func (p *process) ended() {
 // until waits for a condition, for at most a minute. It fails if the process ends.
 func (p *process) until(condition string, holds func() bool) {
 	p.t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for !holds() {
+	eventually.True(p.t, condition, func() bool {
+		if holds() {
+			return true
+		}
 		select {
 		case <-p.done:
 			p.t.Fatalf("the demo ended before this: %s: %v", condition, p.err)
-		case <-time.After(20 * time.Millisecond):
+		default:
 		}
-		if time.Now().After(deadline) {
-			p.t.Fatalf("not within a minute: %s", condition)
-		}
-	}
+		return false
+	})
 }
 
 var dynamicFile = regexp.MustCompile(`\S+/dynamic\.yml`)

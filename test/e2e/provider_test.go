@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 )
 
@@ -68,19 +68,22 @@ func (r *rig) startProvider(client map[string]any) (issuer string) {
 		in.Close()
 		_ = cmd.Process.Kill()
 	})
-	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if _, after, ok := strings.Cut(said.String(), "listening at "); ok && strings.Contains(after, "\n") {
+	if !eventually.Within(eventually.Limit, func() bool {
+		_, after, listens := strings.Cut(said.String(), "listening at ")
+		if listens && strings.Contains(after, "\n") {
 			issuer, _, _ = strings.Cut(after, "\n")
-			return issuer
+			return true
 		}
 		select {
 		case err := <-ended:
 			r.t.Fatalf("the provider has ended: %v: %s", err, said)
 		default:
 		}
+		return false
+	}) {
+		r.t.Fatalf("the provider does not say where it listens: %s", said)
 	}
-	r.t.Fatalf("not within a minute: the provider says where it listens: %s", said)
-	return ""
+	return issuer
 }
 
 // output collects what a process says.

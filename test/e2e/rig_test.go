@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/internal/traefiktest"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/backend"
@@ -278,12 +279,9 @@ func (r *rig) eventually(what string, f func() bool) {
 
 func (r *rig) within(limit time.Duration, what string, f func() bool) {
 	r.t.Helper()
-	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if f() {
-			return
-		}
+	if !eventually.Within(limit, f) {
+		r.t.Fatalf("not within %v: %s\n%s", limit, what, r.traefik.LastLines())
 	}
-	r.t.Fatalf("not within %v: %s\n%s", limit, what, r.traefik.LastLines())
 }
 
 func (r *rig) browser() *browser.Browser { return browser.New(r.t, r.network) }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/internal/resptest"
 	"github.com/traefikoidc/traefikoidc/resp"
@@ -62,7 +63,7 @@ func TestWhomALogoutEnds(t *testing.T) {
 		c := resp.NewClient(resp.Options{Address: redis.Addr(), OperationTimeout: 10 * time.Second})
 		defer c.Close()
 		var keys []string
-		eventually(t, "the logout is noted in Redis", func() bool {
+		eventually.True(t, "the logout is noted in Redis", func() bool {
 			s.taken(s.provider.SendLogoutToken(s.url+"/a/back", s.provider.LogoutToken("client", "alice", "", nil)))
 			keys, _, _ = c.Scan(context.Background(), "0", "*:r:*", 1000)
 			return len(keys) > 0

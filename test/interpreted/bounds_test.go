@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 )
@@ -120,7 +121,7 @@ func TestWhoseRateLimit(t *testing.T) {
 		limited := func() bool {
 			return from(s, "192.0.2.1", browser.Request{URL: s.url + "/"}).Status == http.StatusTooManyRequests
 		}
-		eventually(t, "the limit of the first client", limited)
+		eventually.True(t, "the limit of the first client", limited)
 		for i := range 15 {
 			if !limited() {
 				continue // some of its share came back

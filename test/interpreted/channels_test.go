@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
@@ -130,7 +131,7 @@ func (s *site) tell(token string) oidctest.Delivery {
 func (s *site) delivered(token string) {
 	s.t.Helper()
 	var d oidctest.Delivery
-	eventually(s.t, "a place for a delivery", func() bool {
+	eventually.True(s.t, "a place for a delivery", func() bool {
 		d = s.tell(token)
 		if d.Status == http.StatusTooManyRequests {
 			s.pass(time.Second)

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
@@ -78,7 +79,7 @@ func TestDiscovery(t *testing.T) {
 			})
 			before := s.plugin.Log.Len()
 			s.status(s.signIn(s.browser(), "/", "alice"), http.StatusServiceUnavailable)
-			eventually(t, "a line that names the reason", func() bool {
+			eventually.True(t, "a line that names the reason", func() bool {
 				return strings.Contains(s.plugin.Log.Since(before), "token endpoint at http://"+host+"/token is at an address that is not allowed")
 			})
 		})
@@ -362,7 +363,7 @@ func TestProvidersThatDiffer(t *testing.T) {
 		b := s.signedIn("alice")
 		token := s.sees(b.Fetch(s.url + "/")).Header.Get("X-Refresh")
 		b.Hop(s.url + logoutPath)
-		eventually(t, "the revocation", func() bool { return s.provider.Count(oidctest.Revocation) > 0 })
+		eventually.True(t, "the revocation", func() bool { return s.provider.Count(oidctest.Revocation) > 0 })
 		if got := s.provider.Last(oidctest.Revocation).Form.Get("token"); got != token {
 			t.Errorf("another token than the refresh token was revoked")
 		}

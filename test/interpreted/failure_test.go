@@ -12,8 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
@@ -34,17 +34,6 @@ var ownName = regexp.MustCompile(`<p>You are signed in as <bdi>[^<]*</bdi>\.</p>
 
 func withoutName(body string) string {
 	return ownName.ReplaceAllString(body, "")
-}
-
-// eventually polls until f is true, for a minute at most.
-func eventually(t testing.TB, what string, f func() bool) {
-	t.Helper()
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if f() {
-			return
-		}
-	}
-	t.Fatalf("%s: not within a minute", what)
 }
 
 func TestProviderDown(t *testing.T) {
@@ -68,7 +57,7 @@ func TestProviderDown(t *testing.T) {
 			t.Errorf("%d more fetches of the discovery document for 20 requests", n)
 		}
 		s.provider.Reset()
-		eventually(t, "a sign-in", func() bool { return s.toProvider(s.browser().Hop(s.url + "/page")) })
+		eventually.True(t, "a sign-in", func() bool { return s.toProvider(s.browser().Hop(s.url + "/page")) })
 		s.sees(s.signIn(s.browser(), "/page", "alice"))
 	})
 
@@ -127,7 +116,7 @@ func TestProviderDown(t *testing.T) {
 		s.provider.Set(func(b *oidctest.Behaviour) { b.Faults[oidctest.Token] = oidctest.Fault{Hold: hold} })
 		done := make(chan *browser.Page)
 		go func() { done <- s.comeBack(waiting, callback) }()
-		eventually(t, "the held request", func() bool { return s.provider.Count(oidctest.Token) == 2 })
+		eventually.True(t, "the held request", func() bool { return s.provider.Count(oidctest.Token) == 2 })
 		s.status(b.Fetch(s.url+"/x"), http.StatusOK)
 		if !s.toProvider(s.browser().Hop(s.url + "/y")) {
 			t.Error("no sign-in can start")

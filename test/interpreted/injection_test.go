@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/internal/resptest"
 	"github.com/traefikoidc/traefikoidc/resp"
@@ -142,7 +143,7 @@ func TestAccessTokensOfOthers(t *testing.T) {
 		logged := whole.plugin.Log.Len()
 		s := newSite(t, setup{options: options})
 		s.browser().Hop(s.url + "/")
-		eventually(t, "the store", func() bool { return strings.Contains(s.plugin.Log.Since(logged), "Redis cache initialized") })
+		eventually.True(t, "the store", func() bool { return strings.Contains(s.plugin.Log.Since(logged), "Redis cache initialized") })
 		alice, bob := s.signedIn("alice"), s.signedIn("bob")
 		tokens := map[*browser.Browser]string{alice: own(s, alice), bob: own(s, bob)}
 		s.swapRecords(redis.Addr())

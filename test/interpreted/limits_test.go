@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 )
@@ -128,7 +129,7 @@ func TestMadeUpCodes(t *testing.T) {
 			b := s.browser()
 			return fromAddress(b, madeUp(s, b, "made-up"), fmt.Sprintf("192.0.2.%d", i%4))
 		}
-		eventually(t, "the breaker opens", func() bool {
+		eventually.True(t, "the breaker opens", func() bool {
 			calls := s.provider.Count(oidctest.Token)
 			for i := range 4 {
 				s.status(put(i), http.StatusServiceUnavailable)
@@ -169,7 +170,7 @@ func TestMadeUpCodes(t *testing.T) {
 		for i := range flood {
 			go func() { answered <- fromAddress(browsers[i], flood[i], "192.0.2.1").Status }()
 		}
-		eventually(t, "the flood's places are taken", func() bool { return s.provider.Count(oidctest.Token)-calls >= 26 })
+		eventually.True(t, "the flood's places are taken", func() bool { return s.provider.Count(oidctest.Token)-calls >= 26 })
 		s.provider.Reset()
 		s.status(fromAddress(b, callback, "198.51.100.7"), http.StatusFound)
 		s.expire()

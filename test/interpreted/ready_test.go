@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
@@ -20,7 +21,7 @@ func TestProviderReady(t *testing.T) {
 		s.asked.open()
 		return s, func(texts ...string) {
 			t.Helper()
-			eventually(t, "a line with "+strings.Join(texts, ", "), func() bool {
+			eventually.True(t, "a line with "+strings.Join(texts, ", "), func() bool {
 				for _, line := range strings.Split(s.plugin.Log.Since(before), "\n") {
 					if containsAll(line, append(texts, "middleware="+t.Name())) {
 						return true
@@ -68,7 +69,7 @@ func TestProviderReady(t *testing.T) {
 		options["jwksURL"] = s.provider.Endpoint(oidctest.JWKS)
 		before := s.plugin.Log.Len()
 		s.plugin.New(t, s.echo, t.Name()+"/static", options)
-		eventually(t, "a line without a URL", func() bool {
+		eventually.True(t, "a line without a URL", func() bool {
 			return strings.Contains(s.plugin.Log.Since(before), `discovery="none: authorizationURL, tokenURL and jwksURL are set`)
 		})
 	})

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
@@ -47,7 +48,7 @@ func TestRedirectsOfTheProvider(t *testing.T) {
 		{"D7 the revocation endpoint", oidctest.Revocation, nil, func(s *site) {
 			logged := s.plugin.Log.Len()
 			s.signedIn("alice").Hop(s.url + logoutPath)
-			eventually(s.t, "the end of the revocation", func() bool {
+			eventually.True(s.t, "the end of the revocation", func() bool {
 				mu.Lock()
 				defer mu.Unlock()
 				return len(stolen) > 0 || strings.Contains(s.plugin.Log.Since(logged), "could not be revoked")

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/backend"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
@@ -76,7 +77,7 @@ func TestRenewalsThatFail(t *testing.T) {
 		s.alive(m)
 		s.expire()
 		s.untouched(func() {
-			eventually(t, "the end of the session", func() bool {
+			eventually.True(t, "the end of the session", func() bool {
 				p := s.postAs(m, "x=1")
 				return p.Status == http.StatusUnauthorized && p.Header.Get("Location") == ""
 			})
@@ -225,7 +226,7 @@ func TestRenewalAndLogout(t *testing.T) {
 			}
 			s.status(s.withCookies(value), http.StatusUnauthorized)
 			s.gone(m)
-			eventually(t, "the new tokens are given back", func() bool {
+			eventually.True(t, "the new tokens are given back", func() bool {
 				return s.provider.Last(oidctest.Revocation).Form.Get("token") == token
 			})
 			s.expire()

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 )
@@ -29,7 +30,7 @@ func TestRenewalByOneOfMany(t *testing.T) {
 					t.Errorf("alice is %q", got)
 				}
 			})
-			eventually(t, "the renewal", func() bool { return s.provider.Count(oidctest.Refresh) >= round })
+			eventually.True(t, "the renewal", func() bool { return s.provider.Count(oidctest.Refresh) >= round })
 			s.refreshes(round)
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/backend"
 )
@@ -41,7 +42,7 @@ func TestSlowRenewal(t *testing.T) {
 		}},
 		{name: "E9 no answer within any time", fault: oidctest.Fault{Hold: make(chan struct{})}, run: func(s *site, c *slowCase) {
 			s.served(c.m, 10)
-			eventually(s.t, "the end of the call", func() bool { s.asBefore(c.m, c.before); return s.provider.Count(oidctest.Refresh) == 1 })
+			eventually.True(s.t, "the end of the call", func() bool { s.asBefore(c.m, c.before); return s.provider.Count(oidctest.Refresh) == 1 })
 			s.refreshes(1)
 		}},
 		{name: "E7 eight seconds, and a form in the middle", fault: oidctest.Fault{Delay: slow}, run: func(s *site, c *slowCase) {
@@ -53,7 +54,7 @@ func TestSlowRenewal(t *testing.T) {
 			value := cookie + "=" + s.value(c.m.Browser)
 			done := make(chan int)
 			go func() { done <- s.withCookies(value).Status }()
-			eventually(s.t, "the call", func() bool { return s.provider.Count(oidctest.Refresh) == 1 })
+			eventually.True(s.t, "the call", func() bool { return s.provider.Count(oidctest.Refresh) == 1 })
 			s.taken(s.tell(s.token(c.m, nil))) // the refresh has no answer before
 			close(told)
 			<-done

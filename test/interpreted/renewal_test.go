@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/backend"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
@@ -36,7 +37,7 @@ func (s *site) refreshes(want int) {
 func (s *site) renewed(m member, before backend.Seen) backend.Seen {
 	s.t.Helper()
 	var now backend.Seen
-	eventually(s.t, "a renewal", func() bool {
+	eventually.True(s.t, "a renewal", func() bool {
 		now = s.me(m)
 		return now.Header.Get("X-Access") != before.Header.Get("X-Access")
 	})
@@ -148,12 +149,12 @@ func TestRenewal(t *testing.T) {
 		s.provider.Change("alice", func(q *oidctest.User) { q.Groups, q.Roles = nil, nil })
 		s.expire()
 		s.untouched(func() {
-			eventually(t, "a refusal", func() bool { return m.Fetch(s.url+"/").Status == http.StatusForbidden })
+			eventually.True(t, "a refusal", func() bool { return m.Fetch(s.url+"/").Status == http.StatusForbidden })
 			s.status(m.Hop(s.url+"/"), http.StatusForbidden)
 		})
 		s.provider.Change("alice", func(q *oidctest.User) { q.Groups = []string{"staff"} })
 		s.expire()
-		eventually(t, "a way back in", func() bool { return m.Fetch(s.url+"/").Status == http.StatusOK })
+		eventually.True(t, "a way back in", func() bool { return m.Fetch(s.url+"/").Status == http.StatusOK })
 		s.refreshes(2)
 	})
 

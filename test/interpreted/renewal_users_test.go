@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/backend"
 )
@@ -50,7 +51,7 @@ func TestManyRenewAtOnce(t *testing.T) {
 			}
 		})
 		for _, m := range members {
-			eventually(t, "everybody's claims are of this round", func() bool { return s.own(m, s.me(m)) == int64(round) })
+			eventually.True(t, "everybody's claims are of this round", func() bool { return s.own(m, s.me(m)) == int64(round) })
 		}
 		s.refreshes(users * round)
 	}

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 )
 
 // Options as labels and Kubernetes resources hand them on: texts, and every number a
@@ -52,7 +54,7 @@ func TestSessionMaxAgeOfAText(t *testing.T) {
 	s := newSite(t, setup{options: map[string]any{"sessionMaxAge": "1s"}})
 	b := s.browser()
 	s.signIn(b, "/", "alice")
-	eventually(t, "the session ends", func() bool { return b.Fetch(s.url+"/x").Status == http.StatusUnauthorized })
+	eventually.True(t, "the session ends", func() bool { return b.Fetch(s.url+"/x").Status == http.StatusUnauthorized })
 }
 
 // An absolute logoutURL on the host of callbackURL is served.

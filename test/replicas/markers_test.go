@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"testing"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 )
@@ -67,7 +68,7 @@ func TestReplayMarkers(t *testing.T) {
 			t.Errorf("%d markers, %d calls", n, sent())
 		}
 		m.provider.Reset()
-		if !until(t, "the sign-in", patience, func() bool { return p.comesBack(a, good).Header.Get("Location") == "/page" }) {
+		if !eventually.Within(patience, func() bool { return p.comesBack(a, good).Header.Get("Location") == "/page" }) {
 			t.Error("a callback that was put off does not come through later")
 		}
 		p.is(b, "in")

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
 )
@@ -117,7 +118,7 @@ func (x *trial) want(what string, found bool) {
 func (x *trial) connects(r *replica) bool {
 	x.Helper()
 	found := false
-	eventually(x, "in touch, or in the fallback", func() bool {
+	eventually.True(x, "in touch, or in the fallback", func() bool {
 		log := r.log()
 		found = strings.Contains(log, "Redis cache initialized")
 		return found || strings.Contains(log, fellBack)
@@ -204,11 +205,11 @@ func TestRedisOptions(t *testing.T) {
 		}},
 		{option: "address", value: common.address, variable: "REDIS_ADDRESS", required: true, check: func(x *trial) {
 			x.start(section{"keyPrefix": "of-" + x.m.name}).ready()
-			eventually(x, "connected", func() bool { return len(common.keys(0, "of-"+x.m.name+":*")) > 0 })
+			eventually.True(x, "connected", func() bool { return len(common.keys(0, "of-"+x.m.name+":*")) > 0 })
 		}},
 		{option: "address", value: "redis://" + common.address + "/7", required: true, check: func(x *trial) {
 			x.start(section{"keyPrefix": "of-" + x.m.name}).ready()
-			eventually(x, "connected", func() bool { return len(common.keys(7, "of-"+x.m.name+":*")) > 0 })
+			eventually.True(x, "connected", func() bool { return len(common.keys(7, "of-"+x.m.name+":*")) > 0 })
 		}},
 		{option: "address", value: "unix://" + common.socket, required: true, check: func(x *trial) {
 			x.start(section{"keyPrefix": "of-" + x.m.name}).ready()
@@ -286,7 +287,7 @@ func TestRedisOptions(t *testing.T) {
 			r.says("Redis invalidation link up", 2)
 			r.says("lost its data", 1)
 			out := false
-			eventually(x, "the session is restored, or out", func() bool {
+			eventually.True(x, "the session is restored, or out", func() bool {
 				out = p.sees(r) == "provider"
 				return out || len(s.keys(0, "traefikoidc:s:*")) == 1
 			})
@@ -334,7 +335,7 @@ func TestRedisOptions(t *testing.T) {
 			if !x.set {
 				limit = patience
 			}
-			x.want("two connections", !until(x, "more", limit, func() bool {
+			x.want("two connections", !eventually.Within(limit, func() bool {
 				seen++
 				if k.live() <= 2+listening {
 					seen = 0
@@ -350,15 +351,15 @@ func TestRedisOptions(t *testing.T) {
 			r := x.start(section{"address": s.address})
 			r.ready()
 			want := map[bool]int{true: 3, false: 5}[x.set]
-			eventually(x, "the idle connections", func() bool { pooled, _ := s.clients(); return len(pooled) == want })
+			eventually.True(x, "the idle connections", func() bool { pooled, _ := s.clients(); return len(pooled) == want })
 		}},
 		{option: "maxConnAge", value: "1", variable: "REDIS_MAX_CONN_AGE", check: func(x *trial) {
 			s := startServer(x)
 			r := x.start(section{"address": s.address})
 			r.ready()
 			var first map[string]bool
-			eventually(x, "the idle connections", func() bool { first = ids(s); return len(first) == 5 })
-			x.want("connections are replaced", until(x, "replaced", x.patienceIf(x.set), func() bool {
+			eventually.True(x, "the idle connections", func() bool { first = ids(s); return len(first) == 5 })
+			x.want("connections are replaced", eventually.Within(x.patienceIf(x.set), func() bool {
 				for id := range ids(s) {
 					if first[id] {
 						return false
@@ -372,7 +373,7 @@ func TestRedisOptions(t *testing.T) {
 			r := x.start(section{"address": s.address, "minIdleConns": "0"})
 			r.ready()
 			newPerson(x, "alice").signIn(r)
-			x.want("unused connections are closed", until(x, "closed", x.patienceIf(x.set), func() bool {
+			x.want("unused connections are closed", eventually.Within(x.patienceIf(x.set), func() bool {
 				pooled, listening := s.clients()
 				return len(pooled) == 0 && len(listening) == 1
 			}))
@@ -415,7 +416,7 @@ func TestRedisOptions(t *testing.T) {
 			r.says(fellBack, 1)
 			before := k.attempts()
 			// Pauses that double up to a minute need more than ten for so many.
-			x.want("probes follow closely", until(x, "sixteen probes", x.patienceIf(x.set), func() bool { return k.attempts()-before >= 16 }))
+			x.want("probes follow closely", eventually.Within(x.patienceIf(x.set), func() bool { return k.attempts()-before >= 16 }))
 		}},
 		{option: "enableHealthCheck", value: "false", variable: "REDIS_ENABLE_HEALTH_CHECK", check: func(x *trial) {
 			x.want("the server is left alone", !isAsked(x, section{"healthCheckInterval": "200ms"}, !x.set))
@@ -437,7 +438,7 @@ func TestRedisOptions(t *testing.T) {
 			p := newPerson(x, "alice").signIn(r)
 			p.is(r, "in")
 			before := s.calls("get")
-			x.want("a session in memory is read again", until(x, "reads", x.patienceIf(x.set), func() bool {
+			x.want("a session in memory is read again", eventually.Within(x.patienceIf(x.set), func() bool {
 				p.is(r, "in")
 				return s.calls("get") >= before+5
 			}))
@@ -452,7 +453,7 @@ func TestRedisOptions(t *testing.T) {
 			copied := p.copy()
 			copied.is(r, "in")
 			p.signOut(o)
-			x.want("a sign-out elsewhere is learnt late", !until(x, "out", x.patienceIf(!x.set), func() bool { return copied.sees(r) == "provider" }))
+			x.want("a sign-out elsewhere is learnt late", !eventually.Within(x.patienceIf(!x.set), func() bool { return copied.sees(r) == "provider" }))
 		}},
 	})
 }
@@ -539,7 +540,7 @@ func dials(x *trial) {
 	x.start(section{"address": k.address})
 	// How long connections last counts, not when that is seen: without the option it is
 	// five seconds.
-	x.want("a connection that gets no answer is given up soon", until(x, "given up", x.patienceIf(x.set), func() bool {
+	x.want("a connection that gets no answer is given up soon", eventually.Within(x.patienceIf(x.set), func() bool {
 		for _, life := range k.unanswered() {
 			if life < 2*time.Second {
 				return true
@@ -578,7 +579,7 @@ func isAsked(x *trial, base section, expected bool) bool {
 	r := x.start(base)
 	r.ready()
 	before := k.pings()
-	return until(x, "ten questions", x.patienceIf(expected), func() bool { return k.pings()-before >= 10 })
+	return eventually.Within(x.patienceIf(expected), func() bool { return k.pings()-before >= 10 })
 }
 
 // kept is how many of n sessions come back to a server that lost its data. Without the
@@ -596,7 +597,7 @@ func kept(x *trial, name string, n, enough int) int {
 	r.says("lost its data", 1)
 	r.says("Redis invalidation link up", 2)
 	found, alike := 0, 0
-	eventually(x, "restored", func() bool {
+	eventually.True(x, "restored", func() bool {
 		alike++
 		if now := len(s.keys(0, "traefikoidc:s:*")); now != found {
 			found, alike = now, 0

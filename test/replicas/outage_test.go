@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
@@ -115,7 +116,7 @@ func TestJ1RedisStalls(t *testing.T) {
 	if asked > 4 { // the log may be written while one is answered
 		t.Errorf("%d requests asked, with a threshold of 3", asked)
 	}
-	eventually(t, "fallen back", fallen)
+	eventually.True(t, "fallen back", fallen)
 	q.isAtOnce(b, "in")
 	p.waits(b)
 
@@ -168,7 +169,7 @@ func TestJ2FlushAllSignsEverybodyOut(t *testing.T) {
 	s.do("FLUSHALL")
 	for _, x := range []*person{p, q} {
 		for _, r := range []*replica{a, b} {
-			if !until(t, "out", patience, func() bool {
+			if !eventually.Within(patience, func() bool {
 				got := x.sees(r)
 				if got != "in" && got != "provider" {
 					t.Fatalf("%s came to %q:\n%s", x.name, got, r.log())
@@ -209,7 +210,7 @@ func TestJ3OneReplicaIsCutOff(t *testing.T) {
 			used.is(a, "in")
 
 			k.set(cut)
-			eventually(t, "fallen back", func() bool { used.waits(b); return strings.Contains(b.log(), fellBack) })
+			eventually.True(t, "fallen back", func() bool { used.waits(b); return strings.Contains(b.log(), fellBack) })
 			q := newPerson(t, "bob")
 			page := q.comesBack(b, q.callback(b))
 			if row.signsIn {
@@ -259,7 +260,7 @@ func TestJ10AnEvictingServerIsReported(t *testing.T) {
 				return strings.Contains(a.log(), "Redis may evict") && strings.Contains(a.log(), "level=WARN")
 			}
 			if row.warns {
-				eventually(t, "a warning", warns)
+				eventually.True(t, "a warning", warns)
 			} else {
 				newPerson(t, "alice").signIn(a)
 				never(t, "warned", 300*time.Millisecond, warns)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
@@ -53,7 +54,7 @@ func TestReloadsLeaveNothing(t *testing.T) {
 				newPerson(t, "bob").signIn(a)
 			}
 			most := row.stores * (5 + 1 + 1) // minIdleConns, the link, and one more for a moment
-			eventually(t, "connections at rest", func() bool { return connections(s) <= most })
+			eventually.True(t, "connections at rest", func() bool { return connections(s) <= most })
 			before := runtime.NumGoroutine()
 			for i := range reloads {
 				a.reload(row.next(a, s, i+1))
@@ -63,8 +64,8 @@ func TestReloadsLeaveNothing(t *testing.T) {
 			}
 			a.reload(row.next(a, s, 0))
 			p.becomes(a, "in")
-			eventually(t, "connections as before", func() bool { return connections(s) <= most })
-			eventually(t, "goroutines as before", func() bool { return runtime.NumGoroutine() <= before+slack })
+			eventually.True(t, "connections as before", func() bool { return connections(s) <= most })
+			eventually.True(t, "goroutines as before", func() bool { return runtime.NumGoroutine() <= before+slack })
 		})
 	}
 }
@@ -116,7 +117,7 @@ func TestChangedOptions(t *testing.T) {
 		}
 
 		after.start()
-		eventually(t, "in use", func() bool {
+		eventually.True(t, "in use", func() bool {
 			if got := p.sees(a); got != "in" && got != "provider" {
 				t.Fatalf("it came to %q", got)
 			}

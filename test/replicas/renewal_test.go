@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
 )
@@ -115,7 +116,7 @@ func TestRenewal(t *testing.T) {
 		}
 		close(hold)
 		for _, r := range x.both() {
-			eventually(t, "the new tokens", func() bool { return p.lives(r).access() != before })
+			eventually.True(t, "the new tokens", func() bool { return p.lives(r).access() != before })
 		}
 		x.refreshes(1)
 	})
@@ -129,7 +130,7 @@ func TestRenewal(t *testing.T) {
 		x.expire()
 		ofA := make(chan answer, 1)
 		go func() { ofA <- p.uses(x.a) }()
-		eventually(t, "A asks the provider", func() bool { return x.provider.Count(oidctest.Refresh) == 1 })
+		eventually.True(t, "A asks the provider", func() bool { return x.provider.Count(oidctest.Refresh) == 1 })
 		x.linkA.set(cut)
 		served(t, crowd(10, p, x.b))
 		if got := p.livesAtOnce(x.b).access(); got != before {
@@ -144,7 +145,7 @@ func TestRenewal(t *testing.T) {
 		// It comes back after all, and the answer after it.
 		x.linkA.set(whole)
 		x.a.says("Redis invalidation link up", 2)
-		eventually(t, "A is out of the outage", func() bool {
+		eventually.True(t, "A is out of the outage", func() bool {
 			log := x.a.log()
 			return strings.Count(log, fellBack) == strings.Count(log, restored)
 		})
@@ -153,7 +154,7 @@ func TestRenewal(t *testing.T) {
 			t.Errorf("who waited at A: status %d", n.status)
 		}
 		for _, r := range x.both() {
-			eventually(t, "the tokens that came late", func() bool { return p.lives(r).access() != before })
+			eventually.True(t, "the tokens that came late", func() bool { return p.lives(r).access() != before })
 		}
 		x.refreshes(1)
 	})
@@ -163,7 +164,7 @@ func TestRenewal(t *testing.T) {
 		p := x.member("alice")
 		x.disturb(oidctest.Fault{DropDone: true, Times: 1})
 		x.expire()
-		eventually(t, "the loss is noticed", func() bool {
+		eventually.True(t, "the loss is noticed", func() bool {
 			served(t, crowd(10, p, x.a, x.b))
 			return strings.Contains(x.a.log()+x.b.log(), "the response to a token refresh was lost")
 		})
@@ -191,7 +192,7 @@ func TestRenewal(t *testing.T) {
 		x.calm()
 		x.pass(time.Minute)
 		for _, r := range x.both() {
-			eventually(t, "a renewal", func() bool { return p.lives(r).access() != before })
+			eventually.True(t, "a renewal", func() bool { return p.lives(r).access() != before })
 		}
 		if n := x.provider.Count("refresh_reuse"); n != 0 {
 			t.Errorf("%d refresh tokens were used twice", n)
@@ -233,7 +234,7 @@ func TestRenewal(t *testing.T) {
 			x.expire()
 			waiting := make(chan answer, 1)
 			go func() { waiting <- stolen.uses(x.a) }()
-			eventually(t, "A asks the provider", func() bool { return x.provider.Count(oidctest.Refresh) == asked+1 })
+			eventually.True(t, "A asks the provider", func() bool { return x.provider.Count(oidctest.Refresh) == asked+1 })
 			row.end(p, sid)
 			stolen.ended(x.b)
 			close(held)
@@ -243,7 +244,7 @@ func TestRenewal(t *testing.T) {
 			never(t, row.name+": it lives again", 300*time.Millisecond, func() bool {
 				return stolen.uses(x.a).status != http.StatusUnauthorized || stolen.uses(x.b).status != http.StatusUnauthorized
 			})
-			eventually(t, "the tokens are revoked", func() bool { return x.provider.Count(oidctest.Revocation) > revoked })
+			eventually.True(t, "the tokens are revoked", func() bool { return x.provider.Count(oidctest.Revocation) > revoked })
 		}
 		x.refreshes(2)
 	})
@@ -264,7 +265,7 @@ func TestRenewal(t *testing.T) {
 			t.Error("not renewed by the other")
 		}
 		x.linkA.set(whole)
-		eventually(t, "the other's tokens", func() bool { return p.lives(x.a).access() != before })
+		eventually.True(t, "the other's tokens", func() bool { return p.lives(x.a).access() != before })
 		x.refreshes(1)
 	})
 }
@@ -290,7 +291,7 @@ func TestRenewalWithClocksThatDiffer(t *testing.T) {
 			x := newSceneIn(t, common, plugins[0], plugins[1], time.Now)
 			x.tokensLast(soon, later)
 			p := newPerson(t, "alice").signIn(x.a)
-			eventually(t, "the tokens expire", func() bool {
+			eventually.True(t, "the tokens expire", func() bool {
 				served(t, crowd(10, p, x.a, x.b))
 				return x.provider.Count(oidctest.Refresh) > 0
 			})

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/backend"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
@@ -232,7 +233,7 @@ func (r *replica) log() string {
 // says waits until the log has the text so often.
 func (r *replica) says(text string, times int) {
 	r.t.Helper()
-	if !until(r.t, text, patience, func() bool { return strings.Count(r.log(), text) >= times }) {
+	if !eventually.Within(patience, func() bool { return strings.Count(r.log(), text) >= times }) {
 		r.t.Fatalf("the log does not say %q %d times:\n%s", text, times, r.log())
 	}
 }
@@ -297,7 +298,7 @@ func (r *replica) outcome(page *browser.Page) string {
 func (p *person) arrives(r *replica, path string) *browser.Page {
 	p.t.Helper()
 	var page *browser.Page
-	until(p.t, "an answer", patience, func() bool { page = p.get(r, path); return page.Status != http.StatusServiceUnavailable })
+	eventually.Within(patience, func() bool { page = p.get(r, path); return page.Status != http.StatusServiceUnavailable })
 	return page
 }
 
@@ -324,7 +325,7 @@ func (p *person) cameTo(r *replica, got, want string) {
 func (p *person) becomes(r *replica, want string) {
 	p.t.Helper()
 	got := ""
-	if !until(p.t, want, patience, func() bool { got = p.sees(r); return got == want }) {
+	if !eventually.Within(patience, func() bool { got = p.sees(r); return got == want }) {
 		p.t.Fatalf("%s: navigations came to %q, want %q; the log:\n%s", p.name, got, want, r.log())
 	}
 }
@@ -369,7 +370,7 @@ func (p *person) comesBack(r *replica, to *url.URL) *browser.Page {
 func (p *person) signIn(r *replica) *person {
 	p.t.Helper()
 	var page *browser.Page
-	until(p.t, "an answer", patience, func() bool {
+	eventually.Within(patience, func() bool {
 		page = p.comesBack(r, p.callback(r))
 		return page.Status != http.StatusServiceUnavailable
 	})

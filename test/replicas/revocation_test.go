@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
 )
 
@@ -137,7 +138,7 @@ func TestBackchannel(t *testing.T) {
 			x.a.taken(x.provider.LogoutToken("client", "bob", "", nil))
 			p.ends(x.b)
 			second := time.Now().Unix() // what was issued in the second of the logout counts as before it
-			eventually(t, "the next second", func() bool { return time.Now().Unix() > second })
+			eventually.True(t, "the next second", func() bool { return time.Now().Unix() > second })
 			p.signIn(x.b).lives(x.a)
 		})
 	})
@@ -236,7 +237,7 @@ func TestBackchannelInAnOutage(t *testing.T) {
 		x.linkA.set(whole)
 		p.ends(x.b)
 		unseen.ends(x.b)
-		eventually(t, "the retry is taken", func() bool { return x.a.delivers(token).status == http.StatusOK })
+		eventually.True(t, "the retry is taken", func() bool { return x.a.delivers(token).status == http.StatusOK })
 		unseen.ended(x.a)
 	})
 }
@@ -249,7 +250,7 @@ func TestALogoutInAnOutage(t *testing.T) {
 		stolen := p.copy()
 		x.linkA.set(cut)
 		stranger := newPerson(t, "bob").signIn(x.b)
-		eventually(t, "fallen back", func() bool {
+		eventually.True(t, "fallen back", func() bool {
 			stranger.uses(x.a)
 			return strings.Contains(x.a.log(), fellBack)
 		})
@@ -291,7 +292,7 @@ func TestALogoutWhileRedisIsStopped(t *testing.T) {
 	x.server.signal(syscall.SIGCONT)
 	stolen.ends(x.b)
 	q.ends(x.b)
-	eventually(t, "the retry is taken", func() bool { return x.a.delivers(token).status == http.StatusOK })
+	eventually.True(t, "the retry is taken", func() bool { return x.a.delivers(token).status == http.StatusOK })
 	stolen.ended(x.a)
 }
 
@@ -323,7 +324,7 @@ func TestLostDataAfterALogout(t *testing.T) {
 			heard := x.linkB.changes()
 			row.end(x, p, sid)
 			if !row.deaf {
-				eventually(t, "B hears of a change", func() bool { return x.linkB.changes() > heard })
+				eventually.True(t, "B hears of a change", func() bool { return x.linkB.changes() > heard })
 			}
 			x.server.kill()
 			x.server.start()
@@ -354,7 +355,7 @@ func TestJ10EvictedSessionsAreSignedOut(t *testing.T) {
 	p := x.member("alice")
 	x.server.do("CONFIG", "SET", "maxmemory", strconv.Itoa(x.server.info("memory", "used_memory:")+256<<10))
 	filler := make([]byte, 4<<10)
-	eventually(t, "the session is evicted", func() bool {
+	eventually.True(t, "the session is evicted", func() bool {
 		for range 50 {
 			x.server.do("SET", "other:"+strconv.FormatInt(time.Now().UnixNano(), 36), string(filler))
 		}
@@ -387,7 +388,7 @@ func TestAPostInAnOutageIsNotLost(t *testing.T) {
 		}
 	}
 	x.linkB.set(whole)
-	eventually(t, "the other's session", func() bool {
+	eventually.True(t, "the other's session", func() bool {
 		return x.b.ask(http.MethodPost, "/save", stranger.value(), form).seen.Body == form
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/backend"
 )
@@ -156,7 +157,7 @@ func TestLeastPrivileges(t *testing.T) {
 	left := q.copy()
 	q.signOut(b)
 	left.becomes(a, "provider")
-	eventually(t, "renewals", func() bool {
+	eventually.True(t, "renewals", func() bool {
 		renewing.lives(a)
 		return m.provider.Count(oidctest.Refresh) > 0
 	})
@@ -190,7 +191,7 @@ func TestWithoutScripts(t *testing.T) {
 	x := newScene(t, s, "username", "plugin", "password", "pw")
 	x.tokensLast(2*time.Second, 5*time.Minute)
 	p := newPerson(t, "alice").signIn(x.a)
-	eventually(t, "a renewal", func() bool {
+	eventually.True(t, "a renewal", func() bool {
 		served(t, crowd(10, p, x.a, x.b))
 		return x.provider.Count(oidctest.Refresh) > 0
 	})

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/resp"
 	"github.com/traefikoidc/traefikoidc/test/redistest"
@@ -53,7 +54,7 @@ func startWatched(t testing.TB) *watched {
 	}
 	w.admin = resp.NewClient(resp.Options{Address: w.sentinels[0].Address(), OperationTimeout: patience, ReadTimeout: patience})
 	t.Cleanup(w.admin.Close)
-	eventually(t, "the sentinels know each other and the replica", func() bool {
+	eventually.True(t, "the sentinels know each other and the replica", func() bool {
 		r, err := w.admin.Do(context.Background(), "SENTINEL", "CKQUORUM", masterName)
 		if err != nil || !strings.HasPrefix(string(r.Str), "OK 3 usable") {
 			return false
@@ -76,11 +77,11 @@ func (w *watched) addresses() string {
 // failOver has the sentinels make the replica the master.
 func (w *watched) failOver() {
 	w.t.Helper()
-	eventually(w.t, "a failover begins", func() bool {
+	eventually.True(w.t, "a failover begins", func() bool {
 		_, err := w.admin.Do(context.Background(), "SENTINEL", "FAILOVER", masterName)
 		return err == nil
 	})
-	eventually(w.t, "the replica is the master", func() bool {
+	eventually.True(w.t, "the replica is the master", func() bool {
 		return strings.Contains(string(w.servers[1].do("INFO", "replication").Str), "role:master")
 	})
 }
@@ -104,7 +105,7 @@ func TestAFailoverOfSentinels(t *testing.T) {
 	left.becomes(b, "provider")
 	left.is(a, "provider")
 
-	eventually(t, "the new master has the sessions of new sign-ins", func() bool {
+	eventually.True(t, "the new master has the sessions of new sign-ins", func() bool {
 		before := w.servers[1].sessions("traefikoidc")
 		newPerson(t, "carol").signIn(b)
 		return w.servers[1].sessions("traefikoidc") > before
@@ -129,17 +130,17 @@ func TestAMasterIsKilled(t *testing.T) {
 	alice.is(b, "in")
 	left := bob.copy()
 	left.is(b, "in")
-	eventually(t, "the replica has the sessions", func() bool { return w.servers[1].sessions("traefikoidc") == 2 })
+	eventually.True(t, "the replica has the sessions", func() bool { return w.servers[1].sessions("traefikoidc") == 2 })
 	w.servers[0].kill()
 	alice.is(a, "in")
 	alice.is(b, "in")
 	bob.signOut(a)
 	left.becomes(a, "provider")
-	eventually(t, "the replica is the master", func() bool {
+	eventually.True(t, "the replica is the master", func() bool {
 		return strings.Contains(string(w.servers[1].do("INFO", "replication").Str), "role:master")
 	})
 	left.becomes(b, "provider")
 	alice.becomes(b, "in")
 	carol := newPerson(t, "carol").signIn(a)
-	eventually(t, "the replicas share sessions again", func() bool { return carol.sees(b) == "in" })
+	eventually.True(t, "the replicas share sessions again", func() bool { return carol.sees(b) == "in" })
 }

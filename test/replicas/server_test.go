@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
@@ -83,7 +84,7 @@ func (s *server) start() {
 	if err := <-started; err != nil {
 		s.t.Fatal(err)
 	}
-	eventually(s.t, "redis-server answers", func() bool {
+	eventually.True(s.t, "redis-server answers", func() bool {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		r, err := s.admin.Do(ctx, "PING")
@@ -197,33 +198,10 @@ func (s *server) clients() (pooled, listening []map[string]string) {
 // that is busy with other things.
 const patience = time.Minute
 
-// eventually polls until f is true, for as long as a machine may be busy.
-func eventually(t testing.TB, what string, f func() bool) {
-	t.Helper()
-	if !until(t, what, patience, f) {
-		t.Fatalf("%s: not within %s", what, patience)
-	}
-}
-
-// until polls until f is true and reports whether it was within the limit.
-func until(t testing.TB, what string, limit time.Duration, f func() bool) bool {
-	t.Helper()
-	start := time.Now()
-	for {
-		if f() {
-			return true
-		}
-		if time.Since(start) > limit {
-			return false
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
-}
-
 // never fails the test when f becomes true within d.
 func never(t testing.TB, what string, d time.Duration, f func() bool) {
 	t.Helper()
-	if until(t, what, d, f) {
+	if eventually.Within(d, f) {
 		t.Fatal(what)
 	}
 }

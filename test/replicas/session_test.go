@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/backend"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
@@ -113,7 +114,7 @@ func (p *person) uses(r *replica) answer {
 func (p *person) answered(r *replica) answer {
 	p.t.Helper()
 	var n answer
-	until(p.t, "an answer", patience, func() bool { n = p.uses(r); return n.status != http.StatusServiceUnavailable })
+	eventually.Within(patience, func() bool { n = p.uses(r); return n.status != http.StatusServiceUnavailable })
 	return n
 }
 
@@ -161,7 +162,7 @@ func (p *person) isRefused(n answer) {
 // ends waits until it does.
 func (p *person) ends(r *replica) {
 	p.t.Helper()
-	if !until(p.t, "the end", patience, func() bool { return p.uses(r).status == http.StatusUnauthorized }) {
+	if !eventually.Within(patience, func() bool { return p.uses(r).status == http.StatusUnauthorized }) {
 		p.t.Errorf("%s: the session still serves after %s", p.name, patience)
 	}
 }
@@ -251,7 +252,7 @@ const (
 // and how often the token was delivered.
 func (r *replica) settles(token string) (n answer, times int) {
 	r.t.Helper()
-	until(r.t, "an answer", patience, func() bool {
+	eventually.Within(patience, func() bool {
 		n = r.delivers(token)
 		times++
 		return n.status != http.StatusServiceUnavailable && !strings.Contains(n.body, comeAgain)

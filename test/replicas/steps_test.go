@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
@@ -105,7 +106,7 @@ func TestStepsOfAChangedPassword(t *testing.T) {
 	s.runs(steps[2])
 	everybody()
 	// The stores with the old password are still there, are refused, and say nothing of it.
-	eventually(t, "the old password is refused", func() bool { return s.refusals() >= 5 })
+	eventually.True(t, "the old password is refused", func() bool { return s.refusals() >= 5 })
 	for _, r := range []*replica{a, b} {
 		if log := r.log(); strings.Contains(log, "WRONGPASS") || strings.Contains(log, "NOAUTH") {
 			t.Errorf("the server refused the password:\n%s", log)
@@ -266,7 +267,7 @@ func TestStepsToKeepTheServerFromEvicting(t *testing.T) {
 		t.Errorf("%d sessions on a full server", n)
 	}
 	s.do("CONFIG", "SET", "maxmemory", "0")
-	eventually(t, "the other session is on the server", func() bool {
+	eventually.True(t, "the other session is on the server", func() bool {
 		q.is(a, "in")
 		return len(s.keys(0, "traefikoidc:s:*")) == 2
 	})

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 )
 
 // An authority issues certificates into files.
@@ -206,7 +208,7 @@ func TestCertificatesAreRenewedInPlace(t *testing.T) {
 	}
 	mount(theirs)
 	a := alone(t, nest(hybrid(s.address, "tls.enabled", "true", "tls.caFile", file)))
-	eventually(t, "the certificate is refused", func() bool { return strings.Contains(a.log(), fellBack) })
+	eventually.True(t, "the certificate is refused", func() bool { return strings.Contains(a.log(), fellBack) })
 	mount(ours)
-	eventually(t, "the renewed file is read", func() bool { return strings.Contains(a.log(), "Redis cache initialized") })
+	eventually.True(t, "the renewed file is read", func() bool { return strings.Contains(a.log(), "Redis cache initialized") })
 }

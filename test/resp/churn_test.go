@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
@@ -83,7 +84,7 @@ func TestNothingIsLeftOfManyOperations(t *testing.T) {
 	}
 	wg.Wait()
 	failures.Range(func(what, _ any) bool { t.Error(what); return true })
-	eventually(t, "no connection is on its way", func() bool { return c.Stats().Pool.Dialling == 0 })
+	eventually.True(t, "no connection is on its way", func() bool { return c.Stats().Pool.Dialling == 0 })
 	p := c.Stats().Pool
 	if p.InUse != 0 || p.Waiting != 0 || p.Dialling != 0 || p.Open != p.Idle || p.Open > 10 {
 		t.Errorf("turns are missing: %+v", p)
@@ -98,6 +99,6 @@ func TestNothingIsLeftOfManyOperations(t *testing.T) {
 	t.Logf("%+v", p)
 	c.Close()
 	killer.Close()
-	eventually(t, "sockets are back", func() bool { return sockets(t) <= open })
-	eventually(t, "goroutines are back", func() bool { return runtime.NumGoroutine() <= goroutines })
+	eventually.True(t, "sockets are back", func() bool { return sockets(t) <= open })
+	eventually.True(t, "goroutines are back", func() bool { return runtime.NumGoroutine() <= goroutines })
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
@@ -50,7 +51,7 @@ var refusals = []struct {
 				t.Fatal(err)
 			}
 			do(t, admin, "BGSAVE")
-			eventually(t, "the save has failed", func() bool {
+			eventually.True(t, "the save has failed", func() bool {
 				return strings.Contains(string(do(t, admin, "INFO", "persistence").Str), "rdb_last_bgsave_status:err")
 			})
 			if _, err := admin.Get(bg, "k"); err != nil {
@@ -116,7 +117,7 @@ func TestRefusalsOfARealServer(t *testing.T) {
 			}
 			if row.heal != nil {
 				row.heal(t, s, admin)
-				eventually(t, "healed", func() bool { return row.call(c) == nil })
+				eventually.True(t, "healed", func() bool { return row.call(c) == nil })
 			}
 			if p := c.Stats().Pool; p.InUse != 0 {
 				t.Errorf("%+v", p)
@@ -135,7 +136,7 @@ func TestJ1AServerThatLoads(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := s.client(nil)
-	eventually(t, "it listens", func() bool { return !errors.Is(get(c), resp.ErrNotSent) })
+	eventually.True(t, "it listens", func() bool { return !errors.Is(get(c), resp.ErrNotSent) })
 	if err := get(c); !errors.Is(err, resp.ErrLoading) {
 		t.Errorf("J1 %v", err)
 	}
@@ -143,7 +144,7 @@ func TestJ1AServerThatLoads(t *testing.T) {
 		t.Errorf("J1 a server that loads is not well: %v", err)
 	}
 	do(t, c, "CONFIG", "SET", "key-load-delay", "0")
-	eventually(t, "loaded", func() bool { return get(c) == nil })
+	eventually.True(t, "loaded", func() bool { return get(c) == nil })
 }
 
 func TestJ1AServerThatIsBusy(t *testing.T) {
@@ -155,19 +156,19 @@ func TestJ1AServerThatIsBusy(t *testing.T) {
 		defer close(done)
 		_, _ = other.Do(bg, "EVAL", "while true do end", "0")
 	}()
-	eventually(t, "busy", func() bool { return errors.Is(get(c), resp.ErrBusy) })
+	eventually.True(t, "busy", func() bool { return errors.Is(get(c), resp.ErrBusy) })
 	if err := c.Ping(bg); !errors.Is(err, resp.ErrBusy) {
 		t.Errorf("J1 %v", err)
 	}
 	do(t, s.client(nil), "SCRIPT", "KILL")
 	<-done
-	eventually(t, "free", func() bool { return get(c) == nil })
+	eventually.True(t, "free", func() bool { return get(c) == nil })
 }
 
 func TestJ1AServerThatStops(t *testing.T) {
 	s := startServer(t)
 	c := s.client(func(o *resp.Options) { o.OperationTimeout = 200 * time.Millisecond })
-	eventually(t, "served", func() bool { return set(c) == nil })
+	eventually.True(t, "served", func() bool { return set(c) == nil })
 	s.signal(syscall.SIGSTOP)
 	var wg sync.WaitGroup
 	for i := 0; i < 30; i++ {
@@ -181,7 +182,7 @@ func TestJ1AServerThatStops(t *testing.T) {
 	}
 	wg.Wait()
 	s.signal(syscall.SIGCONT)
-	eventually(t, "served again", func() bool { return get(c) == nil })
+	eventually.True(t, "served again", func() bool { return get(c) == nil })
 	if p := c.Stats().Pool; p.Open > 10 || p.InUse != 0 {
 		t.Errorf("%+v", p)
 	}
@@ -190,7 +191,7 @@ func TestJ1AServerThatStops(t *testing.T) {
 func TestJ1AServerThatIsSlow(t *testing.T) {
 	s := startServer(t)
 	c := s.client(func(o *resp.Options) { o.OperationTimeout = 100 * time.Millisecond })
-	eventually(t, "served", func() bool { return set(c) == nil })
+	eventually.True(t, "served", func() bool { return set(c) == nil })
 	sleeper := s.client(nil)
 	awake, asleep := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -204,13 +205,13 @@ func TestJ1AServerThatIsSlow(t *testing.T) {
 			}
 		}
 	}()
-	eventually(t, "slow", func() bool {
+	eventually.True(t, "slow", func() bool {
 		err := get(c)
 		return errors.Is(err, resp.ErrAmbiguous) || errors.Is(err, resp.ErrNotSent)
 	})
 	close(awake)
 	<-asleep
-	eventually(t, "fast", func() bool { return get(c) == nil })
+	eventually.True(t, "fast", func() bool { return get(c) == nil })
 }
 
 func TestAServerThatIsKilledAndRestarted(t *testing.T) {
@@ -226,7 +227,7 @@ func TestAServerThatIsKilledAndRestarted(t *testing.T) {
 		t.Errorf("J1 %v", err)
 	}
 	s.start()
-	eventually(t, "served again", func() bool { return c.Ping(bg) == nil })
+	eventually.True(t, "served again", func() bool { return c.Ping(bg) == nil })
 	if _, err := c.Get(bg, "k"); !errors.Is(err, resp.ErrNil) {
 		t.Errorf("data survived: %v", err)
 	}
@@ -337,9 +338,9 @@ func TestARealServerTellsEveryKindOfChange(t *testing.T) {
 	tr := resp.NewTracker(resp.Options{Address: s.addr()}, []string{"p:s:", "p:r:"}, h)
 	tr.Start()
 	defer tr.Close()
-	eventually(t, "up", func() bool { return h.has("up") })
+	eventually.True(t, "up", func() bool { return h.has("up") })
 	told := func(key string, change ...string) {
-		eventually(t, key, func() bool { // again where a busy machine looked like a lost server
+		eventually.True(t, key, func() bool { // again where a busy machine looked like a lost server
 			do(t, c, change...)
 			return h.has(key)
 		})
@@ -355,7 +356,7 @@ func TestARealServerTellsEveryKindOfChange(t *testing.T) {
 	}
 	s.signal(syscall.SIGSTOP)
 	lost := h.count("down")
-	eventually(t, "down", func() bool { return h.count("down") > lost })
+	eventually.True(t, "down", func() bool { return h.count("down") > lost })
 	s.signal(syscall.SIGCONT)
 }
 
@@ -365,9 +366,9 @@ func TestASubscriberOfARealServer(t *testing.T) {
 	sub := resp.NewSubscriber(resp.Options{Address: s.addr()}, "ch", h)
 	sub.Start()
 	defer sub.Close()
-	eventually(t, "up", func() bool { return h.has("up") })
+	eventually.True(t, "up", func() bool { return h.has("up") })
 	c := s.client(nil)
-	eventually(t, "told", func() bool {
+	eventually.True(t, "told", func() bool {
 		do(t, c, "PUBLISH", "ch", "key")
 		return h.has("[key]")
 	})

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/resp"
 	"github.com/traefikoidc/traefikoidc/test/redistest"
 )
@@ -50,7 +51,7 @@ func startGroup(t *testing.T, password string) *group {
 	}
 	for _, s := range g.sentinels {
 		c := s.client(g.credentials)
-		eventually(t, "a sentinel knows the others and the replicas", func() bool {
+		eventually.True(t, "a sentinel knows the others and the replicas", func() bool {
 			r, err := c.Do(bg, "SENTINEL", "CKQUORUM", masterName)
 			if err != nil || !strings.HasPrefix(string(r.Str), "OK 3 usable") {
 				return false
@@ -127,7 +128,7 @@ func (g *group) failover(s *resp.Sentinels) string {
 	g.t.Helper()
 	before, _ := s.Location().Address()
 	admin := g.sentinels[0].client(g.credentials)
-	eventually(g.t, "a failover begins", func() bool {
+	eventually.True(g.t, "a failover begins", func() bool {
 		_, err := admin.Do(bg, "SENTINEL", "FAILOVER", masterName)
 		return err == nil
 	})
@@ -138,7 +139,7 @@ func (g *group) failover(s *resp.Sentinels) string {
 
 func (g *group) awaitOther(s *resp.Sentinels, before string) {
 	g.t.Helper()
-	eventually(g.t, "another master is published", func() bool {
+	eventually.True(g.t, "another master is published", func() bool {
 		now, _ := s.Location().Address()
 		return now != "" && now != before
 	})
@@ -175,7 +176,7 @@ func TestAMasterThatSentinelsName(t *testing.T) {
 	defer tracker.Close()
 
 	at := g.failover(s)
-	eventually(t, "writes are served by "+at, func() bool {
+	eventually.True(t, "writes are served by "+at, func() bool {
 		return c.Set(bg, "k", []byte("w"), time.Hour) == nil
 	})
 	if got, err := c.Get(bg, "k"); err != nil || string(got) != "w" {
@@ -186,7 +187,7 @@ func TestAMasterThatSentinelsName(t *testing.T) {
 			continue
 		}
 		admin := server.client(nil)
-		eventually(t, "the tracker listens to the new master", func() bool {
+		eventually.True(t, "the tracker listens to the new master", func() bool {
 			do(t, admin, "SET", "told", "x")
 			for len(tracked) > 0 {
 				if keys := <-tracked; len(keys) == 1 && keys[0] == "told" {
@@ -233,7 +234,7 @@ func TestAMasterThatStandsStill(t *testing.T) {
 	if err := <-done; !errors.Is(err, resp.ErrAmbiguous) {
 		t.Errorf("a command under way: %v", err)
 	}
-	eventually(t, "the new master serves", func() bool { return c.Set(bg, "k", []byte("w"), time.Hour) == nil })
+	eventually.True(t, "the new master serves", func() bool { return c.Set(bg, "k", []byte("w"), time.Hour) == nil })
 
 	g.servers[0].signal(syscall.SIGCONT)
 	for i := 0; i < 50; i++ {
@@ -264,7 +265,7 @@ func TestAMinorityOfSentinels(t *testing.T) {
 	}
 	// As soon as it is a replica, it is none any more.
 	admin := g.servers[0].client(nil)
-	eventually(t, "the replica is dropped", func() bool {
+	eventually.True(t, "the replica is dropped", func() bool {
 		do(t, admin, "REPLICAOF", "127.0.0.1", g.servers[1].port)
 		at, _ := s.Location().Address()
 		return at == ""
@@ -287,7 +288,7 @@ func TestSentinelsWithCredentials(t *testing.T) {
 		t.Errorf("the password of the sentinels at the servers: %v", err)
 	}
 	g.failover(s)
-	eventually(t, "writes are served", func() bool { return c.Set(bg, "k", []byte("w"), time.Hour) == nil })
+	eventually.True(t, "writes are served", func() bool { return c.Set(bg, "k", []byte("w"), time.Hour) == nil })
 }
 
 // followers are what a plugin would do with sentinels.
@@ -401,16 +402,16 @@ func TestInterpretedSentinels(t *testing.T) {
 	}
 	address, written := call["Address"].(func() string), call["Written"].(func() int)
 	call["Begin"].(func([]string, string))([]string{g.sentinels[0].addr()}, masterName)
-	eventually(t, "the master serves", func() bool { return written() > 100 })
+	eventually.True(t, "the master serves", func() bool { return written() > 100 })
 	before := address()
 	admin := g.sentinels[1].client(nil)
-	eventually(t, "a failover begins", func() bool {
+	eventually.True(t, "a failover begins", func() bool {
 		_, err := admin.Do(bg, "SENTINEL", "FAILOVER", masterName)
 		return err == nil
 	})
-	eventually(t, "another master is published", func() bool { now := address(); return now != "" && now != before })
+	eventually.True(t, "another master is published", func() bool { now := address(); return now != "" && now != before })
 	n := written()
-	eventually(t, "the new master serves", func() bool { return written() > n+100 })
+	eventually.True(t, "the new master serves", func() bool { return written() > n+100 })
 	if bad := call["End"].(func() string)(); bad != "" {
 		t.Error(bad)
 	}

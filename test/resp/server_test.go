@@ -101,13 +101,3 @@ func do(t testing.TB, c *resp.Client, args ...string) resp.Reply {
 	}
 	return r
 }
-
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
-		if ok() {
-			return
-		}
-	}
-	t.Fatalf("never: %s", what)
-}
