@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Ages are the MaxAge of all managers of a process, whether they serve still or not:
-// replicas may be about to change their configuration. The zero value knows none. It is
-// safe for concurrent use.
+// Ages are the MaxAge of all managers of a process. Managers that no longer serve are
+// included, because replicas may be about to change their configuration. The zero value
+// has none. Ages are safe for concurrent use.
 type Ages struct {
 	longest atomic.Int64 // in ns
 }
@@ -22,7 +22,7 @@ func (a *Ages) Add(age time.Duration) {
 	}
 }
 
-// Longest is the longest of them; zero: there is none.
+// Longest returns the longest of them; zero: there is none.
 func (a *Ages) Longest() time.Duration {
 	return time.Duration(a.longest.Load())
 }

@@ -14,17 +14,17 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache"
 )
 
-// A sign-in's cookie is bound to its state twice: its name, which the state holds, is
-// part of what seals it, and the state holds a proof of the seed. Each of the two
-// subtests fails without one of them.
+// A sign-in's cookie is bound to its state in two ways. Its name, which the state holds,
+// is part of the additional data of its sealed value, and the state holds a proof of the
+// seed. Each of the two subtests fails without one of them.
 func TestASignInsCookieBelongsToOneState(t *testing.T) {
 	l := newLogins(t, newClock(), "identity")
 	j := jar{}
 	g := start(t, l, j, "/")
 
 	t.Run("B1 a state with the proof of another seed", func(t *testing.T) {
-		// A sign-in whose random cookie name is that of g. Only somebody who has the
-		// session encryption key can seal such a state.
+		// A sign-in with the same random cookie name as g. Only an owner of the session
+		// encryption key can seal such a state.
 		plain := make([]byte, 8, stateBytes+1)
 		binary.BigEndian.PutUint64(plain, uint64(l.Now().UnixMilli()))
 		opened, err := l.Keys.Open("sign-in state", l.Identity, g.State)
@@ -93,9 +93,9 @@ func TestCookiesOfOneNameAreBounded(t *testing.T) {
 }
 
 // The store removes a record at its expiry too, by a clock of its own. The record's
-// header is what counts.
+// header decides.
 func TestARecordEndsByItsOwnHeader(t *testing.T) {
-	still := newClock() // of a store that keeps records for longer than it was told
+	still := newClock() // of a store that keeps records past their expiry
 	for _, row := range []struct {
 		name   string
 		change func(o *Options)
@@ -137,9 +137,9 @@ func TestARecordEndsByItsOwnHeader(t *testing.T) {
 	})
 }
 
-// A record opens for one cookie only: its key is made of the cookie's secret, and what
-// it is sealed with names the record's key, its header and the middleware. Each subtest
-// fails without one of these.
+// A record opens for one cookie only. Its key is derived from the cookie's secret. Its
+// additional data has the record's key, its header and the middleware. Each subtest fails
+// without one of these.
 func TestARecordOpensForOneCookie(t *testing.T) {
 	w := newWorld(t, nil)
 	k, err := w.o.Keys.ticket(w.create(t, "ada"), "__Host-oidc", "identity")
@@ -190,8 +190,8 @@ func TestARecordOpensForOneCookie(t *testing.T) {
 	})
 }
 
-// What is compressed together with a secret tells by its length how much of it an
-// attacker has guessed. Nothing here is.
+// If a secret is compressed together with chosen text, the length reveals correct guesses
+// of the secret. Nothing here is compressed.
 func TestNothingIsCompressed(t *testing.T) {
 	w := newWorld(t, nil)
 	r := rand.New(rand.NewSource(1))
@@ -242,7 +242,7 @@ func TestNothingIsCompressed(t *testing.T) {
 			t.Errorf("the record of %d bytes has %d", len(plain), n)
 		}
 	})
-	t.Run("F16 a session cookie has one length, whatever the session holds", func(t *testing.T) {
+	t.Run("F16 a session cookie has one length, for every session", func(t *testing.T) {
 		for _, s := range []*Session{{}, {IDToken: noise(20000)}, {AccessToken: strings.Repeat("A", 20000)}, {UserInfo: map[string]any{"groups": []any{noise(9)}}}} {
 			if cookie, _ := store(s); len(cookie) != len(base) {
 				t.Errorf("a cookie of %d bytes, others of %d", len(cookie), len(base))

@@ -8,19 +8,20 @@ import (
 	"time"
 )
 
-// completedWithin is how soon one after another sign-ins count together.
+// completedWithin is the time between two sign-ins within which they are counted
+// together.
 const completedWithin = 30 * time.Second
 
 // completedID names the cookie that counts the completed sign-ins of a browser. It has
-// the form of a sign-in's cookie, so that no backend sees it. It differs for each key
-// and identity, as others on the host may have cookies of the same name.
+// the form of a sign-in's cookie, so that no backend gets it. It differs for each key and
+// identity, because other middlewares on the host may have cookies of the same name.
 func (l *Logins) completedID() string {
 	sum := l.Keys.keys[0].digest([]string{"completed sign-ins", l.Identity})
 	return base64.RawURLEncoding.EncodeToString(sum[:loginIDBytes])
 }
 
-// Completed returns how many sign-ins the browser of r completed within seconds, since
-// its user signed out.
+// Completed returns the number of sign-ins that the browser of r completed within
+// seconds, since its user signed out.
 func (l *Logins) Completed(r *http.Request) int {
 	n, _ := l.completed(r)
 	return n
@@ -64,7 +65,7 @@ func (l *Logins) Complete(r *http.Request) (*http.Cookie, error) {
 	return l.Cookies.Set(name, value, completedWithin), nil
 }
 
-// Forget returns the cookie that ends the count, for a user who signed out.
+// Forget returns the cookie that ends the count, after a sign-out.
 func (l *Logins) Forget() *http.Cookie {
 	return l.Cookies.Delete(l.cookieName(l.completedID()))
 }

@@ -19,18 +19,18 @@ const (
 	headBytes   = 1 + 8 // key id, and time with attempt
 	ticketBytes = headBytes + idBytes + secretBytes + macBytes
 
-	// cookiesTried bounds how many cookies of one name are looked at: a sibling
-	// domain may inject some, the browser's own is among the first.
+	// cookiesTried bounds the cookies of one name that are checked. A sibling domain may
+	// inject some, and the browser's own is among the first.
 	cookiesTried = 8
 
-	// ownStripped bounds how many cookies of ours are taken out of a header: a
-	// browser has one of a session and a few of sign-ins. namesSearched bounds how
-	// often their name may stand there.
+	// ownStripped bounds the cookies of ours that are removed from a header. A browser
+	// has one of a session and a few of sign-ins. namesSearched bounds the occurrences of
+	// their name in it.
 	ownStripped   = 64
 	namesSearched = 500
 )
 
-// SameSite says to which requests that other sites cause browsers add the session
+// SameSite selects the requests, caused by other sites, to which browsers add the session
 // cookie (RFC 6265bis, section 5.6.7).
 type SameSite int
 
@@ -41,11 +41,11 @@ const (
 	Strict
 	// None is for all.
 	None
-	// Partitioned is for all, with a cookie for each site in whose pages it is set (CHIPS).
+	// Partitioned is for all, with a cookie for each embedding site (CHIPS).
 	Partitioned
 )
 
-// Cookies is how this relying party names and scopes its cookies.
+// Cookies has the names and the scope of the cookies of this relying party.
 type Cookies struct {
 	Name     string   // of the session cookie; the sign-in cookies are named Name + "-s-" + 8 characters
 	Domain   string   // empty: the cookie belongs to the one host
@@ -53,8 +53,8 @@ type Cookies struct {
 	SameSite SameSite // of the session cookie
 }
 
-// Set returns the cookie name=value, held by the browser for maxAge. Path is
-// always "/", as the prefix __Host- demands. [Cookies.Send] sends it.
+// Set returns the cookie name=value, which the browser keeps for maxAge. Path is always
+// "/", as the prefix __Host- demands. [Cookies.Send] sends it.
 func (c Cookies) Set(name, value string, maxAge time.Duration) *http.Cookie {
 	sameSite := http.SameSiteLaxMode
 	if c.SameSite != Lax {
@@ -66,9 +66,9 @@ func (c Cookies) Set(name, value string, maxAge time.Duration) *http.Cookie {
 	}
 }
 
-// sameSite is the attribute of the cookie of the name. The cookies of sign-ins are Lax,
-// as the provider sends the browser back to them in a navigation. Where each site has
-// its own, a sign-in may happen in a frame.
+// sameSite is the attribute of the cookie with that name. The cookies of sign-ins are
+// Lax, because the provider sends the browser back to them in a navigation. With
+// Partitioned they are not, because a sign-in may then happen in a frame.
 func (c Cookies) sameSite(name string) http.SameSite {
 	switch {
 	case c.SameSite == Partitioned:
@@ -81,8 +81,8 @@ func (c Cookies) sameSite(name string) http.SameSite {
 	return http.SameSiteNoneMode
 }
 
-// Send adds k, which Set or Delete made, to the response of w. It is not a field of
-// http.Cookie that says Partitioned, as not every Go has it.
+// Send adds k, which Set or Delete returned, to the response of w. Partitioned is not
+// taken from a field of http.Cookie, because older versions of Go lack it.
 func (c Cookies) Send(w http.ResponseWriter, k *http.Cookie) {
 	if c.SameSite != Partitioned {
 		http.SetCookie(w, k)
@@ -93,15 +93,15 @@ func (c Cookies) Send(w http.ResponseWriter, k *http.Cookie) {
 	}
 }
 
-// Delete returns the cookie that removes name from the browser: the attributes
-// repeat those it was set with, or the browser would keep it.
+// Delete returns the cookie that removes name from the browser. It repeats the attributes
+// with which the cookie was set, because the browser would keep it otherwise.
 func (c Cookies) Delete(name string) *http.Cookie {
 	k := c.Set(name, "", 0)
 	k.MaxAge = -1
 	return k
 }
 
-// A Stripper takes the cookies of a relying party out of Cookie headers.
+// A Stripper removes the cookies of a relying party from Cookie headers.
 type Stripper struct {
 	name string
 	own  *regexp.Regexp // a cookie of ours, from its name on, or the end of another one
@@ -114,16 +114,16 @@ func (c Cookies) Stripper() *Stripper {
 }
 
 // SignIns returns an expression for the cookies of sign-ins in a Cookie header that
-// begins with "; ", each with the "; " before it. It finds those that browsers write;
-// a Stripper finds the others, too.
+// begins with "; ", each with the "; " before it. It finds them in the form that browsers
+// write. A Stripper finds other forms too.
 func (c Cookies) SignIns() *regexp.Regexp {
 	return regexp.MustCompile("; " + regexp.QuoteMeta(c.Name) + loginInfix + "[^=;]*=[^;]*")
 }
 
-// Strip returns the Cookie header value without the cookies of this relying
-// party; every other byte stays as the browser sent it. It reports false, and what it
-// returns must not be passed on, for a header with more names like ours than a
-// browser has: each costs time.
+// Strip returns the Cookie header value without the cookies of this relying party. Every
+// other byte stays as the browser sent it. It reports false for a header with more names
+// like ours than a browser has, because each costs time. The returned value must not be
+// passed on then.
 func (s *Stripper) Strip(header string) (string, bool) {
 	found := strings.Count(header, s.name)
 	if found == 0 {
@@ -138,7 +138,7 @@ func (s *Stripper) Strip(header string) (string, bool) {
 	}
 	var kept []string
 	from := 0
-	last := false // what was removed ended the header
+	last := false // the last removed part ended the header
 	for _, at := range matches {
 		blank := strings.TrimRight(header[from:at[0]], " \t")
 		if blank != "" && !strings.HasSuffix(blank, ";") {
@@ -156,12 +156,12 @@ func (s *Stripper) Strip(header string) (string, bool) {
 	return left, true
 }
 
-// cookiesAfter returns the texts that follow mark in a Cookie header, each to the end
-// of its cookie, at most limit. Marks begin with a semicolon.
-func cookiesAfter(header, mark string, limit int) []string {
+// cookiesAfter returns the texts that follow begin in a Cookie header, each to the end of
+// its cookie, at most limit. The text begin starts with a semicolon.
+func cookiesAfter(header, begin string, limit int) []string {
 	var found []string
 	for len(found) < limit {
-		_, after, ok := strings.Cut(header, mark)
+		_, after, ok := strings.Cut(header, begin)
 		if !ok {
 			break
 		}
@@ -172,15 +172,15 @@ func cookiesAfter(header, mark string, limit int) []string {
 	return found
 }
 
-// joined makes the Cookie headers of a request one, in which every cookie has a
+// joined returns the Cookie headers of a request as one, in which every cookie has a
 // semicolon before it (RFC 9113, section 8.2.3).
 func joined(headers []string) string {
 	return "; " + strings.Join(headers, "; ")
 }
 
-// values returns what the Cookie headers give for name, at most cookiesTried. Cookies
-// are found among any number of others as browsers write them: after a semicolon and
-// a space, or a semicolon.
+// values returns the values of name in the Cookie headers, at most cookiesTried. It finds
+// cookies among any number of others in the form that browsers write: after a semicolon
+// and a space, or a semicolon.
 func values(headers []string, name string) []string {
 	if len(headers) == 0 {
 		return nil
@@ -193,8 +193,8 @@ func values(headers []string, name string) []string {
 	return append(found, cookiesAfter(header, ";"+name+"=", cookiesTried-len(found))...)
 }
 
-// A ticket is what the session cookie carries: which session, and the secret
-// without which its payload cannot be opened.
+// A ticket is the content of the session cookie: the session's id, and the secret without
+// which its record cannot be opened.
 type ticket struct {
 	key     *masterKey
 	created time.Time // in milliseconds
@@ -203,9 +203,10 @@ type ticket struct {
 	secret  []byte
 }
 
-// value is the cookie's text: key id, time and attempt (mixed with the id, so that no
-// two cookies look alike), id, secret and a MAC over them that binds the cookie's name and the middleware's identity, so that a cookie
-// counts only where it was given.
+// value is the cookie's text: key id, time and attempt, id, secret and a MAC over them.
+// Time and attempt are mixed with the id, so that no two cookies look alike. The MAC
+// binds the cookie's name and the middleware's identity, so that the cookie is valid only
+// for the middleware that gave it.
 func (t ticket) value(name, identity string) string {
 	b := make([]byte, 0, ticketBytes)
 	b = append(b, t.key.id)
@@ -216,8 +217,8 @@ func (t ticket) value(name, identity string) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// ticket reads a cookie's text. It returns ErrSealed unless the MAC holds, so
-// that a made-up cookie never reaches the store.
+// ticket parses a cookie's text. It returns ErrSealed unless the MAC is valid, so that a
+// made-up cookie never reaches the store.
 func (k *Keyring) ticket(text, name, identity string) (ticket, error) {
 	b, err := fromText(text)
 	if err != nil || len(b) != ticketBytes {
@@ -241,16 +242,16 @@ func (m *masterKey) cookieMAC(name, identity string, body []byte) []byte {
 	return m.digest([]string{"session cookie", name, identity, string(body)})[:macBytes]
 }
 
-// recordKey is the session's key in the store: 128 bits of a digest of the id, so
-// that a dump of the store names no session; its first characters are the hash tag
-// that keeps the keys of one session together in a cluster.
+// recordKey is the session's key in the store: 128 bits of a digest of the id, so that a
+// dump of the store names no session. Its first characters are the hash tag that keeps
+// the keys of one session together in a cluster.
 func (t ticket) recordKey() string {
 	sum := sha256.Sum256(t.id)
 	h := base64.RawURLEncoding.EncodeToString(sum[:idBytes])
 	return "s:{" + h[:4] + "}" + h
 }
 
-// aead is the cipher of this one session's record.
+// aead returns the cipher of this session's record.
 func (t ticket) aead() (cipher.AEAD, error) {
 	return newAEAD(derive(t.key.secret, t.secret, "session record"))
 }

@@ -7,10 +7,10 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache"
 )
 
-// touches is how often an idle timeout is pushed on: once in each tenth of it.
+// touches is the number of times that the last use is stored within an idle timeout.
 const touches = 10
 
-// end is when a record of s ends in the store if nobody asks for s after now.
+// end returns the end of a record of s in the store if no request for s comes after now.
 func (m *Manager) end(s *Session, now time.Time) time.Time {
 	if refused := s.Created.Add(refusedFor); s.Refused && refused.Before(s.Expiry) {
 		return refused
@@ -21,10 +21,10 @@ func (m *Manager) end(s *Session, now time.Time) time.Time {
 	return s.Expiry
 }
 
-// expiry is when s, whose record has the header h, ends for this middleware, in ns
-// since 1970: at the end of the record, or at what this middleware's limits and
-// o's View say, counted from the sign-in and the last use, if that is earlier. The
-// middleware that made the session may have had longer limits, or none.
+// expiry returns the end of s for this middleware, in ns since 1970, where h is the
+// header of its record. It is the earliest of three: the end of the record, this
+// middleware's limits counted from the sign-in and the last use, and the end in the View
+// of o. The middleware that made the session may have longer limits, or none.
 func (m *Manager) expiry(o *Opened, s *Session, h cache.Header) int64 {
 	expiry := earlier(h.Expiry.UnixNano(), s.Created.Add(m.o.MaxAge).UnixNano())
 	if m.o.IdleTimeout > 0 && !s.Used.IsZero() {
@@ -43,7 +43,7 @@ func earlier(a, b int64) int64 {
 	return a
 }
 
-// used is s as it is used at now, and as this middleware met it.
+// used returns s with a use at now by this middleware.
 func (m *Manager) used(s *Session, now time.Time) *Session {
 	u := *s
 	u.Used = now
@@ -51,9 +51,9 @@ func (m *Manager) used(s *Session, now time.Time) *Session {
 	return &u
 }
 
-// shortestIdle is the shortest idle timeout of this middleware and of those that
-// met s before; zero: none has one. The use of s is noted often enough for it, also
-// by a middleware that has a longer one.
+// shortestIdle returns the shortest idle timeout of this middleware and of those that met
+// s before; zero: none has one. Middlewares with longer ones also store the use of s
+// often enough for it.
 func (m *Manager) shortestIdle(s *Session) time.Duration {
 	if s.Idle == 0 || m.o.IdleTimeout > 0 && m.o.IdleTimeout < s.Idle {
 		return m.o.IdleTimeout
@@ -61,17 +61,19 @@ func (m *Manager) shortestIdle(s *Session) time.Duration {
 	return s.Idle
 }
 
-// touch notes that s is used when a tenth of the shortest idle timeout has passed
-// since that was noted, and sets until when o is served without asking. A touch
-// that fails or meets a newer version costs nothing: the next request tries again.
-// A request of a user whom the rules refuse here is no use. One whom they allow
-// here, and refused where the user signed in, has a session like any other from
-// then on.
+// touch stores the use of s when a tenth of the shortest idle timeout has passed since
+// the last one was stored. It sets the time until which o is served without a read of the
+// store.
+//
+// A touch that fails or meets a newer version costs nothing, because the next request
+// tries again. A request of a user that the rules refuse here is no use. The first
+// allowed request of a session that was refused at the sign-in makes it a session like
+// any other.
 func (m *Manager) touch(ctx context.Context, o *Opened, s *Session, h cache.Header, t ticket) {
 	now := m.o.Now()
 	idle := m.shortestIdle(s)
 	step := idle / touches
-	// From the last use to the absolute end it takes less than any idle timeout.
+	// The time from the last use to the absolute end is shorter than any idle timeout.
 	settled := !s.Used.Add(idle).Before(s.Expiry)
 	due := s.Refused || idle > 0 && (idle != s.Idle || !settled && now.Sub(s.Used) >= step)
 	if o.Allowed && due {
@@ -90,7 +92,7 @@ func (m *Manager) touch(ctx context.Context, o *Opened, s *Session, h cache.Head
 			settled = !s.Used.Add(idle).Before(s.Expiry)
 		}
 	}
-	next := now.Add(askAgain)
+	next := now.Add(readAgain)
 	if o.Allowed && idle > 0 && !settled && s.Used.Add(step).Before(next) {
 		next = s.Used.Add(step)
 	}

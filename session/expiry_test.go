@@ -16,17 +16,17 @@ func (e *ending) Prepare(s *Session) View {
 	return View{Allowed: true, Subject: s.IDToken, End: e.at}
 }
 
-// A session ends at the earliest of its record's end and of what the middleware
-// allows that it is asked for at, whichever made it.
-func TestTheLimitsOfWhoServesCount(t *testing.T) {
+// A session ends at the earliest of its record's end and the limits of the middleware
+// that serves it, for sessions of every middleware.
+func TestTheLimitsOfEachMiddlewareApply(t *testing.T) {
 	type limits struct{ max, idle time.Duration }
 	const day = 24 * time.Hour
 	month := limits{30 * day, 0}
 	short := limits{15 * time.Minute, 5 * time.Minute}
 	for _, row := range []struct {
-		name        string
-		made, asked limits
-		ends        time.Duration // after the sign-in, if nobody asks before
+		name         string
+		made, serves limits
+		ends         time.Duration // after the sign-in, without a request before
 	}{
 		{"L7 F20 a shorter idle timeout", month, short, 5 * time.Minute},
 		{"L7 F20 a shorter lifetime", month, limits{max: 15 * time.Minute}, 15 * time.Minute},
@@ -40,7 +40,7 @@ func TestTheLimitsOfWhoServesCount(t *testing.T) {
 			for _, late := range []time.Duration{-time.Second, 0} {
 				w := newWorld(t, func(o *Options) { o.MaxAge = row.made.max; o.IdleTimeout = row.made.idle })
 				v := w.create(t, "ada")
-				m := w.another(t, func(o *Options) { o.MaxAge = row.asked.max; o.IdleTimeout = row.asked.idle })
+				m := w.another(t, func(o *Options) { o.MaxAge = row.serves.max; o.IdleTimeout = row.serves.idle })
 				w.clock.turn(row.ends + late)
 				o, err := m.Load(context.Background(), with("__Host-oidc="+v))
 				if late < 0 && err != nil || late == 0 && !errors.Is(err, ErrNone) {
@@ -69,7 +69,7 @@ func TestLimitsOnTheHotPath(t *testing.T) {
 		if got := until(m); !got.Equal(made.Add(3 * time.Minute)) {
 			t.Errorf("until %s after the sign-in", got.Sub(made))
 		}
-		if got := until(w.Manager); !got.Equal(made.Add(askAgain)) {
+		if got := until(w.Manager); !got.Equal(made.Add(readAgain)) {
 			t.Errorf("elsewhere until %s after the sign-in", got.Sub(made))
 		}
 	})
@@ -101,7 +101,7 @@ func TestLimitsOnTheHotPath(t *testing.T) {
 	})
 }
 
-// What the claims say ends a session too, such as max_age.
+// The claims may set an end too, such as max_age.
 func TestAnEndThatTheClaimsSet(t *testing.T) {
 	w := newWorld(t, nil)
 	v := w.create(t, "ada")
@@ -139,7 +139,7 @@ func TestIdleTimeoutsOfOneSession(t *testing.T) {
 		ask(t, m, v, ErrNone)
 		ask(t, w.Manager, v, nil)
 	})
-	t.Run("L7 use elsewhere counts, once the shorter one is known", func(t *testing.T) {
+	t.Run("L7 use elsewhere applies, once the shorter one is known", func(t *testing.T) {
 		w := newWorld(t, func(o *Options) { o.MaxAge = 24 * time.Hour })
 		v := w.create(t, "ada")
 		m := w.another(t, func(o *Options) { o.MaxAge, o.IdleTimeout = 24*time.Hour, 5*time.Minute })
@@ -163,7 +163,7 @@ func TestIdleTimeoutsOfOneSession(t *testing.T) {
 		ask(t, m, v, ErrNone)
 		ask(t, w.Manager, v, nil)
 	})
-	t.Run("L7 no use is noted where nobody has an idle timeout", func(t *testing.T) {
+	t.Run("L7 no use is stored where no middleware has an idle timeout", func(t *testing.T) {
 		w := newWorld(t, func(o *Options) { o.MaxAge = 24 * time.Hour })
 		v := w.create(t, "ada")
 		for i := 0; i < 5; i++ {
@@ -173,7 +173,7 @@ func TestIdleTimeoutsOfOneSession(t *testing.T) {
 			}
 		}
 	})
-	t.Run("L7 a record of before, which does not tell its last use", func(t *testing.T) {
+	t.Run("L7 an older record, without its last use", func(t *testing.T) {
 		w := newWorld(t, func(o *Options) { o.MaxAge = 24 * time.Hour })
 		v := w.create(t, "ada")
 		k, err := w.o.Keys.ticket(v, "__Host-oidc", "identity")

@@ -12,18 +12,18 @@ import (
 	"strings"
 )
 
-// ErrSealed is returned when bytes do not open: they were sealed under another
-// key, for another purpose, or were altered. One error for all of these, so that
-// an attacker learns nothing from which it was.
-var ErrSealed = errors.New("session: sealed value does not open")
+// ErrSealed is returned when bytes do not open. They were sealed under another key, for
+// another purpose, or were altered. There is one error for all of these, so that an
+// attacker learns nothing from it.
+var ErrSealed = errors.New("session: the sealed value does not open")
 
-// A Keyring holds the operator's session encryption keys: the first seals, every
-// one opens, so that a key can be rotated in roll-outs without signing anyone out.
+// A Keyring holds the operator's session encryption keys. The first one seals, and every
+// one opens. So a key can be rotated in roll-outs without signing any user out.
 type Keyring struct {
 	keys []*masterKey
 }
 
-// masterKey is one of the operator's keys. Its own bytes seal nothing: each use
+// masterKey is one of the operator's keys. Its own bytes seal nothing, because each use
 // derives a key of its own.
 type masterKey struct {
 	id     byte // names the key in cookies and records, so that most keys need not be tried
@@ -32,8 +32,7 @@ type masterKey struct {
 	seal   cipher.AEAD
 }
 
-// NewKeyring returns the keyring of secrets, in their order. An empty list is an
-// error.
+// NewKeyring returns the keyring of secrets, in their order. An empty list is an error.
 func NewKeyring(secrets [][]byte) (*Keyring, error) {
 	if len(secrets) == 0 {
 		return nil, errors.New("session: no encryption key")
@@ -62,18 +61,18 @@ func newMasterKey(secret []byte) (*masterKey, error) {
 	}, nil
 }
 
-// Mark is a keyed digest of parts, under each key in turn: what may be stored
-// outside without telling what it was made of. Parts are length-prefixed, so that
-// no two lists of parts give the same digest.
-func (k *Keyring) Mark(parts ...string) []string {
-	var marks []string
+// Digests returns a keyed digest of parts under each key in turn. It may be stored
+// outside, because it does not reveal the parts. Parts are length-prefixed, so that no
+// two lists of parts give the same digest.
+func (k *Keyring) Digests(parts ...string) []string {
+	var digests []string
 	for _, m := range k.keys {
-		marks = append(marks, base64.RawURLEncoding.EncodeToString(m.digest(parts)))
+		digests = append(digests, base64.RawURLEncoding.EncodeToString(m.digest(parts)))
 	}
-	return marks
+	return digests
 }
 
-// digest is an HMAC over the length-prefixed parts.
+// digest returns an HMAC over the length-prefixed parts.
 func (m *masterKey) digest(parts []string) []byte {
 	h := hmac.New(sha256.New, m.mac)
 	for _, p := range parts {
@@ -82,8 +81,8 @@ func (m *masterKey) digest(parts []string) []byte {
 	return h.Sum(nil)
 }
 
-// Seal encrypts plain for purpose and context; Open returns it only for the same
-// two. The result is base64url without padding.
+// Seal encrypts plain for purpose and context. Open returns it for the same two only. The
+// result is base64url without padding.
 func (k *Keyring) Seal(purpose, context string, plain []byte) (string, error) {
 	m := k.keys[0]
 	sealed, err := sealWith(m.seal, []byte{m.id}, plain, bind(purpose, context))
@@ -110,8 +109,8 @@ func (k *Keyring) Open(purpose, context, text string) ([]byte, error) {
 	return nil, ErrSealed
 }
 
-// fromText decodes base64url of which there is but one spelling: the library's
-// decoder passes over line ends even when it is strict.
+// fromText decodes base64url and accepts one spelling only. It checks line ends itself,
+// because the library's decoder ignores them even when it is strict.
 func fromText(text string) ([]byte, error) {
 	if strings.ContainsAny(text, "\r\n") {
 		return nil, ErrSealed
@@ -119,7 +118,7 @@ func fromText(text string) ([]byte, error) {
 	return base64.RawURLEncoding.Strict().DecodeString(text)
 }
 
-// bind is the additional data of a sealed value: neither part can run into the
+// bind returns the additional data of a sealed value. Neither part can run into the
 // other.
 func bind(purpose, context string) []byte {
 	return []byte(fmt.Sprintf("%d:%s%s", len(purpose), purpose, context))

@@ -10,15 +10,15 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/background"
 )
 
-// writeAttempts is how often a renewed session is written before it is given up: it
-// was paid for with a refresh token.
+// writeAttempts bounds the attempts to write a refreshed session. There are several,
+// because a refresh token was used for it.
 const writeAttempts = 8
 
-// prepare makes out the lease that the renewal needs. While this replica has not used
-// the refresh token it keeps its name towards the others.
-func (r *renewal) prepare() error {
+// prepare fills in the lease that the refresh needs. Until this replica has used the
+// refresh token, it keeps its owner name towards the others.
+func (r *refresh) prepare() error {
 	known := r.p.known
-	tried := known.renewal.tried()
+	tried := known.plan.tried()
 	owner := tried.owner
 	if owner == "" {
 		b, err := random(12)
@@ -37,9 +37,9 @@ func (r *renewal) prepare() error {
 	return nil
 }
 
-// step asks for the right to renew, and does so. It returns false where it has to be
-// asked for again: another replica is at it, or the record changed.
-func (r *renewal) step(ctx context.Context) bool {
+// step acquires the lease and refreshes the tokens. It returns false if the lease has to
+// be requested again: another replica has it, or the record changed.
+func (r *refresh) step(ctx context.Context) bool {
 	b, err := r.m.o.Backend.Acquire(ctx, r.lease)
 	switch {
 	case err == nil:
@@ -51,7 +51,7 @@ func (r *renewal) step(ctx context.Context) bool {
 	case errors.Is(err, cache.ErrMiss):
 		r.gone()
 	default:
-		// The right may have been given all the same.
+		// The lease may have been given all the same.
 		r.release(true)
 		r.unsure = false
 		r.putOff(err)
@@ -59,9 +59,10 @@ func (r *renewal) step(ctx context.Context) bool {
 	return true
 }
 
-// look reads what the store has by now. Where that is renewed, or ended, the renewal
-// is over. One that was only touched is to be renewed in its new version.
-func (r *renewal) look(b []byte) bool {
+// look handles the record that the store has by now. If its tokens were refreshed, or it
+// ended, this refresh is over. A record that was only touched is refreshed in its new
+// version.
+func (r *refresh) look(b []byte) bool {
 	if b == nil {
 		return false
 	}
@@ -74,7 +75,7 @@ func (r *renewal) look(b []byte) bool {
 		return false
 	}
 	if h.Version < r.lease.Version {
-		// The store was put back: what it has was renewed already.
+		// The store was restored: the tokens of its record were refreshed already.
 		r.putOff(cache.ErrConflict)
 		return true
 	}
@@ -88,8 +89,8 @@ func (r *renewal) look(b []byte) bool {
 	return false
 }
 
-// hold renews the session while others are kept away.
-func (r *renewal) hold(b []byte) {
+// hold refreshes the tokens while the lease keeps others away.
+func (r *refresh) hold(b []byte) {
 	s, h, err := r.m.parse(r.p.ticket, b)
 	if err != nil {
 		r.release(true)
@@ -97,7 +98,7 @@ func (r *renewal) hold(b []byte) {
 		return
 	}
 	if h.Version != r.lease.Version {
-		// What is held here is ahead of the store, and has another refresh token.
+		// The session held here is ahead of the store, and has another refresh token.
 		r.release(true)
 		r.putOff(cache.ErrUnavailable)
 		return
@@ -110,9 +111,9 @@ func (r *renewal) hold(b []byte) {
 	unused := false
 	switch {
 	case err == nil:
-		renewed := *next
-		renewed.Refreshed = r.m.o.Now()
-		r.write(change{from: s, to: &renewed, header: h, came: true})
+		refreshed := *next
+		refreshed.Refreshed = r.m.o.Now()
+		r.write(change{from: s, to: &refreshed, header: h, came: true})
 	case errors.Is(err, ErrGrantSpent):
 		r.forgetGrant(s, h, err)
 	case errors.Is(err, ErrGrantEnded):
@@ -126,16 +127,16 @@ func (r *renewal) hold(b []byte) {
 	r.unused = unused
 }
 
-// release gives the right back. A lease that is not given back ends by itself.
-func (r *renewal) release(unused bool) {
+// release gives the lease back. A lease that is not given back ends by itself.
+func (r *refresh) release(unused bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), r.m.timing.store)
 	_ = r.m.o.Backend.Release(ctx, r.lease, unused)
 	cancel()
 }
 
-// goOnWithout is for a session whose refresh token somebody used who is gone: what
-// came of it is not known, so it is not used again.
-func (r *renewal) goOnWithout(b []byte) {
+// goOnWithout handles a session with a refresh token that was used by a holder that is
+// gone. The result of that use is unknown, so the token is not used again.
+func (r *refresh) goOnWithout(b []byte) {
 	s, h, err := r.m.parse(r.p.ticket, b)
 	if b == nil {
 		s, h, err = r.fresh()
@@ -150,9 +151,9 @@ func (r *renewal) goOnWithout(b []byte) {
 	}
 }
 
-// forgetGrant stores the session without its refresh token, so that nobody uses it
+// forgetGrant stores the session without its refresh token, so that no replica uses it
 // again. Its claims serve on.
-func (r *renewal) forgetGrant(s *Session, h cache.Header, cause error) {
+func (r *refresh) forgetGrant(s *Session, h cache.Header, cause error) {
 	bare := *s
 	bare.RefreshToken = ""
 	if r.write(change{from: s, to: &bare, header: h}) {
@@ -161,8 +162,8 @@ func (r *renewal) forgetGrant(s *Session, h cache.Header, cause error) {
 }
 
 // endUnlessRefreshed ends a session that the provider ended, unless another replica
-// renewed it before. It reports whether that is still to be done.
-func (r *renewal) endUnlessRefreshed(s *Session, cause error) bool {
+// refreshed its tokens before. It reports whether the session has still to be ended.
+func (r *refresh) endUnlessRefreshed(s *Session, cause error) bool {
 	now, h, err := r.fresh()
 	switch {
 	case errors.Is(err, ErrNone):
@@ -177,7 +178,7 @@ func (r *renewal) endUnlessRefreshed(s *Session, cause error) bool {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), r.m.timing.store)
 	defer cancel()
-	if err := r.m.bury(ctx, r.p.key, h); !cache.Applied(err) {
+	if err := r.m.writeTombstone(ctx, r.p.key, h); !cache.Applied(err) {
 		r.putOff(err)
 		return true
 	}
@@ -187,7 +188,7 @@ func (r *renewal) endUnlessRefreshed(s *Session, cause error) bool {
 }
 
 // fresh returns the session as every replica has it now. ErrNone: it ended.
-func (r *renewal) fresh() (*Session, cache.Header, error) {
+func (r *refresh) fresh() (*Session, cache.Header, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), r.m.timing.store)
 	defer cancel()
 	b, err := r.m.o.Backend.Fresh(ctx, r.p.key)
@@ -197,7 +198,7 @@ func (r *renewal) fresh() (*Session, cache.Header, error) {
 	if err == nil {
 		return r.m.parse(r.p.ticket, b)
 	}
-	// That it ended may be known here alone.
+	// Its end may be known only to this replica.
 	b, known := r.m.o.Backend.Get(ctx, r.p.key)
 	if known == nil && !r.m.live(b) {
 		return nil, cache.Header{}, ErrNone
@@ -205,7 +206,7 @@ func (r *renewal) fresh() (*Session, cache.Header, error) {
 	return nil, cache.Header{}, err
 }
 
-// A change is what takes the place of a stored session.
+// A change is the session that replaces a stored one.
 type change struct {
 	from   *Session
 	to     *Session
@@ -213,9 +214,9 @@ type change struct {
 	came   bool         // to has tokens of the provider
 }
 
-// write stores a change over the version that it came from. It reports whether that
-// is what the session is now.
-func (r *renewal) write(c change) bool {
+// write stores a change over the version that it came from. It reports whether the change
+// is the stored session now.
+func (r *refresh) write(c change) bool {
 	c.to = r.m.used(c.to, r.m.o.Now())
 	ctx, cancel := context.WithTimeout(context.Background(), r.m.timing.store)
 	defer cancel()
@@ -244,7 +245,7 @@ func (r *renewal) write(c change) bool {
 	return false
 }
 
-func (r *renewal) replace(ctx context.Context, c change) (cache.Header, error) {
+func (r *refresh) replace(ctx context.Context, c change) (cache.Header, error) {
 	now := r.m.o.Now()
 	end := r.m.end(c.to, now)
 	if end.Before(c.header.Expiry) {
@@ -258,10 +259,11 @@ func (r *renewal) replace(ctx context.Context, c change) (cache.Header, error) {
 	return h, r.m.o.Backend.CompareAndSet(ctx, r.p.key, c.header.Version, record, end.Sub(now))
 }
 
-// outdone settles the renewal where what is stored by now leaves no place for c: it
-// ended, or has another refresh token. A session that was only touched does not, nor
-// one whose answer another replica took for lost, if it is here.
-func (r *renewal) outdone(c change, s *Session, h cache.Header, err error) bool {
+// outdone ends the refresh if the stored session leaves no place for c, because it ended
+// or has another refresh token. A session that was only touched leaves a place. So does
+// one from which another replica removed the refresh token because it took this response
+// for lost.
+func (r *refresh) outdone(c change, s *Session, h cache.Header, err error) bool {
 	switch {
 	case errors.Is(err, ErrNone):
 		if c.came {
@@ -273,18 +275,18 @@ func (r *renewal) outdone(c change, s *Session, h cache.Header, err error) bool 
 	case err != nil || s.RefreshToken == c.from.RefreshToken || s.RefreshToken == "" && c.came:
 		return false
 	}
-	// Its tokens are of the same grant: to revoke ours could end theirs.
+	// Its tokens are of the same grant, so revoking ours could end those.
 	r.adopt(s, h)
 	return true
 }
 
-// A heartbeat prolongs a lease for as long as its holder is at work. One who loses it
-// all the same goes on: the version of the record decides.
+// A heartbeat prolongs a lease while its holder is at work. A holder that loses the lease
+// all the same goes on, because the version of the record decides.
 type heartbeat struct {
 	m     *Manager
 	lease cache.Lease
 
-	turn    chan bool // holds one value, which is taken by whoever uses the fields below
+	turn    chan bool // holds one value, which is taken before a use of the fields below
 	stopped bool
 	timer   *time.Timer
 }
@@ -296,7 +298,7 @@ func startHeartbeat(m *Manager, l cache.Lease) *heartbeat {
 	return b
 }
 
-// Run prolongs the lease, and comes back.
+// Run prolongs the lease, and schedules itself again.
 func (b *heartbeat) Run() {
 	<-b.turn
 	defer b.pass()
@@ -315,8 +317,8 @@ func (b *heartbeat) pass() {
 	b.turn <- true
 }
 
-// stop returns when the lease is not prolonged any more, which would take again what
-// was given back.
+// stop returns when the lease is not prolonged any more. A later call would take again a
+// lease that was given back.
 func (b *heartbeat) stop() {
 	<-b.turn
 	b.stopped = true

@@ -10,38 +10,38 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache"
 )
 
-// An Origin is what the provider calls a session by: the claims iss, sub and sid
-// of the ID token that it began with, and the token's iat.
+// An Origin is the provider's name of a session: the claims iss, sub and sid of the ID
+// token that it began with, and the token's iat.
 type Origin struct {
 	Issuer    string
 	Subject   string
-	SessionID string // empty: the provider did not say
+	SessionID string // empty: the provider gave none
 	Issued    time.Time
 }
 
-// An Ending is about the sessions of one person, those of one session at the
-// provider, or, with both, those of the one in the other: what was issued at Before
-// or earlier.
+// An Ending selects the sessions of one user, those of one session at the provider, or,
+// with both, those of that user in that session. It covers sessions that were issued at
+// Before or earlier.
 type Ending struct {
 	Issuer    string
-	Subject   string // empty: of anybody
+	Subject   string // empty: of any user
 	SessionID string // empty: any
 	Before    time.Time
-	// Unproven says that anybody could have made it up: it ends the sessions that are
-	// stored, and nothing is remembered for those on their way to be.
+	// Unproven says that anyone could have made it up. It ends the sessions that are
+	// stored, and nothing is remembered for those that are stored later.
 	Unproven bool
 }
 
-// errNobody is returned for an Ending that says nothing.
-var errNobody = errors.New("session: neither a subject nor a session is named")
+// errNoSubject is returned for an Ending that names nothing.
+var errNoSubject = errors.New("session: neither a subject nor a session is named")
 
-// marksLast is how long it is remembered at least that a session ended that may
-// still be on its way to be stored: longer than any sign-in, and as long as sessions last
-// by default, as other processes may have longer ones than this one.
-const marksLast = 24 * time.Hour
+// rememberedAtLeast is the shortest time for which an ending applies to sessions that are
+// stored later. It is longer than any sign-in. It is as long as sessions last by default,
+// because other processes may have longer ones than this one.
+const rememberedAtLeast = 24 * time.Hour
 
-// The kinds of links. Records are found by those of one claim; that of both keeps a
-// record alone from being created.
+// The kinds of index keys. Those of one claim find records. The one of both claims only
+// keeps a record from being created.
 const (
 	linkSession = "sid"
 	linkSubject = "sub"
@@ -49,9 +49,9 @@ const (
 	linkUnnamed = "sub without sid"
 )
 
-// links are what a record of that origin is found by, under every key of the ring,
-// so that replicas in the middle of a key rotation find it. They do not tell the
-// group: the provider knows the client alone.
+// links returns the index keys by which a record of that origin is found. There is one
+// for every key of the ring, so that replicas in the middle of a key rotation find it.
+// They do not include the group, because the provider knows only the client.
 func (m *Manager) links(o Origin) []cache.Link {
 	var links []cache.Link
 	for _, k := range m.o.Keys.keys {
@@ -71,7 +71,8 @@ func (m *Manager) links(o Origin) []cache.Link {
 	return links
 }
 
-// linksOf are links, and that of a record that is the first to leave a full store.
+// linksOf returns links, and for a refused session that of the records that leave a full
+// store first.
 func (m *Manager) linksOf(s *Session, o Origin) []cache.Link {
 	links := m.links(o)
 	if s.Refused {
@@ -80,12 +81,11 @@ func (m *Manager) linksOf(s *Session, o Origin) []cache.Link {
 	return links
 }
 
-// MaxSessions is how many sessions a user may have at one client, in all of its
-// middlewares.
+// MaxSessions bounds the sessions of a user at one client, in all of its middlewares.
 const MaxSessions = 500
 
-// EndOldest ends the oldest sessions of the user that o names, where there are more
-// than MaxSessions, and returns how many. The one of the cookie value newest stays.
+// EndOldest ends the oldest sessions of the user that o names, if there are more than
+// MaxSessions. It returns their number. The session of the cookie value newest stays.
 func (m *Manager) EndOldest(ctx context.Context, o Origin, newest string) (int, error) {
 	t, err := m.o.Keys.ticket(newest, m.o.Cookies.Name, m.o.Identity)
 	if err != nil || o.Subject == "" {
@@ -96,7 +96,7 @@ func (m *Manager) EndOldest(ctx context.Context, o Origin, newest string) (int, 
 		n, err := m.o.Backend.Trim(ctx, m.link(k, o.Issuer, linkSubject, o.Subject), MaxSessions, t.recordKey())
 		ended += n
 		if err != nil {
-			return ended, fmt.Errorf("%w: end the oldest: %w", ErrUnavailable, err)
+			return ended, fmt.Errorf("%w: end the oldest sessions: %w", ErrUnavailable, err)
 		}
 	}
 	return ended, nil
@@ -112,19 +112,20 @@ func withoutProvisional(links []cache.Link) []cache.Link {
 	return kept
 }
 
-// link is a keyed digest, so that a dump of the store names nobody.
+// link returns an index key: a keyed digest, so that a dump of the store names no user.
 func (m *Manager) link(k *masterKey, issuer, kind string, values ...string) string {
 	parts := append([]string{"link", issuer, m.o.Client, kind}, values...)
 	return string(k.digest(parts)[:cache.LinkSize])
 }
 
-// EndAll revokes every session that e is about, those at other replicas and those
-// that are still on their way to be stored. It is nil when the shared store has all
-// of that. After ErrUnavailable it holds here as far as sessions are known, and
-// will be carried over; it can be repeated. It is not given up when ctx is done.
+// EndAll revokes every session that e selects, including those at other replicas and
+// those that are stored later. It returns nil when the shared store has all of that.
+//
+// After ErrUnavailable the sessions that are known here are revoked, and the rest follows
+// when the store is back. The call can be repeated. It is not given up when ctx is done.
 func (m *Manager) EndAll(ctx context.Context, e Ending) error {
 	if e.Subject == "" && e.SessionID == "" {
-		return errNobody
+		return errNoSubject
 	}
 	var all []cache.Revocation
 	for _, k := range m.o.Keys.keys {
@@ -134,7 +135,7 @@ func (m *Manager) EndAll(ctx context.Context, e Ending) error {
 		}
 	}
 	if err := m.o.Backend.Revoke(context.WithoutCancel(ctx), all); err != nil {
-		return fmt.Errorf("%w: end all: %w", ErrUnavailable, err)
+		return fmt.Errorf("%w: end all sessions: %w", ErrUnavailable, err)
 	}
 	return nil
 }
@@ -156,25 +157,25 @@ func (m *Manager) revocation(k *masterKey, e Ending) cache.Revocation {
 	return r
 }
 
-// unnamed is about the sessions of e's person of which the provider did not say by
-// what it calls them: e may be about any.
+// unnamed returns the revocation of the sessions of e's user for which the provider gave
+// no sid. The ending e may be about any of them.
 func (m *Manager) unnamed(k *masterKey, e Ending) cache.Revocation {
 	link := m.link(k, e.Issuer, linkUnnamed, e.Subject)
 	return cache.Revocation{Link: link, Mark: link, Before: e.Before.Truncate(time.Second), TTL: m.remembered(), Unproven: e.Unproven}
 }
 
-// remembered is how long an ending counts for sessions that are still to be stored. One
-// of another middleware of this client may be held by a replica that does not reach the
-// store, until it ends by that middleware's MaxAge.
+// remembered returns the time for which an ending applies to sessions that are stored
+// later. A replica without the store may hold a session of another middleware of this
+// client, until that middleware's MaxAge.
 func (m *Manager) remembered() time.Duration {
 	longest := m.o.Ages.Longest()
-	if longest < marksLast {
-		longest = marksLast
+	if longest < rememberedAtLeast {
+		longest = rememberedAtLeast
 	}
 	return longest + cache.ClockSkew
 }
 
-// joinLinks are the names of links, one behind the other.
+// joinLinks returns the names of links, one behind the other.
 func joinLinks(links []cache.Link) string {
 	names := make([]byte, 0, len(links)*cache.LinkSize)
 	for _, l := range links {
@@ -191,25 +192,25 @@ func splitLinks(names string) []cache.Link {
 	return links
 }
 
-// Revoked is told by the backend, while the shared store cannot be asked, which
-// records are revoked: sessions that are opened here and whose records are not held
-// any more end too. A tombstone keeps them so.
+// Revoked is called by the backend, while the shared store is unreachable, with a
+// revocation of records. It also ends opened sessions without a record in memory. A
+// tombstone keeps them ended.
 func (m *Manager) Revoked(r cache.Revocation) {
 	for _, h := range m.covered(r) {
 		m.drop(h.key)
-		_ = m.bury(context.Background(), h.key, h.header)
+		_ = m.writeTombstone(context.Background(), h.key, h.header)
 	}
 }
 
-// A buried record is one that a revocation is about.
-type buried struct {
+// A coveredRecord is one that a revocation covers.
+type coveredRecord struct {
 	key    string
 	header cache.Header
 }
 
-// covered lists the opened sessions that r is about. It reads no more of each than it
-// must: who asks for a session meanwhile waits.
-func (m *Manager) covered(r cache.Revocation) []buried {
+// covered lists the opened sessions that r covers. It reads no more of each than it must,
+// because other requests wait for the lock meanwhile.
+func (m *Manager) covered(r cache.Revocation) []coveredRecord {
 	m.hot.Mu.Lock()
 	found := coveredIn(m.hot.Opened, r)
 	for _, g := range m.older {
@@ -219,8 +220,8 @@ func (m *Manager) covered(r cache.Revocation) []buried {
 	return found
 }
 
-func coveredIn(opened map[string]*Opened, r cache.Revocation) []buried {
-	var found []buried
+func coveredIn(opened map[string]*Opened, r cache.Revocation) []coveredRecord {
+	var found []coveredRecord
 	for _, o := range opened {
 		if !strings.Contains(o.links, r.Link) {
 			continue
@@ -229,7 +230,7 @@ func coveredIn(opened map[string]*Opened, r cache.Revocation) []buried {
 			State: cache.Live, Version: o.version, End: time.Unix(0, o.end), Issued: time.Unix(o.issued, 0), Links: splitLinks(o.links),
 		}
 		if r.Covers(h) {
-			found = append(found, buried{key: o.key, header: h})
+			found = append(found, coveredRecord{key: o.key, header: h})
 		}
 	}
 	return found

@@ -12,7 +12,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache"
 )
 
-// signIn stores a session that the provider calls by sub and sid.
+// signIn stores a session with a sub and a sid of the provider.
 func (w *world) signIn(t *testing.T, m *Manager, origin Origin) (string, error) {
 	t.Helper()
 	if origin.Issuer == "" {
@@ -24,8 +24,8 @@ func (w *world) signIn(t *testing.T, m *Manager, origin Origin) (string, error) 
 	return m.Create(context.Background(), &Session{Created: w.clock.now(), IDToken: origin.Subject + origin.SessionID}, 0, origin)
 }
 
-func TestEndAllEndsWhatItIsAbout(t *testing.T) {
-	people := []Origin{
+func TestEndAllEndsTheSessionsThatItNames(t *testing.T) {
+	origins := []Origin{
 		{Subject: "ada", SessionID: "1"},
 		{Subject: "ada", SessionID: "2"},
 		{Subject: "ada"},
@@ -38,8 +38,8 @@ func TestEndAllEndsWhatItIsAbout(t *testing.T) {
 		e     Ending
 		ended string // by position
 	}{
-		{"BL15 a sub ends all of that person's, and only those", Ending{Subject: "ada", Before: now}, "yyy--"},
-		{"BL14 a sid ends that of this issuer alone", Ending{SessionID: "1", Before: now}, "y----"},
+		{"BL15 a sub ends all of that user's, and only those", Ending{Subject: "ada", Before: now}, "yyy--"},
+		{"BL14 a sid ends only that of this issuer", Ending{SessionID: "1", Before: now}, "y----"},
 		{"BL16 sid and sub that agree, and a session without a sid", Ending{Subject: "ada", SessionID: "2", Before: now}, "-yy--"},
 		{"BL16 sid and sub that do not", Ending{Subject: "bob", SessionID: "2", Before: now}, "-----"},
 		{"BL21 a foreign sid", Ending{SessionID: "9", Before: now}, "-----"},
@@ -53,7 +53,7 @@ func TestEndAllEndsWhatItIsAbout(t *testing.T) {
 			w := newWorld(t, nil)
 			elsewhere := w.another(t, func(o *Options) { o.Identity = "another group" })
 			var values [5]string
-			for i, origin := range people {
+			for i, origin := range origins {
 				m := w.Manager
 				if i == 1 {
 					m = elsewhere
@@ -81,10 +81,10 @@ func TestEndAllEndsWhatItIsAbout(t *testing.T) {
 			}
 		})
 	}
-	t.Run("of nobody", func(t *testing.T) {
+	t.Run("without a subject and a session", func(t *testing.T) {
 		w := newWorld(t, nil)
 		if err := w.EndAll(context.Background(), Ending{Issuer: "https://op", Before: now}); err == nil {
-			t.Error("said nothing and was done")
+			t.Error("an ending without a subject and a session is accepted")
 		}
 	})
 	t.Run("BL14 of another client", func(t *testing.T) {
@@ -164,7 +164,7 @@ func TestALogoutThatComesBeforeTheSession(t *testing.T) {
 		{"BL17 of the sub", Ending{Subject: "ada"}, Origin{Subject: "ada", SessionID: "1"}, 0, ErrRevoked},
 		{"BL17 of both", Ending{Subject: "ada", SessionID: "1"}, Origin{Subject: "ada", SessionID: "1"}, 0, ErrRevoked},
 		{"BL16 of another's", Ending{Subject: "bob", SessionID: "1"}, Origin{Subject: "ada", SessionID: "1"}, 0, nil},
-		{"of another session of the person", Ending{Subject: "ada", SessionID: "2"}, Origin{Subject: "ada", SessionID: "1"}, 0, nil},
+		{"of another session of the user", Ending{Subject: "ada", SessionID: "2"}, Origin{Subject: "ada", SessionID: "1"}, 0, nil},
 		{"and a new sign-in after it", Ending{Subject: "ada"}, Origin{Subject: "ada"}, time.Second, nil},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -223,7 +223,7 @@ func TestALogoutWhileKeysRotate(t *testing.T) {
 	steps := [][]string{{keyA}, {keyA, keyB}, {keyB, keyA}, {keyB}}
 	// A session outlives the step that it was made in.
 	for _, pair := range [][2]int{{0, 1}, {1, 0}, {1, 2}, {2, 1}, {2, 3}, {3, 2}, {0, 2}, {1, 3}, {2, 0}, {3, 1}} {
-		t.Run(fmt.Sprint("F12 step ", pair[1], " ends what step ", pair[0], " made"), func(t *testing.T) {
+		t.Run(fmt.Sprint("F12 step ", pair[1], " ends the session of step ", pair[0]), func(t *testing.T) {
 			w := newWorld(t, func(o *Options) { o.Keys = keyring(t, steps[pair[0]]...) })
 			v, err := w.signIn(t, w.Manager, Origin{Subject: "ada", SessionID: "1"})
 			if err != nil {
@@ -244,7 +244,7 @@ func TestALogoutWhileKeysRotate(t *testing.T) {
 	}
 }
 
-func TestLinksTellNothing(t *testing.T) {
+func TestIndexKeysNameNoUser(t *testing.T) {
 	w := newWorld(t, nil)
 	v, err := w.signIn(t, w.Manager, Origin{Subject: "ada-canary", SessionID: "sid-canary"})
 	if err != nil {
@@ -256,9 +256,9 @@ func TestLinksTellNothing(t *testing.T) {
 	}
 	b, err := w.memory.Get(context.Background(), k.recordKey())
 	if err != nil || strings.Contains(string(b), "canary") {
-		t.Fatalf("F10: the record tells who it is of, %v", err)
+		t.Fatalf("F10: the record names its user, %v", err)
 	}
-	t.Run("F11 altered links", func(t *testing.T) {
+	t.Run("F11 altered index keys", func(t *testing.T) {
 		altered := append([]byte{}, b...)
 		altered[cache.HeaderSize+3] ^= 1
 		_ = w.memory.Delete(context.Background(), k.recordKey())
@@ -269,11 +269,11 @@ func TestLinksTellNothing(t *testing.T) {
 	})
 }
 
-func TestLinksStayWithTheSession(t *testing.T) {
+func TestIndexKeysStayWithTheSession(t *testing.T) {
 	f := newFleet(t, func(o *Options) { o.IdleTimeout = 30 * time.Minute })
 	f.serves(t, f.Manager, "access 0")
 	f.clock.turn(4 * time.Minute)
-	f.serves(t, f.Manager, "access 1") // touched and renewed
+	f.serves(t, f.Manager, "access 1") // touched and refreshed
 	k := f.ticket(t)
 	b, err := f.store.Memory.Get(context.Background(), k.recordKey())
 	if err != nil {
@@ -301,7 +301,7 @@ func TestALogoutInAnOutage(t *testing.T) {
 		values = append(values, v)
 		w.mustBe(t, "ada"+sid, "__Host-oidc="+v)
 	}
-	for _, v := range values { // what memory holds of records has been driven out
+	for _, v := range values { // the records have been evicted from memory
 		k, err := w.o.Keys.ticket(v, "__Host-oidc", "identity")
 		if err != nil {
 			t.Fatal(err)
@@ -331,7 +331,7 @@ func TestALogoutInAnOutage(t *testing.T) {
 		w.mustBe(t, "ada4", "__Host-oidc="+values[3])
 		w.store.fail(nil)
 	})
-	t.Run("all of a person, in each generation", func(t *testing.T) {
+	t.Run("all of a user, in each generation", func(t *testing.T) {
 		e.Before = w.clock.now()
 		w.Revoked(w.revocation(w.o.Keys.keys[0], e))
 		w.store.fail(cache.ErrUnavailable)
@@ -339,12 +339,12 @@ func TestALogoutInAnOutage(t *testing.T) {
 			w.mustFail(t, ErrUnavailable, "__Host-oidc="+v)
 		}
 	})
-	t.Run("BL18 the store cannot be asked: it is not done", func(t *testing.T) {
+	t.Run("BL18 the store cannot be reached: it is not done", func(t *testing.T) {
 		f := newFleet(t, nil)
 		gone, cancel := context.WithCancel(context.Background())
 		cancel()
 		if err := f.EndAll(gone, Ending{Issuer: "https://op", SessionID: "2", Before: f.clock.now()}); err != nil {
-			t.Errorf("given up because somebody went away: %v", err)
+			t.Errorf("given up because the client left: %v", err)
 		}
 		f.store.down.Store(true)
 		if err := f.EndAll(context.Background(), Ending{Issuer: "https://op", SessionID: "1", Before: f.clock.now()}); !errors.Is(err, ErrUnavailable) {
@@ -362,7 +362,7 @@ func TestAReplayIsFoundBeforeAnythingIsDone(t *testing.T) {
 	}
 	g := guard(keyA)
 	if err := g.Used(ctx, "jti", "1"); err != nil {
-		t.Errorf("BL9: a question uses it up: %v", err)
+		t.Errorf("BL9: Used uses it up: %v", err)
 	}
 	var wg sync.WaitGroup
 	won := make(chan error, 16)
@@ -400,16 +400,16 @@ func TestAReplayIsFoundBeforeAnythingIsDone(t *testing.T) {
 	}
 	g.Backend = &blind{Memory: memory}
 	if err := g.Used(ctx, "jti", "1"); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("a store that cannot be asked: %v", err)
+		t.Errorf("a store that cannot be reached: %v", err)
 	}
 }
 
-// blind is a store that cannot be asked whether it has something.
+// blind is a store that cannot be read by Exists.
 type blind struct{ *cache.Memory }
 
 func (blind) Exists(context.Context, string) (bool, error) { return false, cache.ErrUnavailable }
 
-func TestWhatAnybodyCanSayIsNotRemembered(t *testing.T) {
+func TestAnUnprovenLogoutIsNotRemembered(t *testing.T) {
 	store := cache.NewMemory(cache.MemoryOptions{})
 	w := newWorld(t, func(o *Options) { o.Backend = store })
 	v, err := w.signIn(t, w.Manager, Origin{Issuer: "https://op", Subject: "ada", SessionID: "1"})
@@ -430,7 +430,7 @@ func TestWhatAnybodyCanSayIsNotRemembered(t *testing.T) {
 	}
 }
 
-func TestTheStoreIsAskedAgainSoonForARenewal(t *testing.T) {
+func TestPausesBeforeTheNextRefresh(t *testing.T) {
 	now := newClock().now()
 	p := plan{due: now.UnixNano()}
 	for _, row := range []struct {

@@ -16,80 +16,81 @@ const (
 	loginInfix   = "-s-"
 	loginIDBytes = 6 // 8 characters of a cookie's name
 	seedBytes    = 32
-	// loginsKept is how many sign-in cookies a browser gets. It may have more of tabs that
-	// began at once: those that are shared stay while there are not more than loginsLeft.
+	// loginsKept bounds the sign-in cookies that a browser is given. It may have more
+	// from tabs that began at once. Shared ones stay while there are at most loginsLeft.
 	loginsKept = 5
 	loginsLeft = 10
-	// loginsSeen bounds how many sign-in cookies of a request are opened.
+	// loginsSeen bounds the sign-in cookies of a request that are opened.
 	loginsSeen = 20
 	stateBytes = 8 + loginIDBytes + 1 + macBytes
-	// shareBytes tell the sign-ins of one cookie apart.
+	// shareBytes distinguish the sign-ins of one cookie.
 	shareBytes = 16
-	// stateLimit bounds the text of a state parameter that is looked at.
+	// stateLimit bounds the text of a state parameter that is checked.
 	stateLimit = 2048
 )
 
-// LoginLifetime is how long a sign-in may take.
+// LoginLifetime is the time that a sign-in may take.
 const LoginLifetime = 10 * time.Minute
 
 // ErrState is returned for a state parameter that this middleware did not make.
-var ErrState = errors.New("session: the state parameter is not ours")
+var ErrState = errors.New("session: the state parameter is not of this middleware")
 
-// ErrLoginExpired is returned with a Login whose time to come back is over.
+// ErrLoginExpired is returned with a Login that took longer than LoginLifetime.
 var ErrLoginExpired = errors.New("session: the sign-in took too long")
 
-// ErrLoginElsewhere is returned with a Login that this browser does not hold: its
-// cookie is gone, was never taken, or belongs to another browser. Nothing may be
-// redeemed for it.
+// ErrLoginElsewhere is returned with a Login that this browser does not hold: its cookie
+// is gone, was never taken, or belongs to another browser. Nothing may be redeemed for
+// it.
 var ErrLoginElsewhere = errors.New("session: the sign-in was not started in this browser")
 
-// A Login is a sign-in in progress. It lives in the browser only, so that a flood of
-// sign-ins costs no memory here: a sealed cookie holds the seed of its secrets, and the
-// state parameter, sealed too, holds where the user wanted to go. A target that is too
-// long for the state is sealed in a second cookie.
+// A Login is a sign-in in progress. It is kept in the browser only, so that a flood of
+// sign-ins costs no memory here. A sealed cookie holds the seed of its secrets. The state
+// parameter, sealed too, holds the target. A target that is too long for the state is
+// sealed in a second cookie.
 type Login struct {
 	State    string // the state parameter (RFC 6749 section 10.12)
 	Nonce    string // the nonce parameter (OpenID Connect Core section 3.1.2.1)
 	Verifier string // the PKCE code verifier (RFC 7636 section 4.1)
-	Target   string // where the user wanted to go: a path of this origin, or a URL
-	Attempt  int    // how often this sign-in was started again by itself
+	Target   string // the return target: a path of this origin, or a URL
+	Attempt  int    // number of times that this sign-in was started again by itself
 	Account  Account
 	Started  time.Time
 	Expiry   time.Time
-	// SentSession says that the browser sent a session cookie of ours when this sign-in
-	// began: one whose session was not found, or did not count.
+	// SentSession reports that the browser sent a session cookie of ours when this
+	// sign-in began. Its session was not found or not valid.
 	SentSession bool
-	// TargetLost is set by Find where the cookie that held the target is gone.
+	// TargetLost is set by Find if the cookie with the target is gone.
 	TargetLost bool
 
 	id         string // the last part of the cookie's name
 	seed       []byte
-	share      []byte   // which of the sign-ins of a shared cookie this is; nil: the one that the cookie was made for
-	gone       []string // names of cookies that go when this sign-in begins
+	share      []byte   // names this sign-in among those of a shared cookie; nil: the cookie was made for this one
+	gone       []string // names of cookies that are deleted when this sign-in begins
 	targetName string   // of the cookie that held the target; empty: the state did
 }
 
-// These purposes seal a state. A sign-in that shares the cookie of another has the second.
+// These purposes seal a state. A sign-in that shares another one's cookie has the second.
 const (
 	ownState    = "sign-in state"
 	sharedState = "shared sign-in state"
 )
 
-// Account is whether a sign-in asked for another account than the one that the
-// provider has a session of. It outlives the way to the provider, so that what was
-// refused there is not asked for again.
+// Account says if a sign-in requested another account than the one with a session at the
+// provider. It is kept through the redirect to the provider, so that an account that was
+// refused there is not requested again.
 type Account byte
 
 const (
-	// AnyAccount is the one that the provider has a session of, if there is one.
+	// AnyAccount is the account with a session at the provider, if there is one.
 	AnyAccount Account = iota
-	// ChosenAccount is one that the user chooses.
+	// ChosenAccount is an account that the user chooses.
 	ChosenAccount
-	// NewAccount is one that the user signs in to.
+	// NewAccount is an account that the user signs in to.
 	NewAccount
 )
 
-// The byte with the attempt has SentSession as sentBit, and the account from accountShift on.
+// The byte with the attempt has SentSession as sentBit, and the account from accountShift
+// on.
 const (
 	sentBit      = 1 << 5
 	accountShift = 6
@@ -105,16 +106,16 @@ type Logins struct {
 	turn atomic.Int64 // counts the targets that were put into cookies
 }
 
-// Start returns a new sign-in towards target, in a browser that has no other; attempt,
-// which is less than 32, counts the starts that came from a callback of the same journey.
+// Start returns a new sign-in towards target, in a browser that has no other. The
+// attempt, which is less than 32, counts the starts after a callback of the same sign-in.
 func (l *Logins) Start(target string, attempt int) (*Login, error) {
 	return l.StartWith(nil, target, attempt, AnyAccount)
 }
 
-// StartWith is Start for a sign-in that asks for an account, in a browser that sends
-// cookies. Where that has as many sign-ins under way as it gets cookies for, the new one
-// shares the newest cookie, so that no tab takes away the cookie of another. A target of
-// more than 2,320 bytes is an error.
+// StartWith is Start for a sign-in that requests an account, in a browser that sends
+// cookies. If that browser has as many sign-ins under way as it is given cookies for, the
+// new one shares the newest cookie. So no tab takes away the cookie of another. A target
+// of more than 2,320 bytes is an error.
 func (l *Logins) StartWith(cookies []string, target string, attempt int, account Account) (*Login, error) {
 	if len(target) > cookieTarget {
 		return nil, errTargetTooLong
@@ -137,7 +138,7 @@ func (l *Logins) StartWith(cookies []string, target string, attempt int, account
 			how |= sentBit
 		}
 		if l.join(g, cookies) {
-			id, _ = base64.RawURLEncoding.DecodeString(g.id) // which join took from a name of ours
+			id, _ = base64.RawURLEncoding.DecodeString(g.id) // valid, because join took it from a name of ours
 			g.share = b[:shareBytes]
 			label = sharedState
 		}
@@ -166,7 +167,7 @@ func (l *Logins) sendsSession(cookies []string) bool {
 	return false
 }
 
-// derive computes what the seed stands for.
+// derive computes the values that follow from the seed.
 func (g *Login) derive() {
 	g.Nonce = base64.RawURLEncoding.EncodeToString(g.part("nonce"))
 	g.Verifier = base64.RawURLEncoding.EncodeToString(g.part("verifier"))
@@ -207,7 +208,7 @@ func (l *Logins) Set(g *Login, r *http.Request) ([]*http.Cookie, error) {
 }
 
 // Find returns the sign-in that a callback's state names. Only ErrState comes without a
-// Login; the other errors come with its Target, unless it is lost, and its Attempt.
+// Login. The other errors come with its Target, unless that is lost, and its Attempt.
 func (l *Logins) Find(state string, r *http.Request) (*Login, error) {
 	plain, share, err := l.openState(state)
 	if err != nil {
@@ -243,7 +244,7 @@ func (l *Logins) Find(state string, r *http.Request) (*Login, error) {
 	return g, ErrLoginElsewhere
 }
 
-// openState returns what a state was made of, and Login.share of its sign-in.
+// openState returns the sealed content of a state, and Login.share of its sign-in.
 func (l *Logins) openState(state string) ([]byte, []byte, error) {
 	if len(state) > stateLimit {
 		return nil, nil, ErrState
@@ -272,7 +273,7 @@ func (l *Logins) cookieName(id string) string {
 	return l.Cookies.Name + loginInfix + id
 }
 
-// openCookie returns the seed of a sign-in cookie, and when the sign-in expires.
+// openCookie returns the seed of a sign-in cookie, and the expiry of the sign-in.
 func (l *Logins) openCookie(name, value string) ([]byte, time.Time, error) {
 	plain, err := l.Keys.Open("sign-in cookie "+name, l.Identity, value)
 	if err != nil || len(plain) != 8+seedBytes {

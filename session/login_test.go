@@ -120,7 +120,7 @@ func TestManySignInsOfABrowser(t *testing.T) {
 		shared  bool
 	}{
 		{"L32 B6 no sign-in loses its cookie", Cookies{Name: "__Host-oidc", Secure: true}, true},
-		{"L32 B6 nor on a domain of one's own", Cookies{Name: "__Secure-oidc", Domain: "example.com", Secure: true}, true},
+		{"L32 B6 no sign-in loses its cookie on a domain of one's own", Cookies{Name: "__Secure-oidc", Domain: "example.com", Secure: true}, true},
 		{"L32 B7 a cookie that a sibling domain may set is not shared", Cookies{Name: "oidc"}, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -202,7 +202,7 @@ func TestASharedSignInCookie(t *testing.T) {
 		}
 		few := jar{l.cookieName(owner.id): j[l.cookieName(owner.id)]}
 		if d := l.Fail(owner, few.request()); len(d) != 1 || d[0].Name != l.cookieName(owner.id) || d[0].MaxAge >= 0 {
-			t.Errorf("a cookie that none shares stays: %v", d)
+			t.Errorf("a cookie that no other sign-in shares stays: %v", d)
 		}
 	})
 	t.Run("L32 tabs that began at once have more cookies, within bounds", func(t *testing.T) {
@@ -230,7 +230,7 @@ func TestASharedSignInCookie(t *testing.T) {
 	})
 }
 
-// Of sign-in cookies of one second the first that the browser sends is the oldest.
+// The first sign-in cookie of one second that the browser sends is the oldest.
 func TestSignInCookiesOfOneSecond(t *testing.T) {
 	l := newLogins(t, newClock(), "identity")
 	l.Cookies.Name = "oidc" // not shared
@@ -307,7 +307,7 @@ func TestStrip(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got, ok := c.Strip("a=1; " + header); ok || got != "" {
-				t.Errorf("Strip took it: %.100q", got)
+				t.Errorf("Strip accepted it: %.100q", got)
 			}
 		})
 	}
@@ -376,7 +376,7 @@ func TestReplayGuard(t *testing.T) {
 	}
 }
 
-// journalling is a store in an outage: what it takes is not yet shared.
+// journalling is a store in an outage: it takes records and does not share them yet.
 type journalling struct {
 	*cache.Memory
 }
@@ -398,7 +398,7 @@ func FuzzSessionCookie(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		got, err := k.ticket(text, "n", "i")
 		if err == nil && got.value("n", "i") != text {
-			t.Errorf("%q is accepted and is not what would be given", text)
+			t.Errorf("%q is accepted and is not the text that would be given", text)
 		}
 	})
 }

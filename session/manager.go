@@ -11,18 +11,18 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache"
 )
 
-// A View is what a session means to one middleware: computed once, when the
-// session enters memory, from the claims and the operator's rules.
+// A View holds the results for one middleware of the operator's rules and the claims of a
+// session. It is computed once, when the session enters memory.
 type View struct {
 	Allowed bool
-	Reason  string // why not; constant text for the log
-	Looked  string // which claims the reason is about and whether they are there, for the log
-	Subject string // a short digest of the person's subject, for the log and to tell people apart
-	User    string // the name of a user who is not allowed, for the user alone
+	Reason  string // cause of a refusal; constant text for the log
+	Looked  string // the claims that the reason is about and if they are present, for the log
+	Subject string // a short digest of the user's subject, for the log and to distinguish users
+	User    string // the name of a user that is not allowed, shown to that user only
 	Headers []Field
 	End     time.Time // the session ends here then at the latest; zero: the claims set no end
-	// Verdicts are those of access rules, by place (policy.Place). Allowed then says that
-	// one of them allows the user. Nil: there are no rules.
+	// Verdicts are the verdicts of access rules, by place (policy.Place). With them,
+	// Allowed says that one of them allows the user. Nil: there are no rules.
 	Verdicts []*Verdict
 }
 
@@ -46,42 +46,41 @@ type Preparer interface {
 	Prepare(s *Session) View
 }
 
-// An Opened session is one that is in memory, ready to be served: its View, and how
-// long it holds. It is never changed: a newer state of the session is another
-// Opened.
+// An Opened is a session in memory, ready to be served: its View, and the time for which
+// that is valid. It is never changed. A newer state of the session is another Opened.
 type Opened struct {
 	Allowed bool
-	Taught  uint8 // how many names of headers its requests taught; guarded by Hot.Mu
+	Taught  uint8 // number of header names that its requests taught; guarded by Hot.Mu
 	never   reason
 	Reason  string
 	Subject string
-	refused *refusal // nil: nothing more is to be said of it
+	refused *refusal // nil: no details
 	Headers []Field
 	// Verdicts are those of the View.
 	Verdicts []*Verdict
 
-	Until time.Time // served without asking the store until then
+	Until time.Time // served without a read of the store until then
 
-	created int64  // when the person signed in, in ms since 1970
-	expiry  int64  // the end of the session here, unless it is touched before, in ns since 1970
+	created int64  // time of the sign-in, in ms since 1970
+	expiry  int64  // the end of the session here, unless a touch moves it, in ns since 1970
 	latest  int64  // View.End in ns since 1970; zero: none
-	end     int64  // the latest that its record can end, in ns since 1970
+	end     int64  // the latest end of its record, in ns since 1970
 	issued  int64  // of the record, in s since 1970
-	links   string // of the record, their names one behind the other
+	links   string // names of the record's index keys, one behind the other
 	value   string // of the cookie
-	key     string // of the record; what changes of it is told above and below
+	key     string // of the record, by which the store reports changes
 	size    int    // in memory, about
 	version uint64
 	epoch   uint64 // Manager.epoch when the record was read
-	renewal plan
+	plan    plan
 }
 
-// A refusal is of a session that is not allowed. Most sessions have none.
+// A refusal has details of a session that is not allowed. Most sessions have none.
 type refusal struct {
 	looked, user string
 }
 
-// Looked is that of the View.
+// Looked returns View.Looked.
 func (o *Opened) Looked() string {
 	if o.refused == nil {
 		return ""
@@ -89,7 +88,7 @@ func (o *Opened) Looked() string {
 	return o.refused.looked
 }
 
-// User is that of the View.
+// User returns View.User.
 func (o *Opened) User() string {
 	if o.refused == nil {
 		return ""
@@ -97,12 +96,12 @@ func (o *Opened) User() string {
 	return o.refused.user
 }
 
-// Created is when the person signed in, in milliseconds.
+// Created returns the time of the sign-in, in milliseconds.
 func (o *Opened) Created() time.Time {
 	return time.UnixMilli(o.created)
 }
 
-// Value is that of the session's cookie.
+// Value returns the value of the session's cookie.
 func (o *Opened) Value() string {
 	return o.value
 }
@@ -112,44 +111,44 @@ type Options struct {
 	Backend     cache.Backend
 	Keys        *Keyring
 	Identity    string        // issuer, relying party and group: sessions of another identity do not open
-	Client      string        // of the relying party at the issuer; a logout ends the sessions of all groups of it
-	Cookies     Cookies       // how the session cookie is named and scoped
-	MaxAge      time.Duration // from sign-in to the end of the session, whatever happens and whoever made it
+	Client      string        // of the relying party at the issuer; a logout ends the sessions of all its groups
+	Cookies     Cookies       // name and scope of the session cookie
+	MaxAge      time.Duration // from the sign-in to the end of the session, for sessions of other middlewares too
 	Ages        *Ages         // of all managers of the process; nil: of this one
 	IdleTimeout time.Duration // zero: a session does not end here by being idle
-	AlwaysAsk   bool          // the store is asked at each request; what is in memory serves when it cannot be
+	AlwaysAsk   bool          // the store is read at each request; memory serves while it is unreachable
 	Preparer    Preparer
-	Refresher   Refresher            // nil: sessions are not renewed
-	Grace       time.Duration        // how long before they expire tokens are renewed
-	RetryAfter  func() time.Duration // how long the provider has to be left alone; nil: nobody knows
-	Observer    Observer             // nil: nobody is told
-	MaxOpened   int                  // opened sessions held at most; zero: 100,000
-	MaxBytes    int                  // that they may take, about; zero: 128 MiB
+	Refresher   Refresher            // nil: tokens are not refreshed
+	Grace       time.Duration        // time before their expiry at which tokens are refreshed
+	RetryAfter  func() time.Duration // pause that the provider demands; nil: none is known
+	Observer    Observer             // nil: events are not reported
+	MaxOpened   int                  // bound of the opened sessions in memory; zero: 100,000
+	MaxBytes    int                  // bound of their size in bytes, about; zero: 128 MiB
 	Now         func() time.Time     // nil: time.Now
 }
 
-// A Manager creates, opens, touches and ends the sessions of one middleware. It
-// is safe for concurrent use.
+// A Manager creates, opens, touches and ends the sessions of one middleware. It is safe
+// for concurrent use.
 type Manager struct {
 	o Options
 
 	hot *Hot // its lock guards the fields below too
-	// What was opened and is not hot any more, the newest first: still what memory
-	// knows of a session when the store cannot be asked.
+	// Opened sessions that are not hot any more, the newest generation first. They serve
+	// when the store is unreachable.
 	older   []*generation
 	indexed map[string]string  // of the hot generation: record key to cookie value
 	bytes   int                // of the hot generation
 	flights map[string]*flight // by cookie value: sessions being opened
-	epoch   uint64             // counts ChangedAll: what was read in an earlier epoch is stale
-	// By record key: sessions being renewed.
-	renewals map[string]*renewal
+	epoch   uint64             // counts ChangedAll: records read in an earlier epoch are stale
+	// By record key: token refreshes under way.
+	refreshes map[string]*refresh
 
 	timing timing
 }
 
-// Hot is where the path of every request looks a session up by its cookie's value,
-// without a call: lock Mu, read Opened, unlock. What is found is served while now
-// is before its Until.
+// Hot is the place in which the path of every request looks a session up by its cookie's
+// value, without a call: lock Mu, read Opened, unlock. A session found there is served
+// while now is before its Until.
 type Hot struct {
 	Mu     sync.Mutex
 	Opened map[string]*Opened
@@ -162,10 +161,10 @@ type generation struct {
 	bytes   int
 }
 
-// generationsKept bounds how many generations there are beside the hot one.
+// generationsKept bounds the generations beside the hot one.
 const generationsKept = 4
 
-// A flight is one opening of a record that any number of requests wait for.
+// A flight is one opening of a record. Any number of requests wait for it.
 type flight struct {
 	key    string        // of the record
 	done   chan struct{} // closed when opened and err are set
@@ -191,7 +190,7 @@ func NewManager(o Options) *Manager {
 	o.Ages.Add(o.MaxAge)
 	m := &Manager{
 		o: o, hot: &Hot{Opened: map[string]*Opened{}}, indexed: map[string]string{}, flights: map[string]*flight{},
-		renewals: map[string]*renewal{}, timing: usualTiming(),
+		refreshes: map[string]*refresh{}, timing: usualTiming(),
 	}
 	o.Backend.Watch(m)
 	return m
@@ -202,16 +201,16 @@ func (m *Manager) Close() {
 	m.o.Backend.Unwatch(m)
 }
 
-// Hot returns where opened sessions are looked up.
+// Hot returns the map in which opened sessions are looked up.
 func (m *Manager) Hot() *Hot {
 	return m.hot
 }
 
-// Load returns the session of the request's cookies. It returns ErrNone when
-// there is none, and ErrUnavailable when the store could not be asked and the
-// session is not known here.
+// Load returns the session of the request's cookies. It returns ErrNone when there is
+// none, and ErrUnavailable when the store could not be reached and the session is not
+// known here.
 func (m *Manager) Load(ctx context.Context, r *http.Request) (*Opened, error) {
-	err := ErrNone // the worst of what the cookies brought, an error of the store before a miss
+	err := ErrNone // the worst error of the cookies; one of the store is worse than a miss
 	for _, v := range values(r.Header["Cookie"], m.o.Cookies.Name) {
 		t, e := m.o.Keys.ticket(v, m.o.Cookies.Name, m.o.Identity)
 		if e != nil {
@@ -231,10 +230,10 @@ func (m *Manager) Load(ctx context.Context, r *http.Request) (*Opened, error) {
 	return nil, err
 }
 
-// Create stores s under a new id and returns the value of its cookie. Expiry,
-// Used and Idle of s are set. The id is new at every sign-in, so that a cookie planted
-// before is worth nothing after. Attempt is that of the sign-in; see Lost. Origin is
-// by what the provider may end it. ErrRevoked: it did so already.
+// Create stores s under a new id and returns the value of its cookie. It sets Expiry,
+// Used and Idle of s. The id is new at every sign-in, so that a cookie planted before is
+// worth nothing after it. For attempt see Lost. By origin the provider may end the
+// session. ErrRevoked: it did so already.
 func (m *Manager) Create(ctx context.Context, s *Session, attempt int, origin Origin) (string, error) {
 	b, err := random(idBytes + secretBytes)
 	if err != nil {
@@ -253,21 +252,21 @@ func (m *Manager) Create(ctx context.Context, s *Session, attempt int, origin Or
 	}
 	err = m.o.Backend.Add(ctx, t.recordKey(), record, end.Sub(m.o.Now()))
 	if errors.Is(err, cache.ErrConflict) || errors.Is(err, cache.ErrExists) {
-		return "", ErrRevoked // what has this id already is its tombstone
+		return "", ErrRevoked // the record that has this id already is its tombstone
 	}
 	if !cache.Applied(err) {
-		return "", fmt.Errorf("%w: create: %w", ErrUnavailable, err)
+		return "", fmt.Errorf("%w: store a new session: %w", ErrUnavailable, err)
 	}
 	return t.value(m.o.Cookies.Name, m.o.Identity), nil
 }
 
-// lostWithin is how soon after the sign-in a session that is not found counts as
-// lost: one that cannot be found where it is asked for, not one that ended.
+// lostWithin is the time after the sign-in within which a session that is not found is
+// lost. It cannot be found by the replica that needs it, although it did not end.
 const lostWithin = time.Minute
 
-// Lost returns how many sign-ins in a row brought this browser a session that was
-// lost right after: zero for a request whose cookies are not those of a session
-// that was just made.
+// Lost returns the number of sign-ins in a row that brought this browser a session that
+// was lost right after. It is zero for a request without the cookie of a session that was
+// just made.
 func (m *Manager) Lost(r *http.Request) int {
 	lost := 0
 	for _, v := range values(r.Header["Cookie"], m.o.Cookies.Name) {
@@ -279,10 +278,10 @@ func (m *Manager) Lost(r *http.Request) int {
 	return lost
 }
 
-// End revokes the session of the request's cookies and returns what it was, as
-// far as it can still be opened. A session that was already gone is not an error
-// (nil, nil). ErrUnavailable: a revocation did not reach the store. It is not given
-// up when ctx is done: who leaves has signed out.
+// End revokes the session of the request's cookies and returns it, if it can still be
+// opened. A session that was already gone is not an error (nil, nil). ErrUnavailable: a
+// revocation did not reach the store. A sign-out is completed even if its client leaves,
+// so End is not given up when ctx is done.
 func (m *Manager) End(ctx context.Context, r *http.Request) (*Session, error) {
 	ctx = context.WithoutCancel(ctx)
 	var ended *Session
@@ -303,14 +302,14 @@ func (m *Manager) End(ctx context.Context, r *http.Request) (*Session, error) {
 	return ended, failed
 }
 
-// longestAge is the longest time from a sign-in to the end of its session that any
-// middleware may be configured with: browsers keep no cookie for longer.
+// longestAge is the longest MaxAge that a middleware may have, because browsers keep no
+// cookie for longer.
 const longestAge = 400 * 24 * time.Hour
 
-// revoke writes a tombstone over the record, which lives as long as any copy of the
-// record can. A record that is not there gets one too: another replica may hold it
-// that has not reached the store yet. How long that record may live is known to the
-// middleware that made it only, whose MaxAge may be longer than the one here.
+// revoke writes a tombstone over the record. It lives as long as any copy of the record
+// can. A record that is missing gets one too, because another replica may hold it and not
+// have reached the store yet. Only the middleware that made such a record knows its
+// lifetime, which may be longer than MaxAge here.
 func (m *Manager) revoke(ctx context.Context, t ticket) (*Session, error) {
 	key := t.recordKey()
 	s, h, err := m.read(ctx, t)
@@ -321,20 +320,20 @@ func (m *Manager) revoke(ctx context.Context, t ticket) (*Session, error) {
 	if err != nil && h.State != cache.Live {
 		h = cache.Header{KeyID: t.key.id, End: t.created.Add(longestAge)}
 	}
-	err = m.bury(ctx, key, h)
+	err = m.writeTombstone(ctx, key, h)
 	m.drop(key)
 	if errors.Is(err, cache.ErrConflict) {
-		return nil, nil // a record of a later format is none
+		return nil, nil // a record of a later format is no session
 	}
 	if !cache.Applied(err) {
-		return nil, fmt.Errorf("%w: revoke: %w", ErrUnavailable, err)
+		return nil, fmt.Errorf("%w: revoke the session: %w", ErrUnavailable, err)
 	}
 	return s, nil
 }
 
-// bury writes a tombstone over the record that has the header h. It outlasts the
-// session by the clock of every replica.
-func (m *Manager) bury(ctx context.Context, key string, h cache.Header) error {
+// writeTombstone writes a tombstone over the record that has the header h. It outlasts
+// the session by the clock of every replica.
+func (m *Manager) writeTombstone(ctx context.Context, key string, h cache.Header) error {
 	end := h.End.Add(cache.ClockSkew)
 	ttl := end.Sub(m.o.Now())
 	if ttl < time.Millisecond {

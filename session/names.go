@@ -9,12 +9,12 @@ import (
 	"sync/atomic"
 )
 
-// CookieNames are the names of the session cookies of all middlewares of the
-// process: what browsers send to all of them, as they may share a host, and what no
-// backend is to see. It is safe for concurrent use. Make it with [NewCookieNames].
+// CookieNames are the names of the session cookies of all middlewares of the process.
+// Browsers send them to all middlewares of a host, and no backend gets them. It is safe
+// for concurrent use. Make it with [NewCookieNames].
 type CookieNames struct {
 	known  atomic.Value // []string: each name once; replaced, never changed
-	begins atomic.Value // *regexp.Regexp: how cookies of these names begin
+	begins atomic.Value // *regexp.Regexp: the beginnings of cookies with these names
 
 	mu    sync.Mutex // guards the field below
 	users map[string]int
@@ -25,18 +25,18 @@ func NewCookieNames() *CookieNames {
 	n := &CookieNames{users: map[string]int{}}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.tellLocked()
+	n.storeLocked()
 	return n
 }
 
-// Add adds the name of one middleware's session cookie, as often as there are
-// middlewares that have it.
+// Add adds the name of one middleware's session cookie. Each middleware with that name
+// adds it once.
 func (n *CookieNames) Add(name string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.users[name]++
 	if n.users[name] == 1 {
-		n.tellLocked()
+		n.storeLocked()
 	}
 }
 
@@ -47,11 +47,11 @@ func (n *CookieNames) Remove(name string) {
 	n.users[name]--
 	if n.users[name] == 0 {
 		delete(n.users, name)
-		n.tellLocked()
+		n.storeLocked()
 	}
 }
 
-func (n *CookieNames) tellLocked() {
+func (n *CookieNames) storeLocked() {
 	names := []string{}
 	quoted := []string{}
 	for name := range n.users {
@@ -60,26 +60,26 @@ func (n *CookieNames) tellLocked() {
 	}
 	sort.Strings(names)
 	n.known.Store(names)
-	// A name that begins with another one is before it, as the first that fits counts.
+	// A name that begins with another one is before it, because the first match applies.
 	sort.Sort(sort.Reverse(sort.StringSlice(quoted)))
 	n.begins.Store(regexp.MustCompile("(?:^|[; \t])(" + strings.Join(quoted, "|") + ")(?:=|" + loginInfix + ")"))
 }
 
-// Known holds the names, in a []string that is replaced and never changed.
+// Known returns the place of the names, in a []string that is replaced and never changed.
 func (n *CookieNames) Known() *atomic.Value {
 	return &n.known
 }
 
-// othersStripped bounds how many cookies of a header may have the names of others: each
-// is looked at. Ten middlewares with five sign-ins each are within it.
+// othersStripped bounds the cookies of a header with the names of others, because each is
+// checked. Ten middlewares with five sign-ins each are within it.
 const othersStripped = 60
 
-// base64URL are the characters of what we seal.
+// base64URL has the characters of sealed values.
 const base64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 var (
-	// sessionText is the length of a session cookie's value, loginText the least of a
-	// sign-in's: there may be more in one.
+	// sessionText is the length of a session cookie's value. loginText is the shortest of
+	// a sign-in's, which may have more.
 	sessionText = base64.RawURLEncoding.EncodedLen(ticketBytes)
 	loginText   = base64.RawURLEncoding.EncodedLen(1 + 12 + 8 + seedBytes + 16)
 )
@@ -94,11 +94,13 @@ func (n *CookieNames) Others(header, own string) bool {
 	return false
 }
 
-// StripOthers returns the Cookie header value without the cookies of all names but
-// own: those of exactly such a name whose value has the form that ours have, as a
-// backend may have a cookie of the same name. Every other byte stays as the browser
-// sent it. It reports false, and what it returns must not be passed on, for a header
-// with more of the names than a browser has: each costs time.
+// StripOthers returns the Cookie header value without the cookies of all names but own.
+// It removes cookies of exactly such a name and with a value in the form of ours, because
+// a backend may have a cookie of the same name. Every other byte stays as the browser
+// sent it.
+//
+// It reports false for a header with more of the names than a browser has, because each
+// costs time. The returned value must not be passed on then.
 func (n *CookieNames) StripOthers(header, own string) (string, bool) {
 	if !n.Others(header, own) {
 		return header, true
@@ -116,8 +118,8 @@ func (n *CookieNames) StripOthers(header, own string) (string, bool) {
 // match.
 func withoutCookies(header, own string, found [][]int) string {
 	var kept []string
-	from := 0     // what of header is kept or removed already
-	last := false // what was removed ended the header
+	from := 0     // the part of header before it is kept or removed already
+	last := false // the last removed part ended the header
 	for _, match := range found {
 		at := match[2]
 		behind := match[3]
@@ -145,8 +147,8 @@ func withoutCookies(header, own string, found [][]int) string {
 	return rest
 }
 
-// IsSessionCookie reports whether Cookie headers have a cookie of the name that has the
-// form of a session's.
+// IsSessionCookie reports whether Cookie headers have a cookie of that name in the form
+// of a session's.
 func IsSessionCookie(headers []string, name string) bool {
 	for _, v := range values(headers, name) {
 		if sealedForm("=" + v) {
@@ -156,8 +158,8 @@ func IsSessionCookie(headers []string, name string) bool {
 	return false
 }
 
-// sealedForm reports whether a cookie, from the end of the session cookie's name on,
-// is one of a session or of a sign-in by its form.
+// sealedForm reports whether a cookie, from the end of the session cookie's name on, has
+// the form of a session's or a sign-in's.
 func sealedForm(cookie string) bool {
 	infix, value, _ := strings.Cut(strings.TrimRight(cookie, " \t"), "=")
 	if infix == "" {

@@ -22,7 +22,7 @@ func TestCookiesOfOtherMiddlewares(t *testing.T) {
 	two, login := "__Host-two="+s, "__Host-two-s-aB_-5678="+l
 	for _, row := range []struct{ name, header, left string }{
 		{"none of any", "a=1; b=2", "a=1; b=2"},
-		{"alone", two, ""},
+		{"without others", two, ""},
 		{"first", two + "; a=1", "a=1"},
 		{"last", "a=1; " + two, "a=1"},
 		{"in the middle", "a=1; " + two + "; b=2", "a=1; b=2"},
@@ -72,7 +72,8 @@ func TestCookiesOfOtherMiddlewares(t *testing.T) {
 	}
 }
 
-// Only cookies of the names count, not every place where the text of a name stands.
+// Only cookies with one of the names are stripped, not every place with the text of a
+// name.
 func TestNamesWithinOthers(t *testing.T) {
 	s, l := anyValue(ticketBytes), anyValue(69)
 	n := NewCookieNames()
@@ -130,7 +131,7 @@ func TestCookieNamesComeAndGo(t *testing.T) {
 	}
 }
 
-// The cookies that we make have the form that is stripped.
+// Our cookies have the form that is stripped.
 func TestOurCookiesHaveTheFormThatIsStripped(t *testing.T) {
 	keys, err := NewKeyring([][]byte{[]byte(strings.Repeat("k", 32))})
 	if err != nil {

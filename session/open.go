@@ -9,13 +9,13 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache"
 )
 
-// askAgain bounds how long an opened session is served without asking for its
-// record: a store that drops what nobody asks for must see which sessions live.
-const askAgain = 5 * time.Minute
+// readAgain bounds the time for which an opened session is served without a read of its
+// record. A store that drops unused records must see which sessions are in use.
+const readAgain = 5 * time.Minute
 
-// load returns the session of a ticket whose MAC held: from memory while it is
-// fresh, else from the store, read once however many requests ask. One that is due
-// is renewed.
+// load returns the session of a ticket with a valid MAC. It comes from memory while it is
+// fresh, else from the store, which is read once for any number of requests. Tokens that
+// are due are refreshed.
 func (m *Manager) load(ctx context.Context, value string, t ticket) (*Opened, error) {
 	now := m.o.Now()
 	key := t.recordKey()
@@ -36,13 +36,13 @@ func (m *Manager) load(ctx context.Context, value string, t ticket) (*Opened, er
 	m.flights[value] = f
 	epoch := m.epoch
 	m.hot.Mu.Unlock()
-	m.fly(ctx, f, opening{value: value, key: key, epoch: epoch, ticket: t, known: known})
+	m.runFlight(ctx, f, opening{value: value, key: key, epoch: epoch, ticket: t, known: known})
 	return m.current(ctx, f, t)
 }
 
-// Adopt returns the value that this middleware would have given the cookie of a
-// session, which another of its identity gave the value under name. False: it is none
-// of this identity.
+// Adopt returns the value that this middleware would have given the cookie of a session.
+// Another middleware of its identity gave that cookie the value under name. It returns
+// false for a cookie of another identity.
 func (m *Manager) Adopt(name, value string) (string, bool) {
 	t, err := m.o.Keys.ticket(value, name, m.o.Identity)
 	if err != nil {
@@ -51,23 +51,23 @@ func (m *Manager) Adopt(name, value string) (string, bool) {
 	return t.value(m.o.Cookies.Name, m.o.Identity), true
 }
 
-// An opening is what a flight is about.
+// An opening is the subject of a flight.
 type opening struct {
 	value  string
 	key    string
 	epoch  uint64
 	ticket ticket
-	known  *Opened // what memory holds, stale or due for a touch; nil: nothing
+	known  *Opened // the session in memory, stale or due for a touch; nil: none
 }
 
-// fly performs f and lets go of those who wait for it, whatever happens. What was
-// read before a change is not kept.
-func (m *Manager) fly(ctx context.Context, f *flight, p opening) {
-	defer m.land(f, p)
+// runFlight performs f and always releases the requests that wait for it. A record that
+// was read before a change is not kept.
+func (m *Manager) runFlight(ctx context.Context, f *flight, p opening) {
+	defer m.finishFlight(f, p)
 	f.opened, f.err = m.open(context.WithoutCancel(ctx), p)
 }
 
-func (m *Manager) land(f *flight, p opening) {
+func (m *Manager) finishFlight(f *flight, p opening) {
 	m.hot.Mu.Lock()
 	if m.flights[p.value] == f {
 		delete(m.flights, p.value)
@@ -82,7 +82,7 @@ func (m *Manager) land(f *flight, p opening) {
 	close(f.done)
 }
 
-// open reads the record and computes what a request needs of it.
+// open reads the record and computes all that a request needs of it.
 func (m *Manager) open(ctx context.Context, p opening) (*Opened, error) {
 	now := m.o.Now()
 	s, h, err := m.read(ctx, p.ticket)
@@ -94,12 +94,12 @@ func (m *Manager) open(ctx context.Context, p opening) (*Opened, error) {
 	}
 	o := m.present(p, s, h)
 	if now.UnixNano() >= o.expiry {
-		return nil, ErrNone // it may go on at another middleware
+		return nil, ErrNone // another middleware may still serve it
 	}
 	m.touch(ctx, o, s, h, p.ticket)
 	m.setPlan(o, s, p.ticket, p.known)
 	m.reportNever(o, p.known)
-	if next := o.renewal.next(); !next.IsZero() && next.Before(o.Until) {
+	if next := o.plan.next(); !next.IsZero() && next.Before(o.Until) {
 		o.Until = next
 	}
 	if m.o.AlwaysAsk {
@@ -108,7 +108,7 @@ func (m *Manager) open(ctx context.Context, p opening) (*Opened, error) {
 	return o, nil
 }
 
-// present is what memory keeps of s, whose record has the header h.
+// present returns s as memory keeps it, where h is the header of its record.
 func (m *Manager) present(p opening, s *Session, h cache.Header) *Opened {
 	o := &Opened{
 		created: p.ticket.created.UnixMilli(), end: h.End.UnixNano(), issued: h.Issued.Unix(),
@@ -156,7 +156,7 @@ const (
 	verdictOverhead = 128
 )
 
-// bytes is about the size of a verdict with headers of its own.
+// bytes is the approximate size of a verdict with headers of its own.
 func (v *Verdict) bytes() int {
 	n := verdictOverhead
 	for _, f := range v.Headers {
@@ -165,7 +165,7 @@ func (v *Verdict) bytes() int {
 	return n
 }
 
-// openedOverhead is what an opened session takes beside its texts, in bytes.
+// openedOverhead is the size of an opened session beside its texts, in bytes.
 const openedOverhead = 512
 
 // read returns the live session of t and its record's header.
@@ -175,13 +175,13 @@ func (m *Manager) read(ctx context.Context, t ticket) (*Session, cache.Header, e
 		return nil, cache.Header{}, ErrNone
 	}
 	if err != nil {
-		return nil, cache.Header{}, fmt.Errorf("%w: read: %w", ErrUnavailable, err)
+		return nil, cache.Header{}, fmt.Errorf("%w: read the session: %w", ErrUnavailable, err)
 	}
 	return m.parse(t, b)
 }
 
-// parse returns the live session that a record holds, and its header. What is no
-// live session is ErrNone, with the header as far as there is one.
+// parse returns the live session of a record, and its header. For any other record it
+// returns ErrNone, and the header if there is one.
 func (m *Manager) parse(t ticket, record []byte) (*Session, cache.Header, error) {
 	h, _, err := cache.ParseRecord(record)
 	if err != nil || h.State != cache.Live || !m.o.Now().Before(h.Expiry) {
@@ -194,22 +194,22 @@ func (m *Manager) parse(t ticket, record []byte) (*Session, cache.Header, error)
 	return s, h, nil
 }
 
-// successor is the header of the record that takes the place of a live one, and
-// holds until expiry. What the record is tied to stays.
+// successor returns the header of the record that replaces a live one and is valid until
+// expiry. The issue time, the end and the index keys stay.
 func successor(h cache.Header, expiry time.Time) cache.Header {
 	h.Version++
 	h.Expiry = expiry
 	return h
 }
 
-// staleCopy is o, to be asked for again before it is served.
+// staleCopy returns a copy of o that is read again before it is served.
 func (o *Opened) staleCopy() *Opened {
 	c := *o
 	c.Until = time.Time{}
 	return &c
 }
 
-// knownLocked returns what memory holds for a cookie value.
+// knownLocked returns the session in memory for a cookie value, or nil.
 func (m *Manager) knownLocked(value string) *Opened {
 	if o := m.hot.Opened[value]; o != nil {
 		return o
@@ -222,7 +222,7 @@ func (m *Manager) knownLocked(value string) *Opened {
 	return nil
 }
 
-// replaceLocked puts o where memory holds what it is made from.
+// replaceLocked puts o in the place of the session from which it was made.
 func (m *Manager) replaceLocked(o *Opened) {
 	if m.hot.Opened[o.value] != nil {
 		m.hot.Opened[o.value] = o
@@ -236,8 +236,8 @@ func (m *Manager) replaceLocked(o *Opened) {
 	}
 }
 
-// keepLocked makes o hot. When the hot generation is full it cools down, and what
-// is not asked for any more goes with the oldest.
+// keepLocked makes o hot. A full hot generation becomes the older one, and sessions
+// without requests are dropped with the oldest.
 func (m *Manager) keepLocked(o *Opened) {
 	before := m.hot.Opened[o.value]
 	if before == nil {
@@ -252,8 +252,8 @@ func (m *Manager) keepLocked(o *Opened) {
 	m.hot.Opened[o.value] = o
 }
 
-// coolLocked begins a new hot generation, and lets go of the oldest ones until the
-// others have at most half of what may be opened.
+// coolLocked begins a new hot generation. It drops the oldest ones until the others have
+// at most half of the bound.
 func (m *Manager) coolLocked() {
 	if len(m.hot.Opened) == 0 {
 		return
@@ -282,7 +282,7 @@ func (m *Manager) drop(key string) {
 }
 
 func (m *Manager) dropLocked(key string) {
-	if r := m.renewals[key]; r != nil {
+	if r := m.refreshes[key]; r != nil {
 		r.dropped = true
 	}
 	v := m.indexed[key]
@@ -297,9 +297,9 @@ func (m *Manager) dropLocked(key string) {
 	}
 }
 
-// Changed is told by the backend that the record of key changed or went: what
-// memory holds of it is asked for again before it is served, and who comes now does
-// not wait for what is being read.
+// Changed is called by the backend when the record of key changed or was removed. Memory
+// reads the record again before it serves the session. Requests that come after it do not
+// wait for an earlier read.
 func (m *Manager) Changed(key string) {
 	m.hot.Mu.Lock()
 	if o := m.hot.Opened[m.indexed[key]]; o != nil {
@@ -319,8 +319,8 @@ func (m *Manager) Changed(key string) {
 	m.hot.Mu.Unlock()
 }
 
-// ChangedAll is told by the backend that any record may have changed. Nothing is
-// hot then, and nothing is forgotten.
+// ChangedAll is called by the backend when any record may have changed. No session is hot
+// then, and none is dropped.
 func (m *Manager) ChangedAll() {
 	m.hot.Mu.Lock()
 	m.epoch++

@@ -7,20 +7,21 @@ import (
 )
 
 const (
-	// renewalGap is how long a session is left alone after a renewal, or half of
-	// the new tokens' lifetime if that is less.
-	renewalGap = 10 * time.Second
-	// shortestGap holds whatever a provider says of lifetimes.
+	// refreshGap is the shortest time between two refreshes of a session, or half of the
+	// new tokens' lifetime if that is less.
+	refreshGap = 10 * time.Second
+	// shortestGap applies whatever lifetimes a provider gives.
 	shortestGap = time.Second
 
-	// A renewal that failed is tried again after firstPause, which doubles.
+	// A failed refresh is tried again after firstPause, which doubles up to lastPause.
 	firstPause = 5 * time.Second
 	lastPause  = time.Minute
 
 	grantBytes = 16
 )
 
-// The reasons why a session is never refreshed, as the cause of NeverRefreshed.
+// The reasons for which the tokens of a session are never refreshed. Each is the cause of
+// a NeverRefreshed.
 var (
 	// ErrNoRefreshToken: the session has no refresh token.
 	ErrNoRefreshToken = errors.New("session: there is no refresh token")
@@ -58,23 +59,23 @@ func errorOf(r reason) error {
 	return nil
 }
 
-// A plan is when a session is to be renewed. Its times are in ns since 1970: there is
-// one for each session in memory.
+// A plan holds the time at which the tokens of a session are refreshed. Its times are in
+// ns since 1970, because each session in memory has one.
 type plan struct {
 	due     int64    // zero: never
-	expires int64    // from then on what there is serves only if there is no better
-	attempt *attempt // nil: it was not due yet. It is never changed
+	expires int64    // the tokens are no longer valid from then on
+	attempt *attempt // nil: the refresh was not due yet; it is never changed
 }
 
-// An attempt is what is known of a renewal that is due.
+// An attempt holds the state of a refresh that is due.
 type attempt struct {
-	retry time.Time     // not before, after a renewal that failed; zero: none did
-	pause time.Duration // that it was put off by
+	retry time.Time     // earliest time, after a refresh that failed; zero: none did
+	pause time.Duration // the last pause
 	grant string        // names the use of the refresh token
-	owner string        // who this replica is towards those that may be renewing it too, while it has not used it
+	owner string        // name of this replica towards those that may be refreshing the tokens too, until it has used the refresh token
 }
 
-// tried is what was tried so far.
+// tried returns the attempt so far.
 func (p plan) tried() attempt {
 	if p.attempt == nil {
 		return attempt{}
@@ -82,7 +83,7 @@ func (p plan) tried() attempt {
 	return *p.attempt
 }
 
-// next is when a renewal is tried; zero: never.
+// next returns the time of the next refresh; zero: never.
 func (p plan) next() time.Time {
 	if p.due == 0 {
 		return time.Time{}
@@ -94,14 +95,14 @@ func (p plan) next() time.Time {
 	return due
 }
 
-// dueAt reports whether a renewal is to be tried now.
+// dueAt reports whether a refresh is to be tried now.
 func (p plan) dueAt(now time.Time) bool {
 	return p.tried().grant != "" && !now.Before(p.next())
 }
 
-// putOff is p after a renewal that failed, for at least the time given; owner is who
-// this replica stays towards the others. The provider is spared longer each time it
-// fails; the store alone is no reason for that.
+// putOff returns p after a refresh that failed, for at least the time given. The name
+// owner stays that of this replica towards the others. The pause grows with each fault of
+// the provider, and not with one of the store.
 func (p plan) putOff(now time.Time, atLeast time.Duration, owner string, store bool) plan {
 	next := p.tried()
 	next.pause *= 2
@@ -124,17 +125,17 @@ func (p plan) putOff(now time.Time, atLeast time.Duration, owner string, store b
 	return p
 }
 
-// setPlan gives o, which shows s, its plan, or the reason why it is never refreshed.
+// setPlan gives o, which shows s, its plan, or the reason for which its tokens are never
+// refreshed.
 func (m *Manager) setPlan(o *Opened, s *Session, t ticket, known *Opened) {
-	o.renewal = m.plan(s, t, known)
-	if o.renewal.due == 0 {
+	o.plan = m.plan(s, t, known)
+	if o.plan.due == 0 {
 		_, err := m.due(s)
 		o.never = reasonOf(err)
 	}
 }
 
-// plan returns when s is to be renewed. Of what memory knew, that it was put off
-// stays.
+// plan returns the plan of s. A pause of the session in memory, known, stays.
 func (m *Manager) plan(s *Session, t ticket, known *Opened) plan {
 	due, _ := m.due(s)
 	if due.IsZero() {
@@ -142,10 +143,10 @@ func (m *Manager) plan(s *Session, t ticket, known *Opened) plan {
 	}
 	p := plan{due: due.UnixNano(), expires: s.AccessExpiry.UnixNano()}
 	next := attempt{}
-	if known != nil && known.renewal.due == p.due {
-		next = known.renewal.tried()
+	if known != nil && known.plan.due == p.due {
+		next = known.plan.tried()
 		next.grant = ""
-		p.attempt = known.renewal.attempt
+		p.attempt = known.plan.attempt
 	}
 	if m.o.Now().Before(p.next()) {
 		if next.retry.IsZero() {
@@ -158,9 +159,9 @@ func (m *Manager) plan(s *Session, t ticket, known *Opened) plan {
 	return p
 }
 
-// due is when s is to be renewed: Grace before its tokens expire, or in the middle
-// of lifetimes that are shorter. The zero time is never, with the reason unless there
-// is no Refresher.
+// due returns the time at which the tokens of s are refreshed: Grace before they expire,
+// or in the middle of shorter lifetimes. The zero time is never, with the reason unless
+// there is no Refresher.
 func (m *Manager) due(s *Session) (time.Time, error) {
 	if m.o.Refresher == nil {
 		return time.Time{}, nil
@@ -189,8 +190,9 @@ func (m *Manager) due(s *Session) (time.Time, error) {
 	return due, nil
 }
 
-// reportNever reports to the Observer that o is never refreshed. A reason is reported
-// once: not again while memory holds the session as known, which has the same one.
+// reportNever reports to the Observer that the tokens of o are never refreshed. A reason
+// is reported once: not again while memory holds the session as known, which has the same
+// one.
 func (m *Manager) reportNever(o, known *Opened) {
 	if o.never == 0 || m.o.Observer == nil || known != nil && known.never == o.never {
 		return
@@ -198,21 +200,21 @@ func (m *Manager) reportNever(o, known *Opened) {
 	m.o.Observer.Observe(NeverRefreshed, o.Subject, errorOf(o.never))
 }
 
-// gapOf is how long tokens of a lifetime are left alone. Of one that is over before it
-// began nothing can be told.
+// gapOf returns the shortest time between two refreshes of tokens with that lifetime. A
+// lifetime that was over before it began says nothing.
 func gapOf(lifetime time.Duration) time.Duration {
 	gap := lifetime / 2
 	switch {
-	case lifetime <= 0 || gap > renewalGap:
-		return renewalGap
+	case lifetime <= 0 || gap > refreshGap:
+		return refreshGap
 	case gap < shortestGap:
 		return shortestGap
 	}
 	return gap
 }
 
-// grant names one use of a session's refresh token in the store, without telling the
-// token. The time of the last renewal is in it, since many providers give the same
+// grant names one use of a session's refresh token in the store, and does not reveal the
+// token. It includes the time of the last refresh, because many providers give the same
 // token again.
 func (t ticket) grant(s *Session) string {
 	last := ""

@@ -10,16 +10,16 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache"
 )
 
-// refusing is a Preparer that lets nobody in.
+// refusing is a Preparer that allows no user.
 type refusing struct{}
 
 func (r *refusing) Prepare(s *Session) View {
 	return View{Subject: s.IDToken}
 }
 
-func (w *world) refuse(t *testing.T, m *Manager, who string) string {
+func (w *world) refuse(t *testing.T, m *Manager, user string) string {
 	t.Helper()
-	v, err := m.Create(context.Background(), &Session{Created: w.clock.now(), IDToken: who, Refused: true}, 0, Origin{})
+	v, err := m.Create(context.Background(), &Session{Created: w.clock.now(), IDToken: user, Refused: true}, 0, Origin{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestARefusedSignInIsKeptForAWhile(t *testing.T) {
 		ends time.Duration
 	}{
 		{"L10 F24 five minutes", 0, 24 * time.Hour, 5 * time.Minute},
-		{"L10 F24 five minutes, whatever it is used for", time.Hour, 24 * time.Hour, 5 * time.Minute},
+		{"L10 F24 five minutes, for every use", time.Hour, 24 * time.Hour, 5 * time.Minute},
 		{"L10 F24 a shorter idle timeout", time.Minute, 24 * time.Hour, time.Minute},
 		{"L10 F24 a shorter lifetime", 0, 2 * time.Minute, 2 * time.Minute},
 	} {
@@ -62,7 +62,7 @@ func TestARefusedSignInIsKeptForAWhile(t *testing.T) {
 		w.clock.turn(time.Second)
 		w.mustFail(t, ErrNone, "__Host-oidc="+v)
 	})
-	t.Run("L10 while the store cannot be asked", func(t *testing.T) {
+	t.Run("L10 while the store cannot be reached", func(t *testing.T) {
 		w := newWorld(t, func(o *Options) { o.Preparer = &refusing{} })
 		v := w.refuse(t, w.Manager, "eve")
 		w.mustBe(t, "eve", "__Host-oidc="+v)
@@ -74,7 +74,7 @@ func TestARefusedSignInIsKeptForAWhile(t *testing.T) {
 			t.Errorf("%+v", o)
 		}
 	})
-	t.Run("L10 I1 it can be signed out of", func(t *testing.T) {
+	t.Run("L10 I1 a sign-out ends it", func(t *testing.T) {
 		w := newWorld(t, func(o *Options) { o.Preparer = &refusing{} })
 		v := w.refuse(t, w.Manager, "eve")
 		if s, err := w.End(context.Background(), with("__Host-oidc="+v)); err != nil || s == nil || s.IDToken != "eve" {
@@ -84,8 +84,8 @@ func TestARefusedSignInIsKeptForAWhile(t *testing.T) {
 	})
 }
 
-// Sign-ins that were refused drive no session out of a store that is full.
-func TestRefusedSignInsDriveNobodyOut(t *testing.T) {
+// Sign-ins that were refused evict no session from a store that is full.
+func TestRefusedSignInsEvictNoSession(t *testing.T) {
 	w := newWorld(t, func(o *Options) {
 		o.MaxAge = 24 * time.Hour
 	})
@@ -103,7 +103,7 @@ func TestRefusedSignInsDriveNobodyOut(t *testing.T) {
 	for i := 0; i < 300; i++ {
 		v := w.refuse(t, strict, "eve")
 		if _, err := strict.Load(context.Background(), with("__Host-oidc="+v)); err != nil {
-			t.Fatalf("L10 the one who was just refused: %v", err)
+			t.Fatalf("L10 the session that was just refused: %v", err)
 		}
 	}
 	for i, v := range values {

@@ -14,7 +14,7 @@ import (
 )
 
 // A grantor is a Refresher that rotates refresh tokens as a provider does, counts their
-// uses, and does what a test wants in between.
+// uses, and calls a function of the test in between.
 type grantor struct {
 	time     *clock
 	lifetime time.Duration
@@ -69,8 +69,8 @@ func (g *grantor) count() int {
 	return g.calls
 }
 
-// tokens is a Preparer that tells a session by its access token, which its rules are
-// about too: "denied" is.
+// tokens is a Preparer that uses the access token as the reason. Its rules refuse the
+// token "denied".
 type tokens struct{}
 
 func (tokens) Prepare(s *Session) View {
@@ -87,7 +87,7 @@ type fleet struct {
 	seen  *seen
 }
 
-// seen is an Observer of all but NeverRefreshed, which TestNeverRefreshed is about.
+// seen is an Observer of all events but NeverRefreshed, which TestNeverRefreshed tests.
 type seen struct {
 	mu   sync.Mutex
 	list []Event
@@ -108,7 +108,7 @@ func (s *seen) all() []Event {
 	return append([]Event{}, s.list...)
 }
 
-// flaky is a shared store that can be out of reach, and tells of leases that are
+// flaky is a shared store that can be out of reach, and counts the leases that are
 // prolonged.
 type flaky struct {
 	*cache.Memory
@@ -180,7 +180,7 @@ func (f *flaky) Revoke(ctx context.Context, rs []cache.Revocation) error {
 
 func (f *flaky) hook(do func(method string)) { f.before.Store(do) }
 
-// newFleet signs somebody in with tokens of five minutes, which are renewed a minute
+// newFleet signs a user in with tokens of five minutes, which are refreshed a minute
 // before that.
 func newFleet(t *testing.T, change func(*Options)) *fleet {
 	t.Helper()
@@ -224,7 +224,7 @@ func (f *fleet) replica(t *testing.T, change func(*Options)) *Manager {
 	return m
 }
 
-// quick makes a manager impatient where a test would have to wait.
+// quick makes the pauses of a manager short.
 func quick(m *Manager) {
 	m.timing.poll = time.Millisecond
 	m.timing.lastPoll = 2 * time.Millisecond
@@ -234,7 +234,7 @@ func (f *fleet) at(m *Manager) (*Opened, error) {
 	return m.Load(context.Background(), with("__Host-oidc="+f.value))
 }
 
-// serves checks which access token a replica serves.
+// serves checks the access token that a replica serves.
 func (f *fleet) serves(t *testing.T, m *Manager, want string) {
 	t.Helper()
 	if o, err := f.at(m); err != nil || o.Reason != want {
@@ -271,19 +271,19 @@ func TestWhenASessionIsDue(t *testing.T) {
 	rows := []struct {
 		name            string
 		lifetime, grace time.Duration
-		renewed         time.Duration // after the sign-in; zero: never
+		refreshed       time.Duration // after the sign-in; zero: never
 		none            bool          // no refresh token
-		want            time.Duration // after the sign-in or the renewal; zero: never
+		want            time.Duration // after the sign-in or the refresh; zero: never
 		never           error
 	}{
 		{"a grace before", 5 * time.Minute, time.Minute, 0, false, 4 * time.Minute, nil},
 		{"no grace", 5 * time.Minute, 0, 0, false, 5 * time.Minute, nil},
 		{"a grace as long as the lifetime", 5 * time.Minute, 5 * time.Minute, 0, false, 150 * time.Second, nil},
-		{"after a renewal", 5 * time.Minute, time.Minute, 10 * time.Minute, false, 4 * time.Minute, nil},
+		{"after a refresh", 5 * time.Minute, time.Minute, 10 * time.Minute, false, 4 * time.Minute, nil},
 		{"a grace that leaves little", time.Minute, 58 * time.Second, 0, false, 10 * time.Second, nil},
 		{"short lifetimes", 8 * time.Second, 7 * time.Second, 0, false, 4 * time.Second, nil},
-		{"tiny ones", time.Second, 0, 0, false, time.Second, nil},
-		{"E12 one that is over already", -time.Minute, time.Minute, 0, false, 10 * time.Second, nil},
+		{"tiny lifetimes", time.Second, 0, 0, false, time.Second, nil},
+		{"E12 a lifetime that is over already", -time.Minute, time.Minute, 0, false, 10 * time.Second, nil},
 		{"without a refresh token", 5 * time.Minute, time.Minute, 0, true, 0, ErrNoRefreshToken},
 		{"after the end", 2 * time.Hour, time.Minute, 0, false, 0, ErrEndsBefore},
 	}
@@ -295,8 +295,8 @@ func TestWhenASessionIsDue(t *testing.T) {
 			})
 			s := &Session{Created: at, Expiry: at.Add(time.Hour), RefreshToken: "r"}
 			since := at
-			if row.renewed > 0 {
-				s.Refreshed = at.Add(row.renewed)
+			if row.refreshed > 0 {
+				s.Refreshed = at.Add(row.refreshed)
 				since = s.Refreshed
 			}
 			s.AccessExpiry = since.Add(row.lifetime)
@@ -346,27 +346,27 @@ func TestFiftyRequestsOverTwoReplicas(t *testing.T) {
 			f.serves(t, f.Manager, "access 1")
 			f.serves(t, f.other, "access 1")
 			if f.count() != 1 {
-				t.Error("E12 renewed again at once")
+				t.Error("E12 refreshed again at once")
 			}
 		})
 	}
 }
 
-// settle waits until no renewal is under way.
+// settle waits until no refresh is under way.
 func (f *fleet) settle(t *testing.T) {
 	t.Helper()
 	for _, m := range []*Manager{f.Manager, f.other} {
 		m := m
-		eventually.True(t, "no renewal is under way", func() bool {
+		eventually.True(t, "no refresh is under way", func() bool {
 			m.hot.Mu.Lock()
 			defer m.hot.Mu.Unlock()
-			return len(m.renewals) == 0
+			return len(m.refreshes) == 0
 		})
 	}
 }
 
-// never fails the test when what must not come does. That cannot be asked: on a busy
-// machine it may be missed.
+// never fails the test when is reports true. It cannot prove the opposite: on a busy
+// machine a late event may be missed.
 func (f *fleet) never(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	for i := 0; i < 20; i++ {
@@ -378,7 +378,7 @@ func (f *fleet) never(t *testing.T, what string, is func() bool) {
 	}
 }
 
-func TestNobodyWaitsForGoodTokens(t *testing.T) {
+func TestNoRequestWaitsWhileTokensAreValid(t *testing.T) {
 	f := newFleet(t, nil)
 	f.serves(t, f.Manager, "access 0")
 	f.clock.turn(4*time.Minute + time.Second)
@@ -388,13 +388,13 @@ func TestNobodyWaitsForGoodTokens(t *testing.T) {
 		return nil
 	})
 	f.timing.early = 20 * time.Millisecond
-	f.serves(t, f.Manager, "access 0") // who starts it gives up after a while
-	eventually.True(t, "the provider is asked", func() bool { return f.count() == 1 })
+	f.serves(t, f.Manager, "access 0") // the request that starts it gives up after a while
+	eventually.True(t, "the provider gets the request", func() bool { return f.count() == 1 })
 	f.timing.early = time.Hour
 	for i := 0; i < 20; i++ {
 		f.serves(t, f.Manager, "access 0")
 		if o := f.lookup(f.value); o == nil || !f.clock.now().Before(o.Until) {
-			t.Fatal("requests leave the path that costs nothing while the session is renewed")
+			t.Fatal("requests leave the path that costs nothing while the tokens are refreshed")
 		}
 		f.clock.turn(200 * time.Millisecond)
 	}
@@ -414,7 +414,7 @@ func TestNobodyWaitsForGoodTokens(t *testing.T) {
 	close(release)
 	f.settle(t)
 	f.serves(t, f.Manager, "access 1")
-	t.Run("E13 the rules are asked about the new claims", func(t *testing.T) {
+	t.Run("E13 the rules decide about the new claims", func(t *testing.T) {
 		f.clock.turn(6 * time.Minute)
 		f.doing(func(s *Session) error { return nil })
 		if o, err := f.at(f.Manager); err != nil || o.Reason != "access 2" {
@@ -423,7 +423,7 @@ func TestNobodyWaitsForGoodTokens(t *testing.T) {
 	})
 }
 
-func TestWhoWaitsIsLetGo(t *testing.T) {
+func TestWaitingRequestsAreReleased(t *testing.T) {
 	t.Run("E7 a provider that does not answer: late requests are served with the old tokens", func(t *testing.T) {
 		f := newFleet(t, nil)
 		f.serves(t, f.Manager, "access 0")
@@ -439,7 +439,7 @@ func TestWhoWaitsIsLetGo(t *testing.T) {
 		cancel()
 		f.timing.late = time.Hour
 		if o, err := f.Load(ctx, with("__Host-oidc="+f.value)); err != nil || o.Reason != "access 0" {
-			t.Errorf("one who went away: %v, %v", o, err)
+			t.Errorf("a request without its client: %v, %v", o, err)
 		}
 		close(release)
 		f.settle(t)
@@ -456,7 +456,7 @@ func TestWhoWaitsIsLetGo(t *testing.T) {
 		f.clock.turn(time.Minute)
 		f.serves(t, f.Manager, "access 0")
 		if f.count() != 1 || f.reused != 0 {
-			t.Errorf("%d calls: whether the token was sent nobody knows", f.count())
+			t.Errorf("%d calls, though the token may have been sent", f.count())
 		}
 	})
 	t.Run("I6 a session that ended meanwhile is not served any more", func(t *testing.T) {
@@ -476,7 +476,7 @@ func TestWhoWaitsIsLetGo(t *testing.T) {
 		close(release)
 		f.settle(t)
 	})
-	t.Run("more than may wait", func(t *testing.T) {
+	t.Run("more requests than may wait", func(t *testing.T) {
 		f := newFleet(t, nil)
 		f.serves(t, f.Manager, "access 0")
 		f.clock.turn(6 * time.Minute)
@@ -484,11 +484,11 @@ func TestWhoWaitsIsLetGo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.renewals[o.key] = &renewal{m: f.Manager, waiting: make([]*waiter, maxWaiting)}
-		if _, w, _ := f.board(o, f.ticket(t)); w != nil {
-			t.Error("waits")
+		f.refreshes[o.key] = &refresh{m: f.Manager, waiting: make([]*waiter, maxWaiting)}
+		if _, w, _ := f.join(o, f.ticket(t)); w != nil {
+			t.Error("one more request waits")
 		}
-		delete(f.renewals, o.key)
+		delete(f.refreshes, o.key)
 	})
 }
 
@@ -513,17 +513,17 @@ func TestASlowProviderKeepsTheLease(t *testing.T) {
 		return nil
 	})
 	first, second := make(chan string), make(chan string)
-	ask := func(m *Manager, told chan string) {
+	load := func(m *Manager, served chan string) {
 		o, err := f.at(m)
 		if err != nil {
-			told <- err.Error()
+			served <- err.Error()
 			return
 		}
-		told <- o.Reason
+		served <- o.Reason
 	}
-	go ask(f.Manager, first)
-	eventually.True(t, "the provider is asked", func() bool { return f.count() == 1 })
-	go ask(f.other, second)
+	go load(f.Manager, first)
+	eventually.True(t, "the provider gets the request", func() bool { return f.count() == 1 })
+	go load(f.other, second)
 	for i := 0; i < 4; i++ { // 20 seconds, the lease is of six
 		f.clock.turn(5 * time.Second)
 		n := f.store.prolonged.Load()
@@ -550,7 +550,7 @@ func TestAHolderThatDies(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.timing.contend = 20 * time.Millisecond
-	f.serves(t, f.Manager, "access 0") // it may be at work
+	f.serves(t, f.Manager, "access 0") // the holder may be at work
 	f.clock.turn(7 * time.Second)
 	f.serves(t, f.Manager, "access 0")
 	f.serves(t, f.other, "access 0")
@@ -558,7 +558,7 @@ func TestAHolderThatDies(t *testing.T) {
 		t.Error("E8 E9 a refresh token is sent that may have been used")
 	}
 	if s := f.stored(t); s.RefreshToken != "" {
-		t.Error("E9 somebody could send it again")
+		t.Error("E9 the token is still stored")
 	}
 	if list := f.seen.all(); list[len(list)-1] != RefreshLost {
 		t.Errorf("observed %v", list)
@@ -567,8 +567,8 @@ func TestAHolderThatDies(t *testing.T) {
 	f.ended(t, f.Manager)
 }
 
-func TestWhatTheProviderAnswers(t *testing.T) {
-	t.Run("E9 nothing that could be used: never sent again, the claims serve on", func(t *testing.T) {
+func TestResponsesToARefresh(t *testing.T) {
+	t.Run("E9 no usable response: the token is never sent again, the claims serve on", func(t *testing.T) {
 		f := newFleet(t, nil)
 		f.serves(t, f.Manager, "access 0")
 		f.clock.turn(6 * time.Minute)
@@ -605,7 +605,7 @@ func TestWhatTheProviderAnswers(t *testing.T) {
 		f.doing(nil)
 		f.serves(t, f.Manager, "access 7")
 	})
-	t.Run("E10 a request that read the session before the fault and comes after it does not try again", func(t *testing.T) {
+	t.Run("E10 a request with a session read before the fault does not try again after it", func(t *testing.T) {
 		f := newFleet(t, nil)
 		early, err := f.at(f.Manager)
 		if err != nil {
@@ -617,7 +617,7 @@ func TestWhatTheProviderAnswers(t *testing.T) {
 		}
 		f.clock.turn(6 * time.Minute)
 		due := *early
-		due.renewal = f.plan(f.stored(t), k, nil)
+		due.plan = f.plan(f.stored(t), k, nil)
 		f.doing(func(*Session) error { return errors.New("a fault of the provider") })
 		f.serves(t, f.Manager, "access 0")
 		if o, err := f.current(context.Background(), &flight{opened: &due}, k); err != nil || o.Reason != "access 0" {
@@ -636,7 +636,7 @@ func TestWhatTheProviderAnswers(t *testing.T) {
 		f.doing(nil)
 		f.serves(t, f.other, "access 2")
 	})
-	t.Run("E10 a provider that has to be left alone for longer", func(t *testing.T) {
+	t.Run("E10 a provider that needs a longer pause", func(t *testing.T) {
 		f := newFleet(t, func(o *Options) { o.RetryAfter = func() time.Duration { return 30 * time.Second } })
 		f.serves(t, f.Manager, "access 0")
 		f.clock.turn(6 * time.Minute)
@@ -660,7 +660,7 @@ func TestWhatTheProviderAnswers(t *testing.T) {
 			t.Errorf("observed %v", list)
 		}
 	})
-	t.Run("E10 invalid_grant after another replica renewed it: its session is served", func(t *testing.T) {
+	t.Run("E10 invalid_grant after another replica refreshed it: its session is served", func(t *testing.T) {
 		f := newFleet(t, nil)
 		f.serves(t, f.Manager, "access 0")
 		f.clock.turn(6 * time.Minute)
@@ -671,7 +671,7 @@ func TestWhatTheProviderAnswers(t *testing.T) {
 		})
 		f.serves(t, f.Manager, "theirs")
 	})
-	t.Run("E10 invalid_grant, and the store cannot be asked: it is not ended", func(t *testing.T) {
+	t.Run("E10 invalid_grant, and the store cannot be reached: it is not ended", func(t *testing.T) {
 		f := newFleet(t, nil)
 		f.serves(t, f.Manager, "access 0")
 		f.clock.turn(6 * time.Minute)
@@ -687,8 +687,8 @@ func TestWhatTheProviderAnswers(t *testing.T) {
 	})
 }
 
-// overwrite is what another replica writes: the next version, with new tokens of
-// long life.
+// overwrite writes as another replica does: the next version, with new tokens of long
+// life.
 func (f *fleet) overwrite(t *testing.T, change func(s *Session)) {
 	t.Helper()
 	k := f.ticket(t)
@@ -722,16 +722,16 @@ func TestAProviderThatGivesTheSameRefreshTokenAgain(t *testing.T) {
 	}
 }
 
-func TestWhatHappensDuringARenewal(t *testing.T) {
-	// during has what it is given happen while the provider is asked.
-	during := func(t *testing.T, change func(o *Options), what func(f *fleet)) *fleet {
+func TestChangesDuringARefresh(t *testing.T) {
+	// during calls act while the provider has the request.
+	during := func(t *testing.T, change func(o *Options), act func(f *fleet)) *fleet {
 		t.Helper()
 		f := newFleet(t, change)
 		f.serves(t, f.Manager, "access 0")
 		f.clock.turn(6 * time.Minute)
 		f.doing(func(*Session) error {
 			f.doing(nil)
-			what(f)
+			act(f)
 			return nil
 		})
 		return f
@@ -754,7 +754,7 @@ func TestWhatHappensDuringARenewal(t *testing.T) {
 			t.Errorf("observed %v", list)
 		}
 	})
-	t.Run("I7 a logout that is known here alone", func(t *testing.T) {
+	t.Run("I7 a logout that is known only here", func(t *testing.T) {
 		f := during(t, nil, func(f *fleet) {
 			if _, err := f.other.End(context.Background(), with("__Host-oidc="+f.value)); err != nil {
 				t.Error(err)
@@ -766,7 +766,7 @@ func TestWhatHappensDuringARenewal(t *testing.T) {
 			t.Errorf("discarded %v", f.discarded)
 		}
 	})
-	t.Run("I7 a logout told by the provider", func(t *testing.T) {
+	t.Run("I7 a logout by the provider", func(t *testing.T) {
 		f := during(t, nil, func(f *fleet) {
 			if err := f.other.EndAll(context.Background(), Ending{Issuer: "https://op", SessionID: "1", Before: f.clock.now()}); err != nil {
 				t.Error(err)
@@ -784,7 +784,7 @@ func TestWhatHappensDuringARenewal(t *testing.T) {
 	t.Run("E6 a touch: the new tokens come on top of it, and its expiry stays", func(t *testing.T) {
 		touched := time.Time{}
 		f := during(t, func(o *Options) { o.IdleTimeout = 20 * time.Minute }, func(f *fleet) {
-			ahead := f.clock.now().Add(3 * time.Minute) // its clock is
+			ahead := f.clock.now().Add(3 * time.Minute) // its clock is ahead
 			f.other.o.Now = func() time.Time { return ahead }
 			touched = ahead.Add(20 * time.Minute)
 			if _, err := f.other.open(context.Background(), opening{value: f.value, key: f.lookup(f.value).key, ticket: f.ticket(t)}); err != nil {
@@ -800,7 +800,7 @@ func TestWhatHappensDuringARenewal(t *testing.T) {
 			t.Errorf("it holds until %s, touched until %s", h.Expiry, touched)
 		}
 	})
-	t.Run("E8 another replica takes the answer for lost: it is not", func(t *testing.T) {
+	t.Run("E8 another replica takes the response for lost: it is not", func(t *testing.T) {
 		f := during(t, nil, func(f *fleet) { f.overwrite(t, func(s *Session) { s.RefreshToken = "" }) })
 		f.serves(t, f.Manager, "access 1")
 		if s := f.stored(t); s.RefreshToken != "refresh 1" {
@@ -813,7 +813,7 @@ func TestWhatHappensDuringARenewal(t *testing.T) {
 		})
 		f.serves(t, f.Manager, "theirs")
 		if len(f.discarded) != 0 {
-			t.Error("revoked at the provider, which may end the grant that both are of")
+			t.Error("revoked at the provider, which may end the grant of both")
 		}
 	})
 	t.Run("the store fails for a moment: the new tokens are not lost", func(t *testing.T) {
@@ -828,7 +828,7 @@ func TestWhatHappensDuringARenewal(t *testing.T) {
 		})
 		f.serves(t, f.Manager, "access 1")
 	})
-	t.Run("the store takes nothing for longer: the refresh token is not sent again", func(t *testing.T) {
+	t.Run("the store refuses writes for longer: the refresh token is not sent again", func(t *testing.T) {
 		f := during(t, nil, func(f *fleet) {
 			f.store.hook(func(method string) { f.store.down.Store(method == "CompareAndSet") })
 		})
@@ -853,15 +853,15 @@ func TestWhatHappensDuringARenewal(t *testing.T) {
 	})
 }
 
-func TestAUsualRenewalAsksTheStoreThreeTimes(t *testing.T) {
+func TestARefreshNeedsThreeCallsToTheStore(t *testing.T) {
 	f := newFleet(t, nil)
 	f.serves(t, f.Manager, "access 0")
 	f.clock.turn(6 * time.Minute)
 	var mu sync.Mutex
-	var asked []string
+	var methods []string
 	f.store.hook(func(method string) {
 		mu.Lock()
-		asked = append(asked, method)
+		methods = append(methods, method)
 		mu.Unlock()
 	})
 	f.serves(t, f.Manager, "access 1")
@@ -869,17 +869,17 @@ func TestAUsualRenewalAsksTheStoreThreeTimes(t *testing.T) {
 	eventually.True(t, "the lease is given back", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
-		return len(asked) >= 4
+		return len(methods) >= 4
 	})
 	mu.Lock()
 	defer mu.Unlock()
-	// The first is answered by memory unless the store is asked each time.
-	if got := fmt.Sprint(asked); got != "[Get Acquire CompareAndSet Release]" {
-		t.Errorf("asked %s", got)
+	// Memory answers the first unless the store is read each time.
+	if got := fmt.Sprint(methods); got != "[Get Acquire CompareAndSet Release]" {
+		t.Errorf("called %s", got)
 	}
 }
 
-func TestARecordThatGoesBeforeItsRenewal(t *testing.T) {
+func TestARecordThatIsDeletedBeforeItsRefresh(t *testing.T) {
 	f := newFleet(t, nil)
 	f.serves(t, f.Manager, "access 0")
 	f.clock.turn(6 * time.Minute)
@@ -890,11 +890,11 @@ func TestARecordThatGoesBeforeItsRenewal(t *testing.T) {
 	})
 	f.ended(t, f.Manager)
 	if f.count() != 0 {
-		t.Error("renewed")
+		t.Error("the tokens were refreshed")
 	}
 }
 
-func TestARenewalShortBeforeTheEnd(t *testing.T) {
+func TestARefreshShortlyBeforeTheEnd(t *testing.T) {
 	f := newFleet(t, func(o *Options) { o.MaxAge = 5*time.Minute + 4*time.Second })
 	f.serves(t, f.Manager, "access 0")
 	f.clock.turn(5*time.Minute + time.Second)
@@ -903,7 +903,7 @@ func TestARenewalShortBeforeTheEnd(t *testing.T) {
 	f.ended(t, f.Manager)
 }
 
-func TestNoRenewalWithoutTheStore(t *testing.T) {
+func TestNoRefreshWithoutTheStore(t *testing.T) {
 	f := newFleet(t, nil)
 	f.serves(t, f.Manager, "access 0")
 	f.clock.turn(6 * time.Minute)
@@ -919,7 +919,7 @@ func TestNoRenewalWithoutTheStore(t *testing.T) {
 	f.serves(t, f.Manager, "access 1")
 }
 
-func TestALeaseWhoseAnswerWasLost(t *testing.T) {
+func TestALeaseWithALostResponse(t *testing.T) {
 	f := newFleet(t, nil)
 	f.serves(t, f.Manager, "access 0")
 	f.clock.turn(6 * time.Minute)
@@ -927,7 +927,7 @@ func TestALeaseWhoseAnswerWasLost(t *testing.T) {
 	f.Manager.o.Backend = given
 	f.serves(t, f.Manager, "access 0")
 	f.clock.turn(6 * time.Second)
-	f.serves(t, f.Manager, "access 1") // nobody used the refresh token
+	f.serves(t, f.Manager, "access 1") // the refresh token was not used
 	t.Run("it is given back, and another replica may try at once", func(t *testing.T) {
 		f := newFleet(t, nil)
 		f.serves(t, f.Manager, "access 0")
@@ -938,7 +938,7 @@ func TestALeaseWhoseAnswerWasLost(t *testing.T) {
 	})
 }
 
-// ambiguous gives a lease once without a word.
+// ambiguous gives a lease once and reports an error.
 type ambiguous struct {
 	*flaky
 	done      bool
@@ -961,7 +961,7 @@ func (a *ambiguous) Release(ctx context.Context, l cache.Lease, unused bool) err
 	return cache.ErrUnavailable
 }
 
-func TestAStoreThatWasPutBack(t *testing.T) {
+func TestARestoredStore(t *testing.T) {
 	f := newFleet(t, nil)
 	f.serves(t, f.Manager, "access 0")
 	k := f.ticket(t)
@@ -984,29 +984,29 @@ func TestAStoreThatWasPutBack(t *testing.T) {
 	}
 }
 
-func TestALogoutDuringARenewalIsNotForgotten(t *testing.T) {
+func TestALogoutDuringARefreshLasts(t *testing.T) {
 	f := newFleet(t, nil)
 	f.serves(t, f.Manager, "access 0")
 	f.clock.turn(4*time.Minute + time.Second)
-	asked, release := make(chan bool, 1), make(chan bool)
+	reached, release := make(chan bool, 1), make(chan bool)
 	f.doing(func(*Session) error {
-		asked <- true
+		reached <- true
 		<-release
 		return nil
 	})
 	f.timing.early = time.Millisecond
 	f.serves(t, f.Manager, "access 0")
-	<-asked
+	<-reached
 	o := f.lookup(f.value)
 	f.drop(o.key)
 	close(release)
-	eventually.True(t, "the renewal is over", func() bool {
+	eventually.True(t, "the refresh is over", func() bool {
 		f.hot.Mu.Lock()
 		defer f.hot.Mu.Unlock()
-		return len(f.renewals) == 0
+		return len(f.refreshes) == 0
 	})
 	if f.lookup(f.value) != nil {
-		t.Error("I7: what was forgotten at the logout came back with the renewal")
+		t.Error("I7: the session came back with the refresh after its logout")
 	}
 }
 
@@ -1020,11 +1020,11 @@ func TestATombstoneOutlastsTheSessionByEveryClock(t *testing.T) {
 	}
 	f.clock.turn(-time.Minute)
 	if _, err := f.Load(context.Background(), with("__Host-oidc="+f.value)); !errors.Is(err, ErrNone) {
-		t.Errorf("J11: another replica, whose clock is behind, serves %s: %v", o.key, err)
+		t.Errorf("J11: another replica with a clock that is behind serves %s: %v", o.key, err)
 	}
 }
 
-func TestWhatWasGivenBackIsNotTakenAgain(t *testing.T) {
+func TestAReleasedLeaseIsNotProlonged(t *testing.T) {
 	f := newFleet(t, nil)
 	f.serves(t, f.Manager, "access 0")
 	f.clock.turn(4*time.Minute + time.Second)
@@ -1034,7 +1034,8 @@ func TestWhatWasGivenBackIsNotTakenAgain(t *testing.T) {
 		switch method {
 		case "Prolong":
 			beats <- true
-			// It is on its way while the answer comes, and for longer where it is overtaken.
+			// It is on its way while the response comes, and for longer where it is
+			// overtaken.
 			for i := 0; i < 20 && !released.Load(); i++ {
 				time.Sleep(time.Millisecond)
 			}
@@ -1048,20 +1049,20 @@ func TestWhatWasGivenBackIsNotTakenAgain(t *testing.T) {
 	})
 	f.timing.prolong = time.Millisecond
 	f.serves(t, f.Manager, "access 0")
-	eventually.True(t, "the renewal is over", func() bool {
+	eventually.True(t, "the refresh is over", func() bool {
 		f.hot.Mu.Lock()
 		defer f.hot.Mu.Unlock()
-		return len(f.renewals) == 0
+		return len(f.refreshes) == 0
 	})
 	f.store.before.Store(func(string) {})
 	o := f.lookup(f.value)
 	lease := cache.Lease{
-		Record: o.key, Version: o.version, Grant: o.renewal.tried().grant, Owner: "another replica", TTL: time.Second, Keep: time.Minute,
+		Record: o.key, Version: o.version, Grant: o.plan.tried().grant, Owner: "another replica", TTL: time.Second, Keep: time.Minute,
 	}
 	eventually.True(t, "another replica may use the grant", func() bool {
 		_, err := f.store.Acquire(context.Background(), lease)
 		if errors.Is(err, cache.ErrSpent) {
-			t.Fatal("E12: the grant counts as used, and was not")
+			t.Fatal("E12: the grant is taken for used, and was not")
 		}
 		return err == nil
 	})

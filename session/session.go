@@ -1,12 +1,15 @@
-// Package session keeps who is signed in.
+// Package session keeps the sessions of signed-in users.
 //
-// A session is a record in a cache.Backend, sealed under a key that needs both
-// the operator's key and a secret that only the browser's cookie holds. Manager
-// opens records and keeps the opened ones, with everything that a request needs
-// computed, so that a request of a signed-in person costs one look-up in a map; it
-// renews them, once however many requests and replicas meet, and ends them.
-// Login is a sign-in in progress, which lives in the browser alone. ReplayGuard
-// lets a state, a nonce or a code be used once.
+// A session is a record in a cache.Backend. It is sealed under a key that needs both the
+// operator's key and a secret that only the browser's cookie holds.
+//
+// Manager opens records and keeps the opened ones, with everything that a request needs
+// computed. A request of a signed-in user then costs one look-up in a map. Manager
+// refreshes the tokens of a session, once for any number of requests and replicas, and
+// ends sessions.
+//
+// Login is a sign-in in progress, which is kept in the browser only. ReplayGuard lets a
+// state, a nonce or a code be used once.
 package session
 
 import (
@@ -19,43 +22,43 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache"
 )
 
-// ErrNone is returned when there is no session: no cookie, a cookie that was not
-// given by this middleware, a session that ended, or one that was revoked.
+// ErrNone is returned when there is no session: no cookie, a cookie that this middleware
+// did not give, a session that ended, or one that was revoked.
 var ErrNone = errors.New("session: none")
 
-// ErrForeign is returned, wrapping ErrNone, when there are cookies but none that
-// this middleware gave: altered, cut, or another middleware's.
-var ErrForeign = fmt.Errorf("%w: a cookie that is not ours", ErrNone)
+// ErrForeign is returned, wrapping ErrNone, when there are cookies but this middleware
+// gave none of them. They are altered, cut, or another middleware's.
+var ErrForeign = fmt.Errorf("%w: no cookie is valid for this middleware", ErrNone)
 
 // ErrRevoked is returned, wrapping ErrNone, when a session was ended before it was
-// stored: the provider told of a logout while the person signed in.
+// stored: the provider reported a logout while the user signed in.
 var ErrRevoked = fmt.Errorf("%w: it was revoked before it was stored", ErrNone)
 
-// ErrUnavailable is returned when the store could not be asked. The session may
-// well be alive: nothing must be deleted and nobody sent to sign in again.
-var ErrUnavailable = errors.New("session: the store could not be asked")
+// ErrUnavailable is returned when the store could not be reached. The session may still
+// be live. So nothing may be deleted, and no user may be sent to sign in again.
+var ErrUnavailable = errors.New("session: the store could not be reached")
 
-// refusedFor is how long a sign-in is kept of a user whom the rules refuse: the page
-// says so, and the user can sign out.
+// refusedFor is the time for which a sign-in is kept of a user that the rules refuse. In
+// it the page says so, and the user can sign out.
 const refusedFor = 5 * time.Minute
 
-// A Session is what the provider said about a person when they signed in. It is
-// immutable: a renewal makes another one.
+// A Session holds the provider's statements about a user at the sign-in. It is immutable:
+// a token refresh makes another one.
 type Session struct {
-	Created      time.Time      // when the person signed in
+	Created      time.Time      // time of the sign-in
 	Expiry       time.Time      // absolute end; never slides
 	IDToken      string         // as the provider sent it
 	AccessToken  string         // empty: none was given
 	RefreshToken string         // empty: none was given
-	AccessExpiry time.Time      // when what the provider said expires; zero: it did not say
-	UserInfo     map[string]any // what the userinfo endpoint told; nil: nothing
+	AccessExpiry time.Time      // expiry of the tokens, as the provider gave it; zero: it gave none
+	UserInfo     map[string]any // claims of the userinfo endpoint; nil: none
 	UserInfoNew  bool           // UserInfo was fetched later than IDToken
-	Refreshed    time.Time      // when the tokens were renewed last, which Manager notes; zero: never
-	Nonce        string         // of the sign-in, where IDToken does not tell it any more
-	AuthTime     time.Time      // when the user authenticated, where IDToken does not tell it any more
-	Used         time.Time      // when it was used last, as far as Manager noted that; zero: it did not
-	Refused      bool           // the rules refused the user at the sign-in: kept for refusedFor only, until a middleware opens it that allows the user
-	Idle         time.Duration  // the shortest idle timeout of the middlewares that met it, which Manager notes; zero: none has one
+	Refreshed    time.Time      // time of the last token refresh, set by Manager; zero: never
+	Nonce        string         // of the sign-in, if IDToken no longer has it
+	AuthTime     time.Time      // time of the user's authentication, if IDToken no longer has it
+	Used         time.Time      // time of the last use that Manager stored; zero: none
+	Refused      bool           // the rules refused the user at the sign-in; kept for refusedFor, until a middleware that allows the user opens it
+	Idle         time.Duration  // the shortest idle timeout of the middlewares that met it, set by Manager; zero: none has one
 }
 
 // stored is a Session as it is sealed. Times are seconds since 1970.
@@ -71,7 +74,7 @@ type stored struct {
 	Refreshed    int64          `json:"w,omitempty"` // in milliseconds
 	Nonce        string         `json:"n,omitempty"`
 	AuthTime     int64          `json:"h,omitempty"`
-	Used         int64          `json:"t,omitempty"` // in milliseconds, and so is Idle
+	Used         int64          `json:"t,omitempty"` // in milliseconds, like Idle
 	Idle         int64          `json:"d,omitempty"`
 	Refused      bool           `json:"f,omitempty"`
 }
@@ -128,10 +131,10 @@ func decode(b []byte) (*Session, error) {
 	return s, nil
 }
 
-// sealRecord is the record of s as the store keeps it: h in clear, s sealed under
-// the ticket's key. The additional data is the record's whole key, the header and
-// the middleware's identity: a record put under another key, given another
-// header, or written by another middleware does not open.
+// sealRecord returns the record of s as the store keeps it: h in clear, and s sealed
+// under the ticket's key. The additional data is the record's whole key, the header and
+// the middleware's identity. So a record does not open under another key, with another
+// header, or if another middleware wrote it.
 func (t ticket) sealRecord(s *Session, h cache.Header, identity string) ([]byte, error) {
 	plain, err := s.encode()
 	if err != nil {
@@ -146,8 +149,8 @@ func (t ticket) sealRecord(s *Session, h cache.Header, identity string) ([]byte,
 	return sealWith(a, head, plain, t.additional(head, identity))
 }
 
-// openRecord is the inverse of sealRecord. The header counts as the store has it,
-// byte for byte.
+// openRecord is the inverse of sealRecord. The header is taken as the store has it, byte
+// for byte.
 func (t ticket) openRecord(record []byte, identity string) (*Session, error) {
 	head, payload, ok := cache.SplitRecord(record)
 	if !ok {

@@ -16,7 +16,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache"
 )
 
-// A clock that a test turns by hand.
+// A clock that a test sets.
 type clock struct {
 	mu sync.Mutex
 	t  time.Time
@@ -36,7 +36,7 @@ func (c *clock) turn(d time.Duration) {
 
 func newClock() *clock { return &clock{t: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)} }
 
-// prepared is a Preparer that counts, and tells the session by its ID token.
+// prepared is a Preparer that counts its calls, and uses the ID token as the subject.
 type prepared struct {
 	mu    sync.Mutex
 	calls int
@@ -69,7 +69,7 @@ type world struct {
 	memory *cache.Memory
 }
 
-// faulty is a backend whose reads and writes can be made to fail.
+// faulty is a backend with reads and writes that can be made to fail.
 type faulty struct {
 	*cache.Memory
 	mu   sync.Mutex
@@ -142,9 +142,9 @@ func newWorld(t *testing.T, change func(*Options)) *world {
 	return w
 }
 
-func (w *world) create(t *testing.T, who string) string {
+func (w *world) create(t *testing.T, user string) string {
 	t.Helper()
-	v, err := w.Create(context.Background(), &Session{Created: w.clock.now(), IDToken: who, AccessToken: "access of " + who}, 0, Origin{})
+	v, err := w.Create(context.Background(), &Session{Created: w.clock.now(), IDToken: user, AccessToken: "access of " + user}, 0, Origin{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,11 +170,11 @@ func (w *world) load(cookies ...string) (*Opened, error) {
 	return w.Load(context.Background(), with(cookies...))
 }
 
-func (w *world) mustBe(t *testing.T, who string, cookies ...string) *Opened {
+func (w *world) mustBe(t *testing.T, user string, cookies ...string) *Opened {
 	t.Helper()
 	o, err := w.load(cookies...)
-	if err != nil || o.Subject != who {
-		t.Fatalf("got %+v, %v, want the session of %s", o, err, who)
+	if err != nil || o.Subject != user {
+		t.Fatalf("got %+v, %v, want the session of %s", o, err, user)
 	}
 	return o
 }
@@ -186,7 +186,7 @@ func (w *world) mustFail(t *testing.T, want error, cookies ...string) {
 	}
 }
 
-func TestASessionIsFoundByItsCookieAlone(t *testing.T) {
+func TestASessionIsFoundByItsCookieOnly(t *testing.T) {
 	w := newWorld(t, nil)
 	a, b := w.create(t, "ada"), w.create(t, "bob")
 	w.mustBe(t, "ada", "__Host-oidc="+a)
@@ -201,7 +201,7 @@ func TestASessionIsFoundByItsCookieAlone(t *testing.T) {
 	}
 }
 
-func TestCookiesThatDoNotCount(t *testing.T) {
+func TestInvalidCookies(t *testing.T) {
 	w := newWorld(t, nil)
 	good := w.create(t, "ada")
 	other := newWorld(t, func(o *Options) { o.Identity = "another middleware" })
@@ -228,7 +228,7 @@ func TestCookiesThatDoNotCount(t *testing.T) {
 			before := w.store.gets
 			w.mustFail(t, ErrForeign, "__Host-oidc="+row.value)
 			if w.store.gets != before {
-				t.Error("a cookie whose MAC fails reached the store")
+				t.Error("a cookie without a valid MAC reached the store")
 			}
 		})
 	}
@@ -258,7 +258,7 @@ func TestTheStoreKnowsNothingAndCannotForge(t *testing.T) {
 	rb, _ := w.memory.Get(ctx, keys[1])
 	t.Run("F10 no token in a dump", func(t *testing.T) {
 		if strings.Contains(string(ra), "ada") || strings.Contains(keys[0], a[:20]) {
-			t.Error("a record or its key tells something")
+			t.Error("a record or its key contains a name")
 		}
 	})
 	t.Run("F11 swapped values", func(t *testing.T) {
@@ -308,8 +308,8 @@ func TestALogoutOfASessionThatWasEndedElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := newWorld(t, func(o *Options) { o.Backend = w.memory })
-	w.memory.Unwatch(w.Manager) // nobody tells this replica
-	if err := other.bury(context.Background(), k.recordKey(), cache.Header{Version: 1, End: w.clock.now().Add(time.Hour)}); err != nil {
+	w.memory.Unwatch(w.Manager) // this replica learns of no change
+	if err := other.writeTombstone(context.Background(), k.recordKey(), cache.Header{Version: 1, End: w.clock.now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.End(context.Background(), with("__Host-oidc="+a)); err != nil {
@@ -436,13 +436,13 @@ func TestLifetimes(t *testing.T) {
 		w.clock.turn(time.Minute)
 		w.mustFail(t, ErrNone, "__Host-oidc="+a)
 	})
-	t.Run("idle ends what nobody asks for", func(t *testing.T) {
+	t.Run("the idle timeout ends a session without requests", func(t *testing.T) {
 		w := newWorld(t, func(o *Options) { o.IdleTimeout = 10 * time.Minute })
 		a := w.create(t, "ada")
 		w.clock.turn(10*time.Minute + time.Second)
 		w.mustFail(t, ErrNone, "__Host-oidc="+a)
 	})
-	t.Run("idle is pushed on by requests, until the absolute end", func(t *testing.T) {
+	t.Run("requests extend the idle timeout, until the absolute end", func(t *testing.T) {
 		w := newWorld(t, func(o *Options) { o.IdleTimeout = 10 * time.Minute })
 		a := w.create(t, "ada")
 		for i := 0; i < 7; i++ {
@@ -473,23 +473,23 @@ func TestLifetimes(t *testing.T) {
 	})
 }
 
-func TestAStoreThatIsAskedEachTime(t *testing.T) {
+func TestAStoreThatIsReadAtEachRequest(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.AlwaysAsk = true })
 	a := w.create(t, "ada")
 	for i := 0; i < 5; i++ {
 		if o := w.lookup(a); o != nil && w.clock.now().Before(o.Until) {
-			t.Fatal("memory would serve without asking")
+			t.Fatal("memory would serve without a read of the store")
 		}
 		w.mustBe(t, "ada", "__Host-oidc="+a)
 	}
 	if w.store.gets != 5 || w.views.count() != 1 {
-		t.Errorf("asked %d times, prepared %d times", w.store.gets, w.views.count())
+		t.Errorf("read %d times, prepared %d times", w.store.gets, w.views.count())
 	}
 	w.store.fail(cache.ErrUnavailable)
 	w.mustBe(t, "ada", "__Host-oidc="+a)
 }
 
-func TestAStoreThatCannotBeAsked(t *testing.T) {
+func TestAnUnreachableStore(t *testing.T) {
 	w := newWorld(t, nil)
 	a, b := w.create(t, "ada"), w.create(t, "bob")
 	w.mustBe(t, "ada", "__Host-oidc="+a)
@@ -500,7 +500,7 @@ func TestAStoreThatCannotBeAsked(t *testing.T) {
 	w.mustBe(t, "ada", "__Host-oidc="+a)
 	w.mustFail(t, ErrUnavailable, "__Host-oidc="+b)
 	if _, err := w.End(context.Background(), with("__Host-oidc="+a)); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("a logout that did not reach the store gave %v", err)
+		t.Errorf("a sign-out that did not reach the store gave %v", err)
 	}
 	w.clock.turn(2 * time.Hour)
 	w.mustFail(t, ErrUnavailable, "__Host-oidc="+a)
@@ -547,7 +547,7 @@ func TestKeysRotate(t *testing.T) {
 	}
 }
 
-func TestFullMemoryForgetsWhatIsNotAskedFor(t *testing.T) {
+func TestAFullMemoryDropsUnusedSessions(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.MaxOpened = 8 })
 	values := make([]string, 40)
 	for i := range values {
@@ -563,7 +563,7 @@ func TestFullMemoryForgetsWhatIsNotAskedFor(t *testing.T) {
 		t.Errorf("%d sessions opened, at most 8 wanted", n)
 	}
 	if w.views.count() != 40 {
-		t.Errorf("prepared %d times: the session in use was forgotten", w.views.count())
+		t.Errorf("prepared %d times: the session in use was dropped", w.views.count())
 	}
 	if len(w.indexed) > len(w.hot.Opened) {
 		t.Error("the index of records outgrows the sessions")
@@ -607,7 +607,8 @@ func TestManyRequestsOpenARecordOnce(t *testing.T) {
 	}
 }
 
-// held is a store whose next read is done at once and answered when the test says.
+// held is a store with a first read that is done at once and returns when the test
+// releases it.
 type held struct {
 	*cache.Memory
 	read    chan struct{} // closed when the read is done
@@ -624,7 +625,7 @@ func (h *held) Get(ctx context.Context, key string) ([]byte, error) {
 	return b, err
 }
 
-func TestWhoComesAfterAChangeDoesNotWaitForAnEarlierRead(t *testing.T) {
+func TestARequestAfterAChangeDoesNotWaitForAnEarlierRead(t *testing.T) {
 	for _, row := range []struct {
 		name   string
 		change func(w *world, value string)
@@ -635,7 +636,7 @@ func TestWhoComesAfterAChangeDoesNotWaitForAnEarlierRead(t *testing.T) {
 				t.Error(err)
 			}
 		}, ErrNone},
-		{"all were", func(w *world, value string) { _ = w.memory.Clear(context.Background()) }, ErrNone},
+		{"all sessions were cleared", func(w *world, value string) { _ = w.memory.Clear(context.Background()) }, ErrNone},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			store := &held{read: make(chan struct{}), release: make(chan struct{})}
@@ -662,7 +663,7 @@ func TestWhoComesAfterAChangeDoesNotWaitForAnEarlierRead(t *testing.T) {
 					t.Errorf("got %v, want %v", err, row.want)
 				}
 			case <-time.After(time.Minute):
-				t.Error("waits for what was read before the change")
+				t.Error("waits for a read before the change")
 			}
 			close(store.release)
 			<-first
@@ -674,7 +675,7 @@ func TestWhoComesAfterAChangeDoesNotWaitForAnEarlierRead(t *testing.T) {
 	}
 }
 
-func TestAnEndIsNotStoppedByWhoGoesAway(t *testing.T) {
+func TestASignOutIsCompletedWithoutItsClient(t *testing.T) {
 	w := newWorld(t, nil)
 	a, b := w.create(t, "ada"), w.create(t, "bob")
 	ctx, cancel := context.WithCancel(context.Background())
@@ -719,7 +720,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.MaxOpened = 16; o.IdleTimeout = time.Minute })
 	values := make([]string, 24)
 	for i := range values {
-		values[i] = w.create(t, fmt.Sprintf("person %d", i))
+		values[i] = w.create(t, fmt.Sprintf("user %d", i))
 	}
 	var ended [24]atomic.Bool
 	var wg sync.WaitGroup
@@ -732,7 +733,7 @@ func TestEverythingAtOnce(t *testing.T) {
 				dead := ended[k].Load()
 				o, err := w.load("__Host-oidc=" + values[k])
 				switch {
-				case err == nil && o.Subject != fmt.Sprintf("person %d", k):
+				case err == nil && o.Subject != fmt.Sprintf("user %d", k):
 					t.Errorf("%s got the session of %s", values[k], o.Subject)
 				case err == nil && dead:
 					t.Error("an ended session is served")

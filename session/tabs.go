@@ -15,8 +15,8 @@ type signInCookie struct {
 }
 
 // newest returns the sign-in cookies among those that a request sends, the newest first,
-// and how many of them are of sign-ins that can still end: those come first. Of those of
-// one second the browser sends the newest last (RFC 6265, section 5.4).
+// and the number of those that are still valid. Those come first. The browser sends the
+// newest of one second last (RFC 6265, section 5.4).
 func (l *Logins) newest(cookies []string) ([]signInCookie, int) {
 	prefix := l.Cookies.Name + loginInfix
 	count := l.completedID()
@@ -44,15 +44,15 @@ func (l *Logins) newest(cookies []string) ([]signInCookie, int) {
 	return all, live
 }
 
-// shares reports whether sign-ins share a cookie. It must be this host's own: somebody
-// who has a sibling domain could give a browser their cookie, and would share the
-// sign-ins of its user. In a cookieDomain all hosts have the sessions anyway.
+// shares reports whether sign-ins share a cookie. It must be this host's own: an attacker
+// with a sibling domain could give a browser their cookie, and would share the sign-ins
+// of its user. With a cookieDomain all hosts have the sessions anyway.
 func (l *Logins) shares() bool {
 	return strings.HasPrefix(l.Cookies.Name, "__Host-") || l.Cookies.Domain != ""
 }
 
-// join has g share the newest sign-in cookie of a request, if the browser gets no more,
-// and reports whether it does. It notes which of the others go when g begins.
+// join lets g share the newest sign-in cookie of a request, if the browser is given no
+// more, and reports whether it does. It lists the others that are deleted when g begins.
 func (l *Logins) join(g *Login, cookies []string) bool {
 	all, live := l.newest(cookies)
 	if live < loginsKept || !l.shares() {
@@ -69,9 +69,9 @@ func (l *Logins) join(g *Login, cookies []string) bool {
 	return true
 }
 
-// trim notes that all cookies but the newest go when g, which gets one more, begins, and
-// those that mean nothing to anybody any more. A cookie of another middleware on the same
-// host is left alone while it is few.
+// trim lists the cookies that are deleted when g, which gets one more, begins: all but
+// the newest, and those that are no longer valid. A cookie of another middleware on the
+// same host stays while there are few.
 func (l *Logins) trim(g *Login, all []signInCookie, live int) {
 	for i, c := range all {
 		if i >= loginsKept-1 || i >= live && c.seed != nil {
@@ -80,8 +80,8 @@ func (l *Logins) trim(g *Login, all []signInCookie, live int) {
 	}
 }
 
-// Fail returns the cookies that end g, which failed, in the browser of r: that of the
-// sign-in stays if others of the browser may share it.
+// Fail returns the cookies that end g, which failed, in the browser of r. The cookie of
+// the sign-in stays if others of the browser may share it.
 func (l *Logins) Fail(g *Login, r *http.Request) []*http.Cookie {
 	ended := l.Delete(g)
 	cookies := r.Header["Cookie"]

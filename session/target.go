@@ -10,19 +10,19 @@ import (
 )
 
 const (
-	// stateTarget is the longest target that a state parameter holds, in bytes: the state
+	// stateTarget is the longest target that a state parameter holds, in bytes. The state
 	// is in URLs of the provider, and some servers refuse one of 2 KB.
 	stateTarget = 1000
-	// cookieTarget is the longest one that a cookie holds, in bytes: a path and an origin.
-	// With a name of 75 bytes and a domain of 253, such a cookie has 3.6 KB, and browsers
-	// drop one of more than 4,096 bytes (RFC 6265bis, section 5.6).
+	// cookieTarget is the longest one that a cookie holds, in bytes: a path and an
+	// origin. With a name of 75 bytes and a domain of 253, such a cookie has 3.6 KB.
+	// Browsers drop one of more than 4,096 bytes (RFC 6265bis, section 5.6).
 	cookieTarget = 2320
 )
 
-// targetIDs end the names of the cookies that hold the targets of sign-ins. There are as
-// many of them as fit into 8 KB together with all other cookies of ours: responses to
-// tabs that open at once do not know of each other, and would exceed any other bound.
-// They have the length of a sign-in's id, so that no backend sees them.
+// targetIDs end the names of the cookies with the targets of sign-ins. As many as these
+// fit into 8 KB together with all other cookies of ours. Responses to tabs that open at
+// once do not know of each other, and would exceed any other bound. They have the length
+// of a sign-in's id, so that no backend sees them.
 var targetIDs = []string{"target-0", "target-1"}
 
 // isTargetID reports whether id ends the name of a cookie that holds a target.
@@ -51,7 +51,7 @@ func (l *Logins) setTarget(g *Login, r *http.Request) (*http.Cookie, error) {
 	return l.Cookies.Set(name, value, LoginLifetime), nil
 }
 
-// ownID names g alone, also where it shares a cookie.
+// ownID names g, and no other sign-in that shares its cookie.
 func (g *Login) ownID() ([]byte, error) {
 	if g.share != nil {
 		return g.share[:loginIDBytes], nil
@@ -59,8 +59,8 @@ func (g *Login) ownID() ([]byte, error) {
 	return base64.RawURLEncoding.DecodeString(g.id)
 }
 
-// freeTargetName is the name under which one more target is kept. It begins with another
-// name each time, as two tabs that open at once both find all of them free.
+// freeTargetName returns the name for one more target. It begins with another name each
+// time, because two tabs that open at once find all of them free.
 func (l *Logins) freeTargetName(r *http.Request) string {
 	turn := int(l.turn.Add(1) % int64(len(targetIDs)))
 	oldest := ""
@@ -79,8 +79,8 @@ func (l *Logins) freeTargetName(r *http.Request) string {
 	return oldest
 }
 
-// targetStarted is when the sign-in began whose target the cookie of the name holds;
-// zero: it holds none of ours.
+// targetStarted returns the start of the sign-in with the target in the cookie of that
+// name; zero: the cookie is not ours.
 func (l *Logins) targetStarted(name string, r *http.Request) time.Time {
 	for _, v := range values(r.Header["Cookie"], name) {
 		plain := l.openTarget(name, v)
@@ -112,8 +112,8 @@ func (l *Logins) findTarget(g *Login, r *http.Request) {
 	}
 }
 
-// openTarget returns what a cookie with a target holds: when the sign-in began, its id
-// and its target; nil: it is none of ours.
+// openTarget returns the content of a cookie with a target: the start of the sign-in, its
+// id and its target. It returns nil for a cookie that is not ours.
 func (l *Logins) openTarget(name, value string) []byte {
 	plain, err := l.Keys.Open("sign-in target "+name, l.Identity, value)
 	if err != nil || len(plain) <= 8+loginIDBytes {

@@ -66,7 +66,7 @@ func TestLongTargets(t *testing.T) {
 			}
 		}
 	})
-	t.Run("a sign-in whose own cookie is gone keeps its target", func(t *testing.T) {
+	t.Run("a sign-in without its own cookie keeps its target", func(t *testing.T) {
 		j := jar{}
 		g := start(t, l, j, longTarget(1500))
 		delete(j, l.cookieName(g.id))
@@ -230,7 +230,7 @@ func TestLongTargetsOfManyTabs(t *testing.T) {
 			t.Errorf("the next one is lost: %v", err)
 		}
 	})
-	t.Run("a target whose sign-in is over makes room", func(t *testing.T) {
+	t.Run("a target of an expired sign-in makes room", func(t *testing.T) {
 		c := newClock()
 		l := newLogins(t, c, "identity")
 		j := jar{}

@@ -20,7 +20,7 @@ var (
 	_ any = (*masterKey)(nil)
 	_ any = opening{}
 	_ any = plan{}
-	_ any = (*renewal)(nil)
+	_ any = (*refresh)(nil)
 	_ any = ticket{}
 	_ any = (*waiter)(nil)
 )

@@ -10,62 +10,61 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/background"
 )
 
-// ErrGrantEnded is returned by a Refresher when the provider says that the refresh
-// token is not valid, or not any more.
+// ErrGrantEnded is returned by a Refresher when the provider says that the refresh token
+// is not valid, or not any more.
 var ErrGrantEnded = errors.New("session: the provider ended the grant")
 
 // ErrGrantSpent is returned by a Refresher when the refresh token may have been used up
-// without a usable answer: it must not be sent again.
-var ErrGrantSpent = errors.New("session: the answer to a renewal was lost")
+// without a usable response. It must not be sent again.
+var ErrGrantSpent = errors.New("session: the response to a token refresh was lost")
 
-// A Refresher asks the provider for new tokens. It is safe for concurrent use, and is
-// called with no lock held.
+// A Refresher requests new tokens from the provider. It is safe for concurrent use, and
+// is called with no lock held.
 type Refresher interface {
-	// Refresh returns what s becomes, by one use of its refresh token: ErrGrantEnded,
-	// ErrGrantSpent, or, after any other error, the token was not used up and may be
-	// used later.
+	// Refresh returns s with new tokens, by one use of its refresh token. It returns
+	// ErrGrantEnded, ErrGrantSpent, or any other error if the token was not used up and
+	// may be used later.
 	Refresh(ctx context.Context, s *Session) (*Session, error)
-	// Discard is told of a renewed session that came too late: what it was made
-	// from was ended meanwhile, and nobody will use its tokens. It must return
-	// quickly.
+	// Discard is called with a refreshed session that came too late: the stored one was
+	// ended meanwhile, and its new tokens are not used. It must return quickly.
 	Discard(s *Session)
 }
 
-// An Event is what became of a renewal.
+// An Event is the result of a token refresh.
 type Event int
 
 const (
 	// Refreshed: the session has new tokens.
 	Refreshed Event = iota
-	// RefreshLost: the refresh token was used, and its answer lost. The session goes
-	// on without one, to its end.
+	// RefreshLost: the refresh token was used, and its response lost. The session goes on
+	// without one, to its end.
 	RefreshLost
 	// RefreshRefused: the provider ended the grant, and the session ended with it.
 	RefreshRefused
-	// RefreshTooLate: the session was ended while it was being renewed.
+	// RefreshTooLate: the session was ended while its tokens were refreshed.
 	RefreshTooLate
 	// RefreshPutOff: it is tried again later.
 	RefreshPutOff
-	// NeverRefreshed: a session was opened whose tokens are never refreshed. The cause
-	// is ErrNoRefreshToken, ErrNoExpiry or ErrEndsBefore.
+	// NeverRefreshed: the tokens of a session that was opened are never refreshed. The
+	// cause is ErrNoRefreshToken, ErrNoExpiry or ErrEndsBefore.
 	NeverRefreshed
 )
 
-// An Observer is told of events. It must return quickly, and may be called from
-// several goroutines at once.
+// An Observer receives events. It must return quickly, and may be called from several
+// goroutines at once.
 type Observer interface {
-	// Observe is told the session's View.Subject and, where there is one, the cause.
+	// Observe receives the session's View.Subject and, if there is one, the cause.
 	Observe(e Event, subject string, cause error)
 }
 
-// timing is how long things take at most. Tests change it.
+// timing has upper limits. Tests change it.
 type timing struct {
-	early    time.Duration // that a request waits for a renewal of tokens that are still good
-	late     time.Duration // that requests wait for one of tokens that are not
-	passing  time.Duration // that a session is served from memory while it is being renewed
-	contend  time.Duration // that this replica waits for another one
-	provider time.Duration // for all that is asked of the provider
-	store    time.Duration // for all that is written then
+	early    time.Duration // for a request that waits for a refresh of tokens that are still valid
+	late     time.Duration // for requests that wait for a refresh of tokens that are not
+	passing  time.Duration // for which a session is served from memory during a refresh
+	contend  time.Duration // for which this replica waits for another one
+	provider time.Duration // for all requests to the provider
+	store    time.Duration // for all writes after them
 	lease    time.Duration
 	prolong  time.Duration
 	poll     time.Duration // the first wait for another replica; doubles up to lastPoll
@@ -80,23 +79,23 @@ func usualTiming() timing {
 	}
 }
 
-// maxWaiting bounds the requests that wait for one renewal. More of them are served
-// what there is.
+// maxWaiting bounds the requests that wait for one refresh. Further ones are served with
+// the old tokens.
 const maxWaiting = 1024
 
-// A renewal is one attempt of this process to renew a session. It goes on without
-// those who wait for it, and lets go of them whatever happens.
-type renewal struct {
+// A refresh is one attempt of this process to refresh the tokens of a session. It goes on
+// without the requests that wait for it, and always releases them.
+type refresh struct {
 	m     *Manager
-	p     opening // known is what was found due
+	p     opening // known is the session that was found due
 	lease cache.Lease
 
-	// What came of it, set before finish.
-	opened *Opened // nil: what was known stays
+	// The result, set before finish.
+	opened *Opened // nil: the known session stays
 	err    error   // ErrNone: there is no session any more
 	wait   time.Duration
-	store  bool // it was the store that could not be asked
-	unsure bool // the refresh token may be used up: who tries again must not count as the same
+	store  bool // the store was unreachable
+	unsure bool // the refresh token may be used up; the next attempt needs another owner name
 
 	held   bool // the lease is to be given back
 	unused bool // and the refresh token with it
@@ -105,31 +104,32 @@ type renewal struct {
 	dropped bool      // guarded by Hot.Mu: the session was ended here meanwhile
 }
 
-// A waiter waits for the end of a renewal, or of its own patience. Its channel has
-// room for both.
+// A waiter waits for the end of a refresh, or for the end of its patience. Its channel
+// has room for both.
 type waiter struct {
-	told chan bool // whether the renewal is over
+	ended chan bool // true at the end of the refresh, false at the end of the patience
 }
 
-// Run tells that the waiter's patience is over.
+// Run reports the end of the waiter's patience.
 func (w *waiter) Run() {
-	w.told <- false
+	w.ended <- false
 }
 
-// current returns what a flight brought, renewed if that is due. While the tokens are
-// good still, one request sees to it, for a while, and the others pass; then all wait.
+// current returns the session of a flight, with its tokens refreshed if that is due.
+// While the tokens are valid, one request waits for the refresh, for a while, and the
+// others pass. After that all wait.
 func (m *Manager) current(ctx context.Context, f *flight, t ticket) (*Opened, error) {
 	o := f.opened
-	if f.err != nil || !o.renewal.dueAt(m.o.Now()) {
+	if f.err != nil || !o.plan.dueAt(m.o.Now()) {
 		return o, f.err
 	}
-	r, w, patience := m.board(o, t)
+	r, w, patience := m.join(o, t)
 	if w == nil {
 		return o, nil
 	}
 	waiting, cancel := context.WithTimeout(ctx, patience)
 	background.Done(waiting, w)
-	over := <-w.told
+	over := <-w.ended
 	cancel()
 	switch {
 	case over && r.err != nil:
@@ -140,7 +140,7 @@ func (m *Manager) current(ctx context.Context, f *flight, t ticket) (*Opened, er
 	return m.still(ctx, o)
 }
 
-// still returns o, which somebody waited for something better than, unless it ended
+// still returns o to a request that waited for a newer one in vain, unless o ended
 // meanwhile.
 func (m *Manager) still(ctx context.Context, o *Opened) (*Opened, error) {
 	b, err := m.o.Backend.Get(ctx, o.key)
@@ -151,20 +151,20 @@ func (m *Manager) still(ctx context.Context, o *Opened) (*Opened, error) {
 	return o, nil
 }
 
-// live reports whether a record is that of a session that has not ended.
+// live reports whether a record is of a session that has not ended.
 func (m *Manager) live(record []byte) bool {
 	h, _, err := cache.ParseRecord(record)
 	return err == nil && h.State == cache.Live && m.o.Now().Before(h.Expiry)
 }
 
-// board returns the renewal of o's record, which it starts unless there is one, and
-// a waiter for it with its patience; no waiter for who need not wait.
-func (m *Manager) board(o *Opened, t ticket) (*renewal, *waiter, time.Duration) {
+// join returns the refresh of o's record, which it starts unless there is one, and a
+// waiter for it with its patience. There is no waiter for a request that need not wait.
+func (m *Manager) join(o *Opened, t ticket) (*refresh, *waiter, time.Duration) {
 	now := m.o.Now()
-	expired := now.UnixNano() >= o.renewal.expires
+	expired := now.UnixNano() >= o.plan.expires
 	m.hot.Mu.Lock()
 	m.passLocked(o, now)
-	r := m.renewals[o.key]
+	r := m.refreshes[o.key]
 	first := r == nil
 	if first && m.wasPutOffLocked(o, now) {
 		m.hot.Mu.Unlock()
@@ -175,10 +175,10 @@ func (m *Manager) board(o *Opened, t ticket) (*renewal, *waiter, time.Duration) 
 		return r, nil, 0
 	}
 	if first {
-		r = &renewal{m: m, p: opening{value: o.value, key: o.key, epoch: m.epoch, ticket: t, known: o}}
-		m.renewals[o.key] = r
+		r = &refresh{m: m, p: opening{value: o.value, key: o.key, epoch: m.epoch, ticket: t, known: o}}
+		m.refreshes[o.key] = r
 	}
-	w := &waiter{told: make(chan bool, 2)}
+	w := &waiter{ended: make(chan bool, 2)}
 	r.waiting = append(r.waiting, w)
 	m.hot.Mu.Unlock()
 	if first {
@@ -190,22 +190,22 @@ func (m *Manager) board(o *Opened, t ticket) (*renewal, *waiter, time.Duration) 
 	return r, w, m.timing.early
 }
 
-// wasPutOffLocked reports whether a renewal of o failed after o was read: a request
-// may have come to know o before, and come here after.
+// wasPutOffLocked reports whether a refresh of o failed after o was read. A request may
+// read o before that and come here after it.
 func (m *Manager) wasPutOffLocked(o *Opened, now time.Time) bool {
 	known := m.knownLocked(o.value)
-	return known != nil && known.renewal.due == o.renewal.due && now.Before(known.renewal.tried().retry)
+	return known != nil && known.plan.due == o.plan.due && now.Before(known.plan.tried().retry)
 }
 
-// passLocked lets requests for o pass for a moment, while its tokens are good, if o
-// is what memory holds: anything else came of a change, and is asked for again.
+// passLocked lets requests for o pass for a moment, while its tokens are valid, if memory
+// holds o itself. Any other session there came of a change, and is read again.
 func (m *Manager) passLocked(o *Opened, now time.Time) {
 	if m.hot.Opened[o.value] != o || m.o.AlwaysAsk {
 		return
 	}
 	passing := *o
 	passing.Until = now.Add(m.timing.passing)
-	if expires := time.Unix(0, o.renewal.expires); passing.Until.After(expires) {
+	if expires := time.Unix(0, o.plan.expires); passing.Until.After(expires) {
 		passing.Until = expires
 	}
 	if expiry := time.Unix(0, o.expiry); passing.Until.After(expiry) {
@@ -214,10 +214,10 @@ func (m *Manager) passLocked(o *Opened, now time.Time) {
 	m.hot.Opened[o.value] = &passing
 }
 
-// Run renews the session.
-func (r *renewal) Run() {
+// Run refreshes the tokens of the session.
+func (r *refresh) Run() {
 	defer r.finish()
-	r.unsure = true // until something else is known: a panic tells nothing
+	r.unsure = true // until the result is known; a panic leaves it unknown
 	if err := r.prepare(); err != nil {
 		r.putOff(err)
 		return
@@ -251,17 +251,17 @@ func rest(ctx context.Context, d time.Duration) {
 	cancel()
 }
 
-// finish tells who waits what came of the renewal.
-func (r *renewal) finish() {
+// finish hands the result of the refresh to the requests that wait.
+func (r *refresh) finish() {
 	m := r.m
 	now := m.o.Now()
 	m.hot.Mu.Lock()
-	delete(m.renewals, r.p.key)
+	delete(m.refreshes, r.p.key)
 	switch {
 	case r.err != nil || r.dropped:
 		m.dropLocked(r.p.key)
 	case r.opened != nil:
-		// Its Until is over: what changed since it was written is to be asked for.
+		// Its Until is over, so that later changes are read.
 		m.keepLocked(r.opened)
 	default:
 		r.putOffLocked(now)
@@ -270,17 +270,17 @@ func (r *renewal) finish() {
 	r.waiting = nil
 	m.hot.Mu.Unlock()
 	for _, w := range waiting {
-		w.told <- true
+		w.ended <- true
 	}
 	if r.held {
 		r.release(r.unused)
 	}
 }
 
-// putOffLocked notes with what memory holds of the session when it is tried again.
-func (r *renewal) putOffLocked(now time.Time) {
+// putOffLocked stores the time of the next attempt with the session in memory.
+func (r *refresh) putOffLocked(now time.Time) {
 	known := r.m.knownLocked(r.p.value)
-	if known == nil || known.renewal.due != r.p.known.renewal.due {
+	if known == nil || known.plan.due != r.p.known.plan.due {
 		return
 	}
 	owner := r.lease.Owner
@@ -288,12 +288,12 @@ func (r *renewal) putOffLocked(now time.Time) {
 		owner = ""
 	}
 	later := *known
-	later.renewal = known.renewal.putOff(now, r.wait, owner, r.store)
+	later.plan = known.plan.putOff(now, r.wait, owner, r.store)
 	r.m.replaceLocked(&later)
 }
 
 // putOff ends the attempt without an outcome.
-func (r *renewal) putOff(cause error) {
+func (r *refresh) putOff(cause error) {
 	r.store = errors.Is(cause, cache.ErrUnavailable) || errors.Is(cause, ErrUnavailable)
 	if r.m.o.RetryAfter != nil && !r.store {
 		r.wait = r.m.o.RetryAfter()
@@ -305,7 +305,7 @@ func (r *renewal) putOff(cause error) {
 }
 
 // adopt ends the attempt with a session that is stored.
-func (r *renewal) adopt(s *Session, h cache.Header) {
+func (r *refresh) adopt(s *Session, h cache.Header) {
 	o := r.m.present(r.p, s, h)
 	if r.m.o.Now().UnixNano() >= o.expiry {
 		r.gone() // here
@@ -319,14 +319,14 @@ func (r *renewal) adopt(s *Session, h cache.Header) {
 }
 
 // errEnded is an ErrNone.
-var errEnded = fmt.Errorf("%w: it ended while it was being renewed", ErrNone)
+var errEnded = fmt.Errorf("%w: it ended while its tokens were refreshed", ErrNone)
 
 // gone ends the attempt where there is no session any more.
-func (r *renewal) gone() {
+func (r *refresh) gone() {
 	r.err = errEnded
 }
 
-func (r *renewal) observe(e Event, cause error) {
+func (r *refresh) observe(e Event, cause error) {
 	if r.m.o.Observer != nil {
 		r.m.o.Observer.Observe(e, r.p.known.Subject, cause)
 	}
