@@ -114,7 +114,7 @@ func scopeOf(before, next DataSet) Scope {
 		return ofAll
 	case before.Place != next.Place:
 		return ofAnother
-	case before.ID.Run == next.ID.Run:
+	case before.ID.Run == next.ID.Run && next.ID.Run != "":
 		return ofFlushed
 	}
 	return OfLost

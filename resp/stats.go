@@ -145,6 +145,14 @@ func (p *pool) count(t *task, err error) {
 	}
 }
 
+// Breaks counts the connections that ended by themselves, ever.
+func (c *Client) Breaks() uint64 {
+	p := c.only
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stats.broken + p.stats.stale
+}
+
 // Stats returns a snapshot of what the client has done.
 func (c *Client) Stats() Stats {
 	p := c.only

@@ -14,6 +14,7 @@ const (
 	TrackingDown                 // they do not: what is held is asked again at L1TTL
 	Restarted                    // another Redis process, with the same data
 	DataLost                     // another Redis process, without the data: it was given what is held here
+	InfoRefused                  // the server does not say which process it is and whether it evicts
 	MayEvict                     // the server's maxmemory-policy may evict revocations
 	WritesRefused                // Redis serves and refuses writes, which wait here
 	WritesAccepted               // it takes them again
@@ -30,6 +31,7 @@ var eventTexts = map[Event]string{
 	TrackingDown:    "Redis invalidation link down",
 	Restarted:       "Redis restarted with its data",
 	DataLost:        "Redis lost its data, restoring what this replica holds",
+	InfoRefused:     "Redis does not answer INFO: a maxmemory-policy that evicts is not noticed; grant +info to redis.username",
 	MayEvict:        "Redis may evict sessions and revocations: set maxmemory-policy to noeviction",
 	WritesRefused:   "Redis refuses writes: sessions and sign-outs wait in memory; check maxmemory, the disk, and the privileges of redis.username",
 	WritesAccepted:  "Redis takes writes again",

@@ -22,6 +22,7 @@ func (r *reconciler) reconcile() error {
 	ctx := context.Background()
 	h := r.h
 	r.tellOverflow()
+	breaks := h.up.redis.Client.Breaks()
 	now, err := h.up.redis.Identify(ctx)
 	if redis.Refusal(err) {
 		r.sender.refused()
@@ -31,15 +32,16 @@ func (r *reconciler) reconcile() error {
 		r.firstContactFailed(err)
 		return err
 	}
-	met, known := r.knows()
-	another := met && now.Run != known.Run
-	lost := another && now.DataSet != known.DataSet
+	met, another, lost := r.judge(now, h.up.redis.Client.Breaks())
 	switch {
 	case !met:
 		h.observe(Connected, nil)
+		if now.Run == "" {
+			h.observe(InfoRefused, nil)
+		}
 	case lost:
 		h.observe(DataLost, nil)
-	case another:
+	case another && now.Run != "":
 		h.observe(Restarted, nil)
 	}
 	if now.Evicts != "" && (!met || another) {
@@ -47,7 +49,7 @@ func (r *reconciler) reconcile() error {
 	}
 	err = r.sender.restore(ctx, another, lost)
 	if err == nil || errors.Is(err, errRefused) {
-		r.agree(now)
+		r.agree(now, another, breaks)
 	}
 	return err
 }
@@ -66,24 +68,35 @@ func (r *reconciler) tellOverflow() {
 // firstContactFailed spares users the wait for a Redis that is down at start.
 func (r *reconciler) firstContactFailed(err error) {
 	h := r.h
-	if met, _ := r.knows(); !met && h.up.redis.Breaker != nil && !errors.Is(err, circuitbreaker.ErrOpen) {
+	if !r.met() && h.up.redis.Breaker != nil && !errors.Is(err, circuitbreaker.ErrOpen) {
 		h.up.redis.Breaker.Trip()
 	}
 }
 
-// knows tells whether L2 has answered once, and with which data set.
-func (r *reconciler) knows() (bool, cache.Identity) {
+// met reports whether L2 has answered once.
+func (r *reconciler) met() bool {
 	h := r.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.up.met, h.up.known
+	return h.up.met
+}
+
+// judge compares the server that answers now with the known one: whether one is known,
+// whether this may be another process, and whether that lost the data. A data set that is
+// gone in the same process was flushed.
+func (r *reconciler) judge(now cache.Identity, breaks uint64) (bool, bool, bool) {
+	h := r.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	another := h.up.isAnother(now, breaks)
+	return h.up.met, another, another && now.DataSet != h.up.known.DataSet
 }
 
 // agree takes note of the data set, and leaves the fallback if there was one.
-func (r *reconciler) agree(now cache.Identity) {
+func (r *reconciler) agree(now cache.Identity, another bool, breaks uint64) {
 	h := r.h
 	h.mu.Lock()
-	changed := h.up.agree(now, h.now())
+	changed := h.up.agree(now, another, breaks, h.now())
 	restored := h.up.restored()
 	if changed || restored {
 		h.local.stale()

@@ -24,6 +24,7 @@ type upstream struct {
 	fallback bool           // memory alone serves
 	met      bool           // L2 has answered once
 	known    cache.Identity // of the L2 that the values held came from
+	breaks   uint64         // connections that had broken when it became known
 	// Until when L2 may lack, after a loss of data, records that other replicas
 	// hold; ns since 1970.
 	incomplete int64
@@ -62,11 +63,20 @@ func (u *upstream) isOther(dataSet string) bool {
 	return u.met && dataSet != u.known.DataSet
 }
 
+// isAnother reports whether id is of another process than the known one. Where INFO is
+// forbidden, any connection that broke since may have led to another one.
+func (u *upstream) isAnother(id cache.Identity, breaks uint64) bool {
+	if !u.met || id.Run != u.known.Run {
+		return u.met
+	}
+	return id.Run == "" && breaks != u.breaks
+}
+
 // agree takes note of the server and its data set, and reports whether one of them is
-// another than before.
-func (u *upstream) agree(id cache.Identity, now time.Time) bool {
-	changed := !u.met || id.Run != u.known.Run || id.DataSet != u.known.DataSet
-	if u.met && id.Run != u.known.Run {
+// another than before. The count of broken connections is that before id was requested.
+func (u *upstream) agree(id cache.Identity, another bool, breaks uint64, now time.Time) bool {
+	changed := !u.met || another || id.DataSet != u.known.DataSet
+	if another {
 		u.unproven = now.Add(prolonging).UnixNano()
 		if id.DataSet != u.known.DataSet {
 			u.incomplete = now.Add(restoring).UnixNano()
@@ -75,6 +85,7 @@ func (u *upstream) agree(id cache.Identity, now time.Time) bool {
 	u.checked = true
 	u.met = true
 	u.known = id
+	u.breaks = breaks
 	return changed
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/resp"
 )
 
 // clearPage is how many keys a step of Clear looks at, and removes at most.
@@ -47,18 +48,22 @@ func cleanerOf(r *Redis) *cleaner {
 	return &cleaner{r: r}
 }
 
+// unlink removes each key by a command of its own: the keys are in different slots.
 func (x *cleaner) unlink(ctx context.Context, keys []string) error {
 	r := x.r
-	command := []string{"UNLINK"}
+	var commands []resp.Command
 	for _, k := range keys {
 		if strings.HasPrefix(k, r.Prefix) && k != r.Prefix+canaryKey {
-			command = append(command, k)
+			commands = append(commands, resp.Command{"UNLINK", k})
 		}
 	}
-	if len(command) == 1 {
+	if len(commands) == 0 {
 		return nil
 	}
-	_, err := r.Client.Do(ctx, command...)
+	replies, err := r.Client.Pipeline(ctx, commands)
+	for i := 0; err == nil && i < len(replies); i++ {
+		err = replies[i].Err()
+	}
 	return err
 }
 

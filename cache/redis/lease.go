@@ -18,14 +18,11 @@ const (
 	leaseMoved = 3
 	leaseHeld  = 4
 	leaseSpent = 5
-	leaseOther = 6 // it is another data set than that of the canary
 )
 
 // acquireScript is Lease.acquirable, and what follows from it: a verdict and the
-// record. Its keys are the lease, the record, the note of the used grant and the
-// canary, which ARGV[7] has to be unless it is empty.
+// record. Its keys are the lease, the record and the note of the used grant.
 var acquireScript = resp.NewScript(recordLua+`
-if ARGV[7] ~= '' and redis.call('GET', KEYS[4]) ~= ARGV[7] then return {6, ''} end
 local held, record, used = redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2]), redis.call('GET', KEYS[3])
 if not record or kind(record) == 'foreign' then return {2, ''} end
 if kind(record) ~= 'live' or string.sub(record, 4, 11) ~= ARGV[3] then return {3, record} end
@@ -62,7 +59,26 @@ func (r *Redis) Acquire(ctx context.Context, l cache.Lease) ([]byte, error) {
 
 // AcquireIn gives no lease in another data set than that of the canary: it would lack
 // those that were given before. An empty canary is any.
+//
+// The canary is in another slot than the lease, so that no script has both. It is read
+// after the lease was taken: a canary that is gone never comes back, so that it was there
+// before.
 func (r *Redis) AcquireIn(ctx context.Context, l cache.Lease, canary string) ([]byte, error) {
+	record, err := acquire(ctx, r, l)
+	if canary == "" || err != nil && !errors.Is(err, cache.ErrMiss) {
+		return record, err
+	}
+	found, failed := r.Get(ctx, canaryKey)
+	if failed == nil && string(found) == canary {
+		return record, err
+	}
+	if err == nil {
+		_ = r.Release(ctx, l, true)
+	}
+	return nil, fmt.Errorf("%w: the server may be without its data", cache.ErrUnavailable)
+}
+
+func acquire(ctx context.Context, r *Redis, l cache.Lease) ([]byte, error) {
 	if err := l.Check(); err != nil {
 		return nil, err
 	}
@@ -70,10 +86,9 @@ func (r *Redis) AcquireIn(ctx context.Context, l cache.Lease, canary string) ([]
 	if err != nil {
 		return nil, err
 	}
-	keys := []string{r.Prefix + l.Key(), r.Prefix + l.Record, r.Prefix + l.UsedKey(), r.Prefix + canaryKey}
+	keys := []string{r.Prefix + l.Key(), r.Prefix + l.Record, r.Prefix + l.UsedKey()}
 	args := []string{
-		l.Owner, milliseconds(l.TTL), string(versionBytes(l.Version)), l.UsedBy(), l.Used(), milliseconds(l.Keep), canary,
-		keys[0], keys[2],
+		l.Owner, milliseconds(l.TTL), string(versionBytes(l.Version)), l.UsedBy(), l.Used(), milliseconds(l.Keep), keys[0], keys[2],
 	}
 	reply, err := r.Client.Eval(ctx, acquireScript, keys, args)
 	if err == nil && (reply.Kind != resp.Array || len(reply.Elems) != 2) {
@@ -96,8 +111,6 @@ func leaseVerdict(reply resp.Reply) ([]byte, error) {
 		return record, cache.ErrExists
 	case leaseSpent:
 		return record, cache.ErrSpent
-	case leaseOther:
-		return nil, fmt.Errorf("%w: the server may be without its data", cache.ErrUnavailable)
 	}
 	return nil, cache.ErrMiss
 }
@@ -111,20 +124,17 @@ type acquireFallback struct{}
 
 // Decide implements resp.Fallback.
 func (f *acquireFallback) Decide(values [][]byte, args []string) ([]resp.Command, resp.Reply, error) {
-	if args[6] != "" && string(values[3]) != args[6] {
-		return nil, leaseReply(leaseOther, nil), nil
-	}
 	l := cache.Lease{Owner: args[0], Version: versionFrom(args[2]), Grant: args[3][:len(args[3])-1]}
 	err := l.Acquirable(values[0], values[1], values[2])
 	if errors.Is(err, cache.ErrSpent) {
 		// A command that does nothing has the server confirm that the values go
 		// together: a lease may have been taken between the reading of two.
-		return []resp.Command{{"EXISTS", args[7]}}, leaseReply(leaseSpent, values[1]), nil
+		return []resp.Command{{"EXISTS", args[6]}}, leaseReply(leaseSpent, values[1]), nil
 	}
 	if err != nil {
 		return nil, leaseReply(verdictOf(err), values[1]), nil
 	}
-	return []resp.Command{{"SET", args[7], args[0], "PX", args[1]}, {"SET", args[8], args[4], "PX", args[5]}}, leaseReply(leaseYours, values[1]), nil
+	return []resp.Command{{"SET", args[6], args[0], "PX", args[1]}, {"SET", args[7], args[4], "PX", args[5]}}, leaseReply(leaseYours, values[1]), nil
 }
 
 func verdictOf(err error) int64 {

@@ -36,14 +36,14 @@ func TestRoundTrips(t *testing.T) {
 			x.expire()
 			p.lives(x.a)
 			x.refreshes(2)
-		}, [2]int{4, 1}},
+		}, [2]int{5, 1}},
 		{"a request at each after it", func() { p.lives(x.b); p.lives(x.a) }, [2]int{1, 0}},
 		{"thirty requests at both after it", func() { served(t, crowd(30, p, x.a, x.b)) }, [2]int{0, 0}},
 		{"a renewal for which twenty requests come at once", func() {
 			x.expire()
 			served(t, crowd(20, p, x.a))
 			x.refreshes(3)
-		}, [2]int{4, 1}},
+		}, [2]int{5, 1}},
 		{"a sign-out at A", func() { p.signOut(x.a) }, [2]int{3, 1}},
 	} {
 		a, b, listening := x.linkA.rest(t), x.linkB.rest(t), x.listening()
