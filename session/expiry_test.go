@@ -196,3 +196,51 @@ func TestIdleTimeoutsOfOneSession(t *testing.T) {
 		ask(t, m, v, ErrNone)
 	})
 }
+
+func TestLifetimes(t *testing.T) {
+	t.Run("F20 absolute never slides", func(t *testing.T) {
+		w := newWorld(t, nil)
+		a := w.create(t, "ada")
+		for i := 0; i < 59; i++ {
+			w.mustBe(t, "ada", "__Host-oidc="+a)
+			w.clock.turn(time.Minute)
+		}
+		w.clock.turn(time.Minute)
+		w.mustFail(t, ErrNone, "__Host-oidc="+a)
+	})
+	t.Run("the idle timeout ends a session without requests", func(t *testing.T) {
+		w := newWorld(t, func(o *Options) { o.IdleTimeout = 10 * time.Minute })
+		a := w.create(t, "ada")
+		w.clock.turn(10*time.Minute + time.Second)
+		w.mustFail(t, ErrNone, "__Host-oidc="+a)
+	})
+	t.Run("requests extend the idle timeout, until the absolute end", func(t *testing.T) {
+		w := newWorld(t, func(o *Options) { o.IdleTimeout = 10 * time.Minute })
+		a := w.create(t, "ada")
+		for i := 0; i < 7; i++ {
+			w.mustBe(t, "ada", "__Host-oidc="+a)
+			w.clock.turn(8 * time.Minute)
+		}
+		w.mustBe(t, "ada", "__Host-oidc="+a)
+		w.clock.turn(4 * time.Minute)
+		w.mustFail(t, ErrNone, "__Host-oidc="+a)
+	})
+	t.Run("one touch per tenth", func(t *testing.T) {
+		w := newWorld(t, func(o *Options) { o.IdleTimeout = 10 * time.Minute })
+		a := w.create(t, "ada")
+		for i := 0; i < 9; i++ {
+			o := w.mustBe(t, "ada", "__Host-oidc="+a)
+			if o.version != 1 {
+				t.Fatalf("touched after %d seconds", i*6)
+			}
+			w.clock.turn(6 * time.Second)
+		}
+		w.clock.turn(10 * time.Second)
+		if o := w.mustBe(t, "ada", "__Host-oidc="+a); o.version != 2 {
+			t.Errorf("version %d after a tenth of the idle timeout", o.version)
+		}
+		if w.views.count() != 1 {
+			t.Errorf("prepared %d times", w.views.count())
+		}
+	})
+}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -101,57 +99,6 @@ func TestEndAllEndsTheSessionsThatItNames(t *testing.T) {
 	})
 }
 
-// The bound is one for all groups of a client and each key of the ring.
-func TestTheOldestSessionsEnd(t *testing.T) {
-	w := newWorld(t, func(o *Options) { o.Keys = keyring(t, keyA) })
-	rotated := w.another(t, func(o *Options) { o.Keys, o.Identity = keyring(t, keyB, keyA), "another group" })
-	var values []string
-	add := func(m *Manager, sub string) string {
-		t.Helper()
-		v, err := w.signIn(t, m, Origin{Subject: sub})
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.clock.turn(time.Second)
-		return v
-	}
-	bob := add(w.Manager, "bob")
-	for i := 0; i < MaxSessions; i++ {
-		m := w.Manager
-		if i >= MaxSessions/2 {
-			m = rotated
-		}
-		values = append(values, add(m, "ada"))
-	}
-	end := func(m *Manager, sub, newest string, want int) {
-		t.Helper()
-		if n, err := m.EndOldest(context.Background(), Origin{Issuer: "https://op", Subject: sub}, newest); err != nil || n != want {
-			t.Errorf("L10 F24: %d ended, %v; want %d", n, err, want)
-		}
-	}
-	end(rotated, "ada", values[MaxSessions-1], 0)
-	end(w.Manager, "", values[0], 0)
-	newest := add(rotated, "ada")
-	end(rotated, "ada", newest, 1)
-	end(rotated, "ada", newest, 0)
-	w.mustFail(t, ErrNone, "__Host-oidc="+values[0])
-	w.mustBe(t, "ada", "__Host-oidc="+values[1])
-	w.mustBe(t, "bob", "__Host-oidc="+bob)
-	if _, err := rotated.EndOldest(context.Background(), Origin{Subject: "ada"}, "no cookie"); err == nil {
-		t.Error("the newest session is not one")
-	}
-}
-
-// another is a further manager over the same store.
-func (w *world) another(t *testing.T, change func(o *Options)) *Manager {
-	t.Helper()
-	o := w.o
-	change(&o)
-	m := NewManager(o)
-	t.Cleanup(m.Close)
-	return m
-}
-
 func TestALogoutThatComesBeforeTheSession(t *testing.T) {
 	for _, row := range []struct {
 		name   string
@@ -244,52 +191,6 @@ func TestALogoutWhileKeysRotate(t *testing.T) {
 	}
 }
 
-func TestIndexKeysNameNoUser(t *testing.T) {
-	w := newWorld(t, nil)
-	v, err := w.signIn(t, w.Manager, Origin{Subject: "ada-canary", SessionID: "sid-canary"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	k, err := w.o.Keys.ticket(v, "__Host-oidc", "identity")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := w.memory.Get(context.Background(), k.recordKey())
-	if err != nil || strings.Contains(string(b), "canary") {
-		t.Fatalf("F10: the record names its user, %v", err)
-	}
-	t.Run("F11 altered index keys", func(t *testing.T) {
-		altered := append([]byte{}, b...)
-		altered[cache.HeaderSize+3] ^= 1
-		_ = w.memory.Delete(context.Background(), k.recordKey())
-		if err := w.memory.Add(context.Background(), k.recordKey(), altered, time.Hour); err != nil {
-			t.Fatal(err)
-		}
-		w.mustFail(t, ErrNone, "__Host-oidc="+v)
-	})
-}
-
-func TestIndexKeysStayWithTheSession(t *testing.T) {
-	f := newFleet(t, func(o *Options) { o.IdleTimeout = 30 * time.Minute })
-	f.serves(t, f.Manager, "access 0")
-	f.clock.turn(4 * time.Minute)
-	f.serves(t, f.Manager, "access 1") // touched and refreshed
-	k := f.ticket(t)
-	b, err := f.store.Memory.Get(context.Background(), k.recordKey())
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, _, err := cache.ParseRecord(b)
-	start := newClock().now()
-	if err != nil || h.Version != 3 || len(h.Links) != 3 || !h.Issued.Equal(start) || !h.End.Equal(start.Add(time.Hour)) {
-		t.Errorf("the header is %+v, %v", h, err)
-	}
-	if err := f.other.EndAll(context.Background(), Ending{Issuer: "https://op", Subject: "ada", SessionID: "1", Before: start}); err != nil {
-		t.Fatal(err)
-	}
-	f.ended(t, f.Manager)
-}
-
 func TestALogoutInAnOutage(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.MaxOpened = 4 })
 	var values []string
@@ -353,62 +254,6 @@ func TestALogoutInAnOutage(t *testing.T) {
 	})
 }
 
-func TestAReplayIsFoundBeforeAnythingIsDone(t *testing.T) {
-	clock := newClock()
-	memory := cache.NewMemory(cache.MemoryOptions{Now: clock.now})
-	ctx := context.Background()
-	guard := func(keys ...string) *ReplayGuard {
-		return &ReplayGuard{Backend: memory, Keys: keyring(t, keys...), Identity: "client", Strict: true}
-	}
-	g := guard(keyA)
-	if err := g.Used(ctx, "jti", "1"); err != nil {
-		t.Errorf("BL9: Used uses it up: %v", err)
-	}
-	var wg sync.WaitGroup
-	won := make(chan error, 16)
-	for i := 0; i < 16; i++ {
-		wg.Add(1)
-		go func(g *ReplayGuard) {
-			defer wg.Done()
-			won <- g.Use(ctx, "jti", "1", time.Minute)
-		}([]*ReplayGuard{g, guard(keyA, keyB)}[i%2])
-	}
-	wg.Wait()
-	close(won)
-	first := 0
-	for err := range won {
-		if err == nil {
-			first++
-		} else if !errors.Is(err, ErrReplayed) {
-			t.Error(err)
-		}
-	}
-	if first != 1 {
-		t.Errorf("BL9: %d deliveries of one token won", first)
-	}
-	for _, keys := range [][]string{{keyA}, {keyA, keyB}, {keyB, keyA}} {
-		if err := guard(keys...).Used(ctx, "jti", "1"); !errors.Is(err, ErrReplayed) {
-			t.Errorf("BL9 F12: with the keys %v: %v", keys, err)
-		}
-	}
-	if err := g.Used(ctx, "state", "1"); err != nil {
-		t.Errorf("of another kind: %v", err)
-	}
-	clock.turn(2 * time.Minute)
-	if err := g.Used(ctx, "jti", "1"); err != nil {
-		t.Errorf("after its time: %v", err)
-	}
-	g.Backend = &blind{Memory: memory}
-	if err := g.Used(ctx, "jti", "1"); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("a store that cannot be reached: %v", err)
-	}
-}
-
-// blind is a store that cannot be read by Exists.
-type blind struct{ *cache.Memory }
-
-func (blind) Exists(context.Context, string) (bool, error) { return false, cache.ErrUnavailable }
-
 func TestAnUnprovenLogoutIsNotRemembered(t *testing.T) {
 	store := cache.NewMemory(cache.MemoryOptions{})
 	w := newWorld(t, func(o *Options) { o.Backend = store })
@@ -427,19 +272,5 @@ func TestAnUnprovenLogoutIsNotRemembered(t *testing.T) {
 	}
 	if _, err := w.load("__Host-oidc=" + v); !errors.Is(err, ErrNone) {
 		t.Errorf("BL21: the session of that sid: %v", err)
-	}
-}
-
-func TestPausesBeforeTheNextRefresh(t *testing.T) {
-	now := newClock().now()
-	p := plan{due: now.UnixNano()}
-	for _, row := range []struct {
-		store bool
-		wait  time.Duration
-	}{{false, 5 * time.Second}, {false, 10 * time.Second}, {true, 5 * time.Second}, {true, 5 * time.Second}, {false, 10 * time.Second}} {
-		p = p.putOff(now, 0, "", row.store)
-		if wait := p.tried().retry.Sub(now); wait != row.wait {
-			t.Errorf("put off by %s, want %s", wait, row.wait)
-		}
 	}
 }
