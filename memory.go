@@ -40,7 +40,7 @@ func memoryAfter(before *store, b bounds) *memory {
 	if before != nil && before.memory != nil {
 		return before.memory
 	}
-	o := cache.MemoryOptions{MaxEntries: b.Entries, MaxBytes: b.Bytes, MarkBytes: markerBytes}
+	o := cache.MemoryOptions{MaxEntries: b.Entries, MaxBytes: b.Bytes, MarkerBytes: markerBytes}
 	return &memory{records: cache.NewMemory(o), bound: map[string]bounds{}}
 }
 

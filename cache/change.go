@@ -6,37 +6,37 @@ import (
 	"time"
 )
 
-// Class is the order in which a journal is carried to L2.
+// Class is the order in which a journal is sent to the shared store.
 type Class int
 
 const (
 	Revocations Class = iota
-	Marks             // of replay protection
+	Markers           // replay markers
 	Others
 	Classes
 )
 
-// An intent is what a note asks of L2.
+// An intent is the command by which a note is sent to the shared store.
 type intent int
 
 const (
 	ToMerge intent = iota // Set, under the rule of records
-	ToAdd                 // Add, to find out who was first
+	ToAdd                 // Add, to learn if the key is used already
 	ToDelete
 )
 
-// A Note is the last state of a key that L2 does not have yet.
+// A Note is the last state of a key that the shared store does not have yet.
 type Note struct {
 	Key     string
-	Value   []byte // nil for toDelete
+	Value   []byte // nil for ToDelete
 	Expires int64  // ns since 1970
 	Intent  intent
-	// revocation is what a note of one stands for, whose index is read in L2.
+	// Revocation is the one of a revocation entry. Its index is read in the shared store.
 	Revocation Revocation
-	Known      bool // L2 has what the revocation was about, and only gets the note
+	Known      bool // the shared store has revoked the records and only lacks the entry
 
 	Class Class
-	Since int64 // when the key was first noted, ns since 1970
+	Since int64 // time of the key's first note, ns since 1970
 	Place *list.Element
 }
 
@@ -45,17 +45,17 @@ func ClassOf(key string, value []byte) Class {
 		return Revocations
 	}
 	if strings.HasPrefix(key, "j:") {
-		return Marks
+		return Markers
 	}
 	return Others
 }
 
-// Copied is a copy of n that no journal has.
+// Copied returns a copy of n that no journal has.
 func (n *Note) Copied() *Note {
 	return &Note{Key: n.Key, Value: n.Value, Expires: n.Expires, Intent: n.Intent, Revocation: n.Revocation, Class: n.Class}
 }
 
-// A Holding is an entry of L1 that is given to L2 again.
+// A Holding is an entry of memory that is given to Redis again.
 type Holding struct {
 	Key     string
 	Value   []byte
@@ -77,5 +77,5 @@ type Change struct {
 	Key     string
 	Value   []byte
 	TTL     time.Duration
-	Version uint64 // of opCompare
+	Version uint64 // of OpCompare
 }

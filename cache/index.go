@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// listingOverhead is what a record takes in an index, in bytes.
+// listingOverhead is the size of a record's place in an index, in bytes.
 const listingOverhead = 112
 
-// places are where a record stands in the indexes of its listed links.
+// places has the places of a record in the indexes of its listed links.
 type places struct {
 	at []int
 }
@@ -37,8 +37,7 @@ func (l *LRU) unlist(e *Entry) {
 	e.listed = nil
 }
 
-// leave takes the entry at a place out of an index. The last one takes its
-// place.
+// leave removes the entry at a place from an index. The last one takes its place.
 func (l *LRU) leave(link string, place int) {
 	index := l.links[link]
 	last := len(index) - 1
@@ -57,7 +56,7 @@ func (l *LRU) leave(link string, place int) {
 	}
 }
 
-// Covered lists the records that r is about.
+// Covered lists the records that r covers.
 func (l *LRU) Covered(r Revocation, now int64) []*Entry {
 	if l.Unlisted {
 		return l.search(r, now)
@@ -71,7 +70,7 @@ func (l *LRU) Covered(r Revocation, now int64) []*Entry {
 	return covered
 }
 
-// search is covered without an index.
+// search is Covered without an index.
 func (l *LRU) search(r Revocation, now int64) []*Entry {
 	link := []byte(r.Link)
 	var covered []*Entry
@@ -94,8 +93,7 @@ func (l *LRU) addable(key string, value []byte, now int64) error {
 	return nil
 }
 
-// Forbidden reports whether a revocation is noted here that a record came too
-// late for.
+// Forbidden reports whether a revocation entry here keeps a record from being created.
 func (l *LRU) Forbidden(record []byte, now int64) bool {
 	if KindOf(record) != LiveRecord {
 		return false
@@ -108,7 +106,7 @@ func (l *LRU) Forbidden(record []byte, now int64) bool {
 	return false
 }
 
-// Note notes r, unless what is noted says as much.
+// Note stores the revocation entry of r, unless the stored one covers as much.
 func (l *LRU) Note(r Revocation, now time.Time) {
 	key, note := NoteKey(r.Mark), r.Note(now)
 	e := l.Live(key, now.UnixNano())

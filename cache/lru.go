@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Bounds of an lru that is given none.
+// Bounds of an LRU without configured ones.
 const (
 	DefaultEntries = 100000
 	DefaultBytes   = 64 << 20
@@ -16,31 +16,31 @@ const (
 
 // An LRU holds values within bounds. Its owner has the lock that guards it.
 //
-// Beyond its bounds it evicts provisional records, all but the newest, and then
-// the values that were used least recently. Revoked records stay until they
-// expire, whatever else has to leave, as long as they take at most half of
-// either bound. Beyond that the oldest of them leaves.
+// Beyond its bounds it evicts provisional records, all but the newest, and then the
+// values that were used least recently. Revoked records stay until they expire, even if
+// everything else is evicted, as long as they take at most half of either bound. Beyond
+// that the oldest of them is evicted.
 type LRU struct {
-	MaxEntries int
-	MaxBytes   atomic.Int64 // read without the lock
-	markBytes  int64        // zero: markers are in recent
-	Unlisted   bool         // there is no index: a revocation searches for its records
-	watched    bool         // evicted is kept
+	MaxEntries  int
+	MaxBytes    atomic.Int64 // read without the lock
+	markerBytes int64        // zero: replay markers are in Recent
+	Unlisted    bool         // there is no index, and a revocation searches for its records
+	watched     bool         // evicted is kept
 
 	Entries map[string]*Entry
-	links   map[string][]*Entry // by link
+	links   map[string][]*Entry // by index key
 	Recent  *Shelf              // most recently used first
 	Revoked *Shelf              // newest first
-	marks   *Shelf              // newest first: replay markers, if they have bounds of their own
+	markers *Shelf              // newest first: replay markers, if they have bounds of their own
 	Passing *Shelf              // newest first: provisional records
 	bytes   int64
-	evicted []string // keys that left for the bounds, not yet announced
-	evicts  uint64   // entries that left for the bounds, ever
+	evicted []string // evicted keys that are not announced yet
+	evicts  uint64   // number of evictions so far
 }
 
-// A Shelf is an order in which entries leave.
+// A Shelf is an order in which entries are evicted.
 type Shelf struct {
-	List  *list.List // of *entry; the last one leaves first
+	List  *list.List // of *Entry; the last one is evicted first
 	bytes int64
 }
 
@@ -48,27 +48,27 @@ type Entry struct {
 	Key     string
 	Value   []byte
 	Expires int64  // ns since 1970
-	On      *Shelf // where it stands, and where there
+	On      *Shelf // its shelf, and its place on it
 	Place   *list.Element
-	About   *Revocation // the revocation that a note stands for; nil: it is not known here, or this is no note
+	About   *Revocation // the revocation of a revocation entry; nil: unknown, or another kind of entry
 	listed  *places     // in links; nil: it is not listed
 
-	// The fields below are kept by a cache before a shared store.
-	Stale bool   // changed since it was confirmed, or never to be served without asking
-	Epoch uint64 // the era of the link in which the shared store last confirmed the value
-	Asked int64  // when that was, ns since 1970
+	// The fields below are for a cache before a shared store.
+	Stale bool   // changed since it was confirmed, or always read from the shared store
+	Epoch uint64 // the epoch of the invalidation link in which the shared store last confirmed the value
+	Asked int64  // time of that, ns since 1970
 }
 
-// entryOverhead is what an entry takes beside its key and value, in bytes.
+// entryOverhead is the size of an entry beside its key and value, in bytes.
 const entryOverhead = 256
 
 func NewLRU(o MemoryOptions) *LRU {
 	l := &LRU{
-		markBytes: o.MarkBytes,
-		Recent:    newShelf(),
-		Revoked:   newShelf(),
-		marks:     newShelf(),
-		Passing:   newShelf(),
+		markerBytes: o.MarkerBytes,
+		Recent:      newShelf(),
+		Revoked:     newShelf(),
+		markers:     newShelf(),
+		Passing:     newShelf(),
 	}
 	l.bound(o.MaxEntries, o.MaxBytes)
 	l.Clear()
@@ -79,7 +79,7 @@ func newShelf() *Shelf {
 	return &Shelf{List: list.New()}
 }
 
-// bound sets the bounds; zero and less stand for the defaults.
+// bound sets the bounds; zero and less select the defaults.
 func (l *LRU) bound(maxEntries int, maxBytes int64) {
 	if maxEntries <= 0 {
 		maxEntries = DefaultEntries
@@ -91,7 +91,7 @@ func (l *LRU) bound(maxEntries int, maxBytes int64) {
 	l.MaxBytes.Store(maxBytes)
 }
 
-// Check refuses what does not fit, also beyond the general bounds: one value may
+// Check refuses values that do not fit, also beyond the general bounds: one value may
 // take at most a quarter of the memory. It needs no lock.
 func (l *LRU) Check(key string, value []byte, ttl time.Duration) error {
 	if err := CheckWrite(key, value, ttl); err != nil {
@@ -107,12 +107,12 @@ func Cost(key string, value []byte) int64 {
 	return int64(len(key) + len(value) + entryOverhead)
 }
 
-// size is what e takes, in bytes.
+// size is the size of e in memory, in bytes.
 func (e *Entry) size() int64 {
 	return Cost(e.Key, e.Value) + e.listings()*listingOverhead
 }
 
-// listings is in how many indexes e is.
+// listings is the number of indexes that list e.
 func (e *Entry) listings() int64 {
 	if e.listed == nil {
 		return 0
@@ -133,7 +133,7 @@ func (l *LRU) Live(key string, now int64) *Entry {
 	return e
 }
 
-// value is that of the entry of key, or nil.
+// value is the value of the entry of key, or nil.
 func (l *LRU) value(key string, now int64) []byte {
 	if e := l.Live(key, now); e != nil {
 		return e.Value
@@ -156,8 +156,8 @@ func (l *LRU) Put(key string, value []byte, now time.Time, ttl time.Duration) *E
 	switch {
 	case revoked:
 		e.On = l.Revoked
-	case l.markBytes > 0 && strings.HasPrefix(key, "j:"):
-		e.On = l.marks
+	case l.markerBytes > 0 && strings.HasPrefix(key, "j:"):
+		e.On = l.markers
 	case IsProvisional(value):
 		e.On = l.Passing
 	default:
@@ -188,33 +188,33 @@ func (l *LRU) Clear() {
 	l.links = map[string][]*Entry{}
 	l.bytes = 0
 	l.evicted = nil
-	for _, s := range []*Shelf{l.Recent, l.Revoked, l.marks, l.Passing} {
+	for _, s := range []*Shelf{l.Recent, l.Revoked, l.markers, l.Passing} {
 		s.List.Init()
 		s.bytes = 0
 	}
 }
 
-// makeRoom brings the memory back within its bounds, the newest entry aside.
+// makeRoom brings the memory back within its bounds and never evicts the newest entry.
 // Expired entries at the far end of a shelf leave on the way.
 func (l *LRU) makeRoom(now int64) {
 	l.dropExpired(l.Revoked, now)
 	l.dropExpired(l.Recent, now)
-	l.dropExpired(l.marks, now)
+	l.dropExpired(l.markers, now)
 	l.dropExpired(l.Passing, now)
 	maxBytes := l.MaxBytes.Load()
-	for l.marks.List.Len() > 1 && (l.marks.List.Len() > l.MaxEntries || l.marks.bytes > l.markBytes) {
-		l.evict(l.marks)
+	for l.markers.List.Len() > 1 && (l.markers.List.Len() > l.MaxEntries || l.markers.bytes > l.markerBytes) {
+		l.evict(l.markers)
 	}
 	for l.Revoked.List.Len() > 1 && (l.Revoked.List.Len() > l.MaxEntries/2 || l.Revoked.bytes > maxBytes/2) {
 		l.evict(l.Revoked)
 	}
-	for l.others() > 1 && (l.others() > l.MaxEntries || l.bytes-l.marks.bytes > maxBytes) {
+	for l.others() > 1 && (l.others() > l.MaxEntries || l.bytes-l.markers.bytes > maxBytes) {
 		l.evict(l.least())
 	}
 }
 
-// least is the shelf whose last entry is missed least. The newest provisional
-// record stays as long as there are others: its user is about to come for it.
+// least is the shelf with the last entry that is needed least. The newest provisional
+// record stays as long as there are others, because its user is about to come for it.
 func (l *LRU) least() *Shelf {
 	switch {
 	case l.Passing.List.Len() > 1:
@@ -227,13 +227,13 @@ func (l *LRU) least() *Shelf {
 	return l.Revoked
 }
 
-// others is how many entries there are beside the markers with their own bounds.
+// others is the number of entries beside replay markers with their own bounds.
 func (l *LRU) others() int {
-	return len(l.Entries) - l.marks.List.Len()
+	return len(l.Entries) - l.markers.List.Len()
 }
 
-// dropExpired looks at no more than the two entries at the far end, so that a
-// write costs the same however many have expired.
+// dropExpired checks no more than the two entries at the far end, so that a write costs
+// the same with any number of expired ones.
 func (l *LRU) dropExpired(s *Shelf, now int64) {
 	for i := 0; i < 2; i++ {
 		last := s.List.Back()
@@ -257,7 +257,7 @@ func (l *LRU) evict(s *Shelf) {
 	}
 }
 
-// takeEvicted returns the keys that left for the bounds since it was last called.
+// takeEvicted returns the keys that were evicted since its last call.
 func (l *LRU) takeEvicted() []string {
 	evicted := l.evicted
 	l.evicted = nil

@@ -10,21 +10,21 @@ import (
 type MemoryOptions struct {
 	MaxEntries int   // entries kept; zero means DefaultEntries
 	MaxBytes   int64 // bytes of keys, values and bookkeeping; zero means DefaultBytes
-	// MarkBytes bounds what replay markers, j:, take beside the rest, so that a flood
-	// of them drives no session out; zero: they count like everything else.
-	MarkBytes int64
-	Now       func() time.Time // zero means time.Now
+	// MarkerBytes bounds the size of replay markers, j:, beside the rest, so that a flood
+	// of them evicts no session; zero: they share the bounds of all entries.
+	MarkerBytes int64
+	Now         func() time.Time // zero means time.Now
 }
 
 // Memory is a Backend in this process.
 //
-// Losing a revoked record to the bounds is safe where Memory is the only store: the
-// session under that key is absent, and a key that is absent is never created again,
-// because a new session has a new key.
+// An eviction of a revoked record is safe where Memory is the only store. The session
+// under that key is absent, and an absent key is never created again, because a new
+// session has a new key.
 type Memory struct {
 	now       func() time.Time
 	transfer  *memoryTransfer
-	followers *Followers // the stores that take the place of this one
+	followers *Followers // the stores that replace this one
 
 	mu       sync.Mutex // guards the fields below
 	lru      *LRU
@@ -151,8 +151,8 @@ func (m *Memory) compareAndSet(key string, version uint64, value []byte, ttl tim
 	return nil
 }
 
-// Delete removes key. The next store is told of the end of a record, which its copy of
-// the record does not outlast.
+// Delete removes key. The next store is sent the end of a record, so that its copy of the
+// record ends too.
 func (m *Memory) Delete(ctx context.Context, key string) error {
 	now := m.now()
 	m.mu.Lock()
@@ -203,7 +203,7 @@ func (m *Memory) Clear(ctx context.Context) error {
 	return nil
 }
 
-// Health returns nil: memory can always be asked.
+// Health returns nil: memory can always be read.
 func (m *Memory) Health(ctx context.Context) error {
 	return nil
 }
@@ -229,7 +229,7 @@ type MemoryStats struct {
 	Entries   int
 	Bytes     int64
 	Revoked   int    // entries that are pinned revocations
-	Evictions uint64 // entries that left for the bounds, ever
+	Evictions uint64 // number of evictions so far
 }
 
 // Stats returns a snapshot.
@@ -240,7 +240,8 @@ func (m *Memory) Stats() MemoryStats {
 	return s
 }
 
-// Revoke notes the revocations and writes tombstones over what they are about.
+// Revoke stores the revocation entries and writes tombstones over the records that they
+// cover.
 func (m *Memory) Revoke(ctx context.Context, revocations []Revocation) error {
 	now := m.now()
 	for _, r := range revocations {
@@ -270,12 +271,12 @@ func (m *Memory) revoke(r Revocation, now time.Time) {
 	}
 }
 
-// Fresh is Get: nobody else has anything.
+// Fresh is Get: no other store has anything.
 func (m *Memory) Fresh(ctx context.Context, key string) ([]byte, error) {
 	return m.Get(ctx, key)
 }
 
-// Acquire gives a lease to one of those who ask for it.
+// Acquire gives a lease to one of several callers.
 func (m *Memory) Acquire(ctx context.Context, l Lease) ([]byte, error) {
 	if err := l.Check(); err != nil {
 		return nil, err
@@ -296,13 +297,13 @@ func (m *Memory) Acquire(ctx context.Context, l Lease) ([]byte, error) {
 	return record, err
 }
 
-// passLease tells the next store of a lease, so that no other holder uses the grant.
+// passLease sends the next store a lease, so that no other holder uses the grant.
 func (m *Memory) passLease(l Lease) {
 	_ = m.followers.Pass(Change{Op: OpSet, Key: l.UsedKey(), Value: []byte(l.Used()), TTL: l.Keep}, nil)
 	_ = m.followers.Pass(Change{Op: OpSet, Key: l.Key(), Value: []byte(l.Owner), TTL: l.TTL}, nil)
 }
 
-// Prolong lets a lease last for its TTL from now.
+// Prolong extends a lease for its TTL from now.
 func (m *Memory) Prolong(ctx context.Context, l Lease) error {
 	if err := l.Check(); err != nil {
 		return err
@@ -310,7 +311,7 @@ func (m *Memory) Prolong(ctx context.Context, l Lease) error {
 	now := m.now()
 	at := now.UnixNano()
 	m.mu.Lock()
-	if !l.Prolongable(m.lru.value(l.Key(), at), m.lru.value(l.UsedKey(), at)) {
+	if !l.MayProlong(m.lru.value(l.Key(), at), m.lru.value(l.UsedKey(), at)) {
 		m.mu.Unlock()
 		return ErrMiss
 	}
@@ -344,8 +345,8 @@ func (m *Memory) Release(ctx context.Context, l Lease, unused bool) error {
 	return nil
 }
 
-// unlockAndAnnounce releases the lock and tells the watchers of key and of what
-// was evicted for it.
+// unlockAndAnnounce releases the lock and reports key, and the keys evicted for it, to
+// the watchers.
 func (m *Memory) unlockAndAnnounce(key string) {
 	watchers := m.watchers
 	evicted := m.lru.takeEvicted()

@@ -51,7 +51,7 @@ func TestMemoryStaysWithinItsBounds(t *testing.T) {
 	}
 }
 
-func TestMemoryEvictsWhatWasUsedLeastRecently(t *testing.T) {
+func TestMemoryEvictsTheLeastRecentlyUsed(t *testing.T) {
 	ctx := context.Background()
 	m := cache.NewMemory(cache.MemoryOptions{MaxEntries: 3})
 	for _, k := range []string{"a", "b", "c"} {
@@ -123,25 +123,25 @@ func TestARevocationIsNotShortenedByALaterOne(t *testing.T) {
 	}
 }
 
-type asker struct {
+type readingWatcher struct {
 	m    *cache.Memory
 	seen []string
 }
 
-func (a *asker) Changed(key string) {
+func (a *readingWatcher) Changed(key string) {
 	if v, err := a.m.Get(context.Background(), key); err == nil {
 		a.seen = append(a.seen, string(v))
 	} else {
 		a.seen = append(a.seen, err.Error())
 	}
 }
-func (a *asker) ChangedAll()                {}
-func (a *asker) Revoked(_ cache.Revocation) {}
+func (a *readingWatcher) ChangedAll()                {}
+func (a *readingWatcher) Revoked(_ cache.Revocation) {}
 
-func TestWatchersMayAskAndHearOfEvictions(t *testing.T) {
+func TestWatchersMayReadAndLearnOfEvictions(t *testing.T) {
 	ctx := context.Background()
 	m := cache.NewMemory(cache.MemoryOptions{MaxEntries: 1})
-	a := &asker{m: m}
+	a := &readingWatcher{m: m}
 	m.Watch(a)
 	for _, k := range []string{"a", "b"} {
 		if err := m.Set(ctx, k, []byte(k), time.Minute); err != nil {
@@ -153,8 +153,8 @@ func TestWatchersMayAskAndHearOfEvictions(t *testing.T) {
 	}
 }
 
-// A session is renewed and revoked by several parties in any order, and marks
-// are carried between two memories as an outage's journal carries them.
+// A session is refreshed and revoked by several parties in any order. Tombstones are
+// carried between two memories as an outage's journal carries them.
 func TestJ12RevokedWinsInEveryInterleaving(t *testing.T) {
 	ctx := context.Background()
 	for seed := int64(0); seed < 10000; seed++ {
@@ -204,10 +204,10 @@ func TestJ12RevokedWinsInEveryInterleaving(t *testing.T) {
 	}
 }
 
-// Markers that are apart drive nothing else out, and are bounded themselves.
-func TestAFloodOfMarkersDrivesNoSessionOut(t *testing.T) {
+// Replay markers with bounds of their own evict nothing else, and are bounded.
+func TestAFloodOfMarkersEvictsNoSession(t *testing.T) {
 	ctx := context.Background()
-	m := cache.NewMemory(cache.MemoryOptions{MaxEntries: 50, MaxBytes: 64 << 10, MarkBytes: 8 << 10})
+	m := cache.NewMemory(cache.MemoryOptions{MaxEntries: 50, MaxBytes: 64 << 10, MarkerBytes: 8 << 10})
 	for i := 0; i < 10; i++ {
 		if err := m.Add(ctx, "s:"+strconv.Itoa(i), record(1), time.Minute); err != nil {
 			t.Fatal(err)
@@ -220,13 +220,13 @@ func TestAFloodOfMarkersDrivesNoSessionOut(t *testing.T) {
 	}
 	for i := 0; i < 10; i++ {
 		if found, _ := m.Exists(ctx, "s:"+strconv.Itoa(i)); !found {
-			t.Errorf("session %d was driven out", i)
+			t.Errorf("session %d was evicted", i)
 		}
 	}
 	if s := m.Stats(); s.Entries <= 10 || s.Entries > 60 {
 		t.Errorf("%d entries with 10 sessions", s.Entries)
 	}
-	if err := m.Add(ctx, "j:999", []byte("somebody else"), time.Minute); !errors.Is(err, cache.ErrExists) {
+	if err := m.Add(ctx, "j:999", []byte("another user"), time.Minute); !errors.Is(err, cache.ErrExists) {
 		t.Errorf("the newest marker can be used again: %v", err)
 	}
 	if err := m.Delete(ctx, "j:999"); err != nil {
@@ -241,7 +241,7 @@ func TestAFloodOfMarkersDrivesNoSessionOut(t *testing.T) {
 	}
 }
 
-// provisional is a record that is the first to leave.
+// provisional returns a record that is the first to be evicted.
 func provisional(version uint64) []byte {
 	h := cache.Header{
 		KeyID: 1, State: cache.Live, Version: version, Expiry: time.Now().Add(time.Hour),
@@ -250,17 +250,17 @@ func provisional(version uint64) []byte {
 	return cache.AppendHeader(nil, h)
 }
 
-func TestProvisionalRecordsDriveOutNoOthers(t *testing.T) {
+func TestProvisionalRecordsEvictNoOthers(t *testing.T) {
 	ctx := context.Background()
 	for _, row := range []struct {
 		name        string
 		o           cache.MemoryOptions
-		others, few int // how many others there are, and how many of them may leave
+		others, few int // number of others, and of those that may be evicted
 	}{
 		{"L10 F24 entries", cache.MemoryOptions{MaxEntries: 100}, 99, 0},
 		{"L10 F24 entries, and no room at all", cache.MemoryOptions{MaxEntries: 100}, 100, 1},
 		{"L10 F24 bytes", cache.MemoryOptions{MaxBytes: 40 << 10}, 100, 0},
-		{"L10 F24 none others", cache.MemoryOptions{MaxEntries: 1}, 0, 0},
+		{"L10 F24 no others", cache.MemoryOptions{MaxEntries: 1}, 0, 0},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			m := cache.NewMemory(row.o)
@@ -277,7 +277,7 @@ func TestProvisionalRecordsDriveOutNoOthers(t *testing.T) {
 				if _, err := m.Get(ctx, key); err != nil {
 					t.Fatalf("the newest one: %v", err)
 				}
-				// Reading it again and again does not make it one of the others.
+				// Reads of it do not make it one of the others.
 				_, _ = m.Get(ctx, "s:p0")
 			}
 			left := 0
@@ -297,7 +297,7 @@ func TestProvisionalRecordsDriveOutNoOthers(t *testing.T) {
 			}
 		})
 	}
-	t.Run("one that is none any more stays", func(t *testing.T) {
+	t.Run("a record that is no longer provisional stays", func(t *testing.T) {
 		m := cache.NewMemory(cache.MemoryOptions{MaxEntries: 10})
 		if m.Add(ctx, "s:k", provisional(1), time.Hour) != nil || m.CompareAndSet(ctx, "s:k", 1, cachetest.Record(cache.Live, 2, ""), time.Hour) != nil {
 			t.Fatal("not written")
@@ -311,7 +311,7 @@ func TestProvisionalRecordsDriveOutNoOthers(t *testing.T) {
 	})
 }
 
-// leaving notes which keys it is told of.
+// leaving records the keys that are reported to it.
 type leaving struct {
 	keys []string
 }
@@ -320,7 +320,7 @@ func (l *leaving) Changed(key string)         { l.keys = append(l.keys, key) }
 func (l *leaving) ChangedAll()                {}
 func (l *leaving) Revoked(_ cache.Revocation) {}
 
-func TestOtherBoundsKeepWhatThereIsRoomFor(t *testing.T) {
+func TestOtherBoundsKeepAsMuchAsFits(t *testing.T) {
 	ctx := context.Background()
 	m := cache.NewMemory(cache.MemoryOptions{MaxEntries: 10})
 	w := &leaving{}
@@ -344,10 +344,10 @@ func TestOtherBoundsKeepWhatThereIsRoomFor(t *testing.T) {
 	w.keys = nil
 	m.Resize(3, 1<<20)
 	if n := held(); n != 3 || len(w.keys) != 7 {
-		t.Errorf("%d in a memory of three, and %q were told to have left", n, w.keys)
+		t.Errorf("%d in a memory of three, and %q were reported as evicted", n, w.keys)
 	}
 	if _, err := m.Get(ctx, "s:9"); err != nil {
-		t.Errorf("the newest left: %v", err)
+		t.Errorf("the newest was evicted: %v", err)
 	}
 	m.Resize(0, 0)
 	if err := m.Set(ctx, "s:large", make([]byte, 1<<20), time.Minute); err != nil {

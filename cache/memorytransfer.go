@@ -7,11 +7,10 @@ import (
 	"time"
 )
 
-// Notes lists what is held but what the journal has, the least recently used
-// first.
+// Notes lists the entries without a note in the journal, the least recently used first.
 func (l *LRU) Notes(unsent map[string]*Note) [Classes][]*Note {
 	var held [Classes][]*Note
-	for _, s := range []*Shelf{l.Revoked, l.marks, l.Passing, l.Recent} {
+	for _, s := range []*Shelf{l.Revoked, l.markers, l.Passing, l.Recent} {
 		for at := s.List.Back(); at != nil; at = at.Prev() {
 			e := at.Value.(*Entry)
 			if unsent[e.Key] == nil {
@@ -23,10 +22,10 @@ func (l *LRU) Notes(unsent map[string]*Note) [Classes][]*Note {
 	return held
 }
 
-// noteOf is a note of what L2 is told to have.
+// noteOf returns the note by which the shared store is sent an entry.
 func noteOf(e *Entry) *Note {
 	n := &Note{Key: e.Key, Value: e.Value, Expires: e.Expires, Class: ClassOf(e.Key, e.Value)}
-	if n.Class == Marks {
+	if n.Class == Markers {
 		n.Intent = ToAdd
 	}
 	if e.About != nil {
@@ -35,7 +34,7 @@ func noteOf(e *Entry) *Note {
 	return n
 }
 
-// A memoryTransfer is how a Memory takes over and hands over.
+// A memoryTransfer takes over and hands over for a Memory.
 type memoryTransfer struct {
 	m *Memory
 }

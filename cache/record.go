@@ -18,7 +18,7 @@ func ListedLinks(record []byte) []string {
 	return names
 }
 
-// IsLinked reports whether a value has to be enlisted before it is written.
+// IsLinked reports whether a value has to be listed before it is written.
 func IsLinked(value []byte) bool {
 	return KindOf(value) == LiveRecord && value[countAt] != 0
 }
@@ -26,7 +26,7 @@ func IsLinked(value []byte) bool {
 // ErrRecord is returned when bytes are not a record.
 var ErrRecord = errors.New("cache: not a record")
 
-// State is what a record stands for.
+// State is the state of a record.
 type State byte
 
 // The states of a record. Absence is the state before Live.
@@ -45,27 +45,26 @@ const (
 type Header struct {
 	KeyID   byte      // the key that the payload is sealed under
 	State   State     // Live or Revoked
-	Version uint64    // counts up with every change of a live record
-	Expiry  time.Time // when the record is void; rounded down to milliseconds
+	Version uint64    // increases with every change of a live record
+	Expiry  time.Time // end of the record; rounded down to milliseconds
 	End     time.Time // the latest that Expiry will ever be; zero: Expiry
-	Issued  time.Time // when what the record stands for was issued, in seconds; zero: 1970
+	Issued  time.Time // issue time of the ID token of the session, in seconds; zero: 1970
 	Links   []Link    // at most MaxLinks
 }
 
-// A Link ties a record to something by which it can be revoked together with
-// others, such as a person. Links are in the open, so that an index can be made
-// again from the records alone: their names must not tell what they stand for.
+// A Link is an index key: it ties a record to something by which it can be revoked
+// together with others, such as a user. Links are in clear, so that an index can be made
+// again from the records only. Their names must not reveal what they are for.
 type Link struct {
 	Name string // LinkSize bytes
-	// Listed links are indexes: Revoke finds the record by them. By the others a
-	// record is only kept from being created.
+	// Listed links are indexes: Revoke finds the record by them. The others only keep a
+	// record from being created.
 	Listed bool
 }
 
-// Provisional is the name of a link by which nothing is revoked: it marks a record
-// that may soon be of no use, such as the session of a user whom nothing lets in.
-// Such records are the first to leave a full memory, so that they drive out no
-// others.
+// Provisional is the name of a link by which nothing is revoked. It is for a record that
+// may soon be of no use, such as the session of a user that no rule allows. Such records
+// are the first to be evicted from a full memory, so that they evict no others.
 const Provisional = "\x00 provisional \x00\x00"
 
 var provisionalName = []byte(Provisional)
@@ -85,7 +84,7 @@ const (
 const (
 	linkBytes = 1 + LinkSize
 
-	// Where the fields of an encoded header begin.
+	// Places of the fields of an encoded header.
 	versionAt = 3
 	expiryAt  = 11
 	endAt     = 19
@@ -93,12 +92,12 @@ const (
 	countAt   = 35
 )
 
-// The upper half of the first byte marks a record, which no UTF-8 text starts
-// with; the lower half counts formats.
+// The upper half of the first byte identifies a record, because no UTF-8 text begins with
+// it. The lower half is the format.
 const (
-	recordMark     = 0xA0
-	recordMarkMask = 0xF0
-	RecordFormat   = 0xA1
+	recordTag     = 0xA0
+	recordTagMask = 0xF0
+	RecordFormat  = 0xA1
 )
 
 // AppendHeader appends the encoded h to dst. Links beyond MaxLinks, and names of
@@ -138,13 +137,12 @@ func appendLinks(dst []byte, links []Link) []byte {
 	return dst
 }
 
-// ParseRecord splits a record. A record of a later format is ErrMiss: it counts
-// as absent, and every backend leaves it alone. Anything else that is no record
-// is ErrRecord.
+// ParseRecord splits a record. A record of a later format is ErrMiss: it is taken for
+// absent, and every backend leaves it alone. Any other bytes are ErrRecord.
 func ParseRecord(b []byte) (Header, []byte, error) {
 	switch KindOf(b) {
 	case ForeignRecord:
-		return Header{}, nil, fmt.Errorf("%w: record of a later format", ErrMiss)
+		return Header{}, nil, fmt.Errorf("%w: the record has a later format", ErrMiss)
 	case opaque:
 		return Header{}, nil, ErrRecord
 	}
@@ -160,8 +158,8 @@ func ParseRecord(b []byte) (Header, []byte, error) {
 	return h, b[headerLen(b):], nil
 }
 
-// SplitRecord returns the encoded header of a record, and its payload; false for
-// what is no record.
+// SplitRecord returns the encoded header of a record, and its payload; false for other
+// values.
 func SplitRecord(b []byte) ([]byte, []byte, bool) {
 	kind := KindOf(b)
 	if kind != LiveRecord && kind != RevokedRecord {
@@ -181,7 +179,7 @@ const (
 )
 
 func KindOf(b []byte) valueKind {
-	if len(b) == 0 || b[0]&recordMarkMask != recordMark {
+	if len(b) == 0 || b[0]&recordTagMask != recordTag {
 		return opaque
 	}
 	if b[0] > RecordFormat {
@@ -199,13 +197,13 @@ func KindOf(b []byte) valueKind {
 	return opaque
 }
 
-// What follows reads the header of a value that is a record.
+// The functions below read the header of a value that is a record.
 
 func versionOf(b []byte) uint64 {
 	return binary.BigEndian.Uint64(b[versionAt:])
 }
 
-// ExpiryOf is in ms since 1970, and so is endOf.
+// ExpiryOf is in ms since 1970, and so is EndOf.
 func ExpiryOf(b []byte) int64 {
 	return int64(binary.BigEndian.Uint64(b[expiryAt:]))
 }
@@ -223,7 +221,8 @@ func headerLen(b []byte) int {
 	return HeaderSize + linkBytes*int(b[countAt])
 }
 
-// canonical reports whether the header of a record is as AppendHeader writes it.
+// canonical reports whether the header of a record is in the form that AppendHeader
+// writes.
 func canonical(b []byte) bool {
 	for at := HeaderSize; at < headerLen(b); at += linkBytes {
 		if b[at] > 1 {
@@ -251,18 +250,18 @@ func Linked(b []byte, name string) bool {
 	return false
 }
 
-// A Verdict says what becomes of a write where something is stored already.
+// A Verdict is the result of a write over a stored value.
 type Verdict int
 
 const (
 	Replaces Verdict = iota
-	Remains          // what is stored says as much; the write succeeds
+	Remains          // the stored value stays and covers the new one; the write succeeds
 	Conflicts
 )
 
-// Merge decides between what is stored and what is to be written. It is the
-// only rule by which a record changes: revoked wins, then the higher version.
-// mergeScript says the same to Redis.
+// Merge decides between the stored value and the one to be written. It is the only rule
+// by which a record changes: revoked wins, then the higher version. The merge script
+// applies the same rule in Redis.
 func Merge(stored, next []byte) Verdict {
 	is, will := KindOf(stored), KindOf(next)
 	switch {
@@ -278,8 +277,8 @@ func Merge(stored, next []byte) Verdict {
 	return Replaces
 }
 
-// mergeRevoked keeps the mark with the higher version, then the one that lasts
-// longer: a not-before mark carries its time as version.
+// mergeRevoked keeps the tombstone with the higher version, then the one that lasts
+// longer. A revocation entry has its time as version.
 func mergeRevoked(stored, next []byte) Verdict {
 	is, will := versionOf(stored), versionOf(next)
 	if will > is || will == is && ExpiryOf(next) > ExpiryOf(stored) {
@@ -288,7 +287,7 @@ func mergeRevoked(stored, next []byte) Verdict {
 	return Remains
 }
 
-// mergeLive lets the same bytes through, so that their time to live is renewed.
+// mergeLive accepts the same bytes again, so that their time to live starts anew.
 func mergeLive(stored, next []byte) Verdict {
 	if versionOf(next) > versionOf(stored) || bytes.Equal(stored, next) {
 		return Replaces
@@ -321,7 +320,7 @@ func Compare(stored []byte, version uint64, next []byte) error {
 	return ErrConflict
 }
 
-// CheckSuccessor refuses a value that no record of that version may become.
+// CheckSuccessor refuses a value that cannot follow a record of that version.
 func CheckSuccessor(version uint64, value []byte) error {
 	switch KindOf(value) {
 	case RevokedRecord:
@@ -331,5 +330,5 @@ func CheckSuccessor(version uint64, value []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: not a successor of version %d", ErrInvalid, version)
+	return fmt.Errorf("%w: the value is no successor of version %d", ErrInvalid, version)
 }

@@ -37,7 +37,7 @@ func TestARecordComesBackAsWritten(t *testing.T) {
 	}
 }
 
-func TestParseRecordTellsWhatItIsNot(t *testing.T) {
+func TestParseRecordRefusesOtherValues(t *testing.T) {
 	good := cache.AppendHeader(nil, cache.Header{State: cache.Live})
 	later := append([]byte{good[0] + 1}, good[1:]...)
 	badState := append([]byte{}, good...)

@@ -8,23 +8,21 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/background"
 )
 
-// A Candidate is a store that may take the place of another one. Verify asks it for
-// everything that it will be asked for. The error says which step failed and names no
-// secret.
+// A Candidate is a store that may replace another one. Verify tries every operation that
+// the store needs. The error says which step failed and names no secret.
 type Candidate interface {
 	Verify(ctx context.Context) error
 	Backend() Store
 }
 
-// An Accepter has the last word on whether a store comes to serve.
+// An Accepter decides last if a store comes to serve.
 type Accepter interface {
 	Accept() bool
 }
 
-// A Switch is a Backend that is one store after another. Each command goes to one
-// store: to the one that serves when it begins. A command that is running when the
-// next store comes to serve ends where it began, and the Handover tells the next store
-// of its change.
+// A Switch is a Backend that is one store after another. Each command goes to one store:
+// to the one that serves when it begins. A command that is running when the next store
+// comes to serve ends where it began, and the Handover sends the next store its change.
 type Switch struct {
 	mu       sync.Mutex // guards the fields below
 	serving  Store
@@ -43,7 +41,7 @@ type SwitchStatus struct {
 	Running  int  // commands in the stores
 	Waiting  int  // commands that a pause holds
 	Paused   bool // new commands wait
-	Switches int  // how often the next store came to serve
+	Switches int  // number of times that the next store came to serve
 }
 
 // A gate is one pause.
@@ -113,8 +111,8 @@ func (g *gate) Run() {
 	g.s.mu.Unlock()
 }
 
-// resumeLocked counts the commands that waited as running, so that no further pause
-// holds them again.
+// resumeLocked adds the commands that waited to the running ones, so that no further
+// pause holds them again.
 func (s *Switch) resumeLocked() {
 	g := s.gate
 	if g == nil {
@@ -130,7 +128,7 @@ func (s *Switch) resumeLocked() {
 	}
 }
 
-// settleLocked tells a pause that no command is running.
+// settleLocked ends the wait of a pause when no command is running.
 func (s *Switch) settleLocked() {
 	if s.gate != nil && s.running == 0 && !s.gate.quiet {
 		s.gate.quiet = true
@@ -162,13 +160,13 @@ func (s *Switch) end() {
 	s.mu.Unlock()
 }
 
-// Offer has next serve. It takes over the data of the store before. Then new commands
-// are held until those that are running have ended, for no longer than limit. Then next
-// serves, if accept allows it; nil allows it. Otherwise, and after an error, the store
-// before serves on.
+// Offer lets next serve. First next takes over the data of the store before. Then new
+// commands are held until those that are running have ended, for no longer than limit.
+// Then next serves, if accept allows it; nil allows it. Otherwise, and after an error,
+// the store before serves on.
 //
-// A command that outlasts the limit ends in the store before, which tells next of its
-// change: it does so until EndHandover. The caller has verified next.
+// A command that outlasts the limit ends in the store before, which passes its change on
+// to next until EndHandover. The caller has verified next.
 func (s *Switch) Offer(ctx context.Context, next Store, limit time.Duration, accept Accepter) (bool, error) {
 	h, err := TakeOver(ctx, s.Serving(), next)
 	if err != nil {
@@ -191,7 +189,7 @@ func (s *Switch) Offer(ctx context.Context, next Store, limit time.Duration, acc
 	return true, nil
 }
 
-// turnTo has a store serve.
+// turnTo lets a store serve.
 func (s *Switch) turnTo(next Store, h *Handover) {
 	s.mu.Lock()
 	before := s.serving
@@ -210,7 +208,8 @@ func (s *Switch) turnTo(next Store, h *Handover) {
 	}
 }
 
-// EndHandover has the store before tell the one that serves nothing more.
+// EndHandover ends the passing on of changes from the store before to the one that
+// serves.
 func (s *Switch) EndHandover() {
 	s.mu.Lock()
 	h := s.handover

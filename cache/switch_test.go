@@ -24,7 +24,7 @@ func TestASwitchKeepsTheContract(t *testing.T) {
 	})
 }
 
-// held is a store whose commands last until they are let go.
+// held is a store with commands that last until they are released.
 type held struct {
 	*cache.Memory
 	began chan bool
@@ -88,7 +88,7 @@ func TestAPauseEndsAtItsLimit(t *testing.T) {
 	}()
 	<-h.began
 	if s.Pause(time.Millisecond) {
-		t.Error("the running command counts as ended")
+		t.Error("the running command is taken for ended")
 	}
 	if s.Status().Paused {
 		t.Error("the pause outlasts its limit")
@@ -130,8 +130,8 @@ func TestACommandThatOutlastsThePauseIsNotCut(t *testing.T) {
 	}
 }
 
-// No user signs in again because a switch came between: sessions go over from memory,
-// with sign-ins, refreshes, leases and ends that come meanwhile.
+// A switch makes no user sign in again. Sessions go over from memory, with sign-ins,
+// refreshes, leases and ends that come meanwhile.
 func TestMemoryHandsItsSessionsOver(t *testing.T) {
 	ctx := context.Background()
 	before, next := cache.NewMemory(cache.MemoryOptions{}), cache.NewMemory(cache.MemoryOptions{})
@@ -152,16 +152,16 @@ func TestMemoryHandsItsSessionsOver(t *testing.T) {
 	if served, err := s.Offer(ctx, next, time.Second, nil); !served || err != nil {
 		t.Fatal(served, err)
 	}
-	// By requests that began before.
-	renewed := cachetest.Linked(2, 11, "refreshed")
-	for what, err := range map[string]error{
+	// The changes of requests that began before.
+	refreshed := cachetest.Linked(2, 11, "refreshed")
+	for change, err := range map[string]error{
 		"ending":     before.Set(ctx, "s:ended", cachetest.Record(cache.Revoked, 9, ""), time.Minute),
-		"refreshing": before.CompareAndSet(ctx, "s:refreshed", 1, renewed, time.Minute),
+		"refreshing": before.CompareAndSet(ctx, "s:refreshed", 1, refreshed, time.Minute),
 		"trimming":   before.Delete(ctx, "s:trimmed"),
 		"signing in": before.Add(ctx, "s:late", cachetest.Linked(1, 11, "late"), time.Minute),
 	} {
 		if err != nil {
-			t.Errorf("%s: %v", what, err)
+			t.Errorf("%s: %v", change, err)
 		}
 	}
 	for name, want := range map[string]string{"kept": "live 1", "ended": "revoked 9", "refreshed": "live 2", "trimmed": "revoked 2", "late": "live 1", "leased": "live 1"} {
@@ -182,8 +182,8 @@ func TestMemoryHandsItsSessionsOver(t *testing.T) {
 	}
 }
 
-// Each of many commands is sent once, to one store, and none fails, whatever switches
-// come between. The keys of a switch are bounded, so that no store evicts one.
+// Each of many commands is sent once, to one store, and none fails, for any number of
+// switches in between. The keys of a switch are bounded, so that no store evicts one.
 func TestSwitchesUnderTrafficLoseNothing(t *testing.T) {
 	const writers, switches, keysOfASwitch = 8, 20, 100
 	ctx := context.Background()

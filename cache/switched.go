@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Get asks the store that serves, and so do the methods below.
+// Get calls the store that serves, and so do the methods below.
 func (s *Switch) Get(ctx context.Context, key string) ([]byte, error) {
 	serving := s.begin()
 	defer s.end()

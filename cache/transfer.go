@@ -8,14 +8,14 @@ import (
 	"sync"
 )
 
-// Owed is what a store knows that the next one may not, class by class. Its notes are
+// Owed is the data of a store that the next one may lack, class by class. Its notes are
 // its own.
 type Owed struct {
-	Unsent [Classes][]*Note // what the shared store does not have yet
-	Held   [Classes][]*Note // what it has, or had
+	Unsent [Classes][]*Note // missing in the shared store
+	Held   [Classes][]*Note // present in it, now or earlier
 }
 
-// Settled is nil too where what is stored outranks what was to be.
+// Settled returns nil also if the stored value outranks the one to be written.
 func Settled(err error) error {
 	if errors.Is(err, ErrConflict) || errors.Is(err, ErrExists) || errors.Is(err, ErrMiss) {
 		return nil
@@ -33,73 +33,74 @@ func (o *Owed) ToSend(c Class, s Scope) []*Note {
 		return notes
 	}
 	for _, n := range o.Held[c] {
-		// The same data set has what the revocation was about.
+		// The same data set has revoked its records already.
 		n.Known = s == OfSame
 		notes = append(notes, n)
 	}
 	return notes
 }
 
-// An Identity tells data sets and runs of a server apart.
+// An Identity distinguishes data sets and runs of a Redis server.
 type Identity struct {
 	Run     string // of the server process; empty where INFO is forbidden
 	DataSet string // of the data set
-	Evicts  string // the policy by which the server may evict keys; empty if it does not
+	Evicts  string // the policy by which Redis may evict keys; empty if it does not
 }
 
-// A Store is a Backend in whose place another one can step: see TakeOver.
+// A Store is a Backend that another one can replace: see TakeOver.
 type Store interface {
 	Backend
-	// Transfer returns how the store takes over and hands over. It is always the same.
+	// Transfer returns the object by which the store takes over and hands over. It is
+	// always the same.
 	Transfer() Transfer
 }
 
-// A Transfer is how a store takes over the data of the one before, and hands its own
-// data to the next.
+// A Transfer takes over the data of the store before, and hands its own data to the next
+// one.
 type Transfer interface {
-	// DataSet tells where the store keeps its records; fresh has the server asked.
+	// DataSet returns the place of the store's records. With fresh it queries Redis.
 	DataSet(ctx context.Context, fresh bool) (DataSet, error)
-	// Owed lists what the store knows.
+	// Owed lists the data of the store.
 	Owed() *Owed
-	// Take takes over what another store knows. It is nil when the shared store has
+	// Take takes over the data of another store. It returns nil when the shared store has
 	// all of it.
 	Take(ctx context.Context, o *Owed, s Scope) error
 	// Inherit applies a change that was made in another store, and InheritAll
 	// revocations.
 	Inherit(c Change) error
 	InheritAll(revocations []Revocation) error
-	// Following returns the stores that take the place of this one.
+	// Following returns the stores that replace this one.
 	Following() *Followers
 }
 
-// A DataSet is where a store keeps its records.
+// A DataSet is the place of a store's records.
 type DataSet struct {
-	memory bool   // in this process alone
-	Met    bool   // the server has answered once
+	memory bool   // only in this process
+	Met    bool   // Redis has responded once
 	Place  string // of the server: address, database and prefix
 	ID     Identity
 }
 
-// A Scope is how much of what a store knows the next one takes over. Revocations and
-// replay markers always go over.
+// A Scope selects the data that the next store takes over. Revocations and replay markers
+// are always included.
 type Scope int
 
 const (
 	// ofAnother data set: nothing else, because sessions stay where they are.
 	ofAnother Scope = iota
-	// ofFlushed data set: what was made since in an outage too.
+	// ofFlushed data set: also the records made since then in an outage.
 	ofFlushed
-	// OfSame data set: what the shared store does not have yet too.
+	// OfSame data set: also the records that the shared store does not have yet.
 	OfSame
-	// OfLost: the server lost its data, and gets every record that is held.
+	// OfLost: Redis lost its data, and gets every record that is held.
 	OfLost
-	// ofAll: the server may lag behind the one before, as after a failover, or the store
-	// before was memory. It gets every record that is held.
+	// ofAll: every record that is held. The Redis server may lag behind the one before,
+	// as after a failover, or the store before was memory.
 	ofAll
 )
 
-// scopeOf compares the data set of a store with that of the next one. A store that
-// never reached its server has made no other data set than the one that is to be.
+// scopeOf compares the data set of a store with that of the next one. A store that never
+// reached its Redis server has the data set of the next one.
 func scopeOf(before, next DataSet) Scope {
 	switch {
 	case before.memory:
@@ -120,23 +121,25 @@ func scopeOf(before, next DataSet) Scope {
 	return OfLost
 }
 
-// A Handover is what is between a store and the one that took its place: whatever the
-// former is still told, by whoever began before, it tells the latter.
+// A Handover passes changes from a store to the one that replaced it. They come from
+// requests that began before.
 type Handover struct {
 	of *Followers
 	to *follower
 }
 
-// TakeOver lets next take over what before knows and next may not: its revocations
-// and replay markers, and within one data set also the sessions that the shared store
-// has not got yet. It is nil when the shared store of next has all of it, so that next
-// may serve. From the beginning, and until the Handover ends, next is told too of
-// what before is told, so that nothing falls between; a change that before has
-// acknowledged next has as well.
+// TakeOver lets next take over the data of before that next may lack: its revocations and
+// replay markers. Within one data set it also takes over the sessions that the shared
+// store does not have yet. It returns nil when the shared store of next has all of it, so
+// that next may serve.
 //
-// Any number of calls for the same two stores may run: one does the work. After an
-// error nothing is handed over any more, and the call can be repeated. Where before
-// took the place of next earlier, next tells it nothing any more.
+// From the beginning, and until the Handover ends, changes of before are passed on to
+// next, so that none is lost between the two. A change that before has acknowledged is in
+// next as well.
+//
+// Any number of calls for the same two stores may run: one does the work. After an error
+// nothing is handed over any more, and the call can be repeated. If before replaced next
+// earlier, next passes nothing on to it any more.
 func TakeOver(ctx context.Context, before, next Store) (*Handover, error) {
 	to, err := next.Transfer().DataSet(ctx, true)
 	if err != nil {
@@ -150,13 +153,13 @@ func TakeOver(ctx context.Context, before, next Store) (*Handover, error) {
 	h := &Handover{of: of, to: of.join(next.Transfer(), scopeOf(from, to), from.memory)}
 	if err := h.complete(ctx, before.Transfer()); err != nil {
 		h.End()
-		return nil, fmt.Errorf("cache: taking over what the store before knows: %w", err)
+		return nil, fmt.Errorf("cache: take over the data of the store before: %w", err)
 	}
 	next.Transfer().Following().drop(of)
 	return h, nil
 }
 
-// complete has the next store take what the one before knows, unless it did.
+// complete lets the next store take the data of the one before, unless it did.
 func (h *Handover) complete(ctx context.Context, before Transfer) error {
 	h.to.turn <- struct{}{}
 	defer h.to.rest()
@@ -170,30 +173,30 @@ func (h *Handover) complete(ctx context.Context, before Transfer) error {
 	return h.of.finish(h.to)
 }
 
-// End ends the handover: next is told of nothing more.
+// End ends the handover: no more changes are passed on to next.
 func (h *Handover) End() {
 	h.of.leave(h.to)
 }
 
-// A follower is a store that takes the place of another one.
+// A follower is a store that replaces another one.
 type follower struct {
 	next Transfer
-	turn chan struct{} // of size one, full while it takes over what the other one knows
+	turn chan struct{} // of size one, full while it takes over the data of the other one
 
 	// The lock of followers guards the fields below.
 	scope  Scope
 	memory bool // the other one is memory
 	uses   int
-	done   bool // it has taken over what the other one knew
-	missed bool // something that it was told it did not take
+	done   bool // it has taken over the data of the other one
+	missed bool // a change that was passed on to it was not taken
 }
 
-// rest lets somebody else have it take over.
+// rest lets another goroutine have it take over.
 func (x *follower) rest() {
 	<-x.turn
 }
 
-// Followers are the stores that take the place of one.
+// Followers are the stores that replace one.
 type Followers struct {
 	mu   sync.Mutex // guards list
 	list []*follower
@@ -257,7 +260,7 @@ func (f *Followers) Clear() {
 	f.mu.Unlock()
 }
 
-// begin returns how much x has to take over, and whether it has.
+// begin returns the scope of the data that x takes over, and whether x has taken it.
 func (f *Followers) begin(x *follower) (Scope, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -265,19 +268,18 @@ func (f *Followers) begin(x *follower) (Scope, bool) {
 	return x.scope, x.done
 }
 
-// finish notes that x has taken over what there was, unless it missed what came
-// meanwhile.
+// finish records that x has taken over the data, unless it missed a change meanwhile.
 func (f *Followers) finish(x *follower) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	x.done = !x.missed
 	if x.missed {
-		return fmt.Errorf("%w: what came meanwhile was not taken", ErrUnavailable)
+		return fmt.Errorf("%w: a change during the takeover was not taken", ErrUnavailable)
 	}
 	return nil
 }
 
-// A reached store is one that follows, or that follows one that does.
+// A reached store follows directly, or through others that follow.
 type reached struct {
 	x    *follower
 	of   *Followers
@@ -285,7 +287,7 @@ type reached struct {
 	all  bool // from memory: it has every change
 }
 
-// direct lists those who follow directly.
+// direct lists the stores that follow directly.
 func (f *Followers) direct(same, all bool) []reached {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -296,13 +298,13 @@ func (f *Followers) direct(same, all bool) []reached {
 	return found
 }
 
-// Pass tells those who follow of a change that ended so. It returns how it ended: a
-// revocation that one of them did not take is not applied.
+// Pass passes a change that ended with err on to the followers. It returns the result for
+// the caller: a revocation that one of them did not take is not applied.
 func (f *Followers) Pass(c Change, err error) error {
 	return f.spread(message{c: c, final: KindOf(c.Value) == RevokedRecord}, err)
 }
 
-// PassAll is pass for revocations.
+// PassAll is Pass for revocations.
 func (f *Followers) PassAll(revocations []Revocation, err error) error {
 	if len(revocations) == 0 {
 		return err
@@ -310,30 +312,30 @@ func (f *Followers) PassAll(revocations []Revocation, err error) error {
 	return f.spread(message{revocations: revocations, final: true}, err)
 }
 
-// A message is a change, or revocations, of which those who follow are told.
+// A message is a change, or revocations, for the followers.
 type message struct {
 	c           Change
 	revocations []Revocation
 	final       bool // it revokes
 }
 
-// concerns reports whether a follower has to know of m, which ended so: of what
-// another data set has only what revokes, and what was used.
+// concerns reports whether a follower gets m, which ended with err. Another data set gets
+// only revocations and used values.
 func (m message) concerns(same bool, err error) bool {
-	mark := m.c.Op == OpAdd && strings.HasPrefix(m.c.Key, "j:")
-	return m.final || mark || same && errors.Is(err, ErrJournalled)
+	marker := m.c.Op == OpAdd && strings.HasPrefix(m.c.Key, "j:")
+	return m.final || marker || same && errors.Is(err, ErrJournalled)
 }
 
-func (m message) tell(next Transfer) error {
+func (m message) send(next Transfer) error {
 	if m.revocations != nil {
 		return next.InheritAll(m.revocations)
 	}
 	return next.Inherit(m.c)
 }
 
-// spread tells everyone who follows, each once: a store may follow one that follows
-// it. The follower of a store is asked after that was told, so that one that begins to
-// meanwhile either is told or finds it there.
+// spread sends m to every follower, each once, because a store may follow one that
+// follows it. It lists the followers of a store after that store was sent m. So a store
+// that begins to follow meanwhile is sent m or finds it there.
 func (f *Followers) spread(m message, err error) error {
 	if !Applied(err) {
 		return err
@@ -349,7 +351,7 @@ func (f *Followers) spread(m message, err error) error {
 		}
 		seen = append(seen, beyond)
 		if to.all || m.concerns(to.same, err) {
-			failed := to.of.heard(to.x, m.tell(to.x.next))
+			failed := to.of.heard(to.x, m.send(to.x.next))
 			if m.final && failed != nil {
 				ended = failed
 			}
@@ -368,9 +370,9 @@ func within(list []*Followers, one *Followers) bool {
 	return false
 }
 
-// heard notes how x took what it was told. It returns an error when x did not take it
-// and had taken over everything else: before, it is asked to take all over again. What
-// x has journalled is its own to send on.
+// heard records the result of sending x a change. It returns an error if x did not take
+// the change and had taken over everything else. Before that, x takes over everything
+// again. A change that x has journalled is its own to send on.
 func (f *Followers) heard(x *follower, failed error) error {
 	if Applied(failed) {
 		return nil

@@ -12,11 +12,11 @@ const (
 	firstVerification = time.Second
 	lastVerification  = 30 * time.Second
 	verificationTime  = 10 * time.Second
-	// longestPause is how long a command waits at most while stores are switched.
+	// longestPause bounds the time that a command waits while stores are switched.
 	longestPause = 400 * time.Millisecond
 )
 
-// A Claim says whether a store is to serve.
+// A Claim says if a store is to serve.
 type Claim interface {
 	// Wanted reports whether the store is still to serve.
 	Wanted() bool
@@ -26,8 +26,8 @@ type Claim interface {
 
 // A Trial offers a store to a Switch until it serves. An operator's mistake in the
 // options of a store signs no user out, because the store before serves until the next
-// one was verified and has taken over. The correction signs nobody in again after a
-// sign-out, because the next store knows the sign-outs first.
+// one was verified and has taken over. The correction does not undo a sign-out, because
+// the next store has the sign-outs first.
 type Trial struct {
 	o      TrialOptions
 	ctx    context.Context // done when nothing is verified any more
@@ -36,19 +36,20 @@ type Trial struct {
 	mu      sync.Mutex // guards the fields below
 	pause   time.Duration
 	over    bool // nothing is verified any more
-	resting bool // nothing is verified until Wake, as next is not wanted
+	resting bool // nothing is verified until Wake, because next is not wanted
 }
 
-// TrialOptions say which store is offered to which Switch. All but Linger are required.
+// TrialOptions name the store that is offered, and the Switch. All but Linger are
+// required.
 type TrialOptions struct {
 	Switch *Switch
 	Next   Candidate
 	Claim  Claim
-	// Linger is how long the store before tells the next one of changes by requests
-	// that began before.
+	// Linger is the time for which the store before passes on changes by requests that
+	// began before.
 	Linger time.Duration
-	// Settled is told of each attempt, but of none that ends when another store is
-	// wanted; nil error: the next one serves.
+	// Settled receives the result of each attempt; nil: the next store serves. It is not
+	// called for an attempt that ends because another store is wanted.
 	Settled func(err error)
 }
 
@@ -72,13 +73,13 @@ func (t *Trial) Run() {
 	}
 	served, err := t.attempt()
 	if served {
-		background.After(t.o.Linger, &letting{t: t})
+		background.After(t.o.Linger, &handoverEnd{t: t})
 		t.o.Settled(nil)
 		return
 	}
-	told := err != nil && !t.isOver() && t.o.Claim.Wanted()
+	reported := err != nil && !t.isOver() && t.o.Claim.Wanted()
 	background.After(t.wait(), t)
-	if told {
+	if reported {
 		t.o.Settled(err)
 	}
 }
@@ -96,7 +97,7 @@ func (t *Trial) begin() bool {
 	return t.o.Claim.Wanted() && t.rouse()
 }
 
-// rouse ends the rest, and reports whether it was one.
+// rouse ends the rest, and reports whether there was one.
 func (t *Trial) rouse() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -127,7 +128,7 @@ func (t *Trial) attempt() (bool, error) {
 	return t.o.Switch.Offer(t.ctx, t.o.Next.Backend(), longestPause, accept)
 }
 
-// Accept implements Accepter: the last word is that of Close, and that of the Claim.
+// Accept implements Accepter: Close and the Claim decide last.
 func (t *Trial) Accept() bool {
 	if t.isOver() || !t.o.Claim.Serve() {
 		return false
@@ -141,13 +142,13 @@ func (t *Trial) Accept() bool {
 	return true
 }
 
-// A letting ends a handover when the requests are over that began before.
-type letting struct {
+// A handoverEnd ends a handover after the requests that began before.
+type handoverEnd struct {
 	t *Trial
 }
 
 // Run implements background.Runner.
-func (l *letting) Run() {
+func (l *handoverEnd) Run() {
 	l.t.o.Switch.EndHandover()
 }
 

@@ -57,7 +57,7 @@ func (w *watcher) seen() (int, int) {
 	return w.all, len(w.changed)
 }
 
-// group is what one middleware wants: by the name of a store.
+// group is the wish of one middleware: the name of a store.
 type group struct {
 	mu              sync.Mutex
 	serving, wanted string
@@ -136,7 +136,7 @@ func TestAStoreTakesItsPlaceWhenItWasVerified(t *testing.T) {
 		t.Errorf("the store before does not serve: %v", err)
 	}
 	if all, changed := w.seen(); all != 0 || changed != 1 {
-		t.Errorf("told %d times of all and %d times of one", all, changed)
+		t.Errorf("reported %d times for all keys and %d times for one", all, changed)
 	}
 
 	if s.serves() != "old" {
@@ -156,9 +156,9 @@ func TestAStoreTakesItsPlaceWhenItWasVerified(t *testing.T) {
 	if _, err := next.memory.Get(ctx, "s:b"); err != nil {
 		t.Errorf("the next store does not serve: %v", err)
 	}
-	_ = before.Set(ctx, "s:c", []byte("3"), time.Hour) // by a request that began before
+	_ = before.Set(ctx, "s:c", []byte("3"), time.Hour) // of a request that began before
 	if all, changed := w.seen(); all != 1 || changed != 3 {
-		t.Errorf("told %d times of all and %d times of one", all, changed)
+		t.Errorf("reported %d times for all keys and %d times for one", all, changed)
 	}
 }
 
@@ -175,14 +175,14 @@ func TestAClosedTrialVerifiesNothing(t *testing.T) {
 	}
 }
 
-// A sign-out that the store before has acknowledged counts in the next one: one that
-// came before it was verified, one that comes while it takes over, and one of a
-// request that ends at the store before after that.
-func TestL2WhatWasRevokedStaysRevoked(t *testing.T) {
+// A sign-out that the store before has acknowledged is in the next one. There are three:
+// before the next one is verified, while it takes over, and after that by a request that
+// ends at the store before.
+func TestL2RevokedRecordsStayRevoked(t *testing.T) {
 	ctx := context.Background()
 	before, memory := cache.NewMemory(cache.MemoryOptions{}), cache.NewMemory(cache.MemoryOptions{})
 	dead := cache.AppendHeader(nil, cache.Header{State: cache.Revoked, Version: 2, Expiry: time.Now().Add(time.Hour)})
-	next := &slow{candidate: candidate{memory: memory}, asked: make(chan bool), leave: make(chan bool)}
+	next := &slow{candidate: candidate{memory: memory}, called: make(chan bool), leave: make(chan bool)}
 	s := between(t, before, next)
 	revoke := func(key string) {
 		t.Helper()
@@ -192,7 +192,7 @@ func TestL2WhatWasRevokedStaysRevoked(t *testing.T) {
 	}
 	revoke("s:earlier")
 	go s.Run()
-	<-next.asked
+	<-next.called
 	revoke("s:meanwhile")
 	close(next.leave)
 	if err := <-s.verdicts; err != nil || !s.isServed() {
@@ -207,18 +207,18 @@ func TestL2WhatWasRevokedStaysRevoked(t *testing.T) {
 	s.Close()
 	revoke("s:much later")
 	if _, err := memory.Get(ctx, "s:much later"); !errors.Is(err, cache.ErrMiss) {
-		t.Errorf("it is told after the end: %v", err)
+		t.Errorf("it is changed after the end: %v", err)
 	}
 }
 
-// Options that the operator has changed again are tried no more, and nothing is said
-// of them, until they are back.
+// Options that the operator has changed again are no longer tried or reported, until they
+// are back.
 func TestAReplacedCandidateRests(t *testing.T) {
 	next := &candidate{memory: cache.NewMemory(cache.MemoryOptions{}), err: errors.New("no")}
 	s := between(t, cache.NewMemory(cache.MemoryOptions{}), next)
 	s.Run()
 	if err := <-s.verdicts; err == nil {
-		t.Fatal("no error, or a store that is wanted counts as replaced")
+		t.Fatal("no error, or a store that is wanted is taken for replaced")
 	}
 	s.want("third")
 	next.set(nil)
@@ -239,46 +239,46 @@ func TestACandidateThatIsReplacedMeanwhileDoesNotServe(t *testing.T) {
 	for name, failure := range map[string]error{"verified": nil, "refused": errors.New("no")} {
 		t.Run(name, func(t *testing.T) {
 			before := cache.NewMemory(cache.MemoryOptions{})
-			next := &slow{candidate: candidate{memory: cache.NewMemory(cache.MemoryOptions{}), err: failure}, asked: make(chan bool), leave: make(chan bool)}
+			next := &slow{candidate: candidate{memory: cache.NewMemory(cache.MemoryOptions{}), err: failure}, called: make(chan bool), leave: make(chan bool)}
 			s := between(t, before, next)
 			ended := make(chan bool)
 			go func() {
 				s.Run()
 				close(ended)
 			}()
-			<-next.asked
+			<-next.called
 			s.want("old")
 			close(next.leave)
 			<-ended
 			if len(s.verdicts) != 0 || s.isServed() {
-				t.Error("it serves, or something is said of it")
+				t.Error("it serves, or a result is reported")
 			}
 		})
 	}
 }
 
-// slow is a candidate whose verification lasts until it is told.
+// slow is a candidate with a verification that lasts until it is released.
 type slow struct {
 	candidate
-	asked, leave chan bool
+	called, leave chan bool
 }
 
 func (c *slow) Verify(ctx context.Context) error {
-	c.asked <- true
+	c.called <- true
 	<-c.leave
 	return c.candidate.Verify(ctx)
 }
 
 func TestATrialThatIsClosedWhileItVerifiesChangesNothing(t *testing.T) {
 	before := cache.NewMemory(cache.MemoryOptions{})
-	next := &slow{candidate: candidate{memory: cache.NewMemory(cache.MemoryOptions{})}, asked: make(chan bool), leave: make(chan bool)}
+	next := &slow{candidate: candidate{memory: cache.NewMemory(cache.MemoryOptions{})}, called: make(chan bool), leave: make(chan bool)}
 	s := between(t, before, next)
 	ended := make(chan bool)
 	go func() {
 		s.Run()
 		close(ended)
 	}()
-	<-next.asked
+	<-next.called
 	s.Close()
 	close(next.leave)
 	<-ended

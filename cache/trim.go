@@ -7,7 +7,7 @@ import (
 
 // Bounds of one Trim.
 const (
-	TrimReads = 1024 // records that are looked at
+	TrimReads = 1024 // records that are read
 	trimEnds  = 64   // records that are ended
 )
 
@@ -15,18 +15,18 @@ const (
 type Member struct {
 	Key    string
 	End    int64 // of the record, in ms since 1970
-	Issued int64 // of a live record, in s since 1970; zero: it was not looked at
+	Issued int64 // of a live record, in s since 1970; zero: it was not read
 }
 
 func CheckTrim(link string, most int) error {
 	if len(link) != LinkSize || most < 1 {
-		return fmt.Errorf("%w: link or number of a trim", ErrInvalid)
+		return fmt.Errorf("%w: the link or the number of a trim", ErrInvalid)
 	}
 	return nil
 }
 
-// Oldest are those of the live records that were issued first, without newest, as
-// many as there are more than most.
+// Oldest returns the live records that were issued first, without newest, as many as
+// exceed the number most.
 func Oldest(live []Member, most int, newest string) []Member {
 	excess := len(live) - most
 	if excess > trimEnds {
@@ -51,7 +51,7 @@ func Oldest(live []Member, most int, newest string) []Member {
 	return found
 }
 
-// Trim removes the records: what is absent cannot come back.
+// Trim removes the records, because an absent key cannot come back.
 func (m *Memory) Trim(ctx context.Context, link string, most int, newest string) (int, error) {
 	if err := CheckTrim(link, most); err != nil {
 		return 0, err

@@ -10,7 +10,7 @@ var (
 	_ Backend           = (*Switch)(nil)
 	_ background.Runner = (*gate)(nil)
 	_ background.Runner = (*Trial)(nil)
-	_ background.Runner = (*letting)(nil)
+	_ background.Runner = (*handoverEnd)(nil)
 	_ Accepter          = (*Trial)(nil)
 	_ any               = (*Handover)(nil)
 	_ any               = (*Followers)(nil)

@@ -19,8 +19,8 @@ import (
 // A Subject is an empty backend under test.
 type Subject struct {
 	Backend cache.Backend
-	Elapse  func(d time.Duration) // moves the backend's clock; nil where it runs by itself
-	Keys    int                   // how many keys are to be cleared; zero: 2500
+	Elapse  func(d time.Duration) // moves the backend's clock; nil: it runs by itself
+	Keys    int                   // number of keys to be cleared; zero: 2500
 }
 
 const ttl = time.Minute
@@ -39,30 +39,30 @@ var contract = []struct {
 	{"a key that was never written is a miss", absent},
 	{"values come back as written", values},
 	{"J4 hostile keys are only keys", hostileKeys},
-	{"out of bounds is refused", bounds},
-	{"a value leaves with its ttl", expiry},
+	{"values out of bounds are refused", bounds},
+	{"a value ends with its ttl", expiry},
 	{"Add succeeds once", addOnce},
-	{"J14 of 100 concurrent Adds one succeeds", addRace},
+	{"J14 one of 100 concurrent Adds succeeds", addRace},
 	{"CompareAndSet follows the version", compareAndSet},
-	{"of concurrent CompareAndSets one succeeds", compareRace},
-	{"revoked wins whatever comes later", revokedWins},
+	{"one of several concurrent CompareAndSets succeeds", compareRace},
+	{"revoked wins over every later write", revokedWins},
 	{"a higher version wins over a lower one", versions},
-	{"a not-before mark only moves forward", notBefore},
+	{"a revocation entry only moves forward", notBefore},
 	{"J15 a record of a later format is left alone", laterFormat},
 	{"a deleted key is a miss, twice too", deletion},
 	{"Clear leaves nothing", clearAll},
-	{"watchers hear of every change", watching},
-	{"an unwatched watcher hears nothing", unwatching},
-	{"BL15 a revocation ends what has its links", revoking},
-	{"BL17 a revocation ends what is stored after it", revokingEarly},
+	{"watchers learn of every change", watching},
+	{"an unwatched watcher learns nothing", unwatching},
+	{"BL15 a revocation ends the records with its index keys", revoking},
+	{"BL17 a revocation ends records that are stored after it", revokingEarly},
 	{"BL17 a record and its revocation meet", revokingRace},
-	{"L10 F24 of too many records under a link the oldest end", trimming},
+	{"L10 F24 the oldest of too many records under an index key end", trimming},
 	{"L10 F24 records come and are trimmed at once", trimmingRace},
 	{"E6 a lease has one holder, a grant one use", leases},
 	{"E8 a lease ends with its holder, a used grant stays used", leaseEnds},
-	{"E6 of 100 concurrent Acquires one succeeds", leaseRace},
-	{"Fresh reads what is stored", fresh},
-	{"64 goroutines read what is their own", ownValues},
+	{"E6 one of 100 concurrent Acquires succeeds", leaseRace},
+	{"Fresh reads the stored value", fresh},
+	{"64 goroutines read their own values", ownValues},
 }
 
 // Record returns a record of the given state and version.
@@ -168,7 +168,7 @@ func expiry(t *testing.T, s Subject) {
 		})
 		wantMiss(t, s.Backend, key)
 	}
-	// A mark that is held in two places leaves the two in turn.
+	// A replay marker that is held in two places leaves the two in turn.
 	eventually.True(t, "j:add can be added again", func() bool { return s.Backend.Add(ctx, "j:add", []byte("w"), ttl) == nil })
 	wantValue(t, s.Backend, "j:add", []byte("w"))
 	wantValue(t, s.Backend, "s:stays", []byte("v"))
@@ -344,7 +344,8 @@ func (w *witness) Revoked(_ cache.Revocation) {
 	w.ChangedAll()
 }
 
-// take returns how often key was named since the last call, all keys counting.
+// take returns the number of calls for key since the last one, those for all keys
+// included.
 func (w *witness) take(key string) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -11,7 +11,7 @@ type Clock struct {
 	t  time.Time
 }
 
-// NewClock returns a Clock that shows the present and stands still.
+// NewClock returns a Clock at the present time that does not move by itself.
 func NewClock() *Clock {
 	return &Clock{t: time.Now()}
 }

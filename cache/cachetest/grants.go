@@ -20,8 +20,8 @@ func link(name string) string {
 	return (name + strings.Repeat(".", cache.LinkSize))[:cache.LinkSize]
 }
 
-// Linked returns a live record that was issued some seconds after a fixed moment:
-// listed under each of names, and with the pair of the first two as a further link.
+// Linked returns a live record that was issued some seconds after a fixed moment. It is
+// listed under each of names, and has the pair of the first two as a further link.
 func Linked(version uint64, issued int, names ...string) []byte {
 	end := time.Now().Add(time.Hour)
 	h := cache.Header{KeyID: 1, State: cache.Live, Version: version, Expiry: end, End: end, Issued: day.Add(time.Duration(issued) * time.Second)}
@@ -34,8 +34,8 @@ func Linked(version uint64, issued int, names ...string) []byte {
 	return append(cache.AppendHeader(nil, h), "payload"...)
 }
 
-// Revoking returns the revocation of what has the link name, and also the other one
-// if there is one, before so many seconds after the fixed moment.
+// Revoking returns the revocation of records with one link, or with two, issued at most
+// so many seconds after the fixed moment.
 func Revoking(before int, names ...string) []cache.Revocation {
 	r := cache.Revocation{Link: link(names[0]), Mark: link(names[0]), Before: day.Add(time.Duration(before) * time.Second), TTL: ttl}
 	if len(names) > 1 {
@@ -63,14 +63,14 @@ func revoking(t *testing.T, s Subject) {
 	for i, one := range []struct {
 		name  string
 		by    []string
-		alive string // which of the sessions a1, a2 (of ann), b3 (of bob) and b1 (of bob, in ann's first)
+		alive string // the live ones of the sessions a1, a2 (of ann), b3 (of bob) and b1 (of bob, in ann's first)
 	}{
-		{"one link", []string{"sid 1"}, "a2 b3"},
-		{"BL15 another link", []string{"ann"}, "b3 b1"},
-		{"BL16 two links", []string{"sid 1", "bob"}, "a1 a2 b3"},
-		{"BL14 a link that nothing has", []string{"sid 9"}, "a1 a2 b3 b1"},
+		{"one index key", []string{"sid 1"}, "a2 b3"},
+		{"BL15 another index key", []string{"ann"}, "b3 b1"},
+		{"BL16 two index keys", []string{"sid 1", "bob"}, "a1 a2 b3"},
+		{"BL14 an index key without records", []string{"sid 9"}, "a1 a2 b3 b1"},
 	} {
-		n := strconv.Itoa(i) // what was revoked does not come back under its key
+		n := strconv.Itoa(i) // a revoked record does not come back under its key
 		for key, links := range map[string][]string{"a1": {"sid 1", "ann"}, "a2": {"sid 2", "ann"}, "b3": {"sid 3", "bob"}, "b1": {"sid 1", "bob"}} {
 			want(t, s.Backend.Add(ctx, "s:"+key+n, Linked(1, 11, name(links, n)...), ttl), nil)
 		}
@@ -121,19 +121,19 @@ func revokingEarly(t *testing.T, s Subject) {
 	}
 }
 
-// revokingRace lets records be created while they are revoked: none of them lives on.
+// revokingRace lets records be created while they are revoked. None of them lives on.
 func revokingRace(t *testing.T, s Subject) {
 	ctx := context.Background()
 	for round := 0; round < 20; round++ {
-		person := "person " + strconv.Itoa(round)
+		user := "user " + strconv.Itoa(round)
 		together(8, func(g int) {
 			if g == 0 {
-				if err := s.Backend.Revoke(ctx, Revoking(10, person)); err != nil {
+				if err := s.Backend.Revoke(ctx, Revoking(10, user)); err != nil {
 					t.Errorf("Revoke: %v", err)
 				}
 				return
 			}
-			err := s.Backend.Add(ctx, fmt.Sprintf("s:%d %d", round, g), Linked(1, 5, person), ttl)
+			err := s.Backend.Add(ctx, fmt.Sprintf("s:%d %d", round, g), Linked(1, 5, user), ttl)
 			if err != nil && !errors.Is(err, cache.ErrConflict) && !errors.Is(err, cache.ErrExists) {
 				t.Errorf("Add: %v", err)
 			}
@@ -150,7 +150,7 @@ func lease(version uint64, grant, owner string) cache.Lease {
 	return cache.Lease{Record: "s:{ab}k", Version: version, Grant: grant, Owner: owner, TTL: 10 * time.Second, Keep: time.Hour}
 }
 
-// acquire asks again while the backend cannot tell, as after its link came up.
+// acquire tries again while the backend has no result, as after its link came up.
 func acquire(b cache.Backend, l cache.Lease) (value []byte, err error) {
 	eventually.Within(eventually.Limit, func() bool {
 		value, err = b.Acquire(context.Background(), l)
@@ -181,7 +181,7 @@ func leases(t *testing.T, s Subject) {
 	wantLease(t, s, first, 0, cache.ErrMiss)
 	want(t, s.Backend.Add(ctx, "s:{ab}k", Record(cache.Live, 1, ""), time.Hour), nil)
 	wantLease(t, s, first, 1, nil)
-	wantLease(t, s, first, 1, nil) // asked again after its reply was lost
+	wantLease(t, s, first, 1, nil) // requested again after its reply was lost
 	wantLease(t, s, lease(1, "grant\n1", "b"), 1, cache.ErrExists)
 	wantLease(t, s, lease(2, "grant\n1", "b"), 1, cache.ErrConflict)
 	want(t, s.Backend.Prolong(ctx, first), nil)
@@ -217,7 +217,7 @@ func leaseEnds(t *testing.T, s Subject) {
 	wantLease(t, s, b, 1, cache.ErrExists)
 	s.Elapse(11 * time.Second)
 	wantLease(t, s, b, 1, cache.ErrSpent)
-	want(t, s.Backend.Prolong(ctx, a), nil) // it was slow, and nobody took its place
+	want(t, s.Backend.Prolong(ctx, a), nil) // it was slow, and no other holder took its place
 	wantLease(t, s, b, 1, cache.ErrExists)
 	s.Elapse(11 * time.Second)
 	want(t, s.Backend.CompareAndSet(ctx, "s:{ab}k", 1, Record(cache.Live, 2, ""), 20*time.Minute), nil)

@@ -10,7 +10,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache"
 )
 
-// living lists which of the keys have live records.
+// living lists the keys that have live records.
 func living(t *testing.T, b cache.Backend, keys ...string) string {
 	t.Helper()
 	var found []string
@@ -32,7 +32,7 @@ func wantTrimmed(t *testing.T, s Subject, most int, newest string, want int) {
 
 func trimming(t *testing.T, s Subject) {
 	ctx := context.Background()
-	// The keys tell when each was issued. The last one is the newest, though it was
+	// Each key is the issue time of its record. The last one is the newest, though it was
 	// issued first.
 	keys := []string{"5", "3", "9", "2", "7", "1"}
 	for i, key := range keys {
@@ -53,7 +53,7 @@ func trimming(t *testing.T, s Subject) {
 	check("5 9 7 1 bob")
 	wantTrimmed(t, s, 4, "1", 0)
 
-	// Revoked records do not count.
+	// Revoked records are not counted.
 	want(t, s.Backend.Revoke(ctx, Revoking(100, "sid 2", "ann")), nil)
 	check("5 7 1 bob")
 	wantTrimmed(t, s, 3, "1", 0)
@@ -61,7 +61,7 @@ func trimming(t *testing.T, s Subject) {
 	wantTrimmed(t, s, 1, "1", 2)
 	check("1 bob")
 
-	// Nor can what was trimmed be written again.
+	// A trimmed record cannot be written again.
 	if err := s.Backend.CompareAndSet(ctx, "s:5", 1, Linked(2, 5, "sid 0", "ann"), ttl); err == nil {
 		t.Error("a record that was ended was written again")
 	}

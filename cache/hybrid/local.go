@@ -141,7 +141,7 @@ func (l *local) hold(n *cache.Note, now time.Time) {
 		return
 	}
 	e := l.l1.Live(n.Key, now.UnixNano())
-	if e != nil && (n.Class == cache.Marks || cache.Merge(e.Value, n.Value) != cache.Replaces) {
+	if e != nil && (n.Class == cache.Markers || cache.Merge(e.Value, n.Value) != cache.Replaces) {
 		return
 	}
 	l.changed(n.Key)

@@ -23,7 +23,7 @@ func TestRecentWrites(t *testing.T) {
 	r.put(cache.Change{Op: cache.OpDelete, Key: "s:gone"}, now)
 	var held [cache.Classes][]cache.Holding
 	r.add(&held, now)
-	for class, want := range map[cache.Class]string{cache.Revocations: "s:ended", cache.Marks: "j:used", cache.Others: "s:live"} {
+	for class, want := range map[cache.Class]string{cache.Revocations: "s:ended", cache.Markers: "j:used", cache.Others: "s:live"} {
 		if len(held[class]) != 1 || held[class][0].Key != want || held[class][0].Expires != now.Add(time.Hour).UnixNano() {
 			t.Errorf("class %d: %+v, want %s alone", class, held[class], want)
 		}

@@ -129,7 +129,7 @@ func (s *sender) holdings(all bool) [cache.Classes][]cache.Holding {
 func (s *sender) assert(ctx context.Context, c cache.Class, held []cache.Holding) error {
 	h := s.h
 	now := h.now().UnixNano()
-	if c != cache.Marks {
+	if c != cache.Markers {
 		_, err := h.up.redis.MergeAll(ctx, held, now)
 		return err
 	}

@@ -197,7 +197,7 @@ type prolongFallback struct{}
 // Decide implements resp.Fallback.
 func (f *prolongFallback) Decide(values [][]byte, args []string) ([]resp.Command, resp.Reply, error) {
 	l := cache.Lease{Owner: args[0], Grant: args[2][:len(args[2])-1]}
-	if !l.Prolongable(values[0], values[1]) {
+	if !l.MayProlong(values[0], values[1]) {
 		return nil, answer(0), nil
 	}
 	return []resp.Command{{"SET", args[5], args[0], "PX", args[1]}, {"SET", args[6], args[3], "PX", args[4]}}, answer(1), nil
