@@ -111,7 +111,7 @@ func (r *reader) settle(q inquiry, value []byte, canary string, err error) ([]by
 			if h.up.isOther(canary) {
 				h.worker.urge()
 			}
-			return nil, fmt.Errorf("%w: the server may be without its data", cache.ErrUnavailable)
+			return nil, fmt.Errorf("%w: Redis may have lost its data", cache.ErrUnavailable)
 		}
 		if known {
 			return nil, cache.ErrMiss

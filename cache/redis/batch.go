@@ -10,9 +10,8 @@ import (
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
-// MergeAll merges items, each as merge does, with few round trips. It returns
-// the keys that the server refuses to write, and ErrUnavailable when it could not
-// be asked.
+// MergeAll merges items, each as Merge does, with few round trips. It returns the keys
+// that Redis refuses to write, and ErrUnavailable when Redis could not be reached.
 func (r *Redis) MergeAll(ctx context.Context, items []cache.Holding, now int64) ([]string, error) {
 	var refused []string
 	for len(items) > 0 {
@@ -31,18 +30,18 @@ func (r *Redis) MergeAll(ctx context.Context, items []cache.Holding, now int64) 
 	return refused, nil
 }
 
-// Refusal reports whether err says that the server serves, but not this.
+// Refusal reports whether err says that Redis serves, but refuses this command.
 func Refusal(err error) bool {
 	return err != nil && Outcome(context.Background(), err) == circuitbreaker.Success
 }
 
-// Bounds of one round trip of mergeAll.
+// Bounds of one round trip of MergeAll.
 const (
 	BatchItems = 64
 	batchBytes = 256 << 10
 )
 
-// batch is how many of items make one round trip.
+// batch returns the number of items for one round trip.
 func batch(items []cache.Holding) int {
 	n := 1
 	size := len(items[0].Value)
@@ -53,8 +52,8 @@ func batch(items []cache.Holding) int {
 	return n
 }
 
-// A part is where the commands for one item stand in a pipeline: those that enlist
-// it, and the one that merges it.
+// A part has the places in a pipeline of the commands for one item: those that list it,
+// and the one that merges it.
 type part struct {
 	item       cache.Holding
 	first, end int
@@ -69,7 +68,8 @@ func batchesOf(r *Redis) *batches {
 	return &batches{r: r}
 }
 
-// mergeBatch merges items in one round trip, and buries those that a note forbids.
+// mergeBatch merges items in one round trip, and revokes those that a revocation entry
+// forbids.
 func (b *batches) mergeBatch(ctx context.Context, items []cache.Holding, now int64) error {
 	r := b.r
 	era, err := r.allow()
@@ -98,15 +98,15 @@ func (b *batches) mergeBatch(ctx context.Context, items []cache.Holding, now int
 	if err = r.done(ctx, era, err); err != nil {
 		return err
 	}
-	return b.buryForbidden(ctx, parts, replies)
+	return b.revokeAllForbidden(ctx, parts, replies)
 }
 
-func (b *batches) buryForbidden(ctx context.Context, parts []part, replies []resp.Reply) error {
+func (b *batches) revokeAllForbidden(ctx context.Context, parts []part, replies []resp.Reply) error {
 	r := b.r
 	for _, p := range parts {
 		forbidden, err := enlisted(replies[p.first:p.end], p.item.Value)
 		if err == nil && forbidden {
-			err = indexOf(r).bury(ctx, p.item.Key, p.item.Value)
+			err = indexOf(r).revokeForbidden(ctx, p.item.Key, p.item.Value)
 		}
 		if err != nil && !errors.Is(err, cache.ErrConflict) {
 			return err
@@ -115,7 +115,7 @@ func (b *batches) buryForbidden(ctx context.Context, parts []part, replies []res
 	return nil
 }
 
-// mergeSingly merges items where some are refused, or scripts are.
+// mergeSingly merges items one by one, for a Redis that refuses some of them, or scripts.
 func (b *batches) mergeSingly(ctx context.Context, items []cache.Holding, now int64) ([]string, error) {
 	var refused []string
 	for _, x := range items {
@@ -145,7 +145,7 @@ func (b *batches) mergeOne(ctx context.Context, x cache.Holding, ttl time.Durati
 			return err
 		}
 		if forbidden {
-			err = indexOf(r).bury(ctx, x.Key, x.Value)
+			err = indexOf(r).revokeForbidden(ctx, x.Key, x.Value)
 			if errors.Is(err, cache.ErrConflict) {
 				return nil
 			}

@@ -8,11 +8,11 @@ import (
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
-// clearPage is how many keys a step of Clear looks at, and removes at most.
+// clearPage bounds the keys that a step of Clear reads and removes.
 const clearPage = 500
 
-// Clear removes every key with the prefix but the canary, in batches, and
-// leaves other prefixes alone.
+// Clear removes every key with the prefix but the data-set id, in batches. Keys with
+// other prefixes stay.
 func (r *Redis) Clear(ctx context.Context) error {
 	cursor := "0"
 	for {
@@ -48,12 +48,13 @@ func cleanerOf(r *Redis) *cleaner {
 	return &cleaner{r: r}
 }
 
-// unlink removes each key by a command of its own: the keys are in different slots.
+// unlink removes each key by a command of its own, because the keys are in different
+// slots.
 func (x *cleaner) unlink(ctx context.Context, keys []string) error {
 	r := x.r
 	var commands []resp.Command
 	for _, k := range keys {
-		if strings.HasPrefix(k, r.Prefix) && k != r.Prefix+canaryKey {
+		if strings.HasPrefix(k, r.Prefix) && k != r.Prefix+dataSetKey {
 			commands = append(commands, resp.Command{"UNLINK", k})
 		}
 	}
@@ -69,7 +70,7 @@ func (x *cleaner) unlink(ctx context.Context, keys []string) error {
 
 var globEscapes = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)
 
-// escapeGlob makes a pattern of SCAN that matches s alone.
+// escapeGlob returns a pattern of SCAN that matches only s.
 func escapeGlob(s string) string {
 	return globEscapes.Replace(s)
 }

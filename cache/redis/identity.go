@@ -11,12 +11,12 @@ import (
 
 // Keys of the cache's own, after the prefix.
 const (
-	canaryKey = "epoch" // names the data set; it lives as long as that does
-	probeKey  = "probe"
+	dataSetKey = "epoch" // the data-set id; it lasts as long as the data set
+	probeKey   = "probe"
 )
 
-// Identify asks which server and which data set answer. A data set that has no
-// canary gets one.
+// Identify returns the Redis server and the data set that respond. A data set without an
+// id gets one.
 func (r *Redis) Identify(ctx context.Context) (cache.Identity, error) {
 	era, err := r.allow()
 	if err != nil {
@@ -28,32 +28,33 @@ func (r *Redis) Identify(ctx context.Context) (cache.Identity, error) {
 	}
 	replies, err := r.Client.Pipeline(ctx, []resp.Command{
 		{"INFO", "server"},
-		{"SET", r.Prefix + canaryKey, nonce, "NX"},
-		{"GET", r.Prefix + canaryKey},
+		{"SET", r.Prefix + dataSetKey, nonce, "NX"},
+		{"GET", r.Prefix + dataSetKey},
 		{"INFO", "server"},
 		{"INFO", "memory"},
 	})
-	var canary []byte
+	var dataSet []byte
 	if err == nil {
-		canary, err = replies[2].Bytes()
+		dataSet, err = replies[2].Bytes()
 	}
-	// A server that refuses writes has no canary if it had none before.
+	// A Redis server that refuses writes has no data-set id if it had none before.
 	if unwritten := replies[1].Err(); errors.Is(err, resp.ErrNil) && Refusal(unwritten) {
 		err = r.done(ctx, era, unwritten)
 		return cache.Identity{}, err
 	}
 	if err = r.done(ctx, era, err); err != nil {
-		return cache.Identity{}, fmt.Errorf("%w: canary: %w", cache.ErrUnavailable, err)
+		return cache.Identity{}, fmt.Errorf("%w: read the data-set id: %w", cache.ErrUnavailable, err)
 	}
 	// A pipeline may be finished on a second connection.
 	run := resp.InfoField(replies[0], "run_id")
 	if run != resp.InfoField(replies[3], "run_id") {
-		return cache.Identity{}, fmt.Errorf("%w: server changed meanwhile", cache.ErrUnavailable)
+		return cache.Identity{}, fmt.Errorf("%w: the Redis server changed meanwhile", cache.ErrUnavailable)
 	}
-	return cache.Identity{Run: run, DataSet: string(canary), Evicts: evictionPolicy(replies[4])}, nil
+	return cache.Identity{Run: run, DataSet: string(dataSet), Evicts: evictionPolicy(replies[4])}, nil
 }
 
-// evictionPolicy is the policy of a server that may evict what has not expired.
+// evictionPolicy returns the policy of a Redis server that may evict keys before they
+// expire.
 func evictionPolicy(r resp.Reply) string {
 	policy := resp.InfoField(r, "maxmemory_policy")
 	if limit := resp.InfoField(r, "maxmemory"); policy == "noeviction" || limit == "0" {
@@ -62,8 +63,8 @@ func evictionPolicy(r resp.Reply) string {
 	return policy
 }
 
-// Confirm reads key together with the canary, which it returns second: only from a
-// data set that has its canary is an absent key gone.
+// Confirm reads key together with the data-set id, which it returns second. An absent key
+// is gone only if the data set has its id.
 func (r *Redis) Confirm(ctx context.Context, key string) ([]byte, string, error) {
 	era, err := r.allow()
 	if err != nil {
@@ -71,7 +72,7 @@ func (r *Redis) Confirm(ctx context.Context, key string) ([]byte, string, error)
 	}
 	replies, err := r.Client.Pipeline(ctx, []resp.Command{
 		{"GET", r.Prefix + key},
-		{"GET", r.Prefix + canaryKey},
+		{"GET", r.Prefix + dataSetKey},
 	})
 	if err != nil {
 		return nil, "", r.done(ctx, era, err)

@@ -14,7 +14,7 @@ import (
 // An index is a sorted set of record keys, without their s:, by the record's end.
 // It lasts as long as any of them may.
 
-// enlistLua enters a member in an index, and clears it of those that ended.
+// enlistLua adds a member to an index, and removes the members that ended.
 const enlistLua = `
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
 redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
@@ -22,31 +22,31 @@ if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[4]) then redis.call('PEXPIRE', KE
 return 1
 `
 
-// index lists records under their links in Redis.
+// index lists records under their index keys in Redis.
 type index struct {
 	r *Redis
 }
 
-// indexOf makes an index at each use: types that refer to each other are mixed up by the
-// interpreter.
+// indexOf returns a new index at each use, because the interpreter mixes up types that
+// refer to each other.
 func indexOf(r *Redis) *index {
 	return &index{r: r}
 }
 
-// enlisting are the commands that come before a record is written: it is listed
-// under its links, then the notes of revocations are read. Who revokes does the same
-// in the other order, so that one of the two finds the other.
+// enlisting returns the commands before the write of a record. They list it under its
+// index keys and then read the revocation entries. A revocation does the same in the
+// other order, so that one of the two finds the other.
 func (x *index) enlisting(key string, record []byte, now time.Time) []resp.Command {
 	var commands []resp.Command
 	for _, link := range cache.ListedLinks(record) {
 		a := x.enlistArgs(key, record, link, now)
 		commands = append(commands, resp.Command{"EVAL", enlistLua, "1", a[0], a[1], a[2], a[3], a[4]})
 	}
-	return x.readingNotes(commands, record)
+	return x.readingEntries(commands, record)
 }
 
-// plainEnlisting does without scripts: an index then lasts as long as the record
-// that was entered last.
+// plainEnlisting returns the same without scripts. An index then lasts as long as the
+// record that was added last.
 func (x *index) plainEnlisting(key string, record []byte, now time.Time) []resp.Command {
 	var commands []resp.Command
 	for _, link := range cache.ListedLinks(record) {
@@ -54,11 +54,11 @@ func (x *index) plainEnlisting(key string, record []byte, now time.Time) []resp.
 		commands = append(commands, resp.Command{"ZADD", a[0], a[1], a[2]}, resp.Command{"ZREMRANGEBYSCORE", a[0], "-inf", a[3]},
 			resp.Command{"PEXPIRE", a[0], a[4]})
 	}
-	return x.readingNotes(commands, record)
+	return x.readingEntries(commands, record)
 }
 
-// enlistArgs are the index, the score, the member, the score up to which members
-// ended for certain, and how long the index has to last.
+// enlistArgs returns five values: the index, the score, the member, the score up to which
+// members ended for certain, and the lifetime of the index.
 func (x *index) enlistArgs(key string, record []byte, link string, now time.Time) []string {
 	r := x.r
 	end := cache.EndOf(record)
@@ -69,7 +69,7 @@ func (x *index) enlistArgs(key string, record []byte, link string, now time.Time
 	}
 }
 
-func (x *index) readingNotes(commands []resp.Command, record []byte) []resp.Command {
+func (x *index) readingEntries(commands []resp.Command, record []byte) []resp.Command {
 	r := x.r
 	for _, link := range cache.LinksOf(record) {
 		commands = append(commands, resp.Command{"GET", r.Prefix + cache.NoteKey(link.Name)})
@@ -77,8 +77,8 @@ func (x *index) readingNotes(commands []resp.Command, record []byte) []resp.Comm
 	return commands
 }
 
-// enlisted reads what became of enlisting commands: whether a note forbids the
-// record, or the first error.
+// enlisted returns the result of enlisting commands: whether a revocation entry forbids
+// the record, or the first error.
 func enlisted(replies []resp.Reply, record []byte) (bool, error) {
 	forbidden := false
 	for i := range replies {
@@ -94,12 +94,12 @@ func enlisted(replies []resp.Reply, record []byte) (bool, error) {
 	return forbidden, nil
 }
 
-// scriptsRefused reports whether err says that the server runs no scripts.
+// scriptsRefused reports whether err says that Redis runs no scripts.
 func scriptsRefused(err error) bool {
 	return errors.Is(err, resp.ErrNoPerm) || errors.Is(err, resp.ErrUnknownCommand)
 }
 
-// addLinked is Add for a record with links, in one round trip.
+// add is Add for a record with index keys, in one round trip.
 func (x *index) add(ctx context.Context, key string, record []byte, ttl time.Duration) error {
 	r := x.r
 	era, err := r.allow()
@@ -126,7 +126,7 @@ func (x *index) add(ctx context.Context, key string, record []byte, ttl time.Dur
 		return err
 	}
 	if forbidden {
-		return x.bury(ctx, key, record)
+		return x.revokeForbidden(ctx, key, record)
 	}
 	if !added {
 		return cache.ErrExists
@@ -144,8 +144,8 @@ func (x *index) enlistPlainly(ctx context.Context, key string, record []byte) (b
 	return enlisted(replies, record)
 }
 
-// bury revokes a record for which a revocation came first.
-func (x *index) bury(ctx context.Context, key string, record []byte) error {
+// revokeForbidden revokes a record that came after its revocation.
+func (x *index) revokeForbidden(ctx context.Context, key string, record []byte) error {
 	r := x.r
 	value, ttl := cache.TombstoneOf(record, r.now())
 	if ttl < time.Millisecond {
@@ -157,7 +157,7 @@ func (x *index) bury(ctx context.Context, key string, record []byte) error {
 	return cache.ErrConflict
 }
 
-// indexPage is how many members of an index are asked for at a time.
+// indexPage is the number of members of an index that are requested at a time.
 const indexPage = 1000
 
 func (x *index) scanning(link, cursor string) resp.Command {
@@ -202,13 +202,13 @@ func membersOf(reply resp.Reply) (string, []cache.Member, error) {
 	return string(reply.Elems[0].Str), found, nil
 }
 
-// left is how long a tombstone over x has to last, in ms.
+// left returns the lifetime of a tombstone over x, in ms.
 func left(x cache.Member, now time.Time) int64 {
 	return x.End - now.UnixMilli() + cache.ClockSkew.Milliseconds()
 }
 
-// buried is the tombstone over x.
-func buried(x cache.Member) cache.Holding {
+// tombstoneOver returns the tombstone over x.
+func tombstoneOver(x cache.Member) cache.Holding {
 	end := time.UnixMilli(x.End).Add(cache.ClockSkew)
 	return cache.Holding{Key: x.Key, Value: cache.Tombstone(1, end), Expires: end.UnixNano()}
 }

@@ -20,8 +20,8 @@ const (
 	leaseSpent = 5
 )
 
-// acquireScript is Lease.acquirable, and what follows from it: a verdict and the
-// record. Its keys are the lease, the record and the note of the used grant.
+// acquireScript is Lease.Acquirable and its effect. It returns a verdict and the record.
+// Its keys are the lease, the record and the entry of the used grant.
 var acquireScript = resp.NewScript(recordLua+`
 local held, record, used = redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2]), redis.call('GET', KEYS[3])
 if not record or kind(record) == 'foreign' then return {2, ''} end
@@ -33,8 +33,8 @@ redis.call('SET', KEYS[3], ARGV[5], 'PX', ARGV[6])
 return {1, record}
 `, true, &acquireFallback{})
 
-// prolongScript is Lease.prolongable, and what follows from it: 1 when the lease is the
-// owner's. Its keys are the lease and the note of the used grant.
+// prolongScript is Lease.MayProlong and its effect. It returns 1 when the lease is the
+// owner's. Its keys are the lease and the entry of the used grant.
 var prolongScript = resp.NewScript(`
 local held, used = redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2])
 if held and held ~= ARGV[1] then return 0 end
@@ -44,38 +44,38 @@ redis.call('SET', KEYS[2], ARGV[4], 'PX', ARGV[5])
 return 1
 `, true, &prolongFallback{})
 
-// releaseScript ends the lease KEYS[1] of the owner ARGV[1], and takes ARGV[2] off
-// KEYS[2] where it is not empty.
+// releaseScript ends the lease KEYS[1] of the owner ARGV[1]. It removes KEYS[2] if that
+// has the value ARGV[2], which is not empty then.
 var releaseScript = resp.NewScript(`
 if ARGV[2] ~= '' and redis.call('GET', KEYS[2]) == ARGV[2] then redis.call('DEL', KEYS[2]) end
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1
 `, true, &releaseFallback{})
 
-// Acquire asks the server for a lease.
+// Acquire requests a lease from Redis.
 func (r *Redis) Acquire(ctx context.Context, l cache.Lease) ([]byte, error) {
 	return r.AcquireIn(ctx, l, "")
 }
 
-// AcquireIn gives no lease in another data set than that of the canary: it would lack
-// those that were given before. An empty canary is any.
+// AcquireIn gives a lease only in the data set with the id dataSet, because another one
+// lacks the leases that were given before. An empty id allows any.
 //
-// The canary is in another slot than the lease, so that no script has both. It is read
-// after the lease was taken: a canary that is gone never comes back, so that it was there
+// The data-set id is in another slot than the lease, so that no script has both. It is
+// read after the lease was taken. An id that is gone never comes back, so it was there
 // before.
-func (r *Redis) AcquireIn(ctx context.Context, l cache.Lease, canary string) ([]byte, error) {
+func (r *Redis) AcquireIn(ctx context.Context, l cache.Lease, dataSet string) ([]byte, error) {
 	record, err := acquire(ctx, r, l)
-	if canary == "" || err != nil && !errors.Is(err, cache.ErrMiss) {
+	if dataSet == "" || err != nil && !errors.Is(err, cache.ErrMiss) {
 		return record, err
 	}
-	found, failed := r.Get(ctx, canaryKey)
-	if failed == nil && string(found) == canary {
+	found, failed := r.Get(ctx, dataSetKey)
+	if failed == nil && string(found) == dataSet {
 		return record, err
 	}
 	if err == nil {
 		_ = r.Release(ctx, l, true)
 	}
-	return nil, fmt.Errorf("%w: the server may be without its data", cache.ErrUnavailable)
+	return nil, fmt.Errorf("%w: Redis may have lost its data", cache.ErrUnavailable)
 }
 
 func acquire(ctx context.Context, r *Redis, l cache.Lease) ([]byte, error) {
@@ -119,7 +119,7 @@ func milliseconds(d time.Duration) string {
 	return strconv.FormatInt(int64((d+time.Millisecond-1)/time.Millisecond), 10)
 }
 
-// acquireFallback does what acquireScript does.
+// acquireFallback does the same as acquireScript.
 type acquireFallback struct{}
 
 // Decide implements resp.Fallback.
@@ -127,8 +127,8 @@ func (f *acquireFallback) Decide(values [][]byte, args []string) ([]resp.Command
 	l := cache.Lease{Owner: args[0], Version: versionFrom(args[2]), Grant: args[3][:len(args[3])-1]}
 	err := l.Acquirable(values[0], values[1], values[2])
 	if errors.Is(err, cache.ErrSpent) {
-		// A command that does nothing has the server confirm that the values go
-		// together: a lease may have been taken between the reading of two.
+		// A command that does nothing lets Redis confirm that the values go together,
+		// because a lease may have been taken between the reading of two.
 		return []resp.Command{{"EXISTS", args[6]}}, leaseReply(leaseSpent, values[1]), nil
 	}
 	if err != nil {
@@ -153,7 +153,7 @@ func leaseReply(verdict int64, record []byte) resp.Reply {
 	return resp.Reply{Kind: resp.Array, Elems: []resp.Reply{{Kind: resp.Int, Int: verdict}, {Kind: resp.Bulk, Str: record}}}
 }
 
-// Prolong lets a lease last for its TTL from now.
+// Prolong extends a lease for its TTL from now.
 func (r *Redis) Prolong(ctx context.Context, l cache.Lease) error {
 	n, err := onLease(ctx, r, prolongScript, l, []string{l.Owner, milliseconds(l.TTL), l.UsedBy(), l.Used(), milliseconds(l.Keep)})
 	if err == nil && n == 0 {
@@ -172,7 +172,7 @@ func (r *Redis) Release(ctx context.Context, l cache.Lease, unused bool) error {
 	return err
 }
 
-// onLease runs a script on the keys of a lease, which follow its arguments for the
+// onLease runs a script on the keys of a lease. They follow its arguments for the
 // fallback.
 func onLease(ctx context.Context, r *Redis, s *resp.Script, l cache.Lease, args []string) (int64, error) {
 	if err := l.Check(); err != nil {
@@ -191,7 +191,7 @@ func onLease(ctx context.Context, r *Redis, s *resp.Script, l cache.Lease, args 
 	return n, r.done(ctx, era, err)
 }
 
-// prolongFallback does what prolongScript does.
+// prolongFallback does the same as prolongScript.
 type prolongFallback struct{}
 
 // Decide implements resp.Fallback.
@@ -203,7 +203,7 @@ func (f *prolongFallback) Decide(values [][]byte, args []string) ([]resp.Command
 	return []resp.Command{{"SET", args[5], args[0], "PX", args[1]}, {"SET", args[6], args[3], "PX", args[4]}}, answer(1), nil
 }
 
-// releaseFallback does what releaseScript does.
+// releaseFallback does the same as releaseScript.
 type releaseFallback struct{}
 
 // Decide implements resp.Fallback.

@@ -15,19 +15,19 @@ import (
 
 // Options configure a Redis. Server is required.
 type Options struct {
-	Server  resp.Options           // how to reach the server
-	Prefix  string                 // stands before every key, with a colon; zero: traefikoidc
+	Server  resp.Options           // address and connection of the Redis server
+	Prefix  string                 // before every key, with a colon; zero: traefikoidc
 	Breaker circuitbreaker.Options // Prober and Listener are set here
-	// NoBreaker lets every call try the server, however often it failed.
+	// NoBreaker lets every call try Redis, after any number of failures.
 	NoBreaker bool
-	// Listener is told of the breaker's transitions; nil: nobody is.
+	// Listener receives the breaker's transitions; nil: they are not reported.
 	Listener circuitbreaker.Listener
 	Now      func() time.Time // nil: time.Now
 }
 
-// Redis is a Backend on one Redis server. Time to live is the server's to count.
+// Redis is a Backend on one Redis server, which expires the keys.
 //
-// Watchers hear of the changes made through this Redis, not of other replicas'.
+// Watchers learn of the changes made through this Redis, not of other replicas'.
 type Redis struct {
 	Prefix  string
 	Client  *resp.Client
@@ -36,8 +36,8 @@ type Redis struct {
 
 	mu       sync.Mutex // guards the fields below
 	watchers []cache.Watcher
-	failure  error // the last that counted against the server
-	refusal  error // the last of a server that serves
+	failure  error // the last one that the breaker counted
+	refusal  error // the last one of a Redis server that serves
 }
 
 // New returns a Redis that connects with the first call.
@@ -104,7 +104,7 @@ func (r *Redis) Set(ctx context.Context, key string, value []byte, ttl time.Dura
 	return nil
 }
 
-// Merge writes value, or leaves what is stored, and says which.
+// Merge writes value or leaves the stored one, and returns the verdict.
 func (r *Redis) Merge(ctx context.Context, key string, value []byte, ttl time.Duration) (cache.Verdict, error) {
 	if err := cache.CheckWrite(key, value, ttl); err != nil {
 		return 0, err
@@ -122,8 +122,8 @@ func (r *Redis) Merge(ctx context.Context, key string, value []byte, ttl time.Du
 	return cache.Conflicts, nil
 }
 
-// Add stores value if the key is absent. A value that is found after a lost
-// reply and equals value counts as stored: distinct callers give distinct values.
+// Add stores value if the key is absent. If an equal value is found after a lost reply,
+// it was stored by this call, because distinct callers give distinct values.
 func (r *Redis) Add(ctx context.Context, key string, value []byte, ttl time.Duration) error {
 	if err := cache.CheckWrite(key, value, ttl); err != nil {
 		return err
@@ -201,7 +201,7 @@ func (r *Redis) Exists(ctx context.Context, key string) (bool, error) {
 	return found, nil
 }
 
-// Health asks the server, unless the breaker is open.
+// Health sends a PING to Redis, unless the breaker is open.
 func (r *Redis) Health(ctx context.Context) error {
 	era, err := r.allow()
 	if err != nil {
@@ -231,7 +231,7 @@ func (r *Redis) announce(key string) {
 	cache.Announce(watchers, key)
 }
 
-// allow asks the breaker for leave to call the server.
+// allow returns ErrUnavailable if the breaker allows no call to Redis.
 func (r *Redis) allow() (uint64, error) {
 	if r.Breaker == nil {
 		return 0, nil
@@ -243,7 +243,7 @@ func (r *Redis) allow() (uint64, error) {
 	return era, nil
 }
 
-// done tells the breaker how a call ended, and the caller what that means.
+// done reports the result of a call to the breaker, and returns the error for the caller.
 func (r *Redis) done(ctx context.Context, era uint64, err error) error {
 	if err == nil {
 		if r.Breaker != nil {
@@ -267,7 +267,7 @@ func (r *Redis) done(ctx context.Context, era uint64, err error) error {
 	return fmt.Errorf("%w: %w", cache.ErrUnavailable, err)
 }
 
-// note remembers a failure that counts against the server.
+// note keeps a failure of Redis itself, by the outcome for the breaker.
 func (r *Redis) note(o circuitbreaker.Outcome, err error) {
 	if o == circuitbreaker.Failure || o == circuitbreaker.Denied {
 		r.mu.Lock()
@@ -276,23 +276,24 @@ func (r *Redis) note(o circuitbreaker.Outcome, err error) {
 	}
 }
 
-// LastRefusal is the last refusal of a server that serves; nil: there was none.
+// LastRefusal returns the last refusal of a Redis server that serves; nil: there was
+// none.
 func LastRefusal(r *Redis) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.refusal
 }
 
-// Cause is the last failure that counted against the server.
+// Cause returns the last failure that the breaker counted.
 func (r *Redis) Cause() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.failure
 }
 
-// Outcome is what the end of a call says about the server. Whatever the server
-// answers to a command shows that it serves, unless it says that it does not. A
-// caller who gave up says nothing; one whose deadline passed was not served.
+// Outcome returns the outcome of a call for the breaker. Every reply to a command shows
+// that Redis serves, unless the reply denies that. A call that its caller cancelled shows
+// nothing. A call whose deadline passed was not served.
 func Outcome(ctx context.Context, err error) circuitbreaker.Outcome {
 	switch {
 	case err == nil || errors.Is(err, resp.ErrNil):

@@ -9,8 +9,8 @@ import (
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
-// revokeLua is Revocation.covers for a record, and the tombstone over it: 1 when it
-// was written. A record that is listed and not there may be on its way.
+// revokeLua is Revocation.Covers for a record, and the tombstone over it. It returns 1
+// when the tombstone was written. A record that is listed and absent may be on its way.
 const revokeLua = writeLua + `
 if stored then
   if kind(stored) ~= 'live' or order(string.sub(stored, 28, 35), ARGV[3], 1) > 0 then return 0 end
@@ -24,7 +24,7 @@ return 1
 
 var revokeScript = resp.NewScript(revokeLua, true, &revokeFallback{})
 
-// revokeFallback does what revokeScript does.
+// revokeFallback does the same as revokeScript.
 type revokeFallback struct{}
 
 // Decide implements resp.Fallback.
@@ -39,13 +39,13 @@ func (f *revokeFallback) Decide(values [][]byte, args []string) ([]resp.Command,
 	return []resp.Command{{"SET", args[5], args[0], "PX", args[1]}}, answer(1), nil
 }
 
-// Revoke notes the revocations, then reads their indexes and writes tombstones.
+// Revoke writes the revocation entries, then reads their indexes and writes tombstones.
 func (r *Redis) Revoke(ctx context.Context, revocations []cache.Revocation) error {
 	_, err := r.RevokeListed(ctx, revocations)
 	return err
 }
 
-// RevokeListed returns the tombstones that were written.
+// RevokeListed is Revoke, and returns the tombstones that were written.
 func (r *Redis) RevokeListed(ctx context.Context, revocations []cache.Revocation) ([]cache.Holding, error) {
 	var written []cache.Holding
 	for _, v := range revocations {
@@ -63,7 +63,7 @@ func (r *Redis) RevokeListed(ctx context.Context, revocations []cache.Revocation
 
 func (k *revoker) revokeOne(ctx context.Context, v cache.Revocation) ([]cache.Holding, error) {
 	r := k.r
-	cursor, members, err := k.noteAndList(ctx, v)
+	cursor, members, err := k.writeAndList(ctx, v)
 	if err != nil {
 		return nil, err
 	}
@@ -81,9 +81,9 @@ func (k *revoker) revokeOne(ctx context.Context, v cache.Revocation) ([]cache.Ho
 	}
 }
 
-// noteAndList notes a revocation and reads the first page of its index, in that
+// writeAndList writes a revocation entry and reads the first page of its index, in that
 // order and in one round trip.
-func (k *revoker) noteAndList(ctx context.Context, v cache.Revocation) (string, []cache.Member, error) {
+func (k *revoker) writeAndList(ctx context.Context, v cache.Revocation) (string, []cache.Member, error) {
 	r := k.r
 	if v.Unproven {
 		return indexOf(r).members(ctx, v.Link, "0")
@@ -115,7 +115,7 @@ func (k *revoker) noteAndList(ctx context.Context, v cache.Revocation) (string, 
 	return cursor, found, r.done(ctx, era, err)
 }
 
-// revokeMembers writes tombstones over those of the members that v is about.
+// revokeMembers writes tombstones over the members that v covers.
 func (k *revoker) revokeMembers(ctx context.Context, v cache.Revocation, members []cache.Member) ([]cache.Holding, error) {
 	r := k.r
 	var written []cache.Holding
@@ -145,12 +145,12 @@ func (k *revoker) revokeBatch(ctx context.Context, v cache.Revocation, members [
 		return nil, err
 	}
 	var commands []resp.Command
-	var asked []cache.Member
+	var sent []cache.Member
 	for _, x := range members {
 		if left(x, now) <= 0 {
 			continue
 		}
-		asked = append(asked, x)
+		sent = append(sent, x)
 		commands = append(commands, append(resp.Command{"EVAL", revokeLua, "1", r.Prefix + x.Key}, k.revokeArgs(v, x, now)...))
 	}
 	replies, err := r.Client.Pipeline(ctx, commands)
@@ -159,8 +159,8 @@ func (k *revoker) revokeBatch(ctx context.Context, v cache.Revocation, members [
 		var n int64
 		n, err = replies[i].Integer()
 		if n == 1 {
-			written = append(written, buried(asked[i]))
-			r.announce(asked[i].Key)
+			written = append(written, tombstoneOver(sent[i]))
+			r.announce(sent[i].Key)
 		}
 	}
 	return written, r.done(ctx, era, err)
@@ -186,19 +186,20 @@ func (k *revoker) revokeSingly(ctx context.Context, v cache.Revocation, members 
 			return written, err
 		}
 		if n == 1 {
-			written = append(written, buried(x))
+			written = append(written, tombstoneOver(x))
 			r.announce(x.Key)
 		}
 	}
 	return written, nil
 }
 
-// revokeArgs end with what only the fallback needs: the whole key.
+// revokeArgs returns the arguments of revokeScript. The last one, the whole key, is only
+// for the fallback.
 func (k *revoker) revokeArgs(v cache.Revocation, x cache.Member, now time.Time) []string {
 	r := k.r
 	px := strconv.FormatInt(left(x, now), 10)
 	latest := string(versionBytes(uint64(v.Latest())))
-	return []string{string(buried(x).Value), px, latest, v.Link, v.Also, r.Prefix + x.Key}
+	return []string{string(tombstoneOver(x).Value), px, latest, v.Link, v.Also, r.Prefix + x.Key}
 }
 
 // A revoker writes tombstones over the records of an index.

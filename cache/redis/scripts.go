@@ -11,13 +11,13 @@ import (
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
-// recordLua is kindOf and the order of eight bytes at an offset, for scripts.
+// recordLua has cache.KindOf and the order of eight bytes at an offset, for scripts.
 const recordLua = `
 local function kind(b)
-  local mark = string.byte(b, 1)
-  if not mark or mark < 160 or mark > 175 then return 'opaque' end
-  if mark > 161 then return 'foreign' end
-  if mark ~= 161 or #b < 36 or #b < 36 + 17 * string.byte(b, 36) then return 'opaque' end
+  local first = string.byte(b, 1)
+  if not first or first < 160 or first > 175 then return 'opaque' end
+  if first > 161 then return 'foreign' end
+  if first ~= 161 or #b < 36 or #b < 36 + 17 * string.byte(b, 36) then return 'opaque' end
   local state = string.byte(b, 3)
   if state == 1 then return 'live' end
   if state == 2 then return 'revoked' end
@@ -32,14 +32,14 @@ local function order(a, b, at)
 end
 `
 
-// writeLua is what the scripts have in common that write one record.
+// writeLua is the common beginning of the scripts that write one record.
 const writeLua = recordLua + `
 local key, value, px = KEYS[1], ARGV[1], ARGV[2]
 local stored = redis.call('GET', key)
 `
 
-// mergeLua is merge, and the write it allows: 1 when value replaces what is
-// stored, 0 when that remains, -1 when it conflicts.
+// mergeLua is cache.Merge, and the write that it allows. It returns 1 when value replaces
+// the stored one, 0 when that remains, and -1 when it conflicts.
 const mergeLua = writeLua + `
 if stored then
   local is, will = kind(stored), kind(value)
@@ -61,8 +61,8 @@ return 1
 
 var mergeScript = resp.NewScript(mergeLua, true, &mergeFallback{})
 
-// compareScript is compare, and the write it allows: 1 when value was written,
-// 0 when the key is absent, -1 when something else is stored.
+// compareScript is cache.Compare, and the write that it allows. It returns 1 when value
+// was written, 0 when the key is absent, and -1 when something else is stored.
 var compareScript = resp.NewScript(writeLua+`
 if not stored then return 0 end
 local is = kind(stored)
@@ -72,8 +72,7 @@ redis.call('SET', key, value, 'PX', px)
 return 1
 `, true, &compareFallback{})
 
-// run runs s on key. Its arguments end with what only a fallback needs: the
-// whole key, and the time.
+// run runs s on key. The last argument, the whole key, is only for a fallback.
 func (r *Redis) run(ctx context.Context, s *resp.Script, key string, value []byte, ttl time.Duration, version uint64) (int64, error) {
 	era, err := r.allow()
 	if err != nil {
@@ -93,7 +92,7 @@ func scriptArgs(full string, value []byte, ttl time.Duration, version uint64) []
 	return []string{string(value), px, string(versionBytes(version)), full}
 }
 
-// versionBytes is a version as a record has it.
+// versionBytes returns a version in the form of a record.
 func versionBytes(version uint64) []byte {
 	return binary.BigEndian.AppendUint64(nil, version)
 }
@@ -110,7 +109,7 @@ func answer(n int64) resp.Reply {
 	return resp.Reply{Kind: resp.Int, Int: n}
 }
 
-// mergeFallback does what mergeScript does.
+// mergeFallback does the same as mergeScript.
 type mergeFallback struct{}
 
 // Decide implements resp.Fallback.
@@ -131,7 +130,7 @@ func (f *mergeFallback) Decide(values [][]byte, args []string) ([]resp.Command, 
 	return write(args, px), answer(1), nil
 }
 
-// longer is the longer of two times to live in ms.
+// longer returns the longer of two times to live in ms.
 func longer(px string, left int64) string {
 	if n, err := strconv.ParseInt(px, 10, 64); err == nil && n < left {
 		return strconv.FormatInt(left, 10)
@@ -139,7 +138,7 @@ func longer(px string, left int64) string {
 	return px
 }
 
-// compareFallback does what compareScript does.
+// compareFallback does the same as compareScript.
 type compareFallback struct{}
 
 // Decide implements resp.Fallback.

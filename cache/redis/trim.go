@@ -50,7 +50,7 @@ func (r *Redis) TrimListed(ctx context.Context, link string, most int, newest st
 	return written, err
 }
 
-// listed is how many records an index lists, also such as are over.
+// listed returns the number of records in an index, ended ones included.
 func (x *index) listed(ctx context.Context, link string) (int, error) {
 	r := x.r
 	era, err := r.allow()
@@ -65,7 +65,7 @@ func (x *index) listed(ctx context.Context, link string) (int, error) {
 	return int(n), r.done(ctx, era, err)
 }
 
-// allMembers are the members of an index, each once, as far as trimReads goes.
+// allMembers returns the members of an index, each once, up to TrimReads of them.
 func (x *index) allMembers(ctx context.Context, link string) ([]cache.Member, error) {
 	seen := map[string]bool{}
 	var all []cache.Member
@@ -88,9 +88,8 @@ func (x *index) allMembers(ctx context.Context, link string) ([]cache.Member, er
 	}
 }
 
-// headers reads what has become of the records that an index lists: those that are
-// live, and those that are revoked. One that is not there may be on its way to be
-// stored, and stays listed.
+// headers reads the state of the records that an index lists. It returns the live ones
+// and the revoked ones. An absent one may be on its way to be stored, and stays listed.
 func (x *index) headers(ctx context.Context, members []cache.Member) ([]cache.Member, []cache.Member, error) {
 	r := x.r
 	var live []cache.Member
@@ -128,7 +127,7 @@ func (x *index) headers(ctx context.Context, members []cache.Member) ([]cache.Me
 	return live, revoked, nil
 }
 
-// delist takes records that are revoked out of an index.
+// delist removes revoked records from an index.
 func (x *index) delist(ctx context.Context, link string, over []cache.Member) error {
 	r := x.r
 	command := resp.Command{"ZREM", r.Prefix + cache.IndexKey(link)}

@@ -12,10 +12,9 @@ import (
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
-// Verify reaches the server that o describes: it dials, authenticates, selects,
-// and writes and reads a canary of its own under the prefix. A store whose
-// options changed is verified before it is used. Errors say which step failed
-// and name no secret.
+// Verify tries the Redis server that o describes: it dials, authenticates, selects, and
+// writes and reads a key of its own under the prefix. A store with changed options is
+// verified before it is used. Errors say which step failed and name no secret.
 func Verify(ctx context.Context, o Options) error {
 	server := o.Server
 	server.PoolSize = 1
@@ -27,7 +26,7 @@ func Verify(ctx context.Context, o Options) error {
 	client := resp.NewClient(server)
 	defer client.Close()
 	if err := client.Ping(ctx); err != nil {
-		return fmt.Errorf("cache: verify: reaching Redis: %w", err)
+		return fmt.Errorf("cache: verify: connect to Redis: %w", err)
 	}
 	nonce, err := newNonce()
 	if err != nil {
@@ -35,17 +34,17 @@ func Verify(ctx context.Context, o Options) error {
 	}
 	key := KeyPrefix(o.Prefix) + "verify:" + nonce
 	if err := client.Set(ctx, key, []byte(nonce), 10*time.Second); err != nil {
-		return fmt.Errorf("cache: verify: writing: %w", err)
+		return fmt.Errorf("cache: verify: write a key: %w", err)
 	}
 	read, err := client.Get(ctx, key)
 	if err != nil {
-		return fmt.Errorf("cache: verify: reading: %w", err)
+		return fmt.Errorf("cache: verify: read the key: %w", err)
 	}
 	if !bytes.Equal(read, []byte(nonce)) {
-		return fmt.Errorf("cache: verify: read something else than was written: %w", cache.ErrUnavailable)
+		return fmt.Errorf("cache: verify: Redis returned another value than was written: %w", cache.ErrUnavailable)
 	}
 	if _, err := client.Del(ctx, key); err != nil {
-		return fmt.Errorf("cache: verify: removing: %w", err)
+		return fmt.Errorf("cache: verify: remove the key: %w", err)
 	}
 	return nil
 }
