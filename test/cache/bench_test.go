@@ -27,7 +27,7 @@ func TestNumbers(t *testing.T) {
 	}
 	s := startServer(t)
 	i := interpreter(t)
-	if wrong := eval[func(string) string](t, i, "drive.Open")(s.address); wrong != "" {
+	if wrong := eval[func(string) string](t, i, "drive.Open")(s.Address()); wrong != "" {
 		t.Fatal(wrong)
 	}
 	defer eval[func()](t, i, "drive.Close")()

@@ -19,7 +19,7 @@ func TestRedisKeepsTheContract(t *testing.T) {
 
 func TestRedisWithoutScriptsKeepsTheContract(t *testing.T) {
 	s := startServer(t)
-	s.do("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-eval", "-evalsha", "-script")
+	s.Do("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-eval", "-evalsha", "-script")
 	cachetest.Run(t, func(t *testing.T) cachetest.Subject {
 		o := redisOptions(s, freshPrefix())
 		o.Server.Username, o.Server.Password = "app", "secret"
@@ -46,7 +46,7 @@ func TestHybridKeepsTheContract(t *testing.T) {
 
 func TestHybridWithoutTrackingKeepsTheContract(t *testing.T) {
 	s := startServer(t)
-	s.do("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-client|tracking")
+	s.Do("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-client|tracking")
 	cachetest.Run(t, func(t *testing.T) cachetest.Subject {
 		r := newReplica(t, s, freshPrefix(), func(o *hybrid.Options) {
 			o.Redis.Server.Username, o.Redis.Server.Password = "app", "secret"

@@ -80,7 +80,7 @@ func TestInterpretedMemory(t *testing.T) {
 func TestInterpretedStores(t *testing.T) {
 	s := startServer(t)
 	i := interpreter(t)
-	if wrong := eval[func(string) string](t, i, "drive.Open")(s.address); wrong != "" {
+	if wrong := eval[func(string) string](t, i, "drive.Open")(s.Address()); wrong != "" {
 		t.Fatal(wrong)
 	}
 	defer eval[func()](t, i, "drive.Close")()
@@ -105,14 +105,14 @@ func ownInOutage(t *testing.T, s *server, i *interp.Interpreter) {
 	journal := eval[func() int](t, i, "drive.Journal")
 	each(t, 64, 1, same)
 	each(t, 64, 1, eval[func(int) string](t, i, "drive.Prepare"))
-	s.kill()
+	s.Kill()
 	eventually.True(t, "fallen back", func() bool {
 		each(t, 64, 1, same)
 		return fallback()
 	})
 	each(t, 64, 1, same)
 	each(t, 64, 1, eval[func(int) string](t, i, "drive.Outage"))
-	s.start()
+	s.Start()
 	eventually.True(t, "restored", func() bool {
 		each(t, 64, 1, same)
 		return !fallback() && tracking() && journal() == 0

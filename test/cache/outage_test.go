@@ -13,6 +13,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache/redis"
 	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/resp"
+	"github.com/traefikoidc/traefikoidc/test/redistest"
 )
 
 func TestChangesByOneReplicaReachTheOther(t *testing.T) {
@@ -26,21 +27,21 @@ func TestChangesByOneReplicaReachTheOther(t *testing.T) {
 	b.becomes("s:k", "revoked")
 	ok(t, a.put("s:other", live(1)))
 	b.becomes("s:other", "1")
-	s.do("DEL", "x:s:other") // an operator ends a session
+	s.Do("DEL", "x:s:other") // an operator ends a session
 	a.becomes("s:other", "miss")
 	b.becomes("s:other", "miss")
 }
 
 func TestReplicasTellEachOtherWhereTrackingIsRefused(t *testing.T) {
 	s := startServer(t)
-	s.do("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-client|tracking")
+	s.Do("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-client|tracking")
 	refused := func(o *hybrid.Options) {
 		o.Redis.Server.Username, o.Redis.Server.Password = "app", "secret"
 		o.L1TTL = time.Hour
 	}
 	a, b := newReplica(t, s, "x", refused), newReplica(t, s, "x", refused)
 	eventually.True(t, "both listen", func() bool {
-		return len(s.do("PUBSUB", "NUMSUB", "x:changes").Elems) == 2 && s.do("PUBSUB", "NUMSUB", "x:changes").Elems[1].Int == 2
+		return len(s.Do("PUBSUB", "NUMSUB", "x:changes").Elems) == 2 && s.Do("PUBSUB", "NUMSUB", "x:changes").Elems[1].Int == 2
 	})
 	ok(t, a.put("s:k", live(1)))
 	b.becomes("s:k", "1")
@@ -69,14 +70,14 @@ func TestConcurrentMissesMakeOneRead(t *testing.T) {
 	b := startReplica(t, s, "x", func(o *hybrid.Options) { // the reads may pile up slowly
 		o.Redis.Server.OperationTimeout, o.Redis.Server.ReadTimeout, o.Redis.Server.WriteTimeout = time.Minute, time.Minute, time.Minute
 	})
-	s.do("CONFIG", "RESETSTAT")
-	s.signal(syscall.SIGSTOP) // the reads pile up
+	s.Do("CONFIG", "RESETSTAT")
+	s.Signal(syscall.SIGSTOP) // the reads pile up
 	results := make(chan string, 64)
 	for i := 0; i < 64; i++ {
 		go func() { results <- b.state("s:k") }()
 	}
 	b.until("64 asked", func(x hybrid.Stats) bool { return x.Requests >= 64 })
-	s.signal(syscall.SIGCONT)
+	s.Signal(syscall.SIGCONT)
 	for i := 0; i < 64; i++ {
 		if got := <-results; got != "1" {
 			t.Fatalf("reader got %s", got)
@@ -91,7 +92,7 @@ func TestConcurrentMissesMakeOneRead(t *testing.T) {
 
 func info(s *server, section, field string) string {
 	s.t.Helper()
-	text := string(s.do("INFO", section).Str)
+	text := string(s.Do("INFO", section).Str)
 	for i := 0; i+len(field) <= len(text); i++ {
 		if text[i:i+len(field)] == field {
 			return text[i+len(field):]
@@ -102,7 +103,7 @@ func info(s *server, section, field string) string {
 
 func TestJ1RedisDownAtStart(t *testing.T) {
 	s := startServer(t)
-	s.kill()
+	s.Kill()
 	a := newReplica(t, s, "x", nil)
 	a.untilFallback()
 	if err := a.put("s:k", live(1)); !errors.Is(err, cache.ErrJournalled) {
@@ -110,7 +111,7 @@ func TestJ1RedisDownAtStart(t *testing.T) {
 	}
 	a.is("s:k", "1")
 	a.is("s:unknown", "unavailable")
-	s.start()
+	s.Start()
 	a.untilRestored()
 	a.is("s:k", "1")
 	a.is("s:unknown", "miss")
@@ -131,13 +132,13 @@ var outages = []struct {
 	begin func(s *server)
 	end   func(s *server)
 }{
-	{"killed", resp.ErrNotSent, (*server).kill, func(s *server) { s.start() }},
-	{"stopped", nil, func(s *server) { s.signal(syscall.SIGSTOP) }, func(s *server) { s.signal(syscall.SIGCONT) }},
+	{"killed", resp.ErrNotSent, (*server).Kill, func(s *server) { s.Start() }},
+	{"stopped", nil, func(s *server) { s.Signal(syscall.SIGSTOP) }, func(s *server) { s.Signal(syscall.SIGCONT) }},
 	{"WRONGPASS", resp.ErrWrongPass, func(s *server) {
-		s.do("ACL", "SETUSER", "app", "resetpass", ">other")
-		s.do("CLIENT", "KILL", "USER", "app")
+		s.Do("ACL", "SETUSER", "app", "resetpass", ">other")
+		s.Do("CLIENT", "KILL", "USER", "app")
 	}, func(s *server) {
-		s.do("ACL", "SETUSER", "app", "resetpass", ">secret")
+		s.Do("ACL", "SETUSER", "app", "resetpass", ">secret")
 	}},
 }
 
@@ -212,7 +213,7 @@ func journalled(t *testing.T, err error) {
 func TestAStallDelaysFew(t *testing.T) {
 	s := startServer(t)
 	a := startReplica(t, s, "x", func(o *hybrid.Options) { o.Redis.Server.OperationTimeout = 500 * time.Millisecond })
-	s.signal(syscall.SIGSTOP)
+	s.Signal(syscall.SIGSTOP)
 	delayed := 0
 	for !a.Stats().Fallback {
 		a.is("s:k", "unavailable")
@@ -221,7 +222,7 @@ func TestAStallDelaysFew(t *testing.T) {
 	if delayed > 5 {
 		t.Errorf("%d reads were delayed", delayed)
 	}
-	s.signal(syscall.SIGCONT)
+	s.Signal(syscall.SIGCONT)
 	a.untilRestored()
 }
 
@@ -235,8 +236,8 @@ func TestARestartWithoutDataIsNoSignOut(t *testing.T) {
 	ok(t, a.put("s:ended", revoked()))
 	b.becomes("s:ended", "revoked")
 	ok(t, a.Add(context.Background(), "j:used", []byte("a"), time.Hour))
-	s.kill()
-	s.start()
+	s.Kill()
+	s.Start()
 	for _, r := range []*replica{a, b} {
 		r.until("loss noticed", func(hybrid.Stats) bool { return r.log.count(hybrid.DataLost) == 1 })
 		r.untilRestored()
@@ -257,8 +258,8 @@ func TestNobodyIsSignedOutWhileALossIsLookedInto(t *testing.T) {
 	a := startReplica(t, s, "x", nil)
 	ok(t, a.put("s:k", live(1)))
 	for i := 0; i < 3; i++ {
-		s.kill()
-		s.start()
+		s.Kill()
+		s.Start()
 		a.until("loss noticed", func(hybrid.Stats) bool {
 			a.is("s:k", "1")
 			if err := a.CompareAndSet(context.Background(), "s:k", 1, live(2), time.Hour); errors.Is(err, cache.ErrMiss) {
@@ -278,7 +279,7 @@ func TestJ2FlushallSignsEverybodyOut(t *testing.T) {
 	a, b := startReplica(t, s, "x", nil), startReplica(t, s, "x", nil)
 	ok(t, a.put("s:a", live(1)))
 	ok(t, b.put("s:b", live(1)))
-	s.do("FLUSHALL")
+	s.Do("FLUSHALL")
 	a.becomes("s:a", "miss")
 	b.becomes("s:b", "miss")
 	a.is("s:b", "miss")
@@ -293,8 +294,8 @@ func TestAFlushWhileTheLinkIsDownSignsEverybodyOut(t *testing.T) {
 	s := startServer(t)
 	a := startReplica(t, s, "x", nil)
 	ok(t, a.put("s:a", live(1)))
-	s.do("CLIENT", "KILL", "TYPE", "normal")
-	s.do("FLUSHALL")
+	s.Do("CLIENT", "KILL", "TYPE", "normal")
+	s.Do("FLUSHALL")
 	a.becomes("s:a", "miss")
 	a.untilRestored()
 	a.is("s:a", "miss")
@@ -304,8 +305,8 @@ func TestAnEvictedCanarySignsNobodyOut(t *testing.T) {
 	s := startServer(t)
 	a := startReplica(t, s, "x", nil)
 	ok(t, a.put("s:a", live(1)))
-	s.do("DEL", "x:epoch")
-	s.do("CLIENT", "KILL", "TYPE", "normal")
+	s.Do("DEL", "x:epoch")
+	s.Do("CLIENT", "KILL", "TYPE", "normal")
 	a.untilRestored()
 	for i := 0; i < 100; i++ {
 		a.is("s:a", "1")
@@ -352,7 +353,7 @@ func TestAServerThatRefusesWritesServesReads(t *testing.T) {
 	a := startReplica(t, s, "x", nil)
 	ok(t, a.put("s:k", live(1)))
 	ok(t, a.put("s:ended", live(1)))
-	s.do("CONFIG", "SET", "maxmemory", "1")
+	s.Do("CONFIG", "SET", "maxmemory", "1")
 	for i := 0; i < 20; i++ {
 		journalled(t, a.put("s:ended", revoked()))
 		a.is("s:k", "1")
@@ -361,9 +362,9 @@ func TestAServerThatRefusesWritesServesReads(t *testing.T) {
 	if a.Stats().Fallback {
 		t.Error("taken for an outage")
 	}
-	s.do("CONFIG", "SET", "maxmemory", "0")
+	s.Do("CONFIG", "SET", "maxmemory", "0")
 	a.untilRestored()
-	if got := s.do("GET", "x:s:ended").Str; describe(got, nil) != "revoked" {
+	if got := s.Do("GET", "x:s:ended").Str; describe(got, nil) != "revoked" {
 		t.Errorf("stored %q", got)
 	}
 }
@@ -377,20 +378,20 @@ func TestAReplicaThatLaggedTakesBackNothing(t *testing.T) {
 	ok(t, a.put("s:k", live(2)))
 	ok(t, a.put("s:ended", revoked()))
 	// What a failover to a replica does that had not received the last writes.
-	s.do("SET", "x:s:k", string(older), "PX", "100000")
-	s.do("SET", "x:s:ended", string(older), "PX", "100000")
+	s.Do("SET", "x:s:k", string(older), "PX", "100000")
+	s.Do("SET", "x:s:ended", string(older), "PX", "100000")
 	a.is("s:ended", "revoked")
 	a.becomes("s:k", "2")
 	eventually.True(t, "both are repaired", func() bool {
 		a.is("s:ended", "revoked")
 		a.is("s:k", "2")
-		return describe(s.do("GET", "x:s:k").Str, nil) == "2" && describe(s.do("GET", "x:s:ended").Str, nil) == "revoked"
+		return describe(s.Do("GET", "x:s:k").Str, nil) == "2" && describe(s.Do("GET", "x:s:ended").Str, nil) == "revoked"
 	})
 }
 
 func TestVerify(t *testing.T) {
 	s := startServer(t, "--requirepass", "secret")
-	s.admin.Close()
+	s.Admin.Close()
 	o := redisOptions(s, "x")
 	o.Server.Password = "secret"
 	ok(t, redis.Verify(context.Background(), o))
@@ -398,7 +399,7 @@ func TestVerify(t *testing.T) {
 		"no password":        func(o *redis.Options) { o.Server.Password = "" },
 		"wrong password":     func(o *redis.Options) { o.Server.Password = "wr0ng" },
 		"no such database":   func(o *redis.Options) { o.Server.DB = 99 },
-		"nobody listens":     func(o *redis.Options) { o.Server.Address = freeAddress(t) },
+		"nobody listens":     func(o *redis.Options) { o.Server.Address = redistest.FreeAddress(t) },
 		"no such user":       func(o *redis.Options) { o.Server.Username = "nobody" },
 		"not a Redis at all": func(o *redis.Options) { o.Server.Network, o.Server.Address = "unix", "/nonexistent" },
 	} {

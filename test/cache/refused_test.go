@@ -12,7 +12,7 @@ import (
 // processed is how many commands the server has processed.
 func (s *server) processed() int {
 	s.t.Helper()
-	n, err := strconv.Atoi(resp.InfoField(s.do("INFO", "stats"), "total_commands_processed"))
+	n, err := strconv.Atoi(resp.InfoField(s.Do("INFO", "stats"), "total_commands_processed"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestRefusedWritesCostLittle(t *testing.T) {
 	s := startServer(t)
 	a := startReplica(t, s, "x", nil)
 	ok(t, a.put("s:before", live(1)))
-	s.do("CONFIG", "SET", "maxmemory", "1")
+	s.Do("CONFIG", "SET", "maxmemory", "1")
 	for i := 0; i < notes; i++ {
 		journalled(t, a.put("s:"+strconv.Itoa(i), live(1)))
 	}
@@ -53,11 +53,11 @@ func TestRefusedWritesCostLittle(t *testing.T) {
 	if n := a.log.count(hybrid.WritesRefused) + a.log.count(hybrid.BreakerOpened) + a.log.count(hybrid.FellBack); n != 1 {
 		t.Errorf("%d lines, want one; %s", n, a.log.text())
 	}
-	s.do("CONFIG", "SET", "maxmemory", "0")
+	s.Do("CONFIG", "SET", "maxmemory", "0")
 	a.untilRestored()
 	a.until("reported", func(hybrid.Stats) bool { return a.log.count(hybrid.WritesAccepted) == 1 })
 	for i := 0; i < notes; i++ {
-		if got := s.do("EXISTS", "x:s:"+strconv.Itoa(i)).Int; got != 1 {
+		if got := s.Do("EXISTS", "x:s:"+strconv.Itoa(i)).Int; got != 1 {
 			t.Fatalf("note %d did not arrive", i)
 		}
 	}
@@ -67,7 +67,7 @@ func TestRefusedWritesCostLittle(t *testing.T) {
 func TestAServerThatRefusesAtFirstContact(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	s.do("CONFIG", "SET", "maxmemory", "1")
+	s.Do("CONFIG", "SET", "maxmemory", "1")
 	a := newReplica(t, s, "x", nil)
 	a.until("reported", func(hybrid.Stats) bool { return a.log.count(hybrid.WritesRefused) == 1 })
 	journalled(t, a.put("s:k", live(1)))
@@ -75,7 +75,7 @@ func TestAServerThatRefusesAtFirstContact(t *testing.T) {
 	if n := a.log.count(hybrid.BreakerOpened); n != 0 {
 		t.Errorf("the breaker opened %d times", n)
 	}
-	s.do("CONFIG", "SET", "maxmemory", "0")
+	s.Do("CONFIG", "SET", "maxmemory", "0")
 	a.untilRestored()
 	if a.log.count(hybrid.BreakerOpened)+a.log.count(hybrid.FellBack) != 0 || a.log.count(hybrid.WritesAccepted) != 1 {
 		t.Error(a.log.text())
@@ -86,12 +86,12 @@ func TestAServerThatRefusesAtFirstContact(t *testing.T) {
 func TestARefusedKeyHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	s.do("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all")
+	s.Do("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all")
 	a := startReplica(t, s, "x", func(o *hybrid.Options) { o.Redis.Server.Username, o.Redis.Server.Password = "app", "secret" })
-	s.do("ACL", "SETUSER", "app", "resetkeys", "~x:epoch", "~x:probe", "~x:s:good*", "~x:i:*", "~x:r:*")
+	s.Do("ACL", "SETUSER", "app", "resetkeys", "~x:epoch", "~x:probe", "~x:s:good*", "~x:i:*", "~x:r:*")
 	journalled(t, a.put("s:bad", live(1)))
 	a.until("reported", func(hybrid.Stats) bool { return a.log.count(hybrid.WritesRefused) >= 1 })
 	ok(t, a.put("s:good", live(1)))
-	s.do("ACL", "SETUSER", "app", "allkeys")
-	eventually.True(t, "all arrive", func() bool { return s.do("EXISTS", "x:s:bad", "x:s:good").Int == 2 })
+	s.Do("ACL", "SETUSER", "app", "allkeys")
+	eventually.True(t, "all arrive", func() bool { return s.Do("EXISTS", "x:s:bad", "x:s:good").Int == 2 })
 }

@@ -92,11 +92,11 @@ func TestALossOfDataBringsNothingBack(t *testing.T) {
 	reads := b.reads()
 	ok(t, a.revoke("sid 1"))
 	b.until("it has looked by itself", func(x hybrid.Stats) bool { return b.reads() > reads && x.Redis.Pool.InUse == 0 })
-	s.kill()
+	s.Kill()
 	a.untilFallback()
 	b.untilFallback()
 	b.becomes("s:ended", "revoked") // which nobody had asked it for
-	s.start()
+	s.Start()
 	for _, r := range []*replica{a, b} {
 		r.until("loss noticed", func(hybrid.Stats) bool { return r.log.count(hybrid.DataLost) == 1 })
 		r.untilRestored()
@@ -117,7 +117,7 @@ func TestARevocationIsHeldByWhoMadeIt(t *testing.T) {
 	a := startReplica(t, s, "x", nil)
 	ok(t, startReplica(t, s, "x", nil).add("s:k", 0, "sid 1"))
 	ok(t, a.revoke("sid 1"))
-	s.kill()
+	s.Kill()
 	a.untilFallback()
 	a.is("s:k", "revoked")
 }
@@ -146,11 +146,11 @@ func TestAnIndexLastsAsLongAsItsSessions(t *testing.T) {
 		Links: []cache.Link{{Name: "ann.............", Listed: true}},
 	})
 	ok(t, a.Add(ctx, "s:short", short, time.Second))
-	keys := s.do("KEYS", "x:i:*")
+	keys := s.Do("KEYS", "x:i:*")
 	if len(keys.Elems) != 1 {
 		t.Fatalf("%d indexes", len(keys.Elems))
 	}
-	if left := s.do("PTTL", string(keys.Elems[0].Str)).Int; left < 59*60*1000 || left > 62*60*1000 {
+	if left := s.Do("PTTL", string(keys.Elems[0].Str)).Int; left < 59*60*1000 || left > 62*60*1000 {
 		t.Errorf("the index lasts %d ms", left)
 	}
 	ok(t, a.revoke("ann"))
@@ -187,7 +187,7 @@ func TestALeaseAmongReplicas(t *testing.T) {
 		t.Errorf("E8: after its holder was gone: %v", err)
 	}
 	ok(t, a.Release(ctx, lease("a"), true))
-	s.kill()
+	s.Kill()
 	b.untilFallback()
 	if _, err := b.Acquire(ctx, lease("b")); !errors.Is(err, cache.ErrUnavailable) {
 		t.Errorf("a lease in an outage: %v", err)
@@ -202,7 +202,7 @@ func TestWhatAnybodyMayAskForTakesNoRoom(t *testing.T) {
 	})
 	ok(t, a.add("s:ann", 0, "sid ann"))
 	ok(t, a.add("s:bob", 0, "sid bob"))
-	s.kill()
+	s.Kill()
 	a.untilFallback()
 	journalled(t, a.add("s:made meanwhile", 0, "sid new"))
 	ask := func(sid string) error {

@@ -36,7 +36,7 @@ func candidate(r *rand.Rand) []byte {
 func TestTheRuleIsTheSameEverywhere(t *testing.T) {
 	ctx := context.Background()
 	s := startServer(t)
-	s.do("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-eval", "-evalsha")
+	s.Do("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-eval", "-evalsha")
 	scripted := redis.New(redisOptions(s, "a"))
 	t.Cleanup(scripted.Close)
 	o := redisOptions(s, "b")
@@ -54,8 +54,8 @@ func TestTheRuleIsTheSameEverywhere(t *testing.T) {
 		set := r.Intn(2) == 0
 		memory := cache.NewMemory(cache.MemoryOptions{})
 		ok(t, memory.Set(ctx, "k", stored, time.Minute))
-		s.do("SET", "a:k", string(stored), "PX", "60000")
-		s.do("SET", "b:k", string(stored), "PX", "60000")
+		s.Do("SET", "a:k", string(stored), "PX", "60000")
+		s.Do("SET", "b:k", string(stored), "PX", "60000")
 		write := func(b cache.Backend) (error, []byte) {
 			var err error
 			if set {

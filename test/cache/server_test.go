@@ -3,15 +3,10 @@ package cache_test
 import (
 	"context"
 	"fmt"
-	"net"
-	"os"
-	"os/exec"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,110 +17,25 @@ import (
 	"github.com/traefikoidc/traefikoidc/circuitbreaker"
 	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/resp"
+	"github.com/traefikoidc/traefikoidc/test/redistest"
 )
 
-// server is a redis-server on a loopback port of its own, with a directory of
-// its own. It keeps both when it is started again.
+// A server is a redis-server with the questions of these tests.
 type server struct {
-	t       *testing.T
-	address string
-	dir     string
-	args    []string
-	process *exec.Cmd
-	ended   chan struct{}
-	admin   *resp.Client
+	*redistest.Fixture
+	t *testing.T
 }
 
 // startServer starts a redis-server that ends with the test.
 func startServer(t *testing.T, args ...string) *server {
 	t.Helper()
-	s := &server{t: t, address: freeAddress(t), dir: t.TempDir(), args: args}
-	s.admin = resp.NewClient(resp.Options{Address: s.address, PoolSize: 2, OperationTimeout: 3 * time.Second})
-	t.Cleanup(func() {
-		s.admin.Close()
-		s.kill()
-	})
-	s.start()
-	return s
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-func (s *server) start(args ...string) {
-	s.t.Helper()
-	_, port, _ := net.SplitHostPort(s.address)
-	all := append([]string{"--port", port, "--bind", "127.0.0.1", "--dir", s.dir, "--save", "", "--daemonize", "no", "--loglevel", "warning"}, s.args...)
-	s.process = exec.Command("redis-server", append(all, args...)...)
-	s.ended = make(chan struct{})
-	started := make(chan error)
-	go own(s.process, started, s.ended)
-	if err := <-started; err != nil {
-		s.t.Fatal(err)
-	}
-	eventually.True(s.t, "redis-server listens", func() bool {
-		c, err := net.DialTimeout("tcp", s.address, time.Second)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
-}
-
-// own runs p from a thread that lives as long as p: the kernel ends a child with
-// the thread that started it, and so also with this program.
-func own(p *exec.Cmd, started chan<- error, ended chan<- struct{}) {
-	runtime.LockOSThread()
-	p.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	started <- p.Start()
-	_ = p.Wait()
-	close(ended)
-}
-
-func (s *server) kill() {
-	if s.process == nil {
-		return
-	}
-	_ = s.process.Process.Signal(syscall.SIGCONT)
-	_ = s.process.Process.Kill()
-	<-s.ended
-	s.process = nil
-}
-
-func (s *server) signal(sig os.Signal) {
-	s.t.Helper()
-	if err := s.process.Process.Signal(sig); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-// do runs a command for the test itself.
-func (s *server) do(args ...string) resp.Reply {
-	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	for {
-		r, err := s.admin.Do(ctx, args...)
-		if err == nil {
-			return r
-		}
-		if ctx.Err() != nil {
-			s.t.Fatalf("%s: %v", args[0], err)
-		}
-	}
+	return &server{Fixture: redistest.Run(t, args...), t: t}
 }
 
 // has reports whether the server has key.
 func (s *server) has(key string) bool {
 	s.t.Helper()
-	return s.do("EXISTS", key).Int == 1
+	return s.Do("EXISTS", key).Int == 1
 }
 
 // log collects the events of a Hybrid.
@@ -178,7 +88,7 @@ func freshPrefix() string {
 
 func redisOptions(s *server, prefix string) redis.Options {
 	return redis.Options{
-		Server: resp.Options{Address: s.address, OperationTimeout: 3 * time.Second, PoolSize: 16}, // a busy machine is no outage
+		Server: resp.Options{Address: s.Address(), OperationTimeout: 3 * time.Second, PoolSize: 16}, // a busy machine is no outage
 		Prefix: prefix,
 	}
 }

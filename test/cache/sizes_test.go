@@ -107,7 +107,7 @@ func (f filler) check(t *testing.T, n int) {
 func (f filler) measure(t *testing.T, n, groups int) taking {
 	t.Helper()
 	s := startServer(t)
-	if wrong := f.start(s.address, "traefikoidc", groups); wrong != "" {
+	if wrong := f.start(s.Address(), "traefikoidc", groups); wrong != "" {
 		t.Fatal(wrong)
 	}
 	defer f.stop()

@@ -19,16 +19,16 @@ import (
 func startSlots(t *testing.T, args ...string) *server {
 	t.Helper()
 	s := startServer(t, append([]string{"--cluster-enabled", "yes"}, args...)...)
-	s.do("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+	s.Do("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
 	eventually.True(t, "the server has all slots", func() bool {
-		return resp.InfoField(s.do("CLUSTER", "INFO"), "cluster_state") == "ok"
+		return resp.InfoField(s.Do("CLUSTER", "INFO"), "cluster_state") == "ok"
 	})
 	return s
 }
 
 func TestKeysOfACommandShareASlot(t *testing.T) {
 	s := startSlots(t)
-	s.do("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-eval", "-evalsha", "-script")
+	s.Do("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-eval", "-evalsha", "-script")
 	t.Run("Redis", func(t *testing.T) {
 		cachetest.Run(t, func(t *testing.T) cachetest.Subject {
 			r := redis.New(redisOptions(s, freshPrefix()))
@@ -67,7 +67,7 @@ func TestALeaseBelongsToOneDataSet(t *testing.T) {
 	ok(t, err)
 	ok(t, r.Add(ctx, "s:{ab}k", live(1), time.Hour))
 	l := leaseOf("me")
-	s.do("SET", "x:epoch", "another")
+	s.Do("SET", "x:epoch", "another")
 	if _, err := r.AcquireIn(ctx, l, id.DataSet); err == nil {
 		t.Fatal("a lease of another data set was given")
 	}
@@ -92,7 +92,7 @@ func startUninformed(t *testing.T, s *server) *replica {
 }
 
 func allowNoInfo(s *server) {
-	s.do("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-@dangerous")
+	s.Do("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-@dangerous")
 }
 
 func TestWithoutInfo(t *testing.T) {
@@ -106,8 +106,8 @@ func TestWithoutInfo(t *testing.T) {
 		ok(t, a.put("s:a", live(3)))
 		ok(t, a.put("s:ended", live(1)))
 		ok(t, a.put("s:ended", revoked()))
-		s.kill()
-		s.start("--user", "app", "on", ">secret", "~*", "&*", "+@all", "-@dangerous")
+		s.Kill()
+		s.Start("--user", "app", "on", ">secret", "~*", "&*", "+@all", "-@dangerous")
 		a.until("loss noticed", func(hybrid.Stats) bool { return a.log.count(hybrid.DataLost) == 1 })
 		a.untilRestored()
 		a.is("s:a", "3")
@@ -123,7 +123,7 @@ func TestWithoutInfo(t *testing.T) {
 		allowNoInfo(s)
 		a := startUninformed(t, s)
 		ok(t, a.put("s:a", live(1)))
-		s.do("FLUSHALL")
+		s.Do("FLUSHALL")
 		a.becomes("s:a", "miss")
 		a.untilRestored()
 		if s.has("x:s:a") || a.log.count(hybrid.DataLost) != 0 {
@@ -135,15 +135,15 @@ func TestWithoutInfo(t *testing.T) {
 		allowNoInfo(s)
 		a := startUninformed(t, s)
 		ok(t, a.put("s:ended", live(1)))
-		before, epoch := s.do("GET", "x:s:ended").Str, s.do("GET", "x:epoch").Str
+		before, epoch := s.Do("GET", "x:s:ended").Str, s.Do("GET", "x:epoch").Str
 		ok(t, a.put("s:ended", revoked()))
-		s.kill()
-		s.start()
-		s.do("SET", "x:epoch", string(epoch))
-		s.do("SET", "x:s:ended", string(before), "PX", "3600000")
+		s.Kill()
+		s.Start()
+		s.Do("SET", "x:epoch", string(epoch))
+		s.Do("SET", "x:s:ended", string(before), "PX", "3600000")
 		allowNoInfo(s)
 		eventually.True(t, "the revocation is in Redis again", func() bool {
-			return cache.KindOf(s.do("GET", "x:s:ended").Str) == cache.RevokedRecord
+			return cache.KindOf(s.Do("GET", "x:s:ended").Str) == cache.RevokedRecord
 		})
 	})
 }
@@ -155,7 +155,7 @@ func TestAFlushOfAnotherDatabaseSignsNobodyOut(t *testing.T) {
 	for i := range 20 {
 		ok(t, a.put("s:"+strconv.Itoa(i), live(1)))
 	}
-	s.do("EVAL", "redis.call('SELECT', 3); redis.call('SET', 'k', 'v'); redis.call('FLUSHDB'); return 1", "0")
+	s.Do("EVAL", "redis.call('SELECT', 3); redis.call('SET', 'k', 'v'); redis.call('FLUSHDB'); return 1", "0")
 	for i := range 20 {
 		a.is("s:"+strconv.Itoa(i), "1")
 	}

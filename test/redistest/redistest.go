@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,19 +23,20 @@ var ErrNotFound = errors.New("redistest: no redis-server on PATH: install Debian
 
 // Options say what a server is. It keeps nothing on disk unless Args ask for it.
 type Options struct {
-	Dir  string   // an existing folder, where it keeps what Args make it keep
-	Port int      // of the loopback; zero: a free one
-	Args []string // added to its command line
-	File string   // its configuration file, which a sentinel needs; empty: none
+	Dir    string   // an existing folder, where it keeps what Args make it keep
+	Port   int      // of the loopback; zero: a free one
+	Socket string   // the path of a unix socket at which it listens too; empty: none
+	Args   []string // added to its command line
+	Config []string // the lines of its configuration file, which a sentinel needs; nil: none
 }
 
 // A Server is a redis-server that may run or not. It is safe for concurrent use.
 type Server struct {
-	options Options
-	binary  string
+	binary string
 
 	mu      sync.Mutex // guards the fields below
-	process *exec.Cmd  // nil: it does not run
+	options Options
+	process *exec.Cmd // nil: it does not run
 	ended   chan struct{}
 	output  *output // nil: it never ran
 }
@@ -44,21 +47,57 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, ErrNotFound
 	}
-	if o.Port == 0 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
+	s := &Server{options: o, binary: binary}
+	if o.Config != nil {
+		// A sentinel writes what it learns into its file. So the file is written once.
+		if err := os.WriteFile(s.file(), []byte(strings.Join(o.Config, "\n")+"\n"), 0o600); err != nil {
 			return nil, fmt.Errorf("redistest: %w", err)
 		}
-		o.Port = l.Addr().(*net.TCPAddr).Port
-		_ = l.Close()
 	}
-	return &Server{options: o, binary: binary}, nil
+	if err := s.Change(func(*Options) {}); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
-// Address is where it listens when it runs.
-func (s *Server) Address() string {
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.options.Port))
+// Change changes the options for the next start. A port of zero becomes a free one.
+func (s *Server) Change(change func(*Options)) error {
+	s.mu.Lock()
+	o := s.options
+	s.mu.Unlock()
+	change(&o) // may ask for the address
+	if o.Port == 0 {
+		var err error
+		if o.Port, err = freePort(); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.options = o
+	return nil
 }
+
+// freePort returns a port of the loopback at which nothing listens.
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("redistest: %w", err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// Address returns the address at which it listens when it runs.
+func (s *Server) Address() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return address(s.options.Port)
+}
+
+func (s *Server) file() string { return filepath.Join(s.options.Dir, "redis.conf") }
 
 // Start runs the process, with args after those of the options, and returns when
 // it answers. A server that runs is left alone.
@@ -85,8 +124,12 @@ func (s *Server) Launch(args ...string) error {
 		"--port", strconv.Itoa(s.options.Port), "--bind", "127.0.0.1", "--dir", s.options.Dir,
 		"--save", "", "--appendonly", "no", "--daemonize", "no", "--loglevel", "warning",
 	}
-	if s.options.File != "" {
-		all = append([]string{s.options.File}, all...)
+	if s.options.Socket != "" {
+		_ = os.Remove(s.options.Socket)
+		all = append(all, "--unixsocket", s.options.Socket)
+	}
+	if s.options.Config != nil {
+		all = append([]string{s.file()}, all...)
 	}
 	cmd := exec.Command(s.binary, append(append(all, s.options.Args...), args...)...)
 	cmd.SysProcAttr = childAttributes()
@@ -130,7 +173,8 @@ func (s *Server) said() string {
 }
 
 func (s *Server) ping() (string, error) {
-	c, err := net.DialTimeout("tcp", s.Address(), time.Second)
+	network, where := s.door()
+	c, err := net.DialTimeout(network, where, time.Second)
 	if err != nil {
 		return "", err
 	}
@@ -142,6 +186,16 @@ func (s *Server) ping() (string, error) {
 	reply := make([]byte, 64)
 	n, err := c.Read(reply)
 	return strings.TrimSpace(string(reply[:n])), err
+}
+
+// door returns where the server is asked if it answers. Its port may be for TLS only.
+func (s *Server) door() (network, where string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.options.Socket != "" {
+		return "unix", s.options.Socket
+	}
+	return "tcp", address(s.options.Port)
 }
 
 // Running tells whether the process is there.

@@ -97,3 +97,36 @@ func TestServerThatDoesNotStart(t *testing.T) {
 		t.Errorf("started in a folder that is not there: %v", err)
 	}
 }
+
+func TestAFixture(t *testing.T) {
+	if _, err := New(Options{}); errors.Is(err, ErrNotFound) {
+		t.Skip(err)
+	}
+	dir := ""
+	t.Run("of a test", func(t *testing.T) {
+		f := Run(t, "--appendonly", "yes", "--appendfsync", "always")
+		dir = f.Dir
+		f.Do("SET", "a", "1")
+		before := f.Address()
+		f.Kill()
+		f.Change(func(o *Options) { o.Port = 0 })
+		f.Start()
+		if got := f.Do("GET", "a").Str; string(got) != "1" || f.Address() == before || !strings.HasSuffix(f.Address(), ":"+f.Port()) {
+			t.Errorf("at %s, before at %s: %q", f.Address(), before, got)
+		}
+	})
+	if _, err := os.Stat(dir); dir == "" || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the folder %q is left: %v", dir, err)
+	}
+}
+
+func TestAFixtureWithAConfiguration(t *testing.T) {
+	if _, err := New(Options{}); errors.Is(err, ErrNotFound) {
+		t.Skip(err)
+	}
+	f := Prepare(t, Options{Config: []string{"maxclients 77"}})
+	f.Start()
+	if got, err := f.Do("CONFIG", "GET", "maxclients").Strings(); err != nil || len(got) != 2 || got[1] != "77" {
+		t.Errorf("%q, %v", got, err)
+	}
+}

@@ -30,7 +30,7 @@ func TestReplayMarkers(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	m := newMiddleware(t, oidctest.Options{})
-	a, b := m.pair(m.options(hybrid(s.address), section{"trustedProxies": []any{"127.0.0.0/8"}}))
+	a, b := m.pair(m.options(hybrid(s.Address()), section{"trustedProxies": []any{"127.0.0.0/8"}}))
 	a.ready()
 	b.ready()
 	markers := func() int { return len(s.keys(0, "traefikoidc:j:*")) }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
+	"github.com/traefikoidc/traefikoidc/test/redistest"
 )
 
 // A mending is an outage that an option ends: what the options are before, what begins
@@ -20,23 +21,23 @@ type mending struct {
 var mendings = []mending{
 	{name: "another password", same: true, begin: func(t *testing.T) (section, func() section) {
 		s := startServer(t)
-		s.do(append([]string{"ACL", "SETUSER", "plugin", "on", ">old", "~traefikoidc:*"}, strings.Fields(leastPrivileges)...)...)
+		s.Do(append([]string{"ACL", "SETUSER", "plugin", "on", ">old", "~traefikoidc:*"}, strings.Fields(leastPrivileges)...)...)
 		with := func(password string) section {
-			return hybrid(s.address, "username", "plugin", "password", password)
+			return hybrid(s.Address(), "username", "plugin", "password", password)
 		}
 		return with("old"), func() section {
-			s.do("ACL", "SETUSER", "plugin", "resetpass", ">new")
-			s.do("CLIENT", "KILL", "USER", "plugin")
+			s.Do("ACL", "SETUSER", "plugin", "resetpass", ">new")
+			s.Do("CLIENT", "KILL", "USER", "plugin")
 			return with("new")
 		}
 	}},
 	{name: "another address", same: true, begin: func(t *testing.T) (section, func() section) {
 		s := startServer(t, durable...)
-		return hybrid(s.address), func() section {
-			s.kill()
-			s.address = freeAddress(t)
-			s.start()
-			return hybrid(s.address)
+		return hybrid(s.Address()), func() section {
+			s.Kill()
+			s.Change(func(o *redistest.Options) { o.Port = 0 })
+			s.Start()
+			return hybrid(s.Address())
 		}
 	}},
 	{name: "another authority", same: true, begin: func(t *testing.T) (section, func() section) {
@@ -46,34 +47,36 @@ var mendings = []mending{
 		next, nextKey := theirs.issue("next", "127.0.0.1")
 		s := secured(t, ours, cert, key, durable...)
 		with := func(a *authority) section {
-			return hybrid(s.address, "tls", section{"enabled": "true", "caFile": a.file})
+			return hybrid(s.Address(), "tls", section{"enabled": "true", "caFile": a.file})
 		}
 		return with(ours), func() section {
-			s.kill()
-			for i, arg := range s.args {
-				switch arg {
-				case cert:
-					s.args[i] = next
-				case key:
-					s.args[i] = nextKey
+			s.Kill()
+			s.Change(func(o *redistest.Options) {
+				for i, arg := range o.Args {
+					switch arg {
+					case cert:
+						o.Args[i] = next
+					case key:
+						o.Args[i] = nextKey
+					}
 				}
-			}
-			s.start()
+			})
+			s.Start()
 			return with(theirs)
 		}
 	}},
 	{name: "another server", begin: func(t *testing.T) (section, func() section) {
 		s, other := startServer(t), startServer(t)
-		return hybrid(s.address), func() section {
-			s.kill()
-			return hybrid(other.address)
+		return hybrid(s.Address()), func() section {
+			s.Kill()
+			return hybrid(other.Address())
 		}
 	}},
 	{name: "memory", alone: true, begin: func(t *testing.T) (section, func() section) {
 		s := startServer(t)
-		return hybrid(s.address), func() section {
-			s.kill()
-			return hybrid(s.address, "cacheMode", "memory")
+		return hybrid(s.Address()), func() section {
+			s.Kill()
+			return hybrid(s.Address(), "cacheMode", "memory")
 		}
 	}},
 }

@@ -190,28 +190,28 @@ func TestRedisOptions(t *testing.T) {
 	run(t, []row{
 		{option: "enabled", value: "true", variable: "REDIS_ENABLED", check: func(x *trial) {
 			s := startServer(x)
-			r := x.start(section{"address": s.address, "enabled": ""})
+			r := x.start(section{"address": s.Address(), "enabled": ""})
 			newPerson(x, "alice").signIn(r)
 			x.want("a session is on the server", len(s.keys(0, "traefikoidc:s:*")) == 1)
 		}},
 		{option: "enabled", value: "false", variable: "REDIS_ENABLED", world: "off", required: true, check: func(x *trial) {
 			s := startServer(x)
-			base := section{"address": s.address}
+			base := section{"address": s.Address()}
 			if x.shield != nil {
 				x.row.option = "" // the file says true: the environment has the last word
 			}
 			newPerson(x, "alice").signIn(x.start(base))
 			x.want("nothing is on the server", len(s.keys(0, "*")) == 0)
 		}},
-		{option: "address", value: common.address, variable: "REDIS_ADDRESS", required: true, check: func(x *trial) {
+		{option: "address", value: common.Address(), variable: "REDIS_ADDRESS", required: true, check: func(x *trial) {
 			x.start(section{"keyPrefix": "of-" + x.m.name}).ready()
 			eventually.True(x, "connected", func() bool { return len(common.keys(0, "of-"+x.m.name+":*")) > 0 })
 		}},
-		{option: "address", value: "redis://" + common.address + "/7", required: true, check: func(x *trial) {
+		{option: "address", value: "redis://" + common.Address() + "/7", required: true, check: func(x *trial) {
 			x.start(section{"keyPrefix": "of-" + x.m.name}).ready()
 			eventually.True(x, "connected", func() bool { return len(common.keys(7, "of-"+x.m.name+":*")) > 0 })
 		}},
-		{option: "address", value: "unix://" + common.socket, required: true, check: func(x *trial) {
+		{option: "address", value: "unix://" + common.Socket, required: true, check: func(x *trial) {
 			x.start(section{"keyPrefix": "of-" + x.m.name}).ready()
 			newPerson(x, "alice").signIn(x.start(section{"keyPrefix": "of-" + x.m.name}))
 			if len(common.keys(0, "of-"+x.m.name+":s:*")) != 1 {
@@ -220,7 +220,7 @@ func TestRedisOptions(t *testing.T) {
 			pooled, _ := common.clients()
 			found := false
 			for _, c := range pooled {
-				found = found || strings.HasPrefix(c["addr"], common.socket)
+				found = found || strings.HasPrefix(c["addr"], common.Socket)
 			}
 			if !found {
 				x.Error("no connection by the socket")
@@ -228,9 +228,9 @@ func TestRedisOptions(t *testing.T) {
 		}},
 		{option: "username", value: "app", variable: "REDIS_USERNAME", world: "who", check: func(x *trial) {
 			s := startServer(x)
-			s.do("ACL", "SETUSER", "app", "on", ">app-cAnArY", "~*", "&*", "+@all")
-			s.do("CONFIG", "SET", "requirepass", "another")
-			r := x.start(section{"address": s.address, "password": "app-cAnArY"})
+			s.Do("ACL", "SETUSER", "app", "on", ">app-cAnArY", "~*", "&*", "+@all")
+			s.Do("CONFIG", "SET", "requirepass", "another")
+			r := x.start(section{"address": s.Address(), "password": "app-cAnArY"})
 			x.want("it connects", x.connects(r))
 			pooled, listening := s.clients()
 			for _, c := range append(pooled, listening...) {
@@ -241,12 +241,12 @@ func TestRedisOptions(t *testing.T) {
 		}},
 		{option: "password", value: "app-cAnArY", variable: "REDIS_PASSWORD", world: "who", check: func(x *trial) {
 			s := startServer(x)
-			s.do("ACL", "SETUSER", "someone", "on", ">app-cAnArY", "~*", "&*", "+@all")
-			base := section{"address": s.address}
+			s.Do("ACL", "SETUSER", "someone", "on", ">app-cAnArY", "~*", "&*", "+@all")
+			base := section{"address": s.Address()}
 			if x.set {
 				base["username"] = "someone"
 			} else {
-				s.do("CONFIG", "SET", "requirepass", "app-cAnArY")
+				s.Do("CONFIG", "SET", "requirepass", "app-cAnArY")
 			}
 			r := x.start(base)
 			x.want("it connects", x.connects(r))
@@ -256,24 +256,24 @@ func TestRedisOptions(t *testing.T) {
 		}},
 		{option: "db", value: "3", variable: "REDIS_DB", check: func(x *trial) {
 			s := startServer(x)
-			r := x.start(section{"address": s.address})
+			r := x.start(section{"address": s.Address()})
 			newPerson(x, "alice").signIn(r)
 			x.want("sessions are in database 3", len(s.keys(3, "traefikoidc:s:*")) == 1)
 			x.want("sessions are not in database 0", len(s.keys(0, "traefikoidc:s:*")) == 0)
 			r.ready()
 			p := newPerson(x, "alice").signIn(r)
-			s.do("EVAL", "redis.call('SELECT', ARGV[1]) for _, k in ipairs(redis.call('KEYS', 'traefikoidc:s:*')) do redis.call('DEL', k) end", "0", map[bool]string{true: "3", false: "0"}[x.set])
+			s.Do("EVAL", "redis.call('SELECT', ARGV[1]) for _, k in ipairs(redis.call('KEYS', 'traefikoidc:s:*')) do redis.call('DEL', k) end", "0", map[bool]string{true: "3", false: "0"}[x.set])
 			p.becomes(r, "provider") // changes are told across databases
 		}},
 		{option: "keyPrefix", value: "of-another-kind", variable: "REDIS_KEY_PREFIX", check: func(x *trial) {
 			s := startServer(x)
-			newPerson(x, "alice").signIn(x.start(section{"address": s.address}))
+			newPerson(x, "alice").signIn(x.start(section{"address": s.Address()}))
 			x.want("keys begin with it", len(s.keys(0, "of-another-kind:s:*")) == 1)
 			x.want("no others are there", len(s.keys(0, "*")) == len(s.keys(0, "of-another-kind:*")))
 		}},
 		{option: "cacheMode", value: "redis", variable: "REDIS_CACHE_MODE", check: func(x *trial) {
 			s := startServer(x)
-			r := x.start(section{"address": s.address})
+			r := x.start(section{"address": s.Address()})
 			r.ready()
 			p := newPerson(x, "alice").signIn(r)
 			p.is(r, "in")
@@ -282,8 +282,8 @@ func TestRedisOptions(t *testing.T) {
 				p.is(r, "in")
 			}
 			x.want("each request asks the server", s.calls("get")-before >= 10)
-			s.kill()
-			s.start()
+			s.Kill()
+			s.Start()
 			r.says("Redis invalidation link up", 2)
 			r.says("lost its data", 1)
 			out := false
@@ -295,10 +295,10 @@ func TestRedisOptions(t *testing.T) {
 		}},
 		{option: "maxRetries", value: "0", variable: "REDIS_MAX_RETRIES", check: func(x *trial) {
 			s := startServer(x)
-			k := newLink(x, s.address)
+			k := newLink(x, s.Address())
 			r := x.start(section{"address": k.address, "minIdleConns": "0", "circuitBreakerThreshold": "100", "enableHealthCheck": "false"})
 			r.ready()
-			all := x.strangers(x.other(hybrid(s.address)), 5)
+			all := x.strangers(x.other(hybrid(s.Address())), 5)
 			k.set(deaf)
 			// The first attempt may take a connection that was there. In the background
 			// the server is looked for, too, which adds attempts where requests are slow:
@@ -315,14 +315,14 @@ func TestRedisOptions(t *testing.T) {
 		}},
 		{option: "poolSize", value: "2", variable: "REDIS_POOL_SIZE", check: func(x *trial) {
 			s := startServer(x)
-			k := newLink(x, s.address)
+			k := newLink(x, s.Address())
 			r := x.start(section{"address": k.address, "minIdleConns": "0", "operationTimeout": "90s", "readTimeout": "90s", "writeTimeout": "90s", "poolTimeout": "90s"})
 			r.ready()
-			all := x.strangers(x.other(hybrid(s.address)), 8)
+			all := x.strangers(x.other(hybrid(s.Address())), 8)
 			for _, p := range all {
 				p.on(r).Fetch(appURL + callback) // the TLS handshakes
 			}
-			s.signal(syscall.SIGSTOP)
+			s.Signal(syscall.SIGSTOP)
 			ended := make(chan bool)
 			go func() {
 				together(all, func(p *person) { p.sees(r) })
@@ -342,20 +342,20 @@ func TestRedisOptions(t *testing.T) {
 				}
 				return seen >= 20
 			}))
-			s.signal(syscall.SIGCONT)
+			s.Signal(syscall.SIGCONT)
 			<-ended
 			all[0].becomes(r, "in")
 		}},
 		{option: "minIdleConns", value: "3", variable: "REDIS_MIN_IDLE_CONNS", check: func(x *trial) {
 			s := startServer(x)
-			r := x.start(section{"address": s.address})
+			r := x.start(section{"address": s.Address()})
 			r.ready()
 			want := map[bool]int{true: 3, false: 5}[x.set]
 			eventually.True(x, "the idle connections", func() bool { pooled, _ := s.clients(); return len(pooled) == want })
 		}},
 		{option: "maxConnAge", value: "1", variable: "REDIS_MAX_CONN_AGE", check: func(x *trial) {
 			s := startServer(x)
-			r := x.start(section{"address": s.address})
+			r := x.start(section{"address": s.Address()})
 			r.ready()
 			var first map[string]bool
 			eventually.True(x, "the idle connections", func() bool { first = ids(s); return len(first) == 5 })
@@ -370,7 +370,7 @@ func TestRedisOptions(t *testing.T) {
 		}},
 		{option: "idleTimeout", value: "1", variable: "REDIS_IDLE_TIMEOUT", check: func(x *trial) {
 			s := startServer(x)
-			r := x.start(section{"address": s.address, "minIdleConns": "0"})
+			r := x.start(section{"address": s.Address(), "minIdleConns": "0"})
 			r.ready()
 			newPerson(x, "alice").signIn(r)
 			x.want("unused connections are closed", eventually.Within(x.patienceIf(x.set), func() bool {
@@ -409,7 +409,7 @@ func TestRedisOptions(t *testing.T) {
 		}},
 		{option: "circuitBreakerTimeout", value: "300ms", variable: "REDIS_CIRCUIT_BREAKER_TIMEOUT", check: func(x *trial) {
 			s := startServer(x)
-			k := newLink(x, s.address)
+			k := newLink(x, s.Address())
 			r := x.start(section{"address": k.address, "maxRetries": "0", "minIdleConns": "0", "circuitBreakerThreshold": "1", "healthCheckInterval": "100ms"})
 			r.ready()
 			k.set(deaf)
@@ -433,7 +433,7 @@ func TestRedisOptions(t *testing.T) {
 		}},
 		{option: "maxL1Age", value: "100ms", variable: "REDIS_MAX_L1_AGE", check: func(x *trial) {
 			s := startServer(x)
-			r := x.start(section{"address": s.address})
+			r := x.start(section{"address": s.Address()})
 			r.ready()
 			p := newPerson(x, "alice").signIn(r)
 			p.is(r, "in")
@@ -445,10 +445,10 @@ func TestRedisOptions(t *testing.T) {
 		}},
 		{option: "l1TTL", value: "5m", variable: "REDIS_L1_TTL", check: func(x *trial) {
 			s := startServer(x)
-			s.do("ACL", "SETUSER", "mute", "on", ">pw", "~*", "&*", "+@all", "-client|tracking")
-			r := x.start(section{"address": s.address, "username": "mute", "password": "pw"})
+			s.Do("ACL", "SETUSER", "mute", "on", ">pw", "~*", "&*", "+@all", "-client|tracking")
+			r := x.start(section{"address": s.Address(), "username": "mute", "password": "pw"})
 			r.says("Redis cache initialized", 1)
-			o := x.other(hybrid(s.address))
+			o := x.other(hybrid(s.Address()))
 			p := newPerson(x, "alice").signIn(r)
 			copied := p.copy()
 			copied.is(r, "in")
@@ -511,16 +511,16 @@ func together(all []*person, f func(p *person)) {
 func stalled(x *trial, base section, n int) time.Duration {
 	x.Helper()
 	s := startServer(x)
-	base["address"] = s.address
+	base["address"] = s.Address()
 	base["enableHealthCheck"] = "false"
 	r := x.start(base)
 	r.ready()
-	all := x.strangers(x.other(hybrid(s.address, "enableHealthCheck", "false")), n)
+	all := x.strangers(x.other(hybrid(s.Address(), "enableHealthCheck", "false")), n)
 	for _, p := range all {
 		p.on(r).Fetch(appURL + callback) // the TLS handshakes
 	}
-	s.signal(syscall.SIGSTOP)
-	defer s.signal(syscall.SIGCONT)
+	s.Signal(syscall.SIGSTOP)
+	defer s.Signal(syscall.SIGCONT)
 	var mu sync.Mutex
 	shortest := time.Hour
 	together(all, func(p *person) {
@@ -555,12 +555,12 @@ func dials(x *trial) {
 func failures(x *trial, base section, n int) int {
 	x.Helper()
 	s := startServer(x)
-	base["address"] = s.address
+	base["address"] = s.Address()
 	base["enableHealthCheck"] = "false"
 	r := x.start(base)
 	r.ready()
-	p := x.strangers(x.other(hybrid(s.address)), 1)[0]
-	s.kill()
+	p := x.strangers(x.other(hybrid(s.Address())), 1)[0]
+	s.Kill()
 	for i := range n {
 		if strings.Contains(r.log(), "Circuit breaker opened") {
 			return i
@@ -574,7 +574,7 @@ func failures(x *trial, base section, n int) int {
 // changes, ten times. The usual interval would need five minutes for so many.
 func isAsked(x *trial, base section, expected bool) bool {
 	x.Helper()
-	k := newLink(x, startServer(x).address)
+	k := newLink(x, startServer(x).Address())
 	base["address"] = k.address
 	r := x.start(base)
 	r.ready()
@@ -587,13 +587,13 @@ func isAsked(x *trial, base section, expected bool) bool {
 func kept(x *trial, name string, n, enough int) int {
 	x.Helper()
 	s := startServer(x)
-	r := x.start(section{"address": s.address})
+	r := x.start(section{"address": s.Address()})
 	r.ready()
 	for range n {
 		newPerson(x, name).signIn(r)
 	}
-	s.kill()
-	s.start()
+	s.Kill()
+	s.Start()
 	r.says("lost its data", 1)
 	r.says("Redis invalidation link up", 2)
 	found, alike := 0, 0

@@ -23,7 +23,7 @@ func TestJ1RedisIsDownAtStart(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	m := newMiddleware(t, oidctest.Options{})
-	a, b := m.pair(m.options(hybrid(s.address)))
+	a, b := m.pair(m.options(hybrid(s.Address())))
 	p := newPerson(t, "alice").signIn(a)
 	a.says(fellBack, 1)
 	p.isAtOnce(a, "in")
@@ -34,7 +34,7 @@ func TestJ1RedisIsDownAtStart(t *testing.T) {
 	q.signOut(a)
 	gone.isAtOnce(a, "provider")
 
-	s.start()
+	s.Start()
 	a.says("Redis cache initialized", 1)
 	a.says(restored, 1)
 	b.says(restored, 1)
@@ -48,14 +48,14 @@ func TestJ1RedisIsKilled(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, durable...)
 	m := newMiddleware(t, oidctest.Options{})
-	a, b := m.pair(m.options(hybrid(s.address)))
+	a, b := m.pair(m.options(hybrid(s.Address())))
 	a.ready()
 	b.ready()
 	onlyA, both, leaver := newPerson(t, "alice").signIn(a), newPerson(t, "bob").signIn(a), newPerson(t, "carol").signIn(a)
 	both.is(b, "in")
 	leaver.is(b, "in")
 	left := leaver.copy()
-	s.kill()
+	s.Kill()
 
 	// Until the breaker has opened, and after.
 	for range 12 {
@@ -79,7 +79,7 @@ func TestJ1RedisIsKilled(t *testing.T) {
 	newcomer := newPerson(t, "bob").signIn(b)
 	newcomer.waits(a)
 
-	s.start()
+	s.Start()
 	a.says(restored, 1)
 	b.says(restored, 1)
 	left.becomes(b, "provider")
@@ -98,13 +98,13 @@ func TestJ1RedisIsKilled(t *testing.T) {
 func TestJ1RedisStalls(t *testing.T) {
 	s := startServer(t)
 	m := newMiddleware(t, oidctest.Options{})
-	a, b := m.pair(m.options(hybrid(s.address, "circuitBreakerThreshold", "3", "operationTimeout", "500ms")))
+	a, b := m.pair(m.options(hybrid(s.Address(), "circuitBreakerThreshold", "3", "operationTimeout", "500ms")))
 	a.ready()
 	b.ready()
 	p, q := newPerson(t, "alice").signIn(a), newPerson(t, "bob").signIn(a)
 	q.becomes(b, "in")
-	s.signal(syscall.SIGSTOP)
-	defer s.signal(syscall.SIGCONT)
+	s.Signal(syscall.SIGSTOP)
+	defer s.Signal(syscall.SIGCONT)
 
 	fallen := func() bool { return strings.Count(b.log(), fellBack) > strings.Count(b.log(), restored) }
 	opened := strings.Count(b.log(), "Circuit breaker opened")
@@ -120,7 +120,7 @@ func TestJ1RedisStalls(t *testing.T) {
 	q.isAtOnce(b, "in")
 	p.waits(b)
 
-	s.signal(syscall.SIGCONT)
+	s.Signal(syscall.SIGCONT)
 	p.becomes(b, "in")
 	b.says(restored, 1)
 }
@@ -135,8 +135,8 @@ func TestJ2RestartWithoutData(t *testing.T) {
 	left := leaver.copy()
 	leaver.signOut(a)
 	left.becomes(b, "provider")
-	s.kill()
-	s.start()
+	s.Kill()
+	s.Start()
 	for range 20 {
 		p.isAtOnce(a, "in")
 		q.isAtOnce(b, "in")
@@ -166,7 +166,7 @@ func TestJ2FlushAllSignsEverybodyOut(t *testing.T) {
 	p, q := newPerson(t, "alice").signIn(a), newPerson(t, "bob").signIn(b)
 	p.is(b, "in")
 	q.is(a, "in")
-	s.do("FLUSHALL")
+	s.Do("FLUSHALL")
 	for _, x := range []*person{p, q} {
 		for _, r := range []*replica{a, b} {
 			if !eventually.Within(patience, func() bool {
@@ -195,11 +195,11 @@ func TestJ3OneReplicaIsCutOff(t *testing.T) {
 		t.Run("J3 replayProtection "+row.protection, func(t *testing.T) {
 			t.Parallel()
 			s := startServer(t)
-			k := newLink(t, s.address)
+			k := newLink(t, s.Address())
 			m := newMiddleware(t, oidctest.Options{})
 			first, second := load(t)
 			protection := section{"replayProtection": row.protection}
-			a := m.start(first, m.options(hybrid(s.address), protection))
+			a := m.start(first, m.options(hybrid(s.Address()), protection))
 			b := m.start(second, m.options(hybrid(k.address), protection))
 			a.ready()
 			b.ready()
@@ -254,7 +254,7 @@ func TestJ10AnEvictingServerIsReported(t *testing.T) {
 		t.Run("J10 "+row.policy, func(t *testing.T) {
 			s := startServer(t, "--maxmemory", "50mb", "--maxmemory-policy", row.policy)
 			m := newMiddleware(t, oidctest.Options{})
-			a, _ := m.pair(m.options(hybrid(s.address)))
+			a, _ := m.pair(m.options(hybrid(s.Address())))
 			a.ready()
 			warns := func() bool {
 				return strings.Contains(a.log(), "Redis may evict") && strings.Contains(a.log(), "level=WARN")

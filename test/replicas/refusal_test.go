@@ -28,7 +28,7 @@ func TestAServerThatRefuses(t *testing.T) {
 			t.Parallel()
 			s := startServer(t)
 			m := newMiddleware(t, oidctest.Options{})
-			a, b := m.pair(m.options(hybrid(s.address)))
+			a, b := m.pair(m.options(hybrid(s.Address())))
 			a.ready()
 			b.ready()
 			p, leaver := newPerson(t, "alice").signIn(a), newPerson(t, "carol").signIn(a)
@@ -36,7 +36,7 @@ func TestAServerThatRefuses(t *testing.T) {
 			left := leaver.copy()
 			left.is(b, "in")
 			for _, command := range row.fault {
-				s.do(command...)
+				s.Do(command...)
 			}
 			q := newPerson(t, "bob").signIn(a)
 			for range 8 {
@@ -53,7 +53,7 @@ func TestAServerThatRefuses(t *testing.T) {
 				t.Errorf("status %d", page.Status)
 			}
 			for _, command := range row.mend {
-				s.do(command...)
+				s.Do(command...)
 			}
 			q.becomes(b, "in")
 			left.becomes(b, "provider")

@@ -36,17 +36,17 @@ func TestReloadsLeaveNothing(t *testing.T) {
 		stores int
 		next   func(a *replica, s *server, i int) section
 	}{
-		{"the same options", 1, func(a *replica, s *server, i int) section { return a.options(hybrid(s.address)) }},
+		{"the same options", 1, func(a *replica, s *server, i int) section { return a.options(hybrid(s.Address())) }},
 		{"another option", 1, func(a *replica, s *server, i int) section {
-			return a.options(hybrid(s.address), section{"logLevel": []string{"info", "debug"}[i%2]})
+			return a.options(hybrid(s.Address()), section{"logLevel": []string{"info", "debug"}[i%2]})
 		}},
 		{"two prefixes in turn", 2, func(a *replica, s *server, i int) section {
-			return a.options(hybrid(s.address, "keyPrefix", []string{"traefikoidc", "other"}[i%2]))
+			return a.options(hybrid(s.Address(), "keyPrefix", []string{"traefikoidc", "other"}[i%2]))
 		}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := startServer(t)
-			a := alone(t, hybrid(s.address))
+			a := alone(t, hybrid(s.Address()))
 			a.ready()
 			p := newPerson(t, "alice").signIn(a)
 			for i := range 4 {
@@ -74,10 +74,10 @@ func TestChangedOptions(t *testing.T) {
 	t.Run("another prefix", func(t *testing.T) {
 		t.Parallel()
 		s := startServer(t)
-		a := alone(t, hybrid(s.address, "keyPrefix", "before"))
+		a := alone(t, hybrid(s.Address(), "keyPrefix", "before"))
 		a.ready()
 		p := newPerson(t, "alice").signIn(a)
-		a.reload(a.options(hybrid(s.address, "keyPrefix", "after")))
+		a.reload(a.options(hybrid(s.Address(), "keyPrefix", "after")))
 		a.says(inUse, 1)
 		p.is(a, "provider")
 		newPerson(t, "bob").signIn(a).is(a, "in")
@@ -89,7 +89,7 @@ func TestChangedOptions(t *testing.T) {
 	t.Run("another server, which is not there yet", func(t *testing.T) {
 		t.Parallel()
 		before, after := startServer(t), newServer(t)
-		a := alone(t, hybrid(before.address))
+		a := alone(t, hybrid(before.Address()))
 		a.ready()
 		p := newPerson(t, "alice").signIn(a)
 		arrived, leave := make(chan bool), make(chan bool)
@@ -103,20 +103,20 @@ func TestChangedOptions(t *testing.T) {
 		ended := make(chan string)
 		go func() { ended <- a.outcome(p.twin().get(a, "/long")) }()
 		<-arrived
-		a.reload(a.options(hybrid(after.address)))
+		a.reload(a.options(hybrid(after.Address())))
 		close(leave)
 		if got := <-ended; got != "in" {
 			t.Errorf("a request in flight came to %q", got)
 		}
 		a.says(doNotWork, 2)
-		a.says(fmt.Sprintf("%s\" plugin=traefikoidc middleware=%s address=%s", doNotWork, a.name, after.address), 2)
+		a.says(fmt.Sprintf("%s\" plugin=traefikoidc middleware=%s address=%s", doNotWork, a.name, after.Address()), 2)
 		p.is(a, "in")
 		newPerson(t, "bob").signIn(a).is(a, "in")
 		if n := len(before.keys(0, "traefikoidc:s:*")); n != 2 {
 			t.Errorf("%d sessions on the server before, want 2", n)
 		}
 
-		after.start()
+		after.Start()
 		eventually.True(t, "in use", func() bool {
 			if got := p.sees(a); got != "in" && got != "provider" {
 				t.Fatalf("it came to %q", got)
@@ -134,8 +134,8 @@ func TestChangedOptions(t *testing.T) {
 		t.Parallel()
 		const right, wrong, worse = "right-cAnArY", "wrong-cAnArY", "worse-cAnArY"
 		s := startServer(t)
-		s.do("CONFIG", "SET", "requirepass", right)
-		a := alone(t, hybrid(s.address, "password", right))
+		s.Do("CONFIG", "SET", "requirepass", right)
+		a := alone(t, hybrid(s.Address(), "password", right))
 		a.ready()
 		p := newPerson(t, "alice").signIn(a)
 		sessions := 1
@@ -148,18 +148,18 @@ func TestChangedOptions(t *testing.T) {
 				t.Fatalf("%s: the server has %d sessions, want %d; the log:\n%s", when, n, sessions, a.log())
 			}
 		}
-		a.reload(a.options(hybrid(s.address, "password", wrong)))
+		a.reload(a.options(hybrid(s.Address(), "password", wrong)))
 		serves("at once")
 		a.says(doNotWork, 1)
 		serves("after the verification")
-		a.reload(a.options(hybrid(s.address, "password", wrong), section{"logLevel": "debug"}))
+		a.reload(a.options(hybrid(s.Address(), "password", wrong), section{"logLevel": "debug"}))
 		serves("after a change of something else")
-		a.reload(a.options(hybrid(s.address, "password", worse)))
+		a.reload(a.options(hybrid(s.Address(), "password", worse)))
 		serves("after another wrong password")
-		a.reload(a.options(hybrid(s.address, "password", right), section{"logLevel": "debug"}))
+		a.reload(a.options(hybrid(s.Address(), "password", right), section{"logLevel": "debug"}))
 		serves("after the operator put it right")
-		s.do("CONFIG", "SET", "requirepass", wrong)
-		a.reload(a.options(hybrid(s.address, "password", wrong)))
+		s.Do("CONFIG", "SET", "requirepass", wrong)
+		a.reload(a.options(hybrid(s.Address(), "password", wrong)))
 		a.says(inUse, 1)
 		serves("after the server's password changed")
 		log := a.log()
@@ -194,7 +194,7 @@ func TestChangedOptions(t *testing.T) {
 		a := alone(t, nil)
 		alice := newPerson(t, "alice").signIn(a)
 		alice.is(a, "in")
-		a.reload(a.options(hybrid(s.address)))
+		a.reload(a.options(hybrid(s.Address())))
 		a.says(inUse, 1)
 		alice.is(a, "in")
 		newPerson(t, "bob").signIn(a).is(a, "in")

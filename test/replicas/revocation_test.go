@@ -198,7 +198,7 @@ func TestBackchannelInAnOutage(t *testing.T) {
 		x := newScene(t, startServer(t, durable...))
 		p, q, bystander := x.member("alice"), x.member("bob"), x.member("carol")
 		sid := p.sid(x.a)
-		x.server.kill()
+		x.server.Kill()
 		tokens := []string{x.provider.LogoutToken("client", "alice", sid, nil), x.provider.LogoutToken("client", "bob", "", nil)}
 		for _, token := range tokens {
 			x.a.refused(token, comeAgain)
@@ -209,7 +209,7 @@ func TestBackchannelInAnOutage(t *testing.T) {
 		p.livesAtOnce(x.b) // it cannot know yet
 		x.a.refused(tokens[0], comeAgain)
 
-		x.server.start()
+		x.server.Start()
 		p.ends(x.b)
 		q.ends(x.b)
 		x.a.says(restored, 1)
@@ -267,10 +267,10 @@ func TestALogoutInAnOutage(t *testing.T) {
 		x := newScene(t, startServer(t, durable...))
 		p := x.member("alice")
 		stolen := p.copy()
-		x.server.kill()
+		x.server.Kill()
 		p.signOut(x.a)
 		stolen.endedAtOnce(x.a)
-		x.server.start()
+		x.server.Start()
 		x.a.says("Redis restarted with its data", 1)
 		stolen.ends(x.b) // it would live on if the other were not told
 		stolen.ended(x.a)
@@ -284,12 +284,12 @@ func TestALogoutWhileRedisIsStopped(t *testing.T) {
 	p, q := x.member("alice"), x.member("bob")
 	stolen := p.copy()
 	token := x.provider.LogoutToken("client", "", q.sid(x.a), nil)
-	x.server.signal(syscall.SIGSTOP)
+	x.server.Signal(syscall.SIGSTOP)
 	p.signOut(x.a)
 	stolen.endedAtOnce(x.a)
 	x.a.refused(token, comeAgain)
 	q.endedAtOnce(x.a)
-	x.server.signal(syscall.SIGCONT)
+	x.server.Signal(syscall.SIGCONT)
 	stolen.ends(x.b)
 	q.ends(x.b)
 	eventually.True(t, "the retry is taken", func() bool { return x.a.delivers(token).status == http.StatusOK })
@@ -326,8 +326,8 @@ func TestLostDataAfterALogout(t *testing.T) {
 			if !row.deaf {
 				eventually.True(t, "B hears of a change", func() bool { return x.linkB.changes() > heard })
 			}
-			x.server.kill()
-			x.server.start()
+			x.server.Kill()
+			x.server.Start()
 			x.a.says("lost its data", 1)
 			x.b.says("lost its data", 1)
 			for _, r := range x.both() {
@@ -353,11 +353,11 @@ func TestJ10EvictedSessionsAreSignedOut(t *testing.T) {
 	t.Parallel()
 	x := newScene(t, startServer(t, "--maxmemory-policy", "allkeys-lru"))
 	p := x.member("alice")
-	x.server.do("CONFIG", "SET", "maxmemory", strconv.Itoa(x.server.info("memory", "used_memory:")+256<<10))
+	x.server.Do("CONFIG", "SET", "maxmemory", strconv.Itoa(x.server.info("memory", "used_memory:")+256<<10))
 	filler := make([]byte, 4<<10)
 	eventually.True(t, "the session is evicted", func() bool {
 		for range 50 {
-			x.server.do("SET", "other:"+strconv.FormatInt(time.Now().UnixNano(), 36), string(filler))
+			x.server.Do("SET", "other:"+strconv.FormatInt(time.Now().UnixNano(), 36), string(filler))
 		}
 		return len(x.server.keys(0, "traefikoidc:s:*")) == 0
 	})
@@ -365,7 +365,7 @@ func TestJ10EvictedSessionsAreSignedOut(t *testing.T) {
 		p.ends(r)
 		p.is(r, "provider")
 	}
-	x.server.do("CONFIG", "SET", "maxmemory", "0")
+	x.server.Do("CONFIG", "SET", "maxmemory", "0")
 	p.signIn(x.a).lives(x.b)
 }
 

@@ -40,11 +40,11 @@ func TestJ8NothingIsTold(t *testing.T) {
 	t.Parallel()
 	const password = "cAnArY-of-redis"
 	s := startServer(t, "--rdbcompression", "no")
-	s.do("ACL", "SETUSER", "canaryuser", "on", ">"+password, "~*", "&*", "+@all")
+	s.Do("ACL", "SETUSER", "canaryuser", "on", ">"+password, "~*", "&*", "+@all")
 	m := newMiddleware(t, oidctest.Options{Users: []oidctest.User{
 		{Sub: "canary-subject", Email: "canary@example.com", EmailVerified: true, Name: "Canary Name", Groups: []string{"canary-group"}},
 	}})
-	k := newLink(t, s.address)
+	k := newLink(t, s.Address())
 	address := "redis://canaryuser:" + password + "@" + k.address + "/0"
 	tell := section{"logLevel": "debug", "headers": []any{
 		map[string]any{"name": "X-Tokens", "value": "{{.IDToken}} {{.AccessToken}} {{.RefreshToken}}"},
@@ -76,9 +76,9 @@ func TestJ8NothingIsTold(t *testing.T) {
 	t.Run("J8 Redis holds no token, claim or cookie", func(t *testing.T) {
 		gone := newPerson(t, "canary-subject").signIn(a)
 		gone.signOut(a)
-		s.do("CONFIG", "SET", "save", "")
-		s.do("SAVE")
-		dump, err := os.ReadFile(filepath.Join(s.dir, "dump.rdb"))
+		s.Do("CONFIG", "SET", "save", "")
+		s.Do("SAVE")
+		dump, err := os.ReadFile(filepath.Join(s.Dir, "dump.rdb"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,8 +97,8 @@ func TestJ8NothingIsTold(t *testing.T) {
 		}
 		newPerson(t, "canary-subject").signIn(a)
 		k.set(whole)
-		s.do("ACL", "SETUSER", "canaryuser", "resetpass", ">another-cAnArY")
-		s.do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+		s.Do("ACL", "SETUSER", "canaryuser", "resetpass", ">another-cAnArY")
+		s.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 		a.reload(m.options(hybrid(strings.Replace(address, password, "wrong-cAnArY", 1)), tell))
 		a.says(doNotWork, 1)
 		a.reload(m.options(hybrid(strings.Replace(address, password, "another-cAnArY", 1)), tell))
@@ -142,9 +142,9 @@ func TestLeastPrivileges(t *testing.T) {
 		t.Errorf("docs/redis.md gives other privileges (%v)", err)
 	}
 	s := startServer(t, durable...)
-	s.do(append([]string{"ACL", "SETUSER", "plugin", "on", ">pw", "~traefikoidc:*"}, strings.Fields(leastPrivileges)...)...)
+	s.Do(append([]string{"ACL", "SETUSER", "plugin", "on", ">pw", "~traefikoidc:*"}, strings.Fields(leastPrivileges)...)...)
 	m := newMiddleware(t, oidctest.Options{})
-	a, b := m.pair(m.options(hybrid(s.address, "username", "plugin", "password", "pw"), channels))
+	a, b := m.pair(m.options(hybrid(s.Address(), "username", "plugin", "password", "pw"), channels))
 	a.ready()
 	b.ready()
 	m.provider.Set(func(b *oidctest.Behaviour) {
@@ -163,10 +163,10 @@ func TestLeastPrivileges(t *testing.T) {
 	})
 	a.taken(m.provider.LogoutToken("client", "carol", "", nil))
 	renewing.ends(b)
-	a.reload(m.options(hybrid(s.address, "username", "plugin", "password", "pw", "poolSize", "7"), channels))
+	a.reload(m.options(hybrid(s.Address(), "username", "plugin", "password", "pw", "poolSize", "7"), channels))
 	a.says(inUse, 1)
 	p.is(a, "in")
-	if refused := s.do("ACL", "LOG"); len(refused.Elems) != 0 {
+	if refused := s.Do("ACL", "LOG"); len(refused.Elems) != 0 {
 		for _, e := range refused.Elems {
 			for _, f := range e.Elems {
 				t.Logf("%s", f.Str)
@@ -187,7 +187,7 @@ func TestWithoutScripts(t *testing.T) {
 	}
 	privileges := strings.Fields(strings.Replace(leastPrivileges, "+eval +evalsha", instead, 1))
 	s := startServer(t)
-	s.do(append([]string{"ACL", "SETUSER", "plugin", "on", ">pw", "~traefikoidc:*"}, privileges...)...)
+	s.Do(append([]string{"ACL", "SETUSER", "plugin", "on", ">pw", "~traefikoidc:*"}, privileges...)...)
 	x := newScene(t, s, "username", "plugin", "password", "pw")
 	x.tokensLast(2*time.Second, 5*time.Minute)
 	p := newPerson(t, "alice").signIn(x.a)
@@ -206,7 +206,7 @@ func TestWithoutScripts(t *testing.T) {
 	stolen.lives(x.a)
 	q.signOut(x.a)
 	stolen.ends(x.b)
-	for _, e := range s.do("ACL", "LOG").Elems {
+	for _, e := range s.Do("ACL", "LOG").Elems {
 		for i := 0; i+1 < len(e.Elems); i += 2 {
 			if object := string(e.Elems[i+1].Str); string(e.Elems[i].Str) == "object" && object != "eval" && object != "evalsha" {
 				t.Errorf("the server refused %s", object)

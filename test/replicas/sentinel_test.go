@@ -2,8 +2,6 @@ package replicas
 
 import (
 	"context"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -19,7 +17,7 @@ const masterName = "sessions"
 type watched struct {
 	t         testing.TB
 	servers   []*server
-	sentinels []*redistest.Server
+	sentinels []*redistest.Fixture
 	admin     *resp.Client // of the first sentinel
 }
 
@@ -27,29 +25,14 @@ func startWatched(t testing.TB) *watched {
 	t.Helper()
 	w := &watched{t: t}
 	w.servers = append(w.servers, startServer(t, "--repl-diskless-sync-delay", "0"))
-	w.servers = append(w.servers, startServer(t, "--repl-diskless-sync-delay", "0", "--replicaof", "127.0.0.1 "+w.servers[0].port()))
+	w.servers = append(w.servers, startServer(t, "--repl-diskless-sync-delay", "0", "--replicaof", "127.0.0.1 "+w.servers[0].Port()))
 	for range 3 {
-		dir := t.TempDir()
-		file := filepath.Join(dir, "sentinel.conf")
-		lines := []string{
-			"sentinel monitor " + masterName + " 127.0.0.1 " + w.servers[0].port() + " 2",
+		s := redistest.Prepare(t, redistest.Options{Args: []string{"--sentinel"}, Config: []string{
+			"sentinel monitor " + masterName + " 127.0.0.1 " + w.servers[0].Port() + " 2",
 			"sentinel down-after-milliseconds " + masterName + " 5000",
 			"sentinel failover-timeout " + masterName + " 20000",
-		}
-		if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		s, err := redistest.New(redistest.Options{Dir: dir, File: file, Args: []string{"--sentinel"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(s.Kill)
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		err = s.Start(ctx)
-		cancel()
-		if err != nil {
-			t.Fatal(err)
-		}
+		}})
+		s.Start()
 		w.sentinels = append(w.sentinels, s)
 	}
 	w.admin = resp.NewClient(resp.Options{Address: w.sentinels[0].Address(), OperationTimeout: patience, ReadTimeout: patience})
@@ -82,7 +65,7 @@ func (w *watched) failOver() {
 		return err == nil
 	})
 	eventually.True(w.t, "the replica is the master", func() bool {
-		return strings.Contains(string(w.servers[1].do("INFO", "replication").Str), "role:master")
+		return strings.Contains(string(w.servers[1].Do("INFO", "replication").Str), "role:master")
 	})
 }
 
@@ -131,13 +114,13 @@ func TestAMasterIsKilled(t *testing.T) {
 	left := bob.copy()
 	left.is(b, "in")
 	eventually.True(t, "the replica has the sessions", func() bool { return w.servers[1].sessions("traefikoidc") == 2 })
-	w.servers[0].kill()
+	w.servers[0].Kill()
 	alice.is(a, "in")
 	alice.is(b, "in")
 	bob.signOut(a)
 	left.becomes(a, "provider")
 	eventually.True(t, "the replica is the master", func() bool {
-		return strings.Contains(string(w.servers[1].do("INFO", "replication").Str), "role:master")
+		return strings.Contains(string(w.servers[1].Do("INFO", "replication").Str), "role:master")
 	})
 	left.becomes(b, "provider")
 	alice.becomes(b, "in")

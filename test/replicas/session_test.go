@@ -46,7 +46,7 @@ func newScene(t testing.TB, s *server, more ...any) *scene {
 // newSceneIn is newScene with the interpreters of A and B, and the provider's clock.
 func newSceneIn(t testing.TB, s *server, first, second *loader.Plugin, now func() time.Time, more ...any) *scene {
 	t.Helper()
-	x := &scene{middleware: newMiddleware(t, oidctest.Options{Now: now}), server: s, linkA: newLink(t, s.address), linkB: newLink(t, s.address)}
+	x := &scene{middleware: newMiddleware(t, oidctest.Options{Now: now}), server: s, linkA: newLink(t, s.Address()), linkB: newLink(t, s.Address())}
 	x.a = x.start(first, x.options(hybrid(x.linkA.address, more...), channels))
 	x.b = x.start(second, x.options(hybrid(x.linkB.address, more...), channels))
 	x.a.ready()

@@ -13,7 +13,7 @@ func usual(t *testing.T, more ...any) (s *server, a, b *replica) {
 	t.Helper()
 	s = startServer(t)
 	m := newMiddleware(t, oidctest.Options{})
-	a, b = m.pair(m.options(hybrid(s.address, more...)))
+	a, b = m.pair(m.options(hybrid(s.Address(), more...)))
 	a.ready()
 	b.ready()
 	return s, a, b
@@ -52,12 +52,12 @@ func TestReplicasAreOne(t *testing.T) {
 		key := s.keys(0, "traefikoidc:s:*")
 		var kept []string
 		for _, k := range key {
-			kept = append(kept, k, string(s.do("DUMP", k).Str))
-			s.do("DEL", k)
+			kept = append(kept, k, string(s.Do("DUMP", k).Str))
+			s.Do("DEL", k)
 		}
 		p.becomes(b, "provider")
 		for i := 0; i < len(kept); i += 2 {
-			s.do("RESTORE", kept[i], "600000", kept[i+1])
+			s.Do("RESTORE", kept[i], "600000", kept[i+1])
 		}
 		p.is(b, "in")
 	})
@@ -98,7 +98,7 @@ func TestMemorySharesNothing(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	m := newMiddleware(t, oidctest.Options{})
-	a, b := m.pair(m.options(hybrid(s.address, "cacheMode", "memory")))
+	a, b := m.pair(m.options(hybrid(s.Address(), "cacheMode", "memory")))
 	p := newPerson(t, "alice").signIn(a)
 	p.is(a, "in")
 	p.copy().is(b, "provider")
@@ -116,9 +116,9 @@ func TestTenantsOfOneServer(t *testing.T) {
 		name string
 		a, b section
 	}{
-		{"J7 two prefixes", hybrid(s.address, "keyPrefix", "one"), hybrid(s.address, "keyPrefix", "two")},
-		{"J7 a prefix that begins like the other", hybrid(s.address, "keyPrefix", "three"), hybrid(s.address, "keyPrefix", "three:s")},
-		{"J7 two databases", hybrid(s.address, "db", "1"), hybrid(s.address, "db", "2")},
+		{"J7 two prefixes", hybrid(s.Address(), "keyPrefix", "one"), hybrid(s.Address(), "keyPrefix", "two")},
+		{"J7 a prefix that begins like the other", hybrid(s.Address(), "keyPrefix", "three"), hybrid(s.Address(), "keyPrefix", "three:s")},
+		{"J7 two databases", hybrid(s.Address(), "db", "1"), hybrid(s.Address(), "db", "2")},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			m := m.in(t)
@@ -140,7 +140,7 @@ func TestClocksDiffer(t *testing.T) {
 	s := startServer(t)
 	m := newMiddleware(t, oidctest.Options{})
 	first, _ := load(t)
-	options := m.options(hybrid(s.address))
+	options := m.options(hybrid(s.Address()))
 	a, b := m.start(first, options), m.start(ahead(t), options)
 	a.ready()
 	b.ready()

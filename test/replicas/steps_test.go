@@ -51,7 +51,7 @@ func words(line string) []string {
 // runs does what the page says.
 func (s *server) runs(command []string) {
 	s.t.Helper()
-	if r := s.do(command...); r.Err() != nil {
+	if r := s.Do(command...); r.Err() != nil {
 		s.t.Fatalf("%v: %v", command, r.Err())
 	}
 }
@@ -77,10 +77,10 @@ func TestStepsOfAChangedPassword(t *testing.T) {
 		t.Fatalf("%d commands: %v", len(steps), steps)
 	}
 	s := startServer(t)
-	s.do(append([]string{"ACL", "SETUSER", "traefikoidc", "on", ">" + old, "~traefikoidc:*"}, strings.Fields(leastPrivileges)...)...)
+	s.Do(append([]string{"ACL", "SETUSER", "traefikoidc", "on", ">" + old, "~traefikoidc:*"}, strings.Fields(leastPrivileges)...)...)
 	m := newMiddleware(t, oidctest.Options{})
 	with := func(password string) section {
-		return m.options(hybrid(s.address, "username", "traefikoidc", "password", password), channels)
+		return m.options(hybrid(s.Address(), "username", "traefikoidc", "password", password), channels)
 	}
 	a, b := m.pair(with(old))
 	a.ready()
@@ -118,7 +118,7 @@ func TestStepsOfAChangedPassword(t *testing.T) {
 func (s *server) refusals() int {
 	s.t.Helper()
 	n := 0
-	for _, entry := range s.do("ACL", "LOG").Elems {
+	for _, entry := range s.Do("ACL", "LOG").Elems {
 		for i := 0; i+1 < len(entry.Elems); i += 2 {
 			if string(entry.Elems[i].Str) == "count" {
 				n += int(entry.Elems[i+1].Int)
@@ -134,8 +134,8 @@ func TestStepsFromMemoryToRedisAndBack(t *testing.T) {
 	m := newMiddleware(t, oidctest.Options{})
 	first, second := load(t)
 	memory := m.options(nil, channels)
-	redis := m.options(hybrid(s.address), channels)
-	off := m.options(hybrid(s.address, "cacheMode", "memory"), channels)
+	redis := m.options(hybrid(s.Address()), channels)
+	off := m.options(hybrid(s.Address(), "cacheMode", "memory"), channels)
 	a, b := m.start(first, memory), m.start(second, memory)
 
 	ofMemory := newPerson(t, "alice").signIn(a)
@@ -184,7 +184,7 @@ func TestStepsOfANewSessionKey(t *testing.T) {
 	s := startServer(t)
 	m := newMiddleware(t, oidctest.Options{})
 	with := func(keys ...any) section {
-		return m.options(hybrid(s.address), channels, section{"sessionEncryptionKey": keys})
+		return m.options(hybrid(s.Address()), channels, section{"sessionEncryptionKey": keys})
 	}
 	a, b := m.pair(with(old))
 	a.ready()
@@ -252,21 +252,21 @@ func TestStepsToKeepTheServerFromEvicting(t *testing.T) {
 		t.Fatalf("%d commands: %v", len(steps), steps)
 	}
 	s := startServer(t, "--maxmemory", "60mb", "--maxmemory-policy", "allkeys-lru")
-	a := alone(t, hybrid(s.address))
+	a := alone(t, hybrid(s.Address()))
 	a.says("Redis may evict", 1)
 	for _, command := range steps {
 		s.runs(command)
 	}
 	// Full: who is signed in goes on, and who signs in is kept until there is room.
 	p := newPerson(t, "alice").signIn(a)
-	s.do("CONFIG", "SET", "maxmemory", "1")
+	s.Do("CONFIG", "SET", "maxmemory", "1")
 	q := newPerson(t, "bob").signIn(a)
 	p.is(a, "in")
 	q.is(a, "in")
 	if n := len(s.keys(0, "traefikoidc:s:*")); n != 1 {
 		t.Errorf("%d sessions on a full server", n)
 	}
-	s.do("CONFIG", "SET", "maxmemory", "0")
+	s.Do("CONFIG", "SET", "maxmemory", "0")
 	eventually.True(t, "the other session is on the server", func() bool {
 		q.is(a, "in")
 		return len(s.keys(0, "traefikoidc:s:*")) == 2

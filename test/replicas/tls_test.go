@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/eventually"
+	"github.com/traefikoidc/traefikoidc/test/redistest"
 )
 
 // An authority issues certificates into files.
@@ -96,9 +97,11 @@ func (a *authority) issue(name string, names ...string) (cert, key string) {
 func secured(t testing.TB, a *authority, cert, key string, more ...string) *server {
 	t.Helper()
 	s := newServer(t)
-	s.args = append([]string{"--port", "0", "--tls-port", s.port(), "--tls-cert-file", cert, "--tls-key-file", key,
-		"--tls-ca-cert-file", a.file, "--tls-auth-clients", "no"}, more...)
-	s.start()
+	s.Change(func(o *redistest.Options) {
+		o.Args = append([]string{"--port", "0", "--tls-port", s.Port(), "--tls-cert-file", cert, "--tls-key-file", key,
+			"--tls-ca-cert-file", a.file, "--tls-auth-clients", "no"}, more...)
+	})
+	s.Start()
 	return s
 }
 
@@ -112,7 +115,7 @@ func TestRedisTLS(t *testing.T) {
 
 	// tried starts a replica with the row's option on a server of its own.
 	tried := func(x *trial, s *server, base section) *replica {
-		base["address"] = s.address
+		base["address"] = s.Address()
 		return x.start(base)
 	}
 	encrypted := func(x *trial) {
@@ -173,10 +176,10 @@ func TestRedisTLS(t *testing.T) {
 		s, plain := secured(t, ours, cert, key), startServer(t)
 		x := &trial{T: t, plugin: first, m: m, row: row{option: "address"}}
 		ca := section{"caFile": ours.file}
-		if !x.connects(m.start(first, m.options(hybrid("rediss://"+s.address, "tls", ca)))) {
+		if !x.connects(m.start(first, m.options(hybrid("rediss://"+s.Address(), "tls", ca)))) {
 			t.Error("it does not connect")
 		}
-		if x.connects(m.start(first, m.options(hybrid("rediss://"+plain.address, "operationTimeout", "3s", "tls", ca)))) {
+		if x.connects(m.start(first, m.options(hybrid("rediss://"+plain.Address(), "operationTimeout", "3s", "tls", ca)))) {
 			t.Error("it connects without TLS")
 		}
 		if pooled, listening := plain.clients(); len(pooled)+len(listening) != 0 {
@@ -207,7 +210,7 @@ func TestCertificatesAreRenewedInPlace(t *testing.T) {
 		}
 	}
 	mount(theirs)
-	a := alone(t, nest(hybrid(s.address, "tls.enabled", "true", "tls.caFile", file)))
+	a := alone(t, nest(hybrid(s.Address(), "tls.enabled", "true", "tls.caFile", file)))
 	eventually.True(t, "the certificate is refused", func() bool { return strings.Contains(a.log(), fellBack) })
 	mount(ours)
 	eventually.True(t, "the renewed file is read", func() bool { return strings.Contains(a.log(), "Redis cache initialized") })

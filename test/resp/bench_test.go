@@ -101,12 +101,12 @@ func BenchmarkRatios(b *testing.B) {
 	if err := c.Set(bg, benchKey, value, time.Hour); err != nil {
 		b.Fatal(err)
 	}
-	rd, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{s.addr()}, DisableCache: true})
+	rd, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{s.Address()}, DisableCache: true})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer rd.Close()
-	gr := goredis.NewClient(&goredis.Options{Addr: s.addr(), PoolSize: 16})
+	gr := goredis.NewClient(&goredis.Options{Addr: s.Address(), PoolSize: 16})
 	defer gr.Close()
 	text := string(value)
 	rows := []struct {
@@ -165,7 +165,7 @@ func ofRedisBenchmark(b *testing.B, s *server, name string) contender {
 	return func(n, _ int) time.Duration {
 		ctx, cancel := context.WithTimeout(bg, 20*time.Second)
 		defer cancel()
-		out, err := exec.CommandContext(ctx, "redis-benchmark", "-p", s.port, "-c", "1", "-P", "64", "-n", strconv.Itoa(n),
+		out, err := exec.CommandContext(ctx, "redis-benchmark", "-p", s.Port(), "-c", "1", "-P", "64", "-n", strconv.Itoa(n),
 			"-d", "64", "-t", strings.ToLower(name), "--csv").Output()
 		found := perSecond.FindSubmatch(out)
 		if err != nil || found == nil {
@@ -216,7 +216,7 @@ func interpretedGets(b *testing.B, s *server) contender {
 	if err != nil {
 		b.Fatal(err)
 	}
-	use.Interface().(func(string))(s.addr())
+	use.Interface().(func(string))(s.Address())
 	run, err := i.Eval("getters.Run")
 	if err != nil {
 		b.Fatal(err)

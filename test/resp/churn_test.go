@@ -40,8 +40,8 @@ func TestNothingIsLeftOfManyOperations(t *testing.T) {
 	const callers, each = 32, 3125
 	s := startServer(t)
 	goroutines, open := runtime.NumGoroutine(), sockets(t)
-	c := resp.NewClient(resp.Options{Address: s.addr(), OperationTimeout: time.Second})
-	killer := resp.NewClient(resp.Options{Address: s.addr(), PoolSize: 1})
+	c := resp.NewClient(resp.Options{Address: s.Address(), OperationTimeout: time.Second})
+	killer := resp.NewClient(resp.Options{Address: s.Address(), PoolSize: 1})
 	var wg sync.WaitGroup
 	var failures sync.Map
 	for g := 0; g < callers; g++ {

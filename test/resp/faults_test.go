@@ -47,7 +47,7 @@ var refusals = []struct {
 		prepare: func(t *testing.T, s *server, admin *resp.Client) {
 			do(t, admin, "SET", "k", "v")
 			do(t, admin, "CONFIG", "SET", "save", "3600 1")
-			if err := os.RemoveAll(s.dir); err != nil {
+			if err := os.RemoveAll(s.Dir); err != nil {
 				t.Fatal(err)
 			}
 			do(t, admin, "BGSAVE")
@@ -131,10 +131,8 @@ func TestJ1AServerThatLoads(t *testing.T) {
 	admin := s.client(nil)
 	do(t, admin, "DEBUG", "POPULATE", "3000", "k", "100")
 	do(t, admin, "SAVE")
-	s.kill()
-	if err := s.Launch("--key-load-delay", "5000", "--loading-process-events-interval-bytes", "1024"); err != nil {
-		t.Fatal(err)
-	}
+	s.Kill()
+	s.Launch("--key-load-delay", "5000", "--loading-process-events-interval-bytes", "1024")
 	c := s.client(nil)
 	eventually.True(t, "it listens", func() bool { return !errors.Is(get(c), resp.ErrNotSent) })
 	if err := get(c); !errors.Is(err, resp.ErrLoading) {
@@ -169,7 +167,7 @@ func TestJ1AServerThatStops(t *testing.T) {
 	s := startServer(t)
 	c := s.client(func(o *resp.Options) { o.OperationTimeout = 200 * time.Millisecond })
 	eventually.True(t, "served", func() bool { return set(c) == nil })
-	s.signal(syscall.SIGSTOP)
+	s.Signal(syscall.SIGSTOP)
 	var wg sync.WaitGroup
 	for i := 0; i < 30; i++ {
 		wg.Add(1)
@@ -181,7 +179,7 @@ func TestJ1AServerThatStops(t *testing.T) {
 		}()
 	}
 	wg.Wait()
-	s.signal(syscall.SIGCONT)
+	s.Signal(syscall.SIGCONT)
 	eventually.True(t, "served again", func() bool { return get(c) == nil })
 	if p := c.Stats().Pool; p.Open > 10 || p.InUse != 0 {
 		t.Errorf("%+v", p)
@@ -222,11 +220,11 @@ func TestAServerThatIsKilledAndRestarted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.kill()
+	s.Kill()
 	if err := get(c); !errors.Is(err, resp.ErrNotSent) && !errors.Is(err, resp.ErrAmbiguous) {
 		t.Errorf("J1 %v", err)
 	}
-	s.start()
+	s.Start()
 	eventually.True(t, "served again", func() bool { return c.Ping(bg) == nil })
 	if _, err := c.Get(bg, "k"); !errors.Is(err, resp.ErrNil) {
 		t.Errorf("data survived: %v", err)
@@ -251,7 +249,7 @@ func TestConnectionsKilledByTheServerCostNoOperation(t *testing.T) {
 func TestDatabasesAndSocketsOfARealServer(t *testing.T) {
 	s := startServer(t)
 	one := s.client(func(o *resp.Options) { o.DB = 1; o.ClientName = "traefikoidc" })
-	sock := s.client(func(o *resp.Options) { o.Network, o.Address = "unix", s.dir+"/redis.sock" })
+	sock := s.client(func(o *resp.Options) { o.Network, o.Address = "unix", s.Socket })
 	if err := set(one); err != nil {
 		t.Fatal(err)
 	}
@@ -335,7 +333,7 @@ func TestARealServerTellsEveryKindOfChange(t *testing.T) {
 	s := startServer(t)
 	c := s.client(nil)
 	h := &changes{}
-	tr := resp.NewTracker(resp.Options{Address: s.addr()}, []string{"p:s:", "p:r:"}, h)
+	tr := resp.NewTracker(resp.Options{Address: s.Address()}, []string{"p:s:", "p:r:"}, h)
 	tr.Start()
 	defer tr.Close()
 	eventually.True(t, "up", func() bool { return h.has("up") })
@@ -354,16 +352,16 @@ func TestARealServerTellsEveryKindOfChange(t *testing.T) {
 	if h.has("[p:j:untold]") {
 		t.Errorf("told %q", h.said)
 	}
-	s.signal(syscall.SIGSTOP)
+	s.Signal(syscall.SIGSTOP)
 	lost := h.count("down")
 	eventually.True(t, "down", func() bool { return h.count("down") > lost })
-	s.signal(syscall.SIGCONT)
+	s.Signal(syscall.SIGCONT)
 }
 
 func TestASubscriberOfARealServer(t *testing.T) {
 	s := startServer(t)
 	h := &changes{}
-	sub := resp.NewSubscriber(resp.Options{Address: s.addr()}, "ch", h)
+	sub := resp.NewSubscriber(resp.Options{Address: s.Address()}, "ch", h)
 	sub.Start()
 	defer sub.Close()
 	eventually.True(t, "up", func() bool { return h.has("up") })

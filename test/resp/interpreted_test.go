@@ -265,11 +265,11 @@ func TestInterpretedCallersEachGetTheirOwnAnswers(t *testing.T) {
 	}
 	survive := eval.Interface().(func(string, int, int) string)
 	for _, callers := range []int{16, 64} {
-		if bad := call(s.addr(), callers, 320/callers); !strings.HasPrefix(bad, "0 ") {
+		if bad := call(s.Address(), callers, 320/callers); !strings.HasPrefix(bad, "0 ") {
 			t.Errorf("%d callers: %s", callers, bad)
 		}
 	}
-	if bad := survive(s.addr(), 32, 20); !strings.HasPrefix(bad, "0 ") {
+	if bad := survive(s.Address(), 32, 20); !strings.HasPrefix(bad, "0 ") {
 		t.Errorf("among killed connections: %s", bad)
 	}
 }

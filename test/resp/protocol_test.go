@@ -55,7 +55,7 @@ func TestEveryTypeOfARealServer(t *testing.T) {
 		"bignum":   {"$1234567999999999999999999999999999999", "(1234567999999999999999999999999999999"},
 	}
 	for i, hello := range []string{"HELLO 2\r\n", "HELLO 3\r\n"} {
-		nc, err := net.Dial("tcp", s.addr())
+		nc, err := net.Dial("tcp", s.Address())
 		if err != nil {
 			t.Fatal(err)
 		}

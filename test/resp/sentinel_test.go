@@ -2,9 +2,6 @@ package resp_test
 
 import (
 	"errors"
-	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -42,7 +39,7 @@ func startGroup(t *testing.T, password string) *group {
 			args = append(args, "--requirepass", password, "--masterauth", password)
 		}
 		if i > 0 {
-			args = append(args, "--replicaof", "127.0.0.1 "+g.servers[0].port)
+			args = append(args, "--replicaof", "127.0.0.1 "+g.servers[0].Port())
 		}
 		g.servers = append(g.servers, startServer(t, args...))
 	}
@@ -72,30 +69,13 @@ func (g *group) credentials(o *resp.Options) {
 
 func (g *group) startSentinel(settings []string) *server {
 	g.t.Helper()
-	dir, err := os.MkdirTemp("", "sentinel")
-	if err != nil {
-		g.t.Fatal(err)
-	}
 	lines := append([]string{
-		"sentinel monitor " + masterName + " 127.0.0.1 " + g.servers[0].port + " 2",
+		"sentinel monitor " + masterName + " 127.0.0.1 " + g.servers[0].Port() + " 2",
 		"sentinel down-after-milliseconds " + masterName + " 5000",
 		"sentinel failover-timeout " + masterName + " 20000",
 	}, settings...)
-	file := filepath.Join(dir, "sentinel.conf")
-	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
-		g.t.Fatal(err)
-	}
-	r, err := redistest.New(redistest.Options{Dir: dir, File: file, Args: []string{"--sentinel"}})
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	s := &server{Server: r, t: g.t, dir: dir}
-	_, s.port, _ = net.SplitHostPort(r.Address())
-	g.t.Cleanup(func() {
-		r.Kill()
-		_ = os.RemoveAll(dir)
-	})
-	s.start()
+	s := &server{Fixture: redistest.Prepare(g.t, redistest.Options{Args: []string{"--sentinel"}, Config: lines}), t: g.t}
+	s.Start()
 	return s
 }
 
@@ -105,7 +85,7 @@ func (g *group) follow(n int, change func(*resp.SentinelOptions)) (*resp.Sentine
 	g.t.Helper()
 	o := resp.SentinelOptions{Master: masterName, Timeout: 20 * time.Second, Poll: time.Hour}
 	for _, s := range g.sentinels[:n] {
-		o.Addresses = append(o.Addresses, s.addr())
+		o.Addresses = append(o.Addresses, s.Address())
 	}
 	o.Server = resp.Options{OperationTimeout: 20 * time.Second, ReadTimeout: 20 * time.Second, WriteTimeout: 20 * time.Second}
 	o.Server.Password = g.password
@@ -153,7 +133,7 @@ func TestAMasterThatSentinelsName(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if at, generation := s.Location().Address(); at != g.servers[0].addr() || generation != 1 {
+	if at, generation := s.Location().Address(); at != g.servers[0].Address() || generation != 1 {
 		t.Errorf("%s, generation %d", at, generation)
 	}
 
@@ -183,7 +163,7 @@ func TestAMasterThatSentinelsName(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 	for _, server := range g.servers {
-		if server.addr() != at {
+		if server.Address() != at {
 			continue
 		}
 		admin := server.client(nil)
@@ -224,7 +204,7 @@ func TestAMasterThatStandsStill(t *testing.T) {
 		t.Fatal(err)
 	}
 	old, _ := s.Location().Address()
-	g.servers[0].signal(syscall.SIGSTOP)
+	g.servers[0].Signal(syscall.SIGSTOP)
 	done := make(chan error, 1)
 	go func() {
 		_, err := c.Do(bg, "INCR", "n")
@@ -236,7 +216,7 @@ func TestAMasterThatStandsStill(t *testing.T) {
 	}
 	eventually.True(t, "the new master serves", func() bool { return c.Set(bg, "k", []byte("w"), time.Hour) == nil })
 
-	g.servers[0].signal(syscall.SIGCONT)
+	g.servers[0].Signal(syscall.SIGCONT)
 	for i := 0; i < 50; i++ {
 		if got, err := c.Get(bg, "k"); err != nil || string(got) != "w" {
 			t.Fatalf("the old master came back: %q, %v", got, err)
@@ -254,8 +234,8 @@ func TestAMinorityOfSentinels(t *testing.T) {
 	if err := c.Ping(bg); err != nil {
 		t.Fatal(err)
 	}
-	g.sentinels[1].kill()
-	g.sentinels[2].kill()
+	g.sentinels[1].Kill()
+	g.sentinels[2].Kill()
 	_, stranger := g.follow(3, nil)
 	if err := stranger.Ping(bg); !errors.Is(err, resp.ErrNotSent) || !strings.Contains(err.Error(), "1 of 3") {
 		t.Errorf("without a majority: %v", err)
@@ -266,7 +246,7 @@ func TestAMinorityOfSentinels(t *testing.T) {
 	// As soon as it is a replica, it is none any more.
 	admin := g.servers[0].client(nil)
 	eventually.True(t, "the replica is dropped", func() bool {
-		do(t, admin, "REPLICAOF", "127.0.0.1", g.servers[1].port)
+		do(t, admin, "REPLICAOF", "127.0.0.1", g.servers[1].Port())
 		at, _ := s.Location().Address()
 		return at == ""
 	})
@@ -401,7 +381,7 @@ func TestInterpretedSentinels(t *testing.T) {
 		call[name] = v.Interface()
 	}
 	address, written := call["Address"].(func() string), call["Written"].(func() int)
-	call["Begin"].(func([]string, string))([]string{g.sentinels[0].addr()}, masterName)
+	call["Begin"].(func([]string, string))([]string{g.sentinels[0].Address()}, masterName)
 	eventually.True(t, "the master serves", func() bool { return written() > 100 })
 	before := address()
 	admin := g.sentinels[1].client(nil)

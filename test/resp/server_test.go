@@ -4,10 +4,6 @@ package resp_test
 
 import (
 	"context"
-	"net"
-	"os"
-	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -17,61 +13,24 @@ import (
 
 var bg = context.Background()
 
-// A server is a redis-server process.
+// A server is a redis-server process of a test.
 type server struct {
-	*redistest.Server
-	t    testing.TB
-	dir  string
-	port string
+	*redistest.Fixture
+	t testing.TB
 }
 
-// startServer starts a redis-server on a free loopback port, in a directory of
-// its own. It ends with the test.
+// startServer starts a redis-server that ends with the test.
 func startServer(t testing.TB, args ...string) *server {
 	t.Helper()
-	s := prepareServer(t, args...)
-	s.start()
+	s := prepareServer(t, redistest.Options{Args: args})
+	s.Start()
 	return s
 }
 
-func prepareServer(t testing.TB, args ...string) *server {
+func prepareServer(t testing.TB, o redistest.Options) *server {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "redis")
-	if err != nil {
-		t.Fatal(err)
-	}
-	args = append([]string{"--unixsocket", filepath.Join(dir, "redis.sock"), "--enable-debug-command", "yes"}, args...)
-	r, err := redistest.New(redistest.Options{Dir: dir, Args: args})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &server{Server: r, t: t, dir: dir}
-	_, s.port, _ = net.SplitHostPort(r.Address())
-	t.Cleanup(func() {
-		r.Kill()
-		_ = os.RemoveAll(dir)
-	})
-	return s
-}
-
-// start starts the process and waits until it serves.
-func (s *server) start() {
-	s.t.Helper()
-	ctx, cancel := context.WithTimeout(bg, time.Minute)
-	defer cancel()
-	if err := s.Start(ctx); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-func (s *server) addr() string { return s.Address() }
-
-func (s *server) kill() { s.Kill() }
-
-func (s *server) signal(sig syscall.Signal) {
-	if err := s.Signal(sig); err != nil {
-		s.t.Fatal(err)
-	}
+	o.Args = append([]string{"--enable-debug-command", "yes"}, o.Args...)
+	return &server{Fixture: redistest.Prepare(t, o), t: t}
 }
 
 // forever is no limit to a test: what must end within a limit of its own would not
@@ -82,7 +41,7 @@ const forever = time.Hour
 // makes of the options.
 func (s *server) client(change func(*resp.Options)) *resp.Client {
 	o := resp.Options{
-		Address: s.addr(), OperationTimeout: forever, ReadTimeout: forever, WriteTimeout: forever, PoolTimeout: forever, DialTimeout: forever,
+		Address: s.Address(), OperationTimeout: forever, ReadTimeout: forever, WriteTimeout: forever, PoolTimeout: forever, DialTimeout: forever,
 	}
 	if change != nil {
 		change(&o)
