@@ -37,7 +37,7 @@ func TestTheStoreHasNoTypeThatDoesEverything(t *testing.T) {
 // methods of files before it. The parts are in hybrid.go. Every file may call it, and
 // it may call every file.
 var order = []string{
-	"events.go", "journal.go", "worker.go", "upstream.go", "inquiry.go", "recent.go", "local.go", "hub.go", "doubt.go", "read.go", "lease.go",
+	"events.go", "journal.go", "worker.go", "upstream.go", "inquiry.go", "recent.go", "local.go", "hub.go", "recheck.go", "read.go", "lease.go",
 	"write.go", "revoke.go", "restore.go", "reconcile.go", "refresh.go", "link.go", "pubsub.go", "transfer.go",
 }
 

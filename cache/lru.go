@@ -54,9 +54,9 @@ type Entry struct {
 	listed  *places     // in links; nil: it is not listed
 
 	// The fields below are for a cache before a shared store.
-	Stale bool   // changed since it was confirmed, or always read from the shared store
-	Epoch uint64 // the epoch of the invalidation link in which the shared store last confirmed the value
-	Asked int64  // time of that, ns since 1970
+	Stale       bool   // changed since it was confirmed, or always read from the shared store
+	Epoch       uint64 // the epoch of the invalidation link in which the shared store last confirmed the value
+	ConfirmedAt int64  // time of that, ns since 1970
 }
 
 // entryOverhead is the size of an entry beside its key and value, in bytes.

@@ -35,12 +35,12 @@ func startObserved(t *testing.T, o hybrid.Options) *hybrid.Hybrid {
 	return h
 }
 
-// A name that leads to another server, while the old one lives, moves the invalidation
-// link too: a sign-out at the new server would go unnoticed.
+// When a name leads to another server while the old one lives, the invalidation link
+// moves too. A sign-out at the new server would go unnoticed otherwise.
 func TestTheLinkFollowsAServerThatMoved(t *testing.T) {
 	ctx := context.Background()
 	old, next := startServer(t), startServer(t)
-	next.Restart(t, false) // it has another run ID then
+	next.Restart(t, false) // it has another run ID after that
 	var moved atomic.Bool
 	o := hybrid.Options{Redis: redisAt(old)}
 	o.Redis.Server.PoolSize = 1
@@ -75,7 +75,7 @@ func TestTheLinkFollowsAServerThatMoved(t *testing.T) {
 	})
 }
 
-// Another data set in the same server, as after SWAPDB, is noticed by the health check.
+// Another data set in the same server, as after `SWAPDB`, is noticed by the health check.
 func TestAnotherDataSetIsNoticed(t *testing.T) {
 	ctx := context.Background()
 	s := startServer(t)

@@ -14,7 +14,7 @@ import (
 )
 
 // TestMemoryHandsItsSessionsToRedis changes cacheMode from memory to Redis while users
-// sign in and out: nobody signs in again, and no sign-out is undone.
+// sign in and out. No user signs in again, and no sign-out is undone.
 func TestMemoryHandsItsSessionsToRedis(t *testing.T) {
 	ctx := context.Background()
 	before := cache.NewMemory(cache.MemoryOptions{})
@@ -51,7 +51,7 @@ func TestMemoryHandsItsSessionsToRedis(t *testing.T) {
 		}
 	}
 	must(s.Revoke(ctx, cachetest.Revoking(12, "of ann"))) // by the index in Redis
-	must(before.Set(ctx, "s:live", dead, time.Minute))    // by a request that began before
+	must(before.Set(ctx, "s:live", dead, time.Minute))    // of a request that began before
 	for name, want := range map[string]string{"live": "revoked", "ended": "revoked", "of ann": "revoked", "leased": "live"} {
 		if got := is(t, s, name); got != want {
 			t.Errorf("%s is %s, want %s", name, got, want)

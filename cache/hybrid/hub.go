@@ -9,23 +9,23 @@ import (
 )
 
 // A hub is shared by the parts of a Hybrid. They refer to it and to parts before them,
-// never in a circle: the interpreter mixes up types that do.
+// never in a circle, because the interpreter mixes up types that do.
 type hub struct {
 	now       func() time.Time
 	observer  Observer
 	up        *upstream
 	local     *local
 	worker    *worker
-	followers *cache.Followers // the stores that take the place of this one
+	followers *cache.Followers // the stores that replace this one
 
 	// mu guards the fields below and those of the parts, so that a decision and the
-	// change of L1 that follows from it are one.
+	// change of memory that follows from it are one.
 	mu       *sync.Mutex
 	watchers []cache.Watcher
 	stats    *counts
 }
 
-// counts are of reads, and of those that L1 did not answer.
+// counts are numbers of reads, and of those that memory did not serve.
 type counts struct {
 	requests, misses uint64
 }
@@ -43,9 +43,8 @@ func (h *hub) observe(e Event, cause error) {
 	}
 }
 
-// unlockAndTell releases the lock, and tells the watchers of a change that took
-// effect.
-func (h *hub) unlockAndTell(key string, err error) error {
+// unlockAndAnnounce releases the lock, and announces a change that took effect.
+func (h *hub) unlockAndAnnounce(key string, err error) error {
 	watchers := h.watchers
 	h.mu.Unlock()
 	if cache.Applied(err) {
@@ -60,8 +59,9 @@ func (h *hub) kick() {
 	h.mu.Unlock()
 }
 
-// compare looks at the server that answers now. Another server or data set, and a link that
-// leads to another server than the commands, have everything asked again.
+// compare handles the identity of the Redis server that responds now. All values are read
+// again after a change of the server or the data set. They are read again too if the
+// invalidation link leads to another server than the commands.
 func (h *hub) compare(now cache.Identity) {
 	link := h.up.tracker.Server()
 	apart := link != "" && now.Run != "" && link != now.Run
@@ -90,14 +90,14 @@ func (h *hub) compare(now cache.Identity) {
 	}
 }
 
-// publish tells the other replicas of a change. Who does not hear it asks again
-// at L1TTL.
+// publish announces a change to the other replicas. A replica that misses the message
+// reads the value again after L1TTL.
 func (h *hub) publish(key string) {
 	h.mu.Lock()
-	whispers := h.up.whispers
+	publishes := h.up.publishes
 	h.mu.Unlock()
-	if whispers && kept(key) {
-		_, _ = h.up.redis.Client.Do(context.Background(), "PUBLISH", h.up.redis.Prefix+whisperChannel, h.up.redis.Prefix+key)
+	if publishes && kept(key) {
+		_, _ = h.up.redis.Client.Do(context.Background(), "PUBLISH", h.up.redis.Prefix+changesChannel, h.up.redis.Prefix+key)
 	}
 }
 

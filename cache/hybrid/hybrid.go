@@ -17,35 +17,35 @@ import (
 type Options struct {
 	Redis  redis.Options // Listener is set here
 	Memory cache.MemoryOptions
-	// L1TTL is the age at which a value is asked again while changes by other
-	// replicas do not arrive as they happen; zero: 1 s.
+	// L1TTL is the age at which a value is read again while changes by other replicas do
+	// not arrive as they happen; zero: 1 s.
 	L1TTL time.Duration
-	// MaxL1Age is the age at which a value is asked again although changes arrive; zero:
-	// a minute.
+	// MaxL1Age is the age at which a value is read again although changes arrive; zero: a
+	// minute.
 	MaxL1Age time.Duration
-	// Direct asks Redis for every read. Memory serves while Redis cannot be asked.
+	// Direct reads every value from Redis. Memory serves while Redis is unreachable.
 	Direct bool
-	// JournalEntries and JournalBytes bound what an outage may leave for Redis;
-	// zero: as much as Memory holds.
+	// JournalEntries and JournalBytes bound the journal of an outage; zero: the bounds of
+	// Memory.
 	JournalEntries int
 	JournalBytes   int64
-	Observer       Observer // nil: nobody is told
+	Observer       Observer // nil: events are not reported
 }
 
 // Hybrid is a Backend in memory (L1) and in Redis (L2).
 //
-// Keys that begin with s: or r: are held in L1 once they were read or written,
-// and are invalidated by the server when anybody changes them. Invalidation, age
-// and reconnection make an entry stale: it is asked again, and served if L2
-// cannot be asked. Marks, j:, are held so that a second use is refused without
-// asking; everything else is L2's alone.
+// Keys that begin with "s:" or "r:" are held in memory once they were read or written.
+// Redis invalidates them when any client changes them. Invalidation, age and reconnection
+// make an entry stale. It is read again, and served if Redis is unreachable. Replay
+// markers, j:, are held so that a second use is refused without a command. All other keys
+// are only in Redis.
 //
-// Writes do not end with their caller's context, but with the operation timeout
-// of L2: a renewal or a logout is not lost because its browser left.
+// Writes do not end with their caller's context, but with the operation timeout of Redis.
+// So a token refresh or a logout is not lost when its browser leaves.
 //
-// While L2 is unavailable, writes go to L1 and to a journal and return
-// ErrJournalled; reads of what is not known here return ErrUnavailable. Leases,
-// l:, are not given then.
+// While Redis is unavailable, writes go to memory and to a journal and return
+// ErrJournalled. Reads of keys that are not known here return ErrUnavailable. Leases, l:,
+// are not given then.
 type Hybrid struct {
 	hub      *hub
 	reader   *reader
@@ -66,17 +66,17 @@ func New(o Options) *Hybrid {
 		o.Memory.Now = time.Now
 	}
 	h := newHub(o)
-	r := &reader{h: h, doubts: &doubts{h: h, keys: map[string]bool{}}}
+	r := &reader{h: h, rechecks: &rechecks{h: h, keys: map[string]bool{}}}
 	w := &writer{h: h, reader: r}
 	s := &sender{h: h, writer: w}
 	h.worker.task = &reconciler{h: h, sender: s}
 	l := &link{h: h, refreshes: &refreshes{h: h, reader: r}}
-	h.up = newUpstream(o, l, l, &whisper{l: l})
+	h.up = newUpstream(o, l, l, &messages{l: l})
 	return &Hybrid{hub: h, reader: r, writer: w, link: l, transfer: &transfer{h: h, writer: w, sender: s}}
 }
 
-// Start connects in the background. Until Redis has answered once, it is asked
-// by whoever needs it.
+// Start connects in the background. Until Redis has responded once, each caller that
+// needs it sends its own command.
 func (h *Hybrid) Start() {
 	h.hub.mu.Lock()
 	h.link.tick()
@@ -106,7 +106,7 @@ func (h *Hybrid) Get(ctx context.Context, key string) ([]byte, error) {
 	u := x.up
 	l1 := l.l1
 	e := l1.Entries[key]
-	if e != nil && e.Expires > now && (u.fallback || e.Epoch == l.epoch && !e.Stale && (u.tracking || now-e.Asked < l.ttl)) {
+	if e != nil && e.Expires > now && (u.fallback || e.Epoch == l.epoch && !e.Stale && (u.tracking || now-e.ConfirmedAt < l.ttl)) {
 		if e.On == l1.Recent {
 			e.On.List.MoveToFront(e.Place)
 		}
@@ -120,7 +120,7 @@ func (h *Hybrid) Get(ctx context.Context, key string) ([]byte, error) {
 		return nil, err
 	}
 	if kept(key) {
-		return h.reader.ask(key)
+		return h.reader.load(key)
 	}
 	return h.reader.pass(ctx, key)
 }
@@ -132,14 +132,14 @@ func (h *Hybrid) Set(ctx context.Context, key string, value []byte, ttl time.Dur
 
 // Add stores value if the key is absent.
 func (h *Hybrid) Add(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	if strings.HasPrefix(key, "j:") && h.marked(key) {
+	if strings.HasPrefix(key, "j:") && h.hasMarker(key) {
 		return cache.ErrExists
 	}
 	return h.writer.write(cache.Change{Op: cache.OpAdd, Key: key, Value: value, TTL: ttl})
 }
 
-// marked reports whether a mark is held here.
-func (h *Hybrid) marked(key string) bool {
+// hasMarker reports whether a replay marker is held here.
+func (h *Hybrid) hasMarker(key string) bool {
 	now := h.hub.now().UnixNano()
 	h.hub.mu.Lock()
 	value, _ := h.hub.local.held(key, now)
@@ -169,7 +169,8 @@ func (h *Hybrid) Exists(ctx context.Context, key string) (bool, error) {
 	return err == nil, err
 }
 
-// Clear removes every key of L2's prefix, and everything from L1. It needs L2.
+// Clear removes every key of the prefix from Redis, and everything from memory. It needs
+// Redis.
 func (h *Hybrid) Clear(ctx context.Context) error {
 	if err := h.hub.up.redis.Clear(ctx); err != nil {
 		return err
@@ -183,9 +184,9 @@ func (h *Hybrid) Clear(ctx context.Context) error {
 	return nil
 }
 
-// Health is nil when L2 serves. It also looks whether L2 is still the server and the data
-// set that it was, whether the connections lead to one server, and whether that may evict
-// revocations.
+// Health returns nil when Redis serves. It also checks that the server and the data set
+// are the same as before, and that all connections lead to one server. A third check is
+// that the server evicts no revocations.
 func (h *Hybrid) Health(ctx context.Context) error {
 	h.hub.mu.Lock()
 	fallback := h.hub.up.fallback
@@ -202,7 +203,7 @@ func (h *Hybrid) Health(ctx context.Context) error {
 	return nil
 }
 
-// Outage reports whether memory alone serves, because Redis does not, and the latest
+// Outage reports whether only memory serves, because Redis does not, and the latest
 // failure of Redis, which names neither keys nor secrets.
 func (h *Hybrid) Outage() (bool, error) {
 	h.hub.mu.Lock()
@@ -211,7 +212,7 @@ func (h *Hybrid) Outage() (bool, error) {
 	return fallback, h.hub.up.redis.Cause()
 }
 
-// Watch calls w for every change from now on, whoever makes it.
+// Watch calls w for every change from now on, by every replica.
 func (h *Hybrid) Watch(w cache.Watcher) {
 	h.hub.mu.Lock()
 	h.hub.watchers = cache.WithWatcher(h.hub.watchers, w)
@@ -227,12 +228,12 @@ func (h *Hybrid) Unwatch(w cache.Watcher) {
 
 // Stats are a snapshot of a Hybrid.
 type Stats struct {
-	Requests, Hits uint64 // reads, and those that L1 answered
-	Connected      bool   // Redis has answered since the start
-	Fallback       bool   // memory alone serves
+	Requests, Hits uint64 // reads, and those that memory served
+	Connected      bool   // Redis has responded since the start
+	Fallback       bool   // only memory serves
 	Tracking       bool   // invalidations arrive
-	Leases         bool   // are given
-	Journal        int    // keys whose last state L2 does not have yet
+	Leases         bool   // leases are given
+	Journal        int    // keys with a last state that Redis does not have yet
 	JournalAge     time.Duration
 	JournalDropped uint64
 	Memory         cache.MemoryStats

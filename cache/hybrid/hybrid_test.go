@@ -17,8 +17,8 @@ import (
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
-// startServer starts a server that has no scripts, and says so as Redis does,
-// without the bytes of the script's arguments.
+// startServer starts a server that refuses scripts as Redis does, without the bytes of
+// the script's arguments.
 func startServer(t *testing.T) *resptest.Server {
 	t.Helper()
 	s := resptest.Start(t)
@@ -95,7 +95,7 @@ func TestJ12AFillThatLostTheRaceIsStale(t *testing.T) {
 	s.Inject(resptest.Fault{Command: "GET", Key: "x:s:k", Delay: 200 * time.Millisecond, Times: 1})
 	read := make(chan uint64, 1)
 	go func() { read <- version(t, h, "s:k") }()
-	eventually.True(t, "the read is under way", func() bool { return asked(s, "x:s:k") > 0 })
+	eventually.True(t, "the read is under way", func() bool { return reads(s, "x:s:k") > 0 })
 	s.Put("x:s:k", string(record(2)))
 	<-read
 	if v := version(t, h, "s:k"); v != 2 {
@@ -103,7 +103,7 @@ func TestJ12AFillThatLostTheRaceIsStale(t *testing.T) {
 	}
 }
 
-func asked(s *resptest.Server, key string) int {
+func reads(s *resptest.Server, key string) int {
 	n := 0
 	for _, c := range s.Commands() {
 		if c[0] == "GET" && c[1] == key {
@@ -113,7 +113,7 @@ func asked(s *resptest.Server, key string) int {
 	return n
 }
 
-// The acknowledgement of a write may come after the news of a later one.
+// The acknowledgement of a write may come after the report of a later one.
 func TestJ12AWriteThatWasOvertakenIsStale(t *testing.T) {
 	s := startServer(t)
 	h := startHybrid(t, s, false)
@@ -152,7 +152,7 @@ func TestAReadThatFailsIsNoMiss(t *testing.T) {
 			if err := h.Add(ctx, "s:held", record(1), time.Minute); err != nil {
 				t.Fatal(err)
 			}
-			eventually.True(t, "its own news arrived", func() bool { return version(t, h, "s:held") == 1 })
+			eventually.True(t, "the report of its own change arrived", func() bool { return version(t, h, "s:held") == 1 })
 			s.Inject(c.fault)
 			s.Push(">2\r\n$10\r\ninvalidate\r\n*1\r\n$8\r\nx:s:held\r\n")
 			for i := 0; i < 10; i++ {
@@ -220,24 +220,24 @@ func TestTheJournalRefusesRatherThanForgetsARevocation(t *testing.T) {
 			t.Errorf("%s was lost", key)
 		}
 	}
-	eventually.True(t, "it was told", seen.was)
+	eventually.True(t, "it was reported", seen.was)
 }
 
 type overflow struct {
-	mu   sync.Mutex
-	told bool
+	mu       sync.Mutex
+	reported bool
 }
 
 func (o *overflow) Observe(e hybrid.Event, cause error) {
 	o.mu.Lock()
-	o.told = o.told || e == hybrid.JournalOverflow
+	o.reported = o.reported || e == hybrid.JournalOverflow
 	o.mu.Unlock()
 }
 
 func (o *overflow) was() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.told
+	return o.reported
 }
 
 func TestUsersDoNotProbe(t *testing.T) {

@@ -1,26 +1,26 @@
 package hybrid
 
-// A flight is one read of L2 that any number of readers wait for.
+// A flight is one read from Redis. Any number of readers wait for it.
 type flight struct {
 	done  chan struct{}
 	value []byte
 	err   error
 }
 
-// A token tells whether a key changed while it was being read or written: every
-// change that becomes known counts gen up.
+// A token detects a change of a key while it is read or written. Every change that
+// becomes known increases gen.
 type token struct {
 	refs int
 	gen  uint64
 }
 
-// An inquiry is one read or write of L2 for a key, with what was so when it began.
+// An inquiry is one read or write in Redis for a key, with the state at its begin.
 type inquiry struct {
 	key   string
 	token *token
 	gen   uint64
 	epoch uint64
-	held  bool // L1 had a value
+	held  bool // memory had a value
 }
 
 func (l *local) begin(key string, held bool) inquiry {
@@ -45,7 +45,7 @@ func (l *local) current(q inquiry) bool {
 	return q.token.gen == q.gen && q.epoch == l.epoch
 }
 
-// changed makes what is known of key stale, and what is being read of it.
+// changed makes the value of key stale, and reads of it that are under way.
 func (l *local) changed(key string) {
 	if e := l.l1.Entries[key]; e != nil {
 		e.Stale = true
@@ -62,8 +62,8 @@ func (l *local) stale() {
 	l.flights = map[string]*flight{}
 }
 
-// expect notes that the server will tell of a change that is made here: what
-// was written need not be read again for that.
+// expect records that Redis will report a change that is made here. The written value
+// need not be read again for it.
 func (l *local) expect(key string) {
 	if !kept(key) {
 		return
@@ -74,7 +74,7 @@ func (l *local) expect(key string) {
 	l.echoes[key]++
 }
 
-// heard reports whether word of a change is expected, and counts it as heard.
+// heard reports whether a change of key is expected, and removes the expectation.
 func (l *local) heard(key string) bool {
 	n := l.echoes[key]
 	if n > 1 {
@@ -85,11 +85,11 @@ func (l *local) heard(key string) bool {
 	return n > 0
 }
 
-// kept reports whether L1 holds what is read under key.
+// kept reports whether memory holds values of key.
 func kept(key string) bool {
 	return len(key) > 1 && key[1] == ':' && (key[0] == 's' || key[0] == 'r')
 }
 
-// maxChanges bounds the records that wait to be asked for again. What is beyond is
-// asked for when somebody needs it.
+// maxChanges bounds the records that wait to be read again. Further ones are read when
+// they are needed.
 const maxChanges = 4096

@@ -8,18 +8,19 @@ import (
 
 // A journal holds one note per key. It is guarded by the lock of its owner.
 //
-// It is bounded by entries and bytes. For room, notes of provisional records leave
-// first, then the oldest of a session, then the oldest mark. A revocation never
-// leaves: when nothing else is left, a new one is refused, and its writer is told so.
+// It is bounded by entries and bytes. For room, notes of provisional records are dropped
+// first, then the oldest of a session, then the oldest replay marker. A revocation is
+// never dropped. When nothing else is left, a new one is refused, and its writer gets an
+// error.
 type journal struct {
 	maxEntries int
 	maxBytes   int64
 
 	notes    map[string]*cache.Note
-	classes  [cache.Classes]*list.List // of *note, oldest first
+	classes  [cache.Classes]*list.List // of *cache.Note, oldest first
 	bytes    int64
 	dropped  uint64
-	overflow bool // something was dropped, not yet told
+	overflow bool // a note was dropped, and that is not reported yet
 }
 
 func newJournal(maxEntries int, maxBytes int64) *journal {
@@ -30,8 +31,8 @@ func newJournal(maxEntries int, maxBytes int64) *journal {
 	return j
 }
 
-// put notes n in place of what was noted of its key, and reports whether there
-// was room.
+// put stores n in place of the earlier note of its key, and reports whether there was
+// room.
 func (j *journal) put(n *cache.Note) bool {
 	n.Class = cache.ClassOf(n.Key, n.Value)
 	size := cache.Cost(n.Key, n.Value)
@@ -58,7 +59,7 @@ func (j *journal) put(n *cache.Note) bool {
 	return true
 }
 
-// dropFor removes a note that matters no more than one of class c.
+// dropFor removes a note that is not more important than one of class c.
 func (j *journal) dropFor(c cache.Class) bool {
 	for victim := cache.Others; victim >= c && victim > cache.Revocations; victim-- {
 		if first := j.classes[victim].Front(); first != nil {
@@ -87,7 +88,7 @@ func (j *journal) first(c cache.Class) *cache.Note {
 	return nil
 }
 
-// oldest is when the longest-waiting key was noted; zero when none is.
+// oldest is the time of the oldest note; zero: there is none.
 func (j *journal) oldest() int64 {
 	var at int64
 	for c := cache.Revocations; c < cache.Classes; c++ {

@@ -8,7 +8,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache"
 )
 
-// Acquire gives a lease that every replica respects; without L2 there is none.
+// Acquire gives a lease that every replica respects. Without Redis there is none.
 func (h *Hybrid) Acquire(ctx context.Context, l cache.Lease) ([]byte, error) {
 	if err := l.Check(); err != nil {
 		return nil, err
@@ -18,11 +18,11 @@ func (h *Hybrid) Acquire(ctx context.Context, l cache.Lease) ([]byte, error) {
 		return nil, err
 	}
 	defer h.reader.end(q)
-	canary, err := h.reader.provesLeases()
+	dataSet, err := h.reader.provesLeases()
 	if err != nil {
 		return nil, err
 	}
-	record, err := h.hub.up.redis.AcquireIn(context.Background(), l, canary)
+	record, err := h.hub.up.redis.AcquireIn(context.Background(), l, dataSet)
 	switch {
 	case record != nil:
 		h.hub.mu.Lock()
@@ -34,9 +34,8 @@ func (h *Hybrid) Acquire(ctx context.Context, l cache.Lease) ([]byte, error) {
 	return record, err
 }
 
-// provesLeases returns the canary of the data set that leases are in, or
-// ErrUnavailable while one that the server does not have may be somebody's all the
-// same.
+// provesLeases returns the id of the data set with the leases. It returns ErrUnavailable
+// while a lease that Redis lacks may still have a holder.
 func (r *reader) provesLeases() (string, error) {
 	h := r.h
 	now := h.now().UnixNano()
@@ -45,15 +44,15 @@ func (r *reader) provesLeases() (string, error) {
 	if h.up.leases(now) {
 		return h.up.known.DataSet, nil
 	}
-	return "", fmt.Errorf("%w: the server may have lost leases", cache.ErrUnavailable)
+	return "", fmt.Errorf("%w: Redis may have lost leases", cache.ErrUnavailable)
 }
 
-// Prolong asks L2.
+// Prolong extends a lease in Redis.
 func (h *Hybrid) Prolong(ctx context.Context, l cache.Lease) error {
 	return h.hub.up.redis.Prolong(context.Background(), l)
 }
 
-// Release asks L2.
+// Release ends a lease in Redis.
 func (h *Hybrid) Release(ctx context.Context, l cache.Lease, unused bool) error {
 	return h.hub.up.redis.Release(context.Background(), l, unused)
 }

@@ -13,13 +13,12 @@ import (
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
-// A link is told by the server which keys changed, and by the breaker whether the server
-// serves.
+// A link receives changed keys from Redis, and from the breaker if Redis serves.
 type link struct {
 	h         *hub
 	refreshes *refreshes
 	ticker    *time.Timer // while tracking is down
-	ageing    *time.Timer // the next time that values become too old while it is up
+	ageing    *time.Timer // the next time that values become too old while tracking is up
 	replaced  bool        // its connection was too old, and the next one is being opened; not guarded: one goroutine calls Up and Down
 }
 
@@ -45,12 +44,12 @@ func (l *link) Down(err error) {
 	h.mu.Lock()
 	was := h.up.tracking
 	h.up.tracking = false
-	h.up.checked = h.up.checked && h.up.whispers
+	h.up.checked = h.up.checked && h.up.publishes
 	h.local.echoes = map[string]int{}
 	l.tick()
 	h.mu.Unlock()
-	l.whisperIfRefused(err)
-	// A link that is replaced because of its age is no news, unless the next one fails.
+	l.publishIfRefused(err)
+	// The replacement of an old link is not reported, unless the next one fails.
 	retired := errors.Is(err, resp.ErrRetired)
 	if !retired && (was || l.replaced) {
 		h.observe(TrackingDown, err)
@@ -58,7 +57,7 @@ func (l *link) Down(err error) {
 	l.replaced = retired && was
 	if was {
 		h.announceAll()
-		h.kick() // whether the server is another one shows by the other connections too
+		h.kick() // the other connections too show a change of the server
 	}
 }
 
@@ -88,8 +87,8 @@ func (l *link) Invalidate(keys []string) {
 	}
 }
 
-// tick says every L1TTL that anything may have changed, while tracking is down:
-// those who hold opened values know of no other changes.
+// A tick announces every L1TTL that any record may have changed, while tracking is down.
+// Holders of opened values know of no other changes.
 type tick struct {
 	l *link
 }
@@ -107,15 +106,15 @@ func (t *tick) Run() {
 	}
 }
 
-// tick has the next tick come, unless it will.
+// tick schedules the next tick, unless one is.
 func (l *link) tick() {
 	if l.ticker == nil && !l.h.up.tracking && !l.h.worker.closed {
 		l.ticker = background.After(time.Duration(l.h.local.ttl), &tick{l: l})
 	}
 }
 
-// An ageing says every MaxL1Age that anything may have changed, although no change was
-// reported: a link can lead to another server than the commands, and nobody notices.
+// An ageing announces every MaxL1Age that any record may have changed, although no change
+// was reported. A link can lead to another server than the commands without any sign.
 type ageing struct {
 	l *link
 }
@@ -135,7 +134,7 @@ func (a *ageing) Run() {
 	}
 }
 
-// age has the next ageing come.
+// age schedules the next ageing.
 func (l *link) age() {
 	if !l.h.worker.closed {
 		l.ageing = background.After(time.Duration(l.h.local.maxAge), &ageing{l: l})
@@ -157,15 +156,15 @@ func (l *link) BreakerChanged(from, to circuitbreaker.State) {
 	}
 }
 
-// whisperIfRefused begins to whisper once the server has refused tracking, which
-// is another thing than refusing the connection.
-func (l *link) whisperIfRefused(err error) {
+// publishIfRefused begins to publish changes once Redis has refused tracking. A refused
+// connection is no reason.
+func (l *link) publishIfRefused(err error) {
 	h := l.h
 	refused := errors.Is(err, resp.ErrTerminal) && redis.Outcome(context.Background(), err) == circuitbreaker.Success
 	h.mu.Lock()
-	begin := refused && !h.up.whispers && !h.worker.closed
+	begin := refused && !h.up.publishes && !h.worker.closed
 	if begin {
-		h.up.whispers = true
+		h.up.publishes = true
 	}
 	h.mu.Unlock()
 	if begin {

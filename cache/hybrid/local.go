@@ -9,25 +9,25 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache"
 )
 
-// local is what this process holds (L1) and what L2 does not have yet (the journal).
-// The lock of the Hybrid guards it.
+// local has the values of this process (L1) and the writes that Redis does not have yet
+// (the journal). The lock of the Hybrid guards it.
 type local struct {
-	direct  bool  // reads are L2's
-	maxAge  int64 // the age at which a value is asked again although changes arrive, in ns
-	ttl     int64 // the age at which a value is asked again while changes do not arrive, in ns
+	direct  bool  // reads go to Redis
+	maxAge  int64 // age in ns at which a value is read again although changes arrive
+	ttl     int64 // age in ns at which a value is read again while changes do not arrive
 	l1      *cache.LRU
 	journal *journal
-	work    *worker // brings the journal to L2
-	recent  *recent // nil: L2 is one server, which forgets no write that it confirmed
+	work    *worker // sends the journal to Redis
+	recent  *recent // nil: Redis is one server, which loses no write that it confirmed
 
-	epoch   uint64             // counts what made everything stale
+	epoch   uint64             // increases when everything becomes stale
 	flights map[string]*flight // reads under way that others may join
 	tokens  map[string]*token  // keys being read or written
-	echoes  map[string]int     // of changes made here, which the server will tell of
+	echoes  map[string]int     // changes made here that Redis will report
 }
 
-// held is the value that this process has for key, whether L2 knows it or
-// not. True with a nil value says that the key was deleted here.
+// held returns the value that this process has for key, with or without Redis knowing it.
+// True with a nil value says that the key was deleted here.
 func (l *local) held(key string, now int64) ([]byte, bool) {
 	if e := l.l1.Live(key, now); e != nil {
 		return present(e.Value), true
@@ -42,7 +42,7 @@ func (l *local) held(key string, now int64) ([]byte, bool) {
 	return present(n.Value), true
 }
 
-// present makes an empty value differ from none.
+// present returns an empty value as one that differs from none.
 func present(value []byte) []byte {
 	if value == nil {
 		return []byte{}
@@ -50,7 +50,7 @@ func present(value []byte) []byte {
 	return value
 }
 
-// fill takes over what L2 has, and returns what counts.
+// fill stores the value of Redis, and returns the one that applies.
 func (l *local) fill(q inquiry, value []byte, now time.Time) []byte {
 	held, _ := l.held(q.key, now.UnixNano())
 	if cache.Outranks(held, value) {
@@ -69,15 +69,15 @@ func (l *local) fill(q inquiry, value []byte, now time.Time) []byte {
 	return value
 }
 
-// confirmed notes that e is what L2 had at now, or what it is to have.
+// confirmed records that e has the value that Redis had at now, or is to have.
 func (l *local) confirmed(e *cache.Entry, now time.Time, current bool) {
 	e.Epoch = l.epoch
-	e.Asked = now.UnixNano()
+	e.ConfirmedAt = now.UnixNano()
 	e.Stale = !current
 }
 
-// remaining is how long L1 may hold a value that L2 returned: records
-// carry their expiry; other values keep the one that they are held with, if any.
+// remaining returns the time for which memory may hold a value from Redis. Records carry
+// their expiry. Other values keep the one that they are held with, if any.
 func (l *local) remaining(key string, value []byte, now time.Time) time.Duration {
 	switch cache.KindOf(value) {
 	case cache.LiveRecord, cache.RevokedRecord:
@@ -93,8 +93,8 @@ func (l *local) remaining(key string, value []byte, now time.Time) time.Duration
 	return 0
 }
 
-// repair has a record written again that L2 had, or is to get, in a higher
-// state than it has now, as after a failover.
+// repair sends Redis a record again that is in a higher state here than there, as after a
+// failover.
 func (l *local) repair(key string, held []byte, now time.Time) {
 	expires := now.UnixNano()
 	if e := l.l1.Entries[key]; e != nil {
@@ -106,9 +106,9 @@ func (l *local) repair(key string, held []byte, now time.Time) {
 	}
 }
 
-// buryEntries revokes records that are held here, here and in the journal. The
-// error is ErrJournalled if there were any.
-func (l *local) buryEntries(covered []*cache.Entry, now time.Time) ([]string, error) {
+// revokeEntries revokes records that are held here, here and in the journal. The error is
+// ErrJournalled if there were any.
+func (l *local) revokeEntries(covered []*cache.Entry, now time.Time) ([]string, error) {
 	var keys []string
 	var err error
 	for _, e := range covered {
@@ -122,8 +122,8 @@ func (l *local) buryEntries(covered []*cache.Entry, now time.Time) ([]string, er
 	return keys, err
 }
 
-// noteHere notes r here and in the journal.
-func (l *local) noteHere(r cache.Revocation, now time.Time) error {
+// storeRevocation stores the revocation entry of r here and in the journal.
+func (l *local) storeRevocation(r cache.Revocation, now time.Time) error {
 	key := cache.NoteKey(r.Mark)
 	err := l.apply(cache.Change{Op: cache.OpSet, Key: key, Value: r.Note(now), TTL: r.TTL}, now)
 	if n := l.journal.notes[key]; n != nil && (n.Revocation.Link == "" || n.Revocation.Before.Before(r.Before)) {
@@ -152,9 +152,9 @@ func (l *local) hold(n *cache.Note, now time.Time) {
 	}
 }
 
-// wrote brings L1 up to what L2 acknowledged. The server's own word of the
-// change can come before its acknowledgement, and another's change after ours:
-// if anything became known since q began, the entry is stale from the start.
+// wrote applies a write that Redis acknowledged to memory. Redis may report the change
+// before the acknowledgement, and a change by another replica after it. If a change
+// became known since q began, the entry is stale from the start.
 func (l *local) wrote(c cache.Change, q inquiry, v cache.Verdict, now time.Time) {
 	current := l.current(q)
 	l.changed(c.Key)
@@ -171,9 +171,9 @@ func (l *local) wrote(c cache.Change, q inquiry, v cache.Verdict, now time.Time)
 		}
 		return
 	}
-	mark := c.Op == cache.OpAdd && strings.HasPrefix(c.Key, "j:")
+	marker := c.Op == cache.OpAdd && strings.HasPrefix(c.Key, "j:")
 	final := cache.KindOf(c.Value) == cache.RevokedRecord
-	if !mark && !kept(c.Key) || l.direct && !mark && !final {
+	if !marker && !kept(c.Key) || l.direct && !marker && !final {
 		if e != nil && e.On != l.l1.Revoked {
 			l.l1.Remove(e)
 		}
@@ -183,21 +183,21 @@ func (l *local) wrote(c cache.Change, q inquiry, v cache.Verdict, now time.Time)
 		return
 	}
 	e = l.l1.Put(c.Key, c.Value, now, c.TTL)
-	l.confirmed(e, now, current && !mark && v == cache.Replaces)
+	l.confirmed(e, now, current && !marker && v == cache.Replaces)
 }
 
-// apply applies a change here and notes it for L2. A lease that only this
-// process knew of would be none.
+// apply applies a change here and notes it for Redis. It refuses leases, because other
+// replicas would not know of them.
 func (l *local) apply(c cache.Change, now time.Time) error {
 	if strings.HasPrefix(c.Key, "l:") {
-		return fmt.Errorf("%w: no lease", cache.ErrUnavailable)
+		return fmt.Errorf("%w: there is no lease without Redis", cache.ErrUnavailable)
 	}
 	held, known := l.held(c.Key, now.UnixNano())
 	if err := permitted(&c, held, known); err != nil {
 		return err
 	}
 	if c.Op == cache.OpAdd && l.l1.Forbidden(c.Value, now.UnixNano()) {
-		return l.bury(c, now)
+		return l.revokeForbidden(c, now)
 	}
 	n := &cache.Note{Key: c.Key, Value: c.Value, Expires: now.Add(c.TTL).UnixNano(), Since: now.UnixNano()}
 	switch {
@@ -213,7 +213,7 @@ func (l *local) apply(c cache.Change, now time.Time) error {
 		l.journal.overflow = true
 		l.work.kick()
 	}
-	full := fmt.Errorf("%w: journal full", cache.ErrUnavailable)
+	full := fmt.Errorf("%w: the journal is full", cache.ErrUnavailable)
 	if !ok && cache.KindOf(c.Value) != cache.RevokedRecord {
 		return full
 	}
@@ -227,14 +227,14 @@ func (l *local) apply(c cache.Change, now time.Time) error {
 	e = l.l1.Put(c.Key, c.Value, now, c.TTL)
 	l.confirmed(e, now, false)
 	if !ok {
-		return full // and yet revoked here
+		return full // and still revoked here
 	}
 	return cache.ErrJournalled
 }
 
-// bury revokes a record that L2 may have got before it was known here that a
-// revocation came first.
-func (l *local) bury(c cache.Change, now time.Time) error {
+// revokeForbidden revokes a record that came after its revocation. Redis may have stored
+// it before the revocation was known here.
+func (l *local) revokeForbidden(c cache.Change, now time.Time) error {
 	value, ttl := cache.TombstoneOf(c.Value, now)
 	if ttl >= time.Millisecond {
 		_ = l.apply(cache.Change{Op: cache.OpSet, Key: c.Key, Value: value, TTL: ttl}, now)
@@ -242,8 +242,8 @@ func (l *local) bury(c cache.Change, now time.Time) error {
 	return cache.ErrConflict
 }
 
-// permitted decides about a change by what this process holds, as L2 would.
-// Where the stored revocation says more than the new one, it is noted instead.
+// permitted decides about a change by the values of this process, as Redis would. If the
+// stored revocation covers more than the new one, the stored one is noted instead.
 func permitted(c *cache.Change, held []byte, known bool) error {
 	switch c.Op {
 	case cache.OpAdd:
@@ -272,7 +272,7 @@ func permitted(c *cache.Change, held []byte, known bool) error {
 
 func newLocal(o Options) *local {
 	l1 := cache.NewLRU(o.Memory)
-	l1.Unlisted = true // the index is L2's; without it, few revocations search
+	l1.Unlisted = true // the index is in Redis; without it, few revocations search
 	if o.JournalEntries <= 0 {
 		o.JournalEntries = l1.MaxEntries
 	}
@@ -289,7 +289,7 @@ func newLocal(o Options) *local {
 	}
 }
 
-// answerHeld answers from this process alone.
+// answerHeld returns the result of a read without Redis.
 func answerHeld(held []byte, known bool) ([]byte, error) {
 	if held != nil {
 		return held, nil

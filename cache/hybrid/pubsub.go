@@ -1,15 +1,15 @@
 package hybrid
 
-// whisper is how replicas tell each other of changes where the server refuses to:
-// each publishes the keys that it writes. Nobody publishes what expires or what an
-// operator deletes, and a message can be lost, so that L1TTL stays in force.
-type whisper struct {
+// messages receives the keys that other replicas publish, where Redis refuses tracking.
+// Each replica publishes the keys that it writes. Expired keys and keys that an operator
+// deletes are not published, and a message can be lost, so that L1TTL stays in force.
+type messages struct {
 	l *link
 }
 
 // Up implements resp.Invalidations. Messages may have been missed until now, and the
-// server may be another one.
-func (w *whisper) Up() {
+// Redis server may be another one.
+func (w *messages) Up() {
 	h := w.l.h
 	h.mu.Lock()
 	h.up.checked = false
@@ -20,7 +20,7 @@ func (w *whisper) Up() {
 }
 
 // Down implements resp.Invalidations.
-func (w *whisper) Down(err error) {
+func (w *messages) Down(err error) {
 	h := w.l.h
 	h.mu.Lock()
 	h.up.checked = false
@@ -29,6 +29,6 @@ func (w *whisper) Down(err error) {
 }
 
 // Invalidate implements resp.Invalidations.
-func (w *whisper) Invalidate(keys []string) {
+func (w *messages) Invalidate(keys []string) {
 	w.l.Invalidate(keys)
 }

@@ -9,13 +9,13 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache"
 )
 
-// A reader asks L2.
+// A reader reads from Redis.
 type reader struct {
-	h      *hub
-	doubts *doubts
+	h        *hub
+	rechecks *rechecks
 }
 
-// pass reads a key that L1 does not keep.
+// pass reads a key that memory does not keep.
 func (r *reader) pass(ctx context.Context, key string) ([]byte, error) {
 	h := r.h
 	now := h.now().UnixNano()
@@ -34,9 +34,9 @@ func (r *reader) pass(ctx context.Context, key string) ([]byte, error) {
 	return value, err
 }
 
-// ask reads key from L2 for every caller that asks meanwhile, on nobody's
-// context: a caller that leaves must not take the others' answer with it.
-func (r *reader) ask(key string) ([]byte, error) {
+// load reads key from Redis for every caller that comes meanwhile. It uses no caller's
+// context, because the others need the result of a caller that leaves.
+func (r *reader) load(key string) ([]byte, error) {
 	h := r.h
 	now := h.now().UnixNano()
 	h.mu.Lock()
@@ -55,28 +55,28 @@ func (r *reader) ask(key string) ([]byte, error) {
 	h.local.flights[key] = f
 	q := h.local.begin(key, held != nil)
 	h.mu.Unlock()
-	r.fly(f, q)
+	r.runFlight(f, q)
 	return f.value, f.err
 }
 
-func (r *reader) fly(f *flight, q inquiry) {
+func (r *reader) runFlight(f *flight, q inquiry) {
 	h := r.h
-	defer r.land(f, q)
+	defer r.finishFlight(f, q)
 	ctx := context.Background()
-	value, canary, err := h.up.redis.Confirm(ctx, q.key)
-	// The next stores learn of it first: once memory holds it, others answer with it.
+	value, dataSet, err := h.up.redis.Confirm(ctx, q.key)
+	// The next stores get it first, because memory serves it to others once it holds it.
 	if err == nil {
-		r.passLearnt(q.key, value)
+		r.passRevocation(q.key, value)
 	}
-	f.value, f.err = r.settle(q, value, canary, err)
+	f.value, f.err = r.settle(q, value, dataSet, err)
 	if cache.KindOf(value) != cache.RevokedRecord {
-		r.passLearnt(q.key, f.value)
+		r.passRevocation(q.key, f.value)
 	}
 }
 
-// passLearnt tells the stores that take the place of this one of a revocation that was
-// read from L2: they may have been given the record as it was before.
-func (r *reader) passLearnt(key string, value []byte) {
+// passLearnt sends a revocation that was read from Redis to the stores that replace this
+// one. They may have been given the record as it was before.
+func (r *reader) passRevocation(key string, value []byte) {
 	h := r.h
 	if cache.KindOf(value) != cache.RevokedRecord {
 		return
@@ -85,7 +85,7 @@ func (r *reader) passLearnt(key string, value []byte) {
 	_ = h.followers.Pass(cache.Change{Op: cache.OpSet, Key: key, Value: value, TTL: left}, nil)
 }
 
-func (r *reader) land(f *flight, q inquiry) {
+func (r *reader) finishFlight(f *flight, q inquiry) {
 	h := r.h
 	h.mu.Lock()
 	if h.local.flights[q.key] == f {
@@ -96,8 +96,9 @@ func (r *reader) land(f *flight, q inquiry) {
 	close(f.done)
 }
 
-// settle makes of L2's answer what the readers get, and what L1 holds from now on.
-func (r *reader) settle(q inquiry, value []byte, canary string, err error) ([]byte, error) {
+// settle turns the reply of Redis into the result for the readers, and stores it in
+// memory.
+func (r *reader) settle(q inquiry, value []byte, dataSet string, err error) ([]byte, error) {
 	h := r.h
 	now := h.now()
 	h.mu.Lock()
@@ -107,8 +108,8 @@ func (r *reader) settle(q inquiry, value []byte, canary string, err error) ([]by
 	}
 	held, known := h.local.held(q.key, now.UnixNano())
 	if held == nil {
-		if !known && errors.Is(err, cache.ErrMiss) && h.up.lacks(canary, now) {
-			if h.up.isOther(canary) {
+		if !known && errors.Is(err, cache.ErrMiss) && h.up.lacks(dataSet, now) {
+			if h.up.isOther(dataSet) {
 				h.worker.urge()
 			}
 			return nil, fmt.Errorf("%w: Redis may have lost its data", cache.ErrUnavailable)
@@ -119,32 +120,32 @@ func (r *reader) settle(q inquiry, value []byte, canary string, err error) ([]by
 		return nil, err
 	}
 	if !errors.Is(err, cache.ErrMiss) {
-		r.doubts.add(q.key)
+		r.rechecks.add(q.key)
 		return held, nil
 	}
-	if r.stays(q, held, canary) {
+	if r.stays(q, held, dataSet) {
 		return held, nil
 	}
 	h.local.l1.Remove(h.local.l1.Entries[q.key])
 	return nil, cache.ErrMiss
 }
 
-// stays decides about a value that L1 holds and L2 does not have. It stays
-// if it is a revocation, if L2 has yet to get it, if it was written meanwhile, or
-// if L2 is not the data set that it came from, which is looked into then.
-func (r *reader) stays(q inquiry, held []byte, canary string) bool {
+// stays decides about a value that memory holds and Redis lacks. A revocation stays, and
+// so does a value that Redis has yet to get or that was written meanwhile. A value from
+// another data set than the present one stays too, and starts a check.
+func (r *reader) stays(q inquiry, held []byte, dataSet string) bool {
 	h := r.h
 	if cache.KindOf(held) == cache.RevokedRecord || h.local.journal.notes[q.key] != nil || !h.local.current(q) {
 		return true
 	}
-	if !h.up.met || canary == "" || canary != h.up.known.DataSet {
+	if !h.up.met || dataSet == "" || dataSet != h.up.known.DataSet {
 		h.worker.urge()
 		return true
 	}
 	return false
 }
 
-// Fresh asks L2, and joins no reader who began before.
+// Fresh reads from Redis, and joins no read that began before.
 func (h *Hybrid) Fresh(ctx context.Context, key string) ([]byte, error) {
 	if err := cache.CheckKey(key); err != nil {
 		return nil, err
@@ -154,23 +155,23 @@ func (h *Hybrid) Fresh(ctx context.Context, key string) ([]byte, error) {
 		return nil, err
 	}
 	defer h.reader.end(q)
-	value, canary, err := h.hub.up.redis.Confirm(context.Background(), key)
+	value, dataSet, err := h.hub.up.redis.Confirm(context.Background(), key)
 	if err != nil && !errors.Is(err, cache.ErrMiss) {
 		return nil, err
 	}
-	value, err = h.reader.settle(q, value, canary, err)
-	h.reader.passLearnt(key, value)
+	value, err = h.reader.settle(q, value, dataSet, err)
+	h.reader.passRevocation(key, value)
 	return value, err
 }
 
-// inquire begins an inquiry, which only L2 can answer.
+// inquire begins an inquiry that needs Redis.
 func (r *reader) inquire(key string) (inquiry, error) {
 	h := r.h
 	now := h.now().UnixNano()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.up.fallback {
-		return inquiry{}, fmt.Errorf("%w: memory alone serves", cache.ErrUnavailable)
+		return inquiry{}, fmt.Errorf("%w: only memory serves", cache.ErrUnavailable)
 	}
 	held, _ := h.local.held(key, now)
 	return h.local.begin(key, held != nil), nil
@@ -183,12 +184,12 @@ func (r *reader) end(q inquiry) {
 	h.mu.Unlock()
 }
 
-// confirmMiss looks into a record that is held here and that L2 denies: while L2
-// may have lost its data, nobody's session is gone.
+// confirmMiss checks a record that is held here and missing in Redis. While Redis may
+// have lost its data, no session is gone.
 func (r *reader) confirmMiss(key string) error {
-	value, err := r.ask(key)
+	value, err := r.load(key)
 	if errors.Is(err, cache.ErrMiss) || cache.KindOf(value) == cache.ForeignRecord {
 		return cache.ErrMiss
 	}
-	return fmt.Errorf("%w: record is held here alone", cache.ErrUnavailable)
+	return fmt.Errorf("%w: only this replica holds the record", cache.ErrUnavailable)
 }

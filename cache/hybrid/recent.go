@@ -8,15 +8,16 @@ import (
 )
 
 const (
-	// recentSpan is how long a write is kept that a failover may lose: replication is
-	// asynchronous, and an old master accepts writes until it learns that it is none.
+	// recentSpan is the time for which a write is kept that a failover may lose.
+	// Replication is asynchronous, and an old master accepts writes until it learns that
+	// it is none.
 	recentSpan = 30 * time.Second
-	// recentBytes bounds what the kept writes take.
+	// recentBytes bounds the size of the kept writes.
 	recentBytes = 16 << 20
 )
 
-// A recent keeps the latest writes that L2 has confirmed, to give them to the master that
-// follows it. A nil recent keeps none. The lock of the Hybrid guards it.
+// A recent keeps the latest writes that Redis has confirmed, to give them to the master
+// that follows it. A nil recent keeps none. The lock of the Hybrid guards it.
 type recent struct {
 	list  *list.List // of *confirmed, the oldest first
 	bytes int64
@@ -42,7 +43,7 @@ func (r *recent) put(c cache.Change, now time.Time) {
 	r.trim(now)
 }
 
-// trim drops what is too old or too much.
+// trim drops writes that are too old or too many.
 func (r *recent) trim(now time.Time) {
 	for first := r.list.Front(); first != nil; first = r.list.Front() {
 		x := first.Value.(*confirmed)
@@ -54,8 +55,8 @@ func (r *recent) trim(now time.Time) {
 	}
 }
 
-// add appends the kept writes to held, by class. Of several writes of a key the register
-// keeps the right one.
+// add appends the kept writes to held, by class. The rule of records decides among
+// several writes of a key.
 func (r *recent) add(held *[cache.Classes][]cache.Holding, now time.Time) {
 	if r == nil {
 		return

@@ -25,7 +25,7 @@ func TestRecentWrites(t *testing.T) {
 	r.add(&held, now)
 	for class, want := range map[cache.Class]string{cache.Revocations: "s:ended", cache.Markers: "j:used", cache.Others: "s:live"} {
 		if len(held[class]) != 1 || held[class][0].Key != want || held[class][0].Expires != now.Add(time.Hour).UnixNano() {
-			t.Errorf("class %d: %+v, want %s alone", class, held[class], want)
+			t.Errorf("class %d: %+v, want only %s", class, held[class], want)
 		}
 	}
 }

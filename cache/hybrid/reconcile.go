@@ -9,19 +9,19 @@ import (
 	"github.com/traefikoidc/traefikoidc/circuitbreaker"
 )
 
-// A reconciler makes L2 and L1 agree.
+// A reconciler makes Redis and memory agree.
 type reconciler struct {
 	h      *hub
 	sender *sender
 }
 
-// reconcile finds out which data set answers, gives it what it lacks of what is
-// known here, revocations first, and ends the fallback. It can be repeated from
-// any point.
+// reconcile identifies the data set that responds, sends it the records and revocations
+// that it lacks, revocations first, and ends the fallback. It can be repeated from any
+// point.
 func (r *reconciler) reconcile() error {
 	ctx := context.Background()
 	h := r.h
-	r.tellOverflow()
+	r.reportOverflow()
 	breaks := h.up.redis.Client.Breaks()
 	now, err := h.up.redis.Identify(ctx)
 	if redis.Refusal(err) {
@@ -54,7 +54,7 @@ func (r *reconciler) reconcile() error {
 	return err
 }
 
-func (r *reconciler) tellOverflow() {
+func (r *reconciler) reportOverflow() {
 	h := r.h
 	h.mu.Lock()
 	overflow := h.local.journal.overflow
@@ -65,7 +65,8 @@ func (r *reconciler) tellOverflow() {
 	}
 }
 
-// firstContactFailed spares users the wait for a Redis that is down at start.
+// firstContactFailed opens the breaker, so that users do not wait for a Redis that is
+// down at the start.
 func (r *reconciler) firstContactFailed(err error) {
 	h := r.h
 	if !r.met() && h.up.redis.Breaker != nil && !errors.Is(err, circuitbreaker.ErrOpen) {
@@ -73,7 +74,7 @@ func (r *reconciler) firstContactFailed(err error) {
 	}
 }
 
-// met reports whether L2 has answered once.
+// met reports whether Redis has responded once.
 func (r *reconciler) met() bool {
 	h := r.h
 	h.mu.Lock()
@@ -81,9 +82,9 @@ func (r *reconciler) met() bool {
 	return h.up.met
 }
 
-// judge compares the server that answers now with the known one: whether one is known,
-// whether this may be another process, and whether that lost the data. A data set that is
-// gone in the same process was flushed.
+// judge compares the server that responds now with the known one. It reports whether one
+// is known, whether this may be another process, and whether that lost the data. A data
+// set that is gone in the same process was flushed.
 func (r *reconciler) judge(now cache.Identity, breaks uint64) (bool, bool, bool) {
 	h := r.h
 	h.mu.Lock()
@@ -92,7 +93,7 @@ func (r *reconciler) judge(now cache.Identity, breaks uint64) (bool, bool, bool)
 	return h.up.met, another, another && now.DataSet != h.up.known.DataSet
 }
 
-// agree takes note of the data set, and leaves the fallback if there was one.
+// agree records the data set, and ends the fallback if there was one.
 func (r *reconciler) agree(now cache.Identity, another bool, breaks uint64) {
 	h := r.h
 	h.mu.Lock()

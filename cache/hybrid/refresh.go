@@ -5,8 +5,8 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/background"
 )
 
-// refreshes are records that others changed. They are asked for again, so that a
-// revocation is known here before L2 can fail. The lock of the Hybrid guards the fields.
+// refreshes are records that others changed. They are read again, so that a revocation is
+// known here before Redis can fail. The lock of the Hybrid guards the fields.
 type refreshes struct {
 	h       *hub
 	reader  *reader
@@ -14,13 +14,13 @@ type refreshes struct {
 	running bool
 }
 
-// A refreshing asks for them.
+// A refreshing reads them.
 type refreshing struct {
 	r     *refreshes
 	ended bool
 }
 
-// add has the record of key asked for again, if one is held here. The lock is held.
+// add schedules a read of the record of key, if one is held here. The lock is held.
 func (r *refreshes) add(key string) {
 	l := r.h.local
 	e := l.l1.Entries[key]
@@ -41,7 +41,7 @@ func (x *refreshing) Run() {
 		keys := x.r.take()
 		for _, key := range keys {
 			if x.r.isStale(key) {
-				_, _ = x.r.reader.ask(key)
+				_, _ = x.r.reader.load(key)
 			}
 		}
 		x.ended = len(keys) == 0
@@ -58,7 +58,7 @@ func (x *refreshing) rest() {
 	x.r.h.mu.Unlock()
 }
 
-// take returns the records to ask for. None ends the refreshing.
+// take returns the records to read. None ends the refreshing.
 func (r *refreshes) take() []string {
 	r.h.mu.Lock()
 	defer r.h.mu.Unlock()

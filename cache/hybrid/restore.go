@@ -11,14 +11,14 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache/redis"
 )
 
-// A sender gives L2 what it lacks.
+// A sender sends Redis the data that it lacks.
 type sender struct {
 	h      *hub
 	writer *writer
 }
 
-// restore gives L2 what it lacks, class by class: of L1, the revocations after a
-// restart and everything after a loss of data; of the journal, all.
+// restore sends Redis the data that it lacks, class by class: of memory, the revocations
+// after a restart and everything after a loss of data; of the journal, all.
 func (s *sender) restore(ctx context.Context, restarted, lost bool) error {
 	var held [cache.Classes][]cache.Holding
 	if restarted {
@@ -42,8 +42,8 @@ func (s *sender) restore(ctx context.Context, restarted, lost bool) error {
 	return nil
 }
 
-// try carries one note to a server that refuses writes. Each time it is another one,
-// because a server may refuse one key and take the others.
+// try sends one note to a Redis that refuses writes. Each time it is another one, because
+// Redis may refuse one key and accept the others.
 func (s *sender) try(ctx context.Context) error {
 	h := s.h
 	h.mu.Lock()
@@ -75,7 +75,7 @@ func (s *sender) try(ctx context.Context) error {
 	return nil
 }
 
-// refused takes note that the server refuses writes, and reports the first time.
+// refused records that Redis refuses writes, and reports the first time.
 func (s *sender) refused() {
 	h := s.h
 	h.mu.Lock()
@@ -88,7 +88,7 @@ func (s *sender) refused() {
 	}
 }
 
-// accepted takes note that the server took all that waited, but for single keys.
+// accepted records that Redis accepted all notes, except single keys.
 func (s *sender) accepted() {
 	h := s.h
 	h.mu.Lock()
@@ -100,8 +100,8 @@ func (s *sender) accepted() {
 	}
 }
 
-// holdings lists L1 by class, the least recently used first; without all, its
-// revocations alone.
+// holdings lists the entries of memory by class, the least recently used first. Without
+// all it lists only revocations.
 func (s *sender) holdings(all bool) [cache.Classes][]cache.Holding {
 	h := s.h
 	var held [cache.Classes][]cache.Holding
@@ -124,7 +124,7 @@ func (s *sender) holdings(all bool) [cache.Classes][]cache.Holding {
 	return held
 }
 
-// assert gives L2 entries of L1, all of a class. What L2 has by now may outrank
+// assert sends Redis entries of memory, all of a class. The values of Redis may outrank
 // them.
 func (s *sender) assert(ctx context.Context, c cache.Class, held []cache.Holding) error {
 	h := s.h
@@ -145,9 +145,9 @@ func (s *sender) assert(ctx context.Context, c cache.Class, held []cache.Holding
 	return nil
 }
 
-// drain carries a class of the journal to L2, as it is when draining begins:
-// what is noted meanwhile is left to the next time, and so are keys that the server
-// refuses. One that refuses all of a batch is left alone.
+// drain sends a class of the journal to Redis, as it is when draining begins. Notes that
+// come meanwhile are left to the next time, and so are keys that Redis refuses. It stops
+// when Redis refuses all of a batch.
 func (s *sender) drain(ctx context.Context, c cache.Class) error {
 	notes := s.noted(c)
 	for len(notes) > 0 {
@@ -181,7 +181,7 @@ func (s *sender) noted(c cache.Class) []*cache.Note {
 	return notes
 }
 
-// carried removes notes but those whose keys were refused.
+// carried removes notes except those with refused keys.
 func (s *sender) carried(notes []*cache.Note, refused []string) {
 	h := s.h
 	kept := map[string]bool{}
@@ -198,8 +198,8 @@ func (s *sender) carried(notes []*cache.Note, refused []string) {
 	}
 }
 
-// carry takes notes to L2 and returns the keys that it refuses. That L2 has a
-// higher state is no failure.
+// carry sends notes to Redis and returns the keys that it refuses. A higher state in
+// Redis is no failure.
 func (s *sender) carry(ctx context.Context, notes []*cache.Note) ([]string, error) {
 	h := s.h
 	now := h.now().UnixNano()
@@ -235,12 +235,12 @@ func (s *sender) carryOne(ctx context.Context, n *cache.Note, now int64) error {
 	}
 	err := h.up.redis.Add(ctx, n.Key, n.Value, ttl)
 	if errors.Is(err, cache.ErrExists) {
-		return s.compareMark(ctx, n)
+		return s.compareMarker(ctx, n)
 	}
 	return err
 }
 
-// carryRevocation revokes in L2 what a journalled revocation is about.
+// carryRevocation revokes in Redis the records that a journalled revocation covers.
 func (s *sender) carryRevocation(ctx context.Context, n *cache.Note, ttl time.Duration) error {
 	h := s.h
 	r := n.Revocation
@@ -250,9 +250,10 @@ func (s *sender) carryRevocation(ctx context.Context, n *cache.Note, ttl time.Du
 	return err
 }
 
-// compareMark tells our own mark, sent before with its reply lost, from one that
-// somebody else made: then a value was used twice while nobody could know.
-func (s *sender) compareMark(ctx context.Context, n *cache.Note) error {
+// compareMarker distinguishes our own replay marker, sent before with its reply lost,
+// from one of another replica. With the latter, a value was used twice while that could
+// not be known.
+func (s *sender) compareMarker(ctx context.Context, n *cache.Note) error {
 	h := s.h
 	found, err := h.up.redis.Get(ctx, n.Key)
 	if err == nil && !bytes.Equal(found, n.Value) {

@@ -8,9 +8,9 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache"
 )
 
-// Revoke carries the revocations to L2, and what they are about is revoked here at
-// once. Without L2 they are applied to what is held here, and journalled: when L2 is
-// back, its indexes say what else they are about.
+// Revoke sends the revocations to Redis, and the records that they cover are revoked here
+// at once. Without Redis they are applied to the records here, and journalled. When Redis
+// is back, its indexes list the other records.
 func (h *Hybrid) Revoke(ctx context.Context, revocations []cache.Revocation) error {
 	for _, r := range revocations {
 		if err := r.Check(); err != nil {
@@ -20,7 +20,7 @@ func (h *Hybrid) Revoke(ctx context.Context, revocations []cache.Revocation) err
 	return h.hub.followers.PassAll(revocations, h.writer.revokeAll(revocations))
 }
 
-// revokeAll is Revoke in this store alone.
+// revokeAll is Revoke in this store only.
 func (w *writer) revokeAll(revocations []cache.Revocation) error {
 	var failed error
 	var written []cache.Holding
@@ -31,12 +31,12 @@ func (w *writer) revokeAll(revocations []cache.Revocation) error {
 			failed = err
 		}
 	}
-	// Where there is little room, the tombstones stay rather than the notes.
+	// Where there is little room, the tombstones stay rather than the revocation entries.
 	w.revoked(written)
 	return failed
 }
 
-// revoke returns the tombstones that L2 has got.
+// revoke returns the tombstones that were written in Redis.
 func (w *writer) revoke(r cache.Revocation) ([]cache.Holding, error) {
 	h := w.h
 	h.mu.Lock()
@@ -56,8 +56,8 @@ func (w *writer) revoke(r cache.Revocation) ([]cache.Holding, error) {
 	return written, w.revokeUnknown(r)
 }
 
-// revokeUnknown notes r, which L2 has, and applies it to what is held here and L2
-// has yet to get.
+// revokeUnknown stores the entry of r, which Redis has. It applies r to the records here
+// that Redis has yet to get.
 func (w *writer) revokeUnknown(r cache.Revocation) error {
 	h := w.h
 	now := h.now()
@@ -71,7 +71,7 @@ func (w *writer) revokeUnknown(r cache.Revocation) error {
 			unknown = append(unknown, e)
 		}
 	}
-	keys, err := h.local.buryEntries(unknown, now)
+	keys, err := h.local.revokeEntries(unknown, now)
 	watchers := h.watchers
 	if len(keys) > 0 {
 		h.worker.kick()
@@ -83,7 +83,7 @@ func (w *writer) revokeUnknown(r cache.Revocation) error {
 	return err
 }
 
-// revoked takes tombstones over that L2 has.
+// revoked stores tombstones that Redis has.
 func (w *writer) revoked(written []cache.Holding) {
 	h := w.h
 	now := h.now()
@@ -106,16 +106,16 @@ func (w *writer) revoked(written []cache.Holding) {
 	}
 }
 
-// revokeHere applies r to what this process holds, and journals it.
+// revokeHere applies r to the records of this process, and journals it.
 func (w *writer) revokeHere(r cache.Revocation) error {
 	h := w.h
 	if r.Unproven {
-		return fmt.Errorf("%w: not revoked", cache.ErrUnavailable)
+		return fmt.Errorf("%w: an unproven logout needs Redis", cache.ErrUnavailable)
 	}
 	now := h.now()
 	h.mu.Lock()
-	err := h.local.noteHere(r, now)
-	keys, failed := h.local.buryEntries(h.local.l1.Covered(r, now.UnixNano()), now)
+	err := h.local.storeRevocation(r, now)
+	keys, failed := h.local.revokeEntries(h.local.l1.Covered(r, now.UnixNano()), now)
 	if !cache.Applied(failed) {
 		err = failed
 	}
@@ -130,8 +130,8 @@ func (w *writer) revokeHere(r cache.Revocation) error {
 	return err
 }
 
-// Trim asks L2, whose index is that of all replicas. Without L2 nothing is ended: the
-// next sign-in sees to it.
+// Trim calls Redis, because its index is that of all replicas. Without Redis no session
+// is ended, and the next sign-in calls Trim again.
 func (h *Hybrid) Trim(ctx context.Context, link string, most int, newest string) (int, error) {
 	h.hub.mu.Lock()
 	fallback := h.hub.up.fallback

@@ -14,7 +14,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
-// A house is a store that has seen an outage, and what was done in it meanwhile.
+// A house is a store that has seen an outage, and the changes made in it.
 type house struct {
 	*testing.T
 	s      *resptest.Server
@@ -45,8 +45,8 @@ func connected(t *testing.T, h *hybrid.Hybrid) *hybrid.Hybrid {
 
 var dead = cachetest.Record(cache.Revoked, 9, "")
 
-// change is what the next store has to know of: sessions by the names of what became
-// of them.
+// change makes the changes that the next store has to know. Each session is named after
+// its state.
 func (x *house) change() {
 	x.Helper()
 	ctx := context.Background()
@@ -59,7 +59,7 @@ func (x *house) change() {
 	for _, name := range []string{"ended", "of ann", "live"} {
 		must(name, x.before.Add(ctx, "s:"+name, cachetest.Linked(1, 11, name), time.Minute))
 	}
-	must("a mark before", x.before.Add(ctx, "j:before", []byte("owner"), time.Minute))
+	must("a marker before", x.before.Add(ctx, "j:before", []byte("owner"), time.Minute))
 	x.s.Require("default", newPassword)
 	x.s.Cut()
 	eventually.True(x.T, "an outage", func() bool {
@@ -67,10 +67,10 @@ func (x *house) change() {
 		return x.before.Stats().Fallback
 	})
 	must("ending", x.before.Set(ctx, "s:ended", dead, time.Minute))
-	must("ending what is not known", x.before.Set(ctx, "s:unknown", dead, time.Minute))
+	must("ending an unknown session", x.before.Set(ctx, "s:unknown", dead, time.Minute))
 	must("revoking", x.before.Revoke(ctx, cachetest.Revoking(10, "of ann")))
 	must("revoking at the provider", x.before.Revoke(ctx, cachetest.Revoking(10, "of bob")))
-	must("a mark meanwhile", x.before.Add(ctx, "j:meanwhile", []byte("owner"), time.Minute))
+	must("a marker meanwhile", x.before.Add(ctx, "j:meanwhile", []byte("owner"), time.Minute))
 	must("a sign-in meanwhile", x.before.Add(ctx, "s:new", cachetest.Linked(1, 11, "new"), time.Minute))
 }
 
@@ -83,7 +83,7 @@ func takeOver(t *testing.T, before, next cache.Store) *cache.Handover {
 	return h
 }
 
-// is is what a store, asked for the session of a name, has: live, revoked or nothing.
+// is returns the state of the session of a name in a store: live, revoked or nothing.
 func is(t *testing.T, b cache.Backend, name string) string {
 	t.Helper()
 	v, err := b.Get(context.Background(), "s:"+name)
@@ -111,9 +111,9 @@ func (x *house) wants(b cache.Backend, want map[string]string) {
 			x.Errorf("%s is %s, want %s", name, got, state)
 		}
 	}
-	for _, mark := range []string{"j:before", "j:meanwhile"} {
-		if err := b.Add(context.Background(), mark, []byte("somebody else"), time.Minute); !errors.Is(err, cache.ErrExists) {
-			x.Errorf("%s can be used again: %v", mark, err)
+	for _, marker := range []string{"j:before", "j:meanwhile"} {
+		if err := b.Add(context.Background(), marker, []byte("another user"), time.Minute); !errors.Is(err, cache.ErrExists) {
+			x.Errorf("%s can be used again: %v", marker, err)
 		}
 	}
 }
@@ -184,7 +184,7 @@ func TestL2TheNextStoreTakesOver(t *testing.T) {
 			if h, ok := next.(*hybrid.Hybrid); ok {
 				connected(t, h)
 			}
-			// Another replica is there already, and somebody signed in at it.
+			// Another replica serves already, and a user signed in at it.
 			elsewhere := next.Add(context.Background(), "s:elsewhere", cachetest.Linked(1, 10, "of ann"), time.Minute)
 			if elsewhere != nil {
 				t.Fatal(elsewhere)
@@ -202,7 +202,7 @@ func TestL2TheNextStoreTakesOver(t *testing.T) {
 			if server == nil {
 				return
 			}
-			// Records that are known here count in the next outage too.
+			// Records that are known here serve in the next outage too.
 			server.Stop()
 			for name, want := range row.want {
 				if want == "revoked" && is(t, next, name) != want {
@@ -213,8 +213,8 @@ func TestL2TheNextStoreTakesOver(t *testing.T) {
 	}
 }
 
-// What a store is told while and after another one takes its place, by whoever began
-// before, the other one is told too.
+// Changes of a store by requests that began before are passed on to the other one, while
+// and after it replaces the store.
 func TestL2NothingFallsBetween(t *testing.T) {
 	ctx := context.Background()
 	s := startServer(t)
@@ -226,9 +226,9 @@ func TestL2NothingFallsBetween(t *testing.T) {
 	third := connected(t, opening(t, other, "", false))
 
 	var keys []string
-	told := make(chan bool)
+	passed := make(chan bool)
 	go func() {
-		defer close(told)
+		defer close(passed)
 		for i := 0; i < 200; i++ {
 			key := "meanwhile " + string(rune('a'+i/26)) + string(rune('a'+i%26))
 			if err := x.before.Set(ctx, "s:"+key, dead, time.Minute); !cache.Applied(err) {
@@ -243,7 +243,7 @@ func TestL2NothingFallsBetween(t *testing.T) {
 	memory := cache.NewMemory(cache.MemoryOptions{})
 	takeOver(t, third, memory)
 	takeOver(t, memory, second) // the options from before again, while the others are in use
-	<-told
+	<-passed
 	for _, key := range keys {
 		if is(t, second, key) != "revoked" || is(t, third, key) != "revoked" {
 			t.Fatalf("%s is %s in the second store, %s in the third", key, is(t, second, key), is(t, third, key))
@@ -261,15 +261,15 @@ func TestL2NothingFallsBetween(t *testing.T) {
 	_ = x.before.Add(ctx, "j:later", []byte("owner"), time.Minute)
 	x.wants(second, map[string]string{"later": "revoked"})
 	for _, b := range []cache.Backend{second, third} {
-		if err := b.Add(ctx, "j:later", []byte("somebody else"), time.Minute); !errors.Is(err, cache.ErrExists) {
-			t.Errorf("a mark of the first store can be used again: %v", err)
+		if err := b.Add(ctx, "j:later", []byte("another user"), time.Minute); !errors.Is(err, cache.ErrExists) {
+			t.Errorf("a marker of the first store can be used again: %v", err)
 		}
 		if err := b.Add(ctx, "s:last", cachetest.Linked(1, 11, "later"), time.Minute); !errors.Is(err, cache.ErrConflict) {
 			t.Errorf("a session that was revoked at the first store before it was stored: %v", err)
 		}
 	}
 
-	// Each of those who began it ends it.
+	// Each starter of a handover ends it.
 	first.End()
 	_ = x.before.Set(ctx, "s:after one", dead, time.Minute)
 	x.wants(second, map[string]string{"after one": "revoked"})
@@ -318,8 +318,7 @@ func TestL2AStoreThatNeverConnectedIsMended(t *testing.T) {
 	x.onServer(s, map[string]string{"new": "live", "ended": "revoked"})
 }
 
-// A store that has not got all of it does not serve: the take-over fails, and can be
-// repeated.
+// A store that lacks a part does not serve. The takeover fails, and can be repeated.
 func TestL2ATakeOverFailsWhole(t *testing.T) {
 	for _, row := range []struct {
 		name  string
@@ -327,8 +326,8 @@ func TestL2ATakeOverFailsWhole(t *testing.T) {
 	}{
 		{"full", resptest.Fault{Command: "SET", Key: "x:s:unknown", Reply: "-OOM command not allowed\r\n"}},
 		{"forbidden", resptest.Fault{Command: "SET", Key: "x:s:unknown", Reply: "-NOPERM no permissions\r\n"}},
-		{"a mark", resptest.Fault{Command: "SET", Key: "x:j:meanwhile", Reply: "-NOPERM no permissions\r\n"}},
-		{"a note", resptest.Fault{Command: "ZSCAN", Reply: "-NOPERM no permissions\r\n"}},
+		{"a marker", resptest.Fault{Command: "SET", Key: "x:j:meanwhile", Reply: "-NOPERM no permissions\r\n"}},
+		{"a revocation entry", resptest.Fault{Command: "ZSCAN", Reply: "-NOPERM no permissions\r\n"}},
 		{"silent", resptest.Fault{Command: "EXEC", Cut: -1}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -344,10 +343,10 @@ func TestL2ATakeOverFailsWhole(t *testing.T) {
 			}
 			heal(s)
 			eventually.True(t, "well", func() bool { return next.Health(ctx) == nil })
-			_ = x.before.Set(ctx, "s:not told", dead, time.Minute)
-			x.onServer(s, map[string]string{"not told": "nothing"})
+			_ = x.before.Set(ctx, "s:not passed on", dead, time.Minute)
+			x.onServer(s, map[string]string{"not passed on": "nothing"})
 			takeOver(t, x.before, next)
-			x.onServer(s, map[string]string{"ended": "revoked", "unknown": "revoked", "not told": "revoked", "new": "live"})
+			x.onServer(s, map[string]string{"ended": "revoked", "unknown": "revoked", "not passed on": "revoked", "new": "live"})
 		})
 	}
 }
@@ -367,14 +366,14 @@ func TestATakeOverRevivesNothing(t *testing.T) {
 	takeOver(t, before, next)
 	x := &house{T: t, s: s}
 	x.onServer(s, map[string]string{"kept": "live", "removed": "nothing"})
-	// A read that meets the news of the removal may still find it.
+	// A read at the moment of the removal may still find it.
 	eventually.True(t, "the removed one is nothing", func() bool { return is(t, next, "removed") == "nothing" })
 	if got := is(t, next, "kept"); got != "live" {
 		t.Errorf("another one is %s", got)
 	}
 }
 
-// What a bound has no room for is taken over all the same: it goes to the server.
+// Records that do not fit into the bounds are taken over all the same: they go to Redis.
 func TestL2AStoreWithLittleRoomTakesOver(t *testing.T) {
 	ctx := context.Background()
 	s := startServer(t)
@@ -420,8 +419,8 @@ func TestAStoreThatServesAgainIsByItself(t *testing.T) {
 	}
 }
 
-// What a store acknowledges is not taken back because one that took its place for
-// others cannot reach its server: that has it in its journal.
+// A change that a store has acknowledged is not undone because a store that replaced it
+// for others cannot reach its server. That store has the change in its journal.
 func TestAFollowerInAnOutageIsNoFailure(t *testing.T) {
 	ctx := context.Background()
 	s := startServer(t)

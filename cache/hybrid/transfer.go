@@ -10,7 +10,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache/redis"
 )
 
-// A transfer is how a Hybrid takes over from another store, and hands over to the next.
+// A transfer takes over from another store for a Hybrid, and hands over to the next.
 type transfer struct {
 	h      *hub
 	sender *sender
@@ -50,7 +50,7 @@ func (t *transfer) Owed() *cache.Owed {
 	return o
 }
 
-// Take implements Store. What L2 has got is held here too.
+// Take implements Store. Values that Redis has got are held here too.
 func (t *transfer) Take(ctx context.Context, o *cache.Owed, s cache.Scope) error {
 	h := t.h
 	if s == cache.OfLost {
@@ -77,8 +77,8 @@ func (t *transfer) Take(ctx context.Context, o *cache.Owed, s cache.Scope) error
 	return nil
 }
 
-// takeSome takes notes of one class. A session that the server refuses is journalled;
-// a revocation or a marker is not taken over before the server has it.
+// takeSome takes notes of one class. A session that Redis refuses is journalled. A
+// revocation or a replay marker is not taken over before Redis has it.
 func (t *transfer) takeSome(ctx context.Context, c cache.Class, notes []*cache.Note) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -88,7 +88,7 @@ func (t *transfer) takeSome(ctx context.Context, c cache.Class, notes []*cache.N
 		return err
 	}
 	if len(refused) > 0 && (c != cache.Others || leased(refused)) {
-		return fmt.Errorf("%w: the server refuses sign-outs, markers or leases, check its memory and the user's privileges", cache.ErrUnavailable)
+		return fmt.Errorf("%w: Redis refuses sign-outs, replay markers or leases; check its maxmemory and the privileges of redis.username", cache.ErrUnavailable)
 	}
 	t.hold(notes)
 	for _, n := range notes {
@@ -106,7 +106,7 @@ func (t *transfer) journalled(n *cache.Note) error {
 	h.mu.Lock()
 	err := h.local.apply(cache.Change{Op: cache.OpSet, Key: n.Key, Value: n.Value, TTL: time.Duration(n.Expires - now.UnixNano())}, now)
 	h.worker.kick()
-	return h.unlockAndTell(n.Key, err)
+	return h.unlockAndAnnounce(n.Key, err)
 }
 
 // leased reports whether there is a lease among the keys.
@@ -128,7 +128,7 @@ func named(keys []string, one string) bool {
 	return false
 }
 
-// hold keeps copies of what L2 has. They are asked for again before they are served.
+// hold keeps copies of values that Redis has. They are read again before they are served.
 func (t *transfer) hold(notes []*cache.Note) {
 	h := t.h
 	now := h.now()

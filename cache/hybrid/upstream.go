@@ -10,50 +10,49 @@ import (
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
-// An upstream is one data set in Redis (L2), and whether it may be asked.
+// An upstream is one data set in Redis (L2). It decides if commands may be sent.
 type upstream struct {
 	redis   *redis.Redis
 	tracker *resp.Tracker
-	// subscriber stands in for tracker where the server refuses tracking.
+	// subscriber replaces tracker where Redis refuses tracking.
 	subscriber *resp.Tracker
-	place      string // of the server: its address, database and prefix
+	place      string // of the Redis server: its address, database and prefix
 
 	// The lock of the Hybrid guards the fields below.
-	tracking bool           // invalidations arrive
-	whispers bool           // replicas tell each other instead
-	fallback bool           // memory alone serves
-	met      bool           // L2 has answered once
-	known    cache.Identity // of the L2 that the values held came from
-	breaks   uint64         // connections that had broken when it became known
-	// Until when L2 may lack, after a loss of data, records that other replicas
-	// hold; ns since 1970.
+	tracking  bool           // invalidations arrive
+	publishes bool           // replicas publish changes instead
+	fallback  bool           // only memory serves
+	met       bool           // Redis has responded once
+	known     cache.Identity // of the Redis server from which the held values came
+	breaks    uint64         // connections that had broken when it became known
+	// Until then Redis may lack, after a loss of data, records that other replicas hold;
+	// ns since 1970.
 	incomplete int64
-	// refusing: the server serves and refuses writes. turn counts the notes that were
-	// tried since.
+	// refusing: Redis serves and refuses writes. turn counts the notes that were tried
+	// since.
 	refusing bool
 	turn     int
-	// Whether the server was looked at since the link to it came up, and until when
-	// leases may be missing there that are being prolonged; ns since 1970.
+	// checked says that Redis was checked since the link to it came up. Until unproven,
+	// leases that are being prolonged may be missing there; ns since 1970.
 	checked  bool
 	unproven int64
 }
 
-// restoring is how long the other replicas may take to notice a loss of data and to
-// give back what they hold.
+// restoring is the time that the other replicas may need to notice a loss of data and to
+// give back their records.
 const restoring = 3 * time.Second
 
-// prolonging is how long a holder of a lease may take to notice that the server was
-// restarted, which may have lost it the last it was told, and to prolong.
+// prolonging is the time that a holder of a lease may need to notice a restart of Redis
+// and to prolong the lease. The restart may have lost it.
 const prolonging = 5 * time.Second
 
-// leases reports whether leases are given: a lease that the server does not have
-// is nobody's.
+// leases reports whether leases are given. A lease that Redis lacks has no holder then.
 func (u *upstream) leases(now int64) bool {
 	return u.checked && !u.fallback && now >= u.unproven
 }
 
-// lacks reports whether L2 has been another data set than the known one at a read,
-// or may still lack records that other replicas are about to give back.
+// lacks reports whether Redis had another data set than the known one at a read, or may
+// still lack records that other replicas are about to give back.
 func (u *upstream) lacks(dataSet string, now time.Time) bool {
 	return u.isOther(dataSet) || now.UnixNano() < u.incomplete
 }
@@ -63,7 +62,7 @@ func (u *upstream) isOther(dataSet string) bool {
 	return u.met && dataSet != u.known.DataSet
 }
 
-// isAnother reports whether id is of another process than the known one. Where INFO is
+// isAnother reports whether id is of another process than the known one. If INFO is
 // forbidden, any connection that broke since may have led to another one.
 func (u *upstream) isAnother(id cache.Identity, breaks uint64) bool {
 	if !u.met || id.Run != u.known.Run {
@@ -72,8 +71,8 @@ func (u *upstream) isAnother(id cache.Identity, breaks uint64) bool {
 	return id.Run == "" && breaks != u.breaks
 }
 
-// agree takes note of the server and its data set, and reports whether one of them is
-// another than before. The count of broken connections is that before id was requested.
+// agree records the server and its data set, and reports whether one of them changed. The
+// count of broken connections is that before id was requested.
 func (u *upstream) agree(id cache.Identity, another bool, breaks uint64, now time.Time) bool {
 	changed := !u.met || another || id.DataSet != u.known.DataSet
 	if another {
@@ -105,9 +104,9 @@ func (u *upstream) close() {
 	u.redis.Close()
 }
 
-// newUpstream returns an upstream that tells what happens to it: the breaker to l, and
-// changes by tracking or by messages of the other replicas.
-func newUpstream(o Options, l circuitbreaker.Listener, tracked, told resp.Invalidations) *upstream {
+// newUpstream returns an upstream that reports to others: the breaker's changes to l, and
+// changes of keys by tracking or by messages of the other replicas.
+func newUpstream(o Options, l circuitbreaker.Listener, tracked, published resp.Invalidations) *upstream {
 	server := o.Redis.Server
 	o.Redis.Listener = l
 	o.Redis.Now = o.Memory.Now
@@ -115,9 +114,9 @@ func newUpstream(o Options, l circuitbreaker.Listener, tracked, told resp.Invali
 	prefix := u.redis.Prefix
 	u.place = fmt.Sprintf("%s %s %d %s", server.Network, server.Address, server.DB, prefix)
 	u.tracker = resp.NewTracker(server, []string{prefix + "s:", prefix + "r:"}, tracked)
-	u.subscriber = resp.NewSubscriber(server, prefix+whisperChannel, told)
+	u.subscriber = resp.NewSubscriber(server, prefix+changesChannel, published)
 	return u
 }
 
-// whisperChannel is the channel's name after the prefix.
-const whisperChannel = "changes"
+// changesChannel is the channel's name after the prefix.
+const changesChannel = "changes"

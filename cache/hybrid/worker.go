@@ -9,16 +9,17 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/background"
 )
 
-// A worker has one background task done: at once when it is asked for, again while
-// it is asked for, and after a pause when it failed or the journal has notes left.
+// A worker runs one background task. It runs at once when it is requested, and again if
+// it was requested meanwhile. It runs after a pause when it failed or the journal has
+// notes left.
 type worker struct {
 	mu      *sync.Mutex // of the Hybrid; guards the fields below
 	task    task
 	journal *journal
 	running bool
-	again   bool          // asked for while running
-	urged   bool          // asked for while running, by something else than a note
-	waiting bool          // the server refuses notes: another note changes nothing before the pause is over
+	again   bool          // requested while running
+	urged   bool          // requested while running, by another cause than a note
+	waiting bool          // Redis refuses notes: another note changes nothing before the pause is over
 	pause   time.Duration // before the next attempt after a failure
 	timer   *time.Timer
 	closed  bool
@@ -35,18 +36,17 @@ const (
 	pauseRefused = 30 * time.Second
 )
 
-// errRefused is returned by a task where the server serves and refuses what is carried to
-// it.
-var errRefused = errors.New("hybrid: the server refuses writes")
+// errRefused is returned by a task when Redis serves and refuses the writes.
+var errRefused = errors.New("hybrid: Redis refuses writes")
 
-// urge asks for the task at once, because the server or the way to it may have changed.
+// urge requests the task at once, because the server or the way to it may have changed.
 func (w *worker) urge() {
 	w.waiting = false
 	w.urged = w.running
 	w.kick()
 }
 
-// kick asks for the task, because there is something to carry.
+// kick requests the task, because there is a note to send.
 func (w *worker) kick() {
 	if w.closed || w.waiting {
 		return
@@ -79,7 +79,7 @@ func (r *retry) Run() {
 	r.w.mu.Unlock()
 }
 
-// A working does the task until nobody asks for it any more.
+// A working runs the task until no request for it is left.
 type working struct {
 	w     *worker
 	ended bool
@@ -90,7 +90,7 @@ func (x *working) Run() {
 	defer x.rest()
 	for !x.ended {
 		err := x.w.task.reconcile()
-		x.ended = !x.w.askedAgain(err)
+		x.ended = !x.w.goesOn(err)
 	}
 }
 
@@ -105,9 +105,9 @@ func (x *working) rest() {
 	x.w.mu.Unlock()
 }
 
-// askedAgain decides whether to go on at once. If not, and something is left to
-// do, the work is taken up after a pause.
-func (w *worker) askedAgain(err error) bool {
+// goesOn decides whether to go on at once. If not, and work is left, it schedules it
+// after a pause.
+func (w *worker) goesOn(err error) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
@@ -129,7 +129,7 @@ func (w *worker) askedAgain(err error) bool {
 		return false
 	}
 	if errors.Is(err, circuitbreaker.ErrOpen) {
-		return false // the breaker says when it closes
+		return false // the breaker reports when it closes
 	}
 	if err != nil || len(w.journal.notes) > 0 {
 		w.schedule(pauseMax)
@@ -137,7 +137,7 @@ func (w *worker) askedAgain(err error) bool {
 	return false
 }
 
-// schedule asks for the task after a pause, twice as long as the one before and at most
+// schedule requests the task after a pause, twice as long as the one before and at most
 // longest.
 func (w *worker) schedule(longest time.Duration) {
 	if w.closed {

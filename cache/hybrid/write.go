@@ -7,19 +7,20 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache"
 )
 
-// A writer carries writes to L2, or to the journal.
+// A writer sends writes to Redis, or to the journal.
 type writer struct {
 	h      *hub
 	reader *reader
 }
 
-// write applies a change, also to the stores that take the place of this one.
+// write applies a change, also to the stores that replace this one.
 func (w *writer) write(c cache.Change) error {
 	h := w.h
 	return h.followers.Pass(c, w.apply(c))
 }
 
-// apply carries a change to L2 and then to L1; without L2, to L1 and the journal.
+// apply sends a change to Redis and then applies it to memory. Without Redis it goes to
+// memory and the journal.
 func (w *writer) apply(c cache.Change) error {
 	h := w.h
 	if err := h.local.l1.Check(c.Key, c.Value, c.TTL); err != nil {
@@ -28,7 +29,7 @@ func (w *writer) apply(c cache.Change) error {
 	now := h.now()
 	h.mu.Lock()
 	if h.up.fallback {
-		return h.unlockAndTell(c.Key, h.local.apply(c, now))
+		return h.unlockAndAnnounce(c.Key, h.local.apply(c, now))
 	}
 	held, _ := h.local.held(c.Key, now.UnixNano())
 	if c.Op == cache.OpAdd && h.local.l1.Forbidden(c.Value, now.UnixNano()) {
@@ -36,7 +37,7 @@ func (w *writer) apply(c cache.Change) error {
 		return cache.ErrConflict
 	}
 	q := h.local.begin(c.Key, held != nil)
-	if h.up.tracking && c.Op != cache.OpDelete { // of what was not there
+	if h.up.tracking && c.Op != cache.OpDelete { // Redis reports no deletion of an absent key
 		h.local.expect(c.Key)
 	}
 	h.mu.Unlock()
@@ -59,7 +60,7 @@ func (w *writer) apply(c cache.Change) error {
 		h.local.changed(c.Key)
 	}
 	h.local.end(q)
-	err = h.unlockAndTell(c.Key, err)
+	err = h.unlockAndAnnounce(c.Key, err)
 	if err == nil {
 		h.publish(c.Key)
 	}
@@ -69,7 +70,7 @@ func (w *writer) apply(c cache.Change) error {
 	return err
 }
 
-// send carries a change to L2.
+// send sends a change to Redis.
 func (w *writer) send(ctx context.Context, c cache.Change) (cache.Verdict, error) {
 	h := w.h
 	switch c.Op {

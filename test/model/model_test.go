@@ -214,7 +214,7 @@ func (a tally) check(t *testing.T) {
 	}
 	for _, name := range []string{
 		"answer served", "answer none", "answer unavailable", "sessions", "logouts acknowledged", "renewals that brought tokens",
-		"renewals whose answer was lost", "event Redis lost its data, restoring what this replica holds", "event Redis restarted with its data",
+		"renewals whose answer was lost", "event Redis lost its data, restoring the records of this replica", "event Redis restarted with its data",
 		"event Redis connection restored", "event Redis invalidation link down", "command EVALSHA", "command EXEC", "command PUBLISH",
 	} {
 		if a[name] == 0 {

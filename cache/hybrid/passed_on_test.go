@@ -11,19 +11,19 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/eventually"
 )
 
-// TestWhatIsLearntIsPassedOn has a session end at another replica, which knows nothing of
-// the store that takes the place of this one. A replica that gave back what it held has
+// TestARevocationReadFromRedisIsPassedOn ends a session at another replica, which does
+// not know the store that replaces this one. A replica that gave back its records has
 // given the next store the session as it was before.
-func TestWhatIsLearntIsPassedOn(t *testing.T) {
+func TestARevocationReadFromRedisIsPassedOn(t *testing.T) {
 	for _, row := range []struct {
 		name   string
 		direct bool
-		held   bool // the session, so that the store is told of the change
+		held   bool // the session, so that the change is reported to the store
 		learn  func(b cache.Backend) ([]byte, error)
 	}{
 		{"L2 by a request", false, true, func(b cache.Backend) ([]byte, error) { return b.Get(context.Background(), "s:alice") }},
 		{"L2 by a request, without memory", true, true, func(b cache.Backend) ([]byte, error) { return b.Get(context.Background(), "s:alice") }},
-		{"L2 by a question to Redis alone", false, false, func(b cache.Backend) ([]byte, error) { return b.Fresh(context.Background(), "s:alice") }},
+		{"L2 only by a read from Redis", false, false, func(b cache.Backend) ([]byte, error) { return b.Fresh(context.Background(), "s:alice") }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			ctx := context.Background()
@@ -45,7 +45,7 @@ func TestWhatIsLearntIsPassedOn(t *testing.T) {
 			if err := elsewhere.Set(ctx, "s:alice", dead, time.Minute); err != nil {
 				t.Fatal(err)
 			}
-			eventually.True(t, "the end is learnt", func() bool {
+			eventually.True(t, "the end is read", func() bool {
 				v, err := row.learn(before)
 				if err != nil && !errors.Is(err, cache.ErrMiss) {
 					t.Fatal(err)

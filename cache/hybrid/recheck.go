@@ -7,21 +7,21 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/background"
 )
 
-// doubts are keys that were answered from L1 because L2 could not be asked, outside of
-// the fallback: they are asked again at L1TTL.
-type doubts struct {
+// rechecks are keys that were served from memory because reading Redis failed, outside of
+// the fallback. They are announced again after L1TTL.
+type rechecks struct {
 	h    *hub
 	keys map[string]bool // the lock of the Hybrid guards it
 }
 
-// A doubting has keys asked again that were answered while L2 could not be asked: who
-// was answered may take it for settled, and no word of a change comes twice.
-type doubting struct {
-	d *doubts
+// A rechecking announces the keys. Readers take the values served for current, and Redis
+// does not repeat an invalidation.
+type rechecking struct {
+	d *rechecks
 }
 
 // Run implements background.Runner.
-func (x *doubting) Run() {
+func (x *rechecking) Run() {
 	h := x.d.h
 	h.mu.Lock()
 	keys := x.d.keys
@@ -37,13 +37,13 @@ func (x *doubting) Run() {
 	}
 }
 
-// add has key asked again, and be announced. The lock is held.
-func (d *doubts) add(key string) {
+// add schedules the announcement of key. The lock is held.
+func (d *rechecks) add(key string) {
 	if d.h.worker.closed {
 		return
 	}
 	if len(d.keys) == 0 {
-		background.After(time.Duration(d.h.local.ttl), &doubting{d: d})
+		background.After(time.Duration(d.h.local.ttl), &rechecking{d: d})
 	}
 	if len(d.keys) < maxChanges {
 		d.keys[key] = true
