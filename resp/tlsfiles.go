@@ -11,7 +11,7 @@ import (
 
 // TLSFiles are PEM files of a TLS connection. Each dial reads those that have changed
 // since, so that certificates can be renewed in place. Files that are missing or do not
-// fit together, as in the middle of a renewal, change nothing. Empty names are no files.
+// fit together, as while certificates are replaced, change nothing. Empty names are no files.
 type TLSFiles struct {
 	// CA has the certificates of the authorities that sign the server's.
 	CA string

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestAGroupKnowsWhatServesIt(t *testing.T) {
+func TestAGroupKnowsItsServingResource(t *testing.T) {
 	g := New(time.Hour)
 	acquire(t, g, &builder{}, "old")
 	acquire(t, g, &builder{}, "new")
@@ -20,7 +20,7 @@ func TestAGroupKnowsWhatServesIt(t *testing.T) {
 		{"a", "new", "", ""},
 		{"b", "new", "", ""},
 		{"a", "third", "new", "third"},
-		{"a", "old", "", ""}, // nobody keeps "third"
+		{"a", "old", "", ""}, // "third" is not kept
 	} {
 		if got, _ := g.Succeed(row.group, row.key); got != row.want {
 			t.Errorf("%d: %s -> %s: %q serves, want %q", i, row.group, row.key, got, row.want)
@@ -31,9 +31,9 @@ func TestAGroupKnowsWhatServesIt(t *testing.T) {
 	}
 }
 
-// A store that serves again is told from itself before another one served: a
-// middleware that was made for that time must not be taken for one of now.
-func TestAGroupCountsWhatServed(t *testing.T) {
+// A store that serves again has another number than before another one served. A
+// middleware that was made for that time must not be taken for a present one.
+func TestAGroupCountsItsServingResources(t *testing.T) {
 	g := New(time.Hour)
 	acquire(t, g, &builder{}, "old")
 	acquire(t, g, &builder{}, "new")
@@ -50,20 +50,20 @@ func TestAGroupCountsWhatServed(t *testing.T) {
 	}
 }
 
-func TestWhatServesIsKeptUntilItIsAcquired(t *testing.T) {
+func TestTheServingResourceIsKeptUntilItIsAcquired(t *testing.T) {
 	g := New(time.Hour)
 	old, cancel := acquire(t, g, &builder{}, "old")
 	g.Succeed("a", "old")
 	kept := g.entries["old"]
 	due := &expiry{g: g, e: kept, turn: kept.turn}
-	(&user{g: g, uses: map[*entry]bool{kept: true}}).Run()
+	(&holder{g: g, uses: map[*entry]bool{kept: true}}).Run()
 	if served, _ := g.Succeed("a", "new"); served != "old" {
 		t.Fatalf("%q serves", served)
 	}
 	due.Run()
 	r, err := g.Acquire(context.Background(), "old", nil)
 	if err != nil || r.(*thing) != old {
-		t.Errorf("it was let go of: %v", err)
+		t.Errorf("it was released: %v", err)
 	}
 	if _, err := g.Acquire(context.Background(), "unknown", nil); err == nil {
 		t.Error("nothing was built, and no error")

@@ -1,10 +1,9 @@
-// Package registry keeps what outlives a handler.
+// Package registry keeps resources that outlive a handler.
 //
-// Traefik builds every handler anew at each change of its configuration, and
-// cancels the old ones before. So nothing is started per handler: what handlers
-// share is kept here under a key made of what it was configured with, counted by
-// the contexts of those who use it, and closed when nobody has used it for a
-// while.
+// Traefik builds every handler anew at each change of its configuration, and cancels the
+// old ones before. So nothing is started per handler. Resources that handlers share are
+// kept here under a key made from their configuration. The registry counts the contexts
+// that use a resource, and closes it some time after its last use.
 package registry
 
 import (
@@ -16,18 +15,18 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/background"
 )
 
-// Linger is how long a resource is kept that nobody uses any more: old handlers
-// finish their requests, and new ones come after the old contexts are cancelled.
+// Linger is the time for which an unused resource is kept. Old handlers finish their
+// requests in it, and new ones come after the old contexts are cancelled.
 const Linger = time.Minute
 
-// A Resource is something shared. Close releases it; it is called once, when
-// nobody uses the resource any more.
+// A Resource is shared by handlers. Close releases it. It is called once, after the last
+// use.
 type Resource interface {
 	Close()
 }
 
-// A Builder makes a resource that the registry does not have yet. It is called
-// with the registry locked: it must not block, and must not use the registry.
+// A Builder makes a resource that the registry does not have yet. It is called with the
+// registry locked, so it must not block and must not use the registry.
 type Builder interface {
 	Build() (Resource, error)
 }
@@ -39,50 +38,49 @@ type Registry struct {
 
 	mu      sync.Mutex // guards the fields below
 	entries map[string]*entry
-	users   map[<-chan struct{}]*user
+	holders map[<-chan struct{}]*holder
 	groups  map[string]*group
 }
 
-// A user is all whose contexts end together, such as the handlers of one generation of
-// Traefik's configuration: it is told once that they do.
-type user struct {
+// A holder is a set of handlers with contexts that end together, such as those of one
+// generation of Traefik's configuration. It learns once that they ended.
+type holder struct {
 	g    *Registry
 	done <-chan struct{}
 	uses map[*entry]bool
 }
 
-// A group is whom one resource serves at a time: the key of that which does, and of
-// that which is to.
+// A group is a set of handlers that one resource serves at a time. It has the key of the
+// resource that serves, and of the one that is to serve.
 type group struct {
 	serving, wanted string
-	turn            int // counts the changes of serving
+	turn            int // number of changes of serving
 }
 
 type entry struct {
 	key      string
 	resource Resource
-	users    int
-	turn     int  // counts the times that somebody began to use it, so that an old timer does not end a new use
-	claimed  bool // it serves a group, or did, or was to
+	holders  int
+	turn     int  // number of uses so far, so that an old timer does not end a new use
+	claimed  bool // it serves a group, served one, or was to
 }
 
 // Shared is the registry of the process: the one package variable that changes.
 var Shared = New(Linger)
 
-// New returns an empty registry that closes a resource when nobody has used it
-// for linger.
+// New returns an empty registry that closes a resource when it was unused for linger.
 func New(linger time.Duration) *Registry {
-	return &Registry{linger: linger, entries: map[string]*entry{}, users: map[<-chan struct{}]*user{}, groups: map[string]*group{}}
+	return &Registry{linger: linger, entries: map[string]*entry{}, holders: map[<-chan struct{}]*holder{}, groups: map[string]*group{}}
 }
 
-// Acquire returns the resource of key, made by b if there is none, for as long as
-// ctx is not done. A nil b makes nothing: a key that is not kept is an error.
+// Acquire returns the resource of key, made by b if there is none, for as long as ctx is
+// not done. A nil b makes nothing: then a key without a resource is an error.
 func (g *Registry) Acquire(ctx context.Context, key string, b Builder) (Resource, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	e := g.entries[key]
 	if e == nil && b == nil {
-		return nil, errors.New("registry: nothing is kept under this key any more")
+		return nil, errors.New("registry: there is no resource under this key any more")
 	}
 	if e == nil {
 		r, err := b.Build()
@@ -92,33 +90,33 @@ func (g *Registry) Acquire(ctx context.Context, key string, b Builder) (Resource
 		e = &entry{key: key, resource: r}
 		g.entries[key] = e
 	}
-	g.user(ctx).use(e)
+	g.holder(ctx).use(e)
 	return e.resource, nil
 }
 
-// user returns whoever uses things until ctx is done.
-func (g *Registry) user(ctx context.Context) *user {
+// holder returns the holder of ctx, until ctx is done.
+func (g *Registry) holder(ctx context.Context) *holder {
 	done := ctx.Done()
-	u := g.users[done]
-	if u == nil {
-		u = &user{g: g, done: done, uses: map[*entry]bool{}}
-		g.users[done] = u
-		background.Done(ctx, u)
+	h := g.holders[done]
+	if h == nil {
+		h = &holder{g: g, done: done, uses: map[*entry]bool{}}
+		g.holders[done] = h
+		background.Done(ctx, h)
 	}
-	return u
+	return h
 }
 
 // use begins the use of an entry, if it is none yet.
-func (u *user) use(e *entry) {
+func (h *holder) use(e *entry) {
 	e.turn++
-	if !u.uses[e] {
-		u.uses[e] = true
-		e.users++
+	if !h.uses[e] {
+		h.uses[e] = true
+		e.holders++
 	}
 }
 
-// Again begins one more use of the resources of all keys, for as long as ctx is not
-// done. Where one of them is not kept any more it begins none, and returns false.
+// Again begins one more use of the resources of all keys, for as long as ctx is not done.
+// If one of them is not kept any more, it begins none, and returns false.
 func (g *Registry) Again(ctx context.Context, keys []string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -130,9 +128,9 @@ func (g *Registry) Again(ctx context.Context, keys []string) bool {
 		}
 		used = append(used, e)
 	}
-	u := g.user(ctx)
+	h := g.holder(ctx)
 	for _, e := range used {
-		u.use(e)
+		h.use(e)
 	}
 	return true
 }
@@ -148,12 +146,13 @@ func (g *Registry) Kept(key string) Resource {
 	return e.resource
 }
 
-// Succeed notes that key is to serve the group of that name, such as the handlers
-// of one middleware. It returns the key that serves until Serve says otherwise, and
-// how often something else came to serve the group before that did.
-// The key is "" if key serves already, or from now on, as nothing else does that is
-// still kept. The resource that serves is not closed before it is acquired and let
-// go of.
+// Succeed records that key is to serve the group of that name, such as the handlers of
+// one middleware. It returns the key that serves until Serve is called, and the number of
+// times that another key came to serve the group before that one did.
+//
+// The returned key is "" if key serves already. It is also "" if key serves from now on,
+// because no other kept resource does. The resource that serves is not closed before it
+// is acquired and released.
 func (g *Registry) Succeed(name, key string) (string, int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -175,7 +174,7 @@ func (g *Registry) Succeed(name, key string) (string, int) {
 	return x.serving, x.turn
 }
 
-// serves notes that key serves the group.
+// serves records that key serves the group.
 func (x *group) serves(key string) {
 	if x.serving != key {
 		x.serving = key
@@ -191,7 +190,8 @@ func (g *Registry) Wants(name, key string) bool {
 	return x != nil && x.wanted == key
 }
 
-// Serve notes that key serves a group, if it is still to, and reports whether it is.
+// Serve records that key serves a group, if that is still wanted, and reports whether it
+// is.
 func (g *Registry) Serve(name, key string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -203,8 +203,7 @@ func (g *Registry) Serve(name, key string) bool {
 	return true
 }
 
-// Serving returns the resource that serves a group, or nil if none does that is still
-// kept.
+// Serving returns the resource that serves a group, or nil if there is none that is kept.
 func (g *Registry) Serving(name string) Resource {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -215,8 +214,8 @@ func (g *Registry) Serving(name string) Resource {
 	return g.entries[x.serving].resource
 }
 
-// Replaced reports whether something else took the place of key in every group that
-// it served or was to serve, or key is not kept any more.
+// Replaced reports whether another key took the place of key in every group that it
+// served or was to serve, or key is not kept any more.
 func (g *Registry) Replaced(key string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -232,29 +231,29 @@ func (g *Registry) Replaced(key string) bool {
 	return true
 }
 
-// Len returns how many resources are kept.
+// Len returns the number of resources that are kept.
 func (g *Registry) Len() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return len(g.entries)
 }
 
-// Run is called when the contexts of u are done.
-func (u *user) Run() {
+// Run is called when the contexts of h are done.
+func (h *holder) Run() {
 	var over []*expiry
-	u.g.mu.Lock()
-	if u.g.users[u.done] == u {
-		delete(u.g.users, u.done)
+	h.g.mu.Lock()
+	if h.g.holders[h.done] == h {
+		delete(h.g.holders, h.done)
 	}
-	for e := range u.uses {
-		e.users--
-		if e.users == 0 {
-			over = append(over, &expiry{g: u.g, e: e, turn: e.turn})
+	for e := range h.uses {
+		e.holders--
+		if e.holders == 0 {
+			over = append(over, &expiry{g: h.g, e: e, turn: e.turn})
 		}
 	}
-	u.g.mu.Unlock()
+	h.g.mu.Unlock()
 	for i := range over {
-		u.g.expire(over[i])
+		h.g.expire(over[i])
 	}
 }
 
@@ -273,7 +272,7 @@ type expiry struct {
 // Run is called when the linger is over.
 func (x *expiry) Run() {
 	x.g.mu.Lock()
-	over := x.e.users == 0 && x.e.turn == x.turn
+	over := x.e.holders == 0 && x.e.turn == x.turn
 	if over {
 		delete(x.g.entries, x.e.key)
 	}

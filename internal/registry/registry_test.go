@@ -40,7 +40,7 @@ func acquire(t *testing.T, g *Registry, b Builder, key string) (*thing, context.
 	return r.(*thing), cancel
 }
 
-func TestAReloadFindsWhatItHadBefore(t *testing.T) {
+func TestAReloadFindsTheSameResource(t *testing.T) {
 	g := New(time.Hour)
 	b := &builder{}
 	first, cancel := acquire(t, g, b, "k")
@@ -58,7 +58,7 @@ func TestAReloadFindsWhatItHadBefore(t *testing.T) {
 	}
 }
 
-func TestWhatNobodyUsesIsClosed(t *testing.T) {
+func TestAnUnusedResourceIsClosed(t *testing.T) {
 	g := New(time.Millisecond)
 	r, cancel := acquire(t, g, &builder{}, "k")
 	_, second := acquire(t, g, &builder{}, "k")
@@ -82,7 +82,7 @@ func TestAnOldTimerDoesNotEndANewUse(t *testing.T) {
 	cancel()
 	_, done := acquire(t, g, &builder{}, "k")
 	defer done()
-	for g.usersOf("k") != 1 {
+	for g.holdersOf("k") != 1 {
 	}
 	stale.Run()
 	if g.Len() != 1 {
@@ -93,10 +93,10 @@ func TestAnOldTimerDoesNotEndANewUse(t *testing.T) {
 	}
 }
 
-func (g *Registry) usersOf(key string) int {
+func (g *Registry) holdersOf(key string) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.entries[key].users
+	return g.entries[key].holders
 }
 
 func TestAUseOfSeveralResources(t *testing.T) {
@@ -109,14 +109,14 @@ func TestAUseOfSeveralResources(t *testing.T) {
 		t.Fatal("resources that are kept are not used again")
 	}
 	if g.Again(ctx, []string{"a", "c"}) {
-		t.Error("a resource that nobody made is used")
+		t.Error("a resource that was never built is used")
 	}
 	if g.Kept("c") != nil || g.Kept("a") != Resource(a) {
-		t.Error("not what is kept")
+		t.Error("another resource than the kept one")
 	}
 	endA()
 	endB()
-	eventually.True(t, "one user is left of each", func() bool { return g.usersOf("a") == 1 && g.usersOf("b") == 1 })
+	eventually.True(t, "each has one holder left", func() bool { return g.holdersOf("a") == 1 && g.holdersOf("b") == 1 })
 	cancel()
 	<-a.closed
 	<-b.closed
@@ -128,7 +128,7 @@ func TestAUseOfSeveralResources(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeBuiltIsTriedAgain(t *testing.T) {
+func TestAFailedBuildIsTriedAgain(t *testing.T) {
 	g := New(time.Hour)
 	b := &builder{err: errors.New("no")}
 	if _, err := g.Acquire(context.Background(), "k", b); err == nil {

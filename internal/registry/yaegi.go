@@ -6,5 +6,5 @@ var (
 	_ any = (*Registry)(nil)
 	_ any = (*expiry)(nil)
 	_ any = (*group)(nil)
-	_ any = (*user)(nil)
+	_ any = (*holder)(nil)
 )

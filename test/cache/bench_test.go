@@ -17,8 +17,8 @@ import (
 
 const rounds = 5
 
-// TestNumbers prints what the stores cost, compiled and interpreted, side by
-// side in one run: medians of five interleaved rounds.
+// TestNumbers prints the costs of the stores, compiled and interpreted, side by side in
+// one run: medians of five interleaved rounds.
 //
 //	BENCH=1 go test -run TestNumbers -v .
 func TestNumbers(t *testing.T) {
@@ -82,7 +82,7 @@ func compiledStores(t *testing.T, s *server) map[string]cache.Backend {
 	}
 }
 
-// measure times n operations, each of them alone.
+// measure times n operations, one after the other.
 func measure(b cache.Backend, op string, n int) []int64 {
 	ctx := context.Background()
 	value := cachetest.Record(cache.Live, 1, string(make([]byte, 1000)))
@@ -105,7 +105,7 @@ func measure(b cache.Backend, op string, n int) []int64 {
 	return took
 }
 
-// settle lets a Hybrid hear of its own write.
+// settle waits until a Hybrid has the report of its own write.
 func settle(b cache.Backend) {
 	for range 1000 {
 		_, _ = b.Get(context.Background(), "s:read")

@@ -119,10 +119,10 @@ func ownInOutage(t *testing.T, s *server, i *interp.Interpreter) {
 	})
 	each(t, 64, 1, same)
 	each(t, 64, 1, eval[func(int) string](t, i, "drive.Outcome"))
-	told := eval[func(string) int](t, i, "drive.Told")
+	reported := eval[func(string) int](t, i, "drive.Reported")
 	for _, e := range []hybrid.Event{hybrid.Connected, hybrid.BreakerOpened, hybrid.FellBack, hybrid.Restored, hybrid.DataLost} {
-		if told(e.Text()) != 1 {
-			t.Errorf("%q was told %d times", e.Text(), told(e.Text()))
+		if reported(e.Text()) != 1 {
+			t.Errorf("%q was reported %d times", e.Text(), reported(e.Text()))
 		}
 	}
 }

@@ -32,7 +32,7 @@ func TestChangesByOneReplicaReachTheOther(t *testing.T) {
 	b.becomes("s:other", "miss")
 }
 
-func TestReplicasTellEachOtherWhereTrackingIsRefused(t *testing.T) {
+func TestReplicasPublishChangesWhereTrackingIsRefused(t *testing.T) {
 	s := startServer(t)
 	s.Do("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-client|tracking")
 	refused := func(o *hybrid.Options) {
@@ -53,7 +53,7 @@ func TestASettledKeyCostsNoCommand(t *testing.T) {
 	s := startServer(t)
 	a := startReplica(t, s, "x", nil)
 	ok(t, a.put("s:k", live(1)))
-	// The server's own word of the write makes the entry stale at most once.
+	// Redis's own report of the write makes the entry stale at most once.
 	a.until("settled", func(hybrid.Stats) bool {
 		before := a.Stats()
 		for i := 0; i < 100; i++ {
@@ -85,7 +85,7 @@ func TestConcurrentMissesMakeOneRead(t *testing.T) {
 	}
 	calls := -1
 	fmt.Sscanf(info(s, "commandstats", "cmdstat_get:calls="), "%d", &calls)
-	if calls != 2 { // of the record, and with it of the canary
+	if calls != 2 { // of the record, and with it of the data-set id
 		t.Errorf("%d reads", calls)
 	}
 }
@@ -116,11 +116,11 @@ func TestJ1RedisDownAtStart(t *testing.T) {
 	a.is("s:k", "1")
 	a.is("s:unknown", "miss")
 	if !s.has("x:s:k") {
-		t.Error("the journal was not carried over")
+		t.Error("the journal was not sent")
 	}
 	for _, e := range []hybrid.Event{hybrid.Connected, hybrid.BreakerOpened, hybrid.FellBack, hybrid.Restored} {
 		if a.log.count(e) != 1 {
-			t.Errorf("%q told %d times: %s", e.Text(), a.log.count(e), a.log.text())
+			t.Errorf("%q reported %d times: %s", e.Text(), a.log.count(e), a.log.text())
 		}
 	}
 }
@@ -150,7 +150,7 @@ func startApp(t *testing.T) (*server, func(o *hybrid.Options)) {
 	}
 }
 
-func TestJ1AnOutageSignsNobodyOut(t *testing.T) {
+func TestJ1AnOutageSignsNoUserOut(t *testing.T) {
 	for _, outage := range outages {
 		t.Run(outage.name, func(t *testing.T) {
 			ctx := context.Background()
@@ -184,7 +184,7 @@ func TestJ1AnOutageSignsNobodyOut(t *testing.T) {
 			journalled(t, b.Add(ctx, "j:code", []byte("b"), time.Hour))
 
 			if cause := a.log.cause(hybrid.BreakerOpened); cause == nil || outage.cause != nil && !errors.Is(cause, outage.cause) {
-				t.Errorf("told the cause %v, want %v", cause, outage.cause)
+				t.Errorf("reported the cause %v, want %v", cause, outage.cause)
 			}
 			outage.end(s)
 			a.untilRestored()
@@ -197,7 +197,7 @@ func TestJ1AnOutageSignsNobodyOut(t *testing.T) {
 				r.becomes("s:elsewhere", "1")
 			}
 			if n := a.log.count(hybrid.ReplayFound) + b.log.count(hybrid.ReplayFound); n != 1 {
-				t.Errorf("the replay was told %d times", n)
+				t.Errorf("the replay was reported %d times", n)
 			}
 		})
 	}
@@ -253,7 +253,7 @@ func TestARestartWithoutDataIsNoSignOut(t *testing.T) {
 	}
 }
 
-func TestNobodyIsSignedOutWhileALossIsLookedInto(t *testing.T) {
+func TestNoUserIsSignedOutWhileALossIsChecked(t *testing.T) {
 	s := startServer(t)
 	a := startReplica(t, s, "x", nil)
 	ok(t, a.put("s:k", live(1)))
@@ -263,7 +263,7 @@ func TestNobodyIsSignedOutWhileALossIsLookedInto(t *testing.T) {
 		a.until("loss noticed", func(hybrid.Stats) bool {
 			a.is("s:k", "1")
 			if err := a.CompareAndSet(context.Background(), "s:k", 1, live(2), time.Hour); errors.Is(err, cache.ErrMiss) {
-				t.Fatal("a renewal was told that the session is gone")
+				t.Fatal("a token refresh got that the session is gone")
 			} else if cache.Applied(err) {
 				ok(t, a.Delete(context.Background(), "s:k"))
 				_ = a.Add(context.Background(), "s:k", live(1), time.Hour)
@@ -274,7 +274,7 @@ func TestNobodyIsSignedOutWhileALossIsLookedInto(t *testing.T) {
 	}
 }
 
-func TestJ2FlushallSignsEverybodyOut(t *testing.T) {
+func TestJ2FlushallSignsAllUsersOut(t *testing.T) {
 	s := startServer(t)
 	a, b := startReplica(t, s, "x", nil), startReplica(t, s, "x", nil)
 	ok(t, a.put("s:a", live(1)))
@@ -290,7 +290,7 @@ func TestJ2FlushallSignsEverybodyOut(t *testing.T) {
 	}
 }
 
-func TestAFlushWhileTheLinkIsDownSignsEverybodyOut(t *testing.T) {
+func TestAFlushWhileTheLinkIsDownSignsAllUsersOut(t *testing.T) {
 	s := startServer(t)
 	a := startReplica(t, s, "x", nil)
 	ok(t, a.put("s:a", live(1)))
@@ -301,7 +301,7 @@ func TestAFlushWhileTheLinkIsDownSignsEverybodyOut(t *testing.T) {
 	a.is("s:a", "miss")
 }
 
-func TestAnEvictedCanarySignsNobodyOut(t *testing.T) {
+func TestAnEvictedDataSetIdSignsNoUserOut(t *testing.T) {
 	s := startServer(t)
 	a := startReplica(t, s, "x", nil)
 	ok(t, a.put("s:a", live(1)))
@@ -331,8 +331,8 @@ func TestJ7TwoPrefixesShareAServer(t *testing.T) {
 
 func TestJ10AnEvictingServerIsReported(t *testing.T) {
 	for _, c := range []struct {
-		args []string
-		told int
+		args     []string
+		reported int
 	}{
 		{nil, 0},
 		{[]string{"--maxmemory", "100mb", "--maxmemory-policy", "noeviction"}, 0},
@@ -342,8 +342,8 @@ func TestJ10AnEvictingServerIsReported(t *testing.T) {
 	} {
 		a := startReplica(t, startServer(t, c.args...), "x", nil)
 		a.untilRestored()
-		if got := a.log.count(hybrid.MayEvict); got != c.told {
-			t.Errorf("%q: told %d times", c.args, got)
+		if got := a.log.count(hybrid.MayEvict); got != c.reported {
+			t.Errorf("%q: reported %d times", c.args, got)
 		}
 	}
 }
@@ -369,7 +369,7 @@ func TestAServerThatRefusesWritesServesReads(t *testing.T) {
 	}
 }
 
-func TestAReplicaThatLaggedTakesBackNothing(t *testing.T) {
+func TestAReplicaThatLaggedUndoesNothing(t *testing.T) {
 	s := startServer(t)
 	a := startReplica(t, s, "x", nil)
 	older := live(1)
@@ -377,7 +377,7 @@ func TestAReplicaThatLaggedTakesBackNothing(t *testing.T) {
 	ok(t, a.put("s:ended", older))
 	ok(t, a.put("s:k", live(2)))
 	ok(t, a.put("s:ended", revoked()))
-	// What a failover to a replica does that had not received the last writes.
+	// A failover to a replica that had not received the last writes does the same.
 	s.Do("SET", "x:s:k", string(older), "PX", "100000")
 	s.Do("SET", "x:s:ended", string(older), "PX", "100000")
 	a.is("s:ended", "revoked")

@@ -9,7 +9,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
-// processed is how many commands the server has processed.
+// processed is the number of commands that the server has processed.
 func (s *server) processed() int {
 	s.t.Helper()
 	n, err := strconv.Atoi(resp.InfoField(s.Do("INFO", "stats"), "total_commands_processed"))
@@ -19,7 +19,7 @@ func (s *server) processed() int {
 	return n
 }
 
-// pipelines is how many pipelines the replica has sent.
+// pipelines is the number of pipelines that the replica has sent.
 func (r *replica) pipelines() int {
 	n := 0
 	for _, c := range r.Stats().Redis.Commands {
@@ -30,8 +30,8 @@ func (r *replica) pipelines() int {
 	return n
 }
 
-// A server that refuses writes is asked with one of the waiting notes, after pauses that
-// grow, and the log has one line at the begin and one at the end.
+// A server that refuses writes gets one of the waiting notes after pauses that grow. The
+// log has one line at the begin and one at the end.
 func TestRefusedWritesCostLittle(t *testing.T) {
 	t.Parallel()
 	const notes, tries, most = 300, 3, 100
@@ -44,7 +44,7 @@ func TestRefusedWritesCostLittle(t *testing.T) {
 	}
 	a.until("reported", func(hybrid.Stats) bool { return a.log.count(hybrid.WritesRefused) == 1 })
 	a.is("s:before", "1")
-	// Each try begins with the question which server this is, in a pipeline.
+	// Each try begins with a check of the server's identity, in a pipeline.
 	before, asked := s.processed(), a.pipelines()
 	a.until("asked again", func(hybrid.Stats) bool { return a.pipelines() >= asked+2*tries })
 	if n := s.processed() - before; n >= most {

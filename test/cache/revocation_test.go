@@ -14,8 +14,8 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/eventually"
 )
 
-// add stores a record that was issued so many seconds after the moment that
-// revocations count from.
+// add stores a record that was issued so many seconds after the moment from which
+// revocations count.
 func (r *replica) add(key string, issued int, links ...string) error {
 	return r.Add(context.Background(), key, cachetest.Linked(1, issued, links...), time.Hour)
 }
@@ -24,21 +24,21 @@ func (r *replica) revoke(links ...string) error {
 	return r.Revoke(context.Background(), cachetest.Revoking(10, links...))
 }
 
-// told collects the revocations that a replica tells of.
-type told struct {
+// witness collects the revocations that a replica reports.
+type witness struct {
 	mu   sync.Mutex
 	seen []cache.Revocation
 }
 
-func (w *told) Changed(_ string) {}
-func (w *told) ChangedAll()      {}
-func (w *told) Revoked(r cache.Revocation) {
+func (w *witness) Changed(_ string) {}
+func (w *witness) ChangedAll()      {}
+func (w *witness) Revoked(r cache.Revocation) {
 	w.mu.Lock()
 	w.seen = append(w.seen, r)
 	w.mu.Unlock()
 }
 
-func (w *told) count() int {
+func (w *witness) count() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.seen)
@@ -49,7 +49,7 @@ func TestARevocationDuringAnOutage(t *testing.T) {
 		t.Run("BL18 "+outage.name, func(t *testing.T) {
 			s, app := startApp(t)
 			a, b := startReplica(t, s, "x", app), startReplica(t, s, "x", app)
-			w := &told{}
+			w := &witness{}
 			a.Watch(w)
 			ok(t, a.add("s:here", 0, "sid 1", "ann"))
 			ok(t, b.add("s:elsewhere", 0, "sid 2", "ann"))
@@ -66,7 +66,7 @@ func TestARevocationDuringAnOutage(t *testing.T) {
 				t.Errorf("a record that was issued before the revocation: %v", err)
 			}
 			if w.count() != 1 {
-				t.Errorf("told %d times", w.count())
+				t.Errorf("reported %d times", w.count())
 			}
 			b.is("s:elsewhere", "1")
 			outage.end(s)
@@ -95,7 +95,7 @@ func TestALossOfDataBringsNothingBack(t *testing.T) {
 	s.Kill()
 	a.untilFallback()
 	b.untilFallback()
-	b.becomes("s:ended", "revoked") // which nobody had asked it for
+	b.becomes("s:ended", "revoked") // without a read of it before
 	s.Start()
 	for _, r := range []*replica{a, b} {
 		r.until("loss noticed", func(hybrid.Stats) bool { return r.log.count(hybrid.DataLost) == 1 })
@@ -103,7 +103,7 @@ func TestALossOfDataBringsNothingBack(t *testing.T) {
 		r.is("s:ended", "revoked")
 	}
 	if err := b.add("s:late", 10, "sid 1", "ann"); !errors.Is(err, cache.ErrConflict) {
-		t.Errorf("the note of the revocation is lost: %v", err)
+		t.Errorf("the revocation entry is lost: %v", err)
 	}
 	b.becomes("s:left", "1")
 	ok(t, b.revoke("bob")) // by an index that was made again
@@ -112,7 +112,7 @@ func TestALossOfDataBringsNothingBack(t *testing.T) {
 	}
 }
 
-func TestARevocationIsHeldByWhoMadeIt(t *testing.T) {
+func TestARevocationIsHeldByItsReplica(t *testing.T) {
 	s := startServer(t)
 	a := startReplica(t, s, "x", nil)
 	ok(t, startReplica(t, s, "x", nil).add("s:k", 0, "sid 1"))
@@ -165,7 +165,7 @@ func TestALeaseAmongReplicas(t *testing.T) {
 	lease := func(owner string) cache.Lease {
 		return cache.Lease{Record: "s:{ab}k", Version: 1, Grant: "grant", Owner: owner, TTL: 300 * time.Millisecond, Keep: time.Hour}
 	}
-	// One that does not end while the test asks: a second holder of it fails the test.
+	// A lease that does not end during the test: a second holder of it fails the test.
 	ok(t, a.put("s:{cd}k", live(1)))
 	lasting := func(owner string) cache.Lease {
 		l := lease(owner)
@@ -194,7 +194,7 @@ func TestALeaseAmongReplicas(t *testing.T) {
 	}
 }
 
-func TestWhatAnybodyMayAskForTakesNoRoom(t *testing.T) {
+func TestAnUnprovenRevocationTakesNoRoom(t *testing.T) {
 	s, app := startApp(t)
 	a := startReplica(t, s, "x", func(o *hybrid.Options) {
 		app(o)
@@ -219,7 +219,7 @@ func TestWhatAnybodyMayAskForTakesNoRoom(t *testing.T) {
 		t.Errorf("K1: %d keys in the journal, %d dropped", x.Journal, x.JournalDropped)
 	}
 	if err := ask("sid ann"); !errors.Is(err, cache.ErrUnavailable) {
-		t.Errorf("what no other replica hears of: %v", err)
+		t.Errorf("a revocation that no other replica learns of: %v", err)
 	}
 	for i := 0; i < 20; i++ { // more than the journal holds
 		_ = a.put("s:"+strconv.Itoa(i), revoked())

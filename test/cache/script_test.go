@@ -31,8 +31,8 @@ func candidate(r *rand.Rand) []byte {
 	return b
 }
 
-// The scripts, their stand-in where scripts are forbidden, and Memory decide
-// every pair of values alike.
+// The scripts, their replacement where scripts are forbidden, and Memory decide every
+// pair of values alike.
 func TestTheRuleIsTheSameEverywhere(t *testing.T) {
 	ctx := context.Background()
 	s := startServer(t)

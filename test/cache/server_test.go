@@ -144,7 +144,7 @@ func (r *replica) untilFallback() {
 	})
 }
 
-// reads is how often r has read from Redis.
+// reads is the number of reads of Redis by r.
 func (r *replica) reads() uint64 {
 	n := uint64(0)
 	for _, c := range r.Stats().Redis.Commands {
@@ -155,8 +155,8 @@ func (r *replica) reads() uint64 {
 	return n
 }
 
-// state is what r says of a key: "1" and so on for a live record of that
-// version, revoked, miss, or unavailable.
+// state is the state of a key at r: "1" and so on for a live record of that version,
+// revoked, miss, or unavailable.
 func (r *replica) state(key string) string {
 	v, err := r.Get(context.Background(), key)
 	return describe(v, err)

@@ -15,9 +15,9 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/cache/testdata/src/fill"
 )
 
-var sizes = flag.Bool("sizes", false, "measure what 10,000 and 100,000 sessions take, compiled and interpreted")
+var sizes = flag.Bool("sizes", false, "measure the sizes of 10,000 and 100,000 sessions, compiled and interpreted")
 
-// What a session may take beyond its tokens, in bytes.
+// Bounds of a session's size beyond its tokens, in bytes.
 const (
 	memoryBound = 1536
 	redisBound  = 1024
@@ -44,7 +44,7 @@ func interpretedFiller(t *testing.T) filler {
 	}
 }
 
-// interpreterWith loads a driver of testdata, and of the plugin what it imports.
+// interpreterWith loads a driver of testdata, and its imports from the plugin.
 func interpreterWith(t *testing.T, driver string) *interp.Interpreter {
 	t.Helper()
 	root, err := filepath.Abs("../..")
@@ -64,13 +64,13 @@ func interpreterWith(t *testing.T, driver string) *interp.Interpreter {
 	return i
 }
 
-// A taking is what one session takes beyond its tokens, in bytes.
+// A taking is the size of one session beyond its tokens, in bytes.
 type taking struct {
 	memory, redis float64
 }
 
-// TestSizes fails when a session with ten groups takes more than it may. With more
-// sessions, also in the interpreter, it prints what they take:
+// TestSizes fails when a session with ten groups is too large. With more sessions, also
+// in the interpreter, it prints their sizes:
 //
 //	go test -timeout 30m -run TestSizes -v . -sizes
 func TestSizes(t *testing.T) {
@@ -128,7 +128,7 @@ func (f filler) measure(t *testing.T, n, groups int) taking {
 	}
 }
 
-// settle waits until memory holds everything, sealed and opened.
+// settle waits until memory holds every session, sealed and opened.
 func (f filler) settle(t *testing.T, n int) {
 	t.Helper()
 	eventually.True(t, "everything is held", func() bool {

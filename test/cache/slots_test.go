@@ -83,7 +83,7 @@ func TestALeaseBelongsToOneDataSet(t *testing.T) {
 	}
 }
 
-// startUninformed starts a replica whose user may not run INFO.
+// startUninformed starts a replica with a Redis user that may not run INFO.
 func startUninformed(t *testing.T, s *server) *replica {
 	t.Helper()
 	return startReplica(t, s, "x", func(o *hybrid.Options) {
@@ -96,12 +96,12 @@ func allowNoInfo(s *server) {
 }
 
 func TestWithoutInfo(t *testing.T) {
-	t.Run("a restart without data signs nobody out", func(t *testing.T) {
+	t.Run("a restart without data signs no user out", func(t *testing.T) {
 		s := startServer(t)
 		allowNoInfo(s)
 		a := startUninformed(t, s)
 		if got := a.log.count(hybrid.InfoRefused); got != 1 {
-			t.Errorf("told %d times that INFO is refused", got)
+			t.Errorf("reported %d times that INFO is refused", got)
 		}
 		ok(t, a.put("s:a", live(3)))
 		ok(t, a.put("s:ended", live(1)))
@@ -118,7 +118,7 @@ func TestWithoutInfo(t *testing.T) {
 			}
 		}
 	})
-	t.Run("FLUSHALL signs everybody out", func(t *testing.T) {
+	t.Run("FLUSHALL signs all users out", func(t *testing.T) {
 		s := startServer(t)
 		allowNoInfo(s)
 		a := startUninformed(t, s)
@@ -149,7 +149,7 @@ func TestWithoutInfo(t *testing.T) {
 }
 
 // A flush of another database of the server makes values stale, and nothing else.
-func TestAFlushOfAnotherDatabaseSignsNobodyOut(t *testing.T) {
+func TestAFlushOfAnotherDatabaseSignsNoUserOut(t *testing.T) {
 	s := startServer(t)
 	a := startReplica(t, s, "x", nil)
 	for i := range 20 {

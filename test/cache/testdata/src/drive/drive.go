@@ -50,7 +50,7 @@ func Memory(g int) string {
 	return exercise(memory, g)
 }
 
-// exercise returns what went wrong on b, or nothing.
+// exercise returns the first mistake of b, or nothing.
 func exercise(b cache.Backend, g int) string {
 	ctx := context.Background()
 	mine, other := &witness{seen: map[string]int{}}, &witness{seen: map[string]int{}}
@@ -134,7 +134,7 @@ func (o *observer) Observe(e hybrid.Event, cause error) {
 	o.mu.Unlock()
 }
 
-// Open connects to a server under two prefixes, which are the store's names.
+// Open connects to a server under two prefixes, which are the stores' names.
 func Open(address string) string {
 	const patience = time.Minute // a busy machine is no outage
 	server := resp.Options{
@@ -153,7 +153,7 @@ func Open(address string) string {
 	return ""
 }
 
-// Close ends what Open began.
+// Close closes the stores of Open.
 func Close() {
 	inRedis.Close()
 	inBoth.Close()
@@ -169,7 +169,7 @@ func Hybrid(g int) string {
 	return exercise(inBoth, g)
 }
 
-// Same reads one key that nobody writes, and one of its own.
+// Same reads one key that no goroutine writes, and one of its own.
 func Same(g int) string {
 	ctx := context.Background()
 	key := "s:own" + strconv.Itoa(g)
@@ -192,22 +192,22 @@ func Same(g int) string {
 	return ""
 }
 
-// Fallback reports whether memory alone serves, and Tracking whether changes arrive.
+// Fallback reports whether only memory serves, and Tracking whether changes arrive.
 func Fallback() bool { return inBoth.Stats().Fallback }
 
 func Tracking() bool { return inBoth.Stats().Tracking }
 
-// Journal is how many keys L2 does not have yet.
+// Journal is the number of keys that Redis does not have yet.
 func Journal() int { return inBoth.Stats().Journal }
 
-// Told is how often an event was told.
-func Told(text string) int {
+// Reported is the number of reports of an event.
+func Reported(text string) int {
 	events.mu.Lock()
 	defer events.mu.Unlock()
 	return events.seen[text]
 }
 
-// Measure times n operations on a store, each of them alone, in ns.
+// Measure times n operations on a store, one after the other, in ns.
 func Measure(store, op string, n int) []int64 {
 	ctx := context.Background()
 	value := record(cache.Live, 1, string(make([]byte, 1000)))
@@ -251,8 +251,8 @@ func read(store string, n int, took []int64) []int64 {
 	return took
 }
 
-// Settled reads a key until L1 answers, and returns how often that did in 100
-// further reads.
+// Settled reads a key until memory serves it, and returns the number of further reads, of
+// 100, that it served.
 func Settled() int {
 	ctx := context.Background()
 	err := inBoth.Add(ctx, "s:settled", record(cache.Live, 1, "v"), time.Hour)
@@ -269,7 +269,7 @@ func Settled() int {
 	return int(inBoth.Stats().Hits - before)
 }
 
-// Prepare writes what Outage changes.
+// Prepare writes the values that Outage changes.
 func Prepare(g int) string {
 	ctx := context.Background()
 	for _, what := range []string{"ended", "renewed", "deleted"} {
@@ -281,7 +281,7 @@ func Prepare(g int) string {
 	return ""
 }
 
-// Outage changes it while memory alone serves.
+// Outage changes them while only memory serves.
 func Outage(g int) string {
 	ctx := context.Background()
 	n := strconv.Itoa(g)
@@ -308,7 +308,7 @@ func Outage(g int) string {
 	return Outcome(g)
 }
 
-// Outcome reports what differs from what Outage made.
+// Outcome reports the first difference from the values of Outage.
 func Outcome(g int) string {
 	n := strconv.Itoa(g)
 	ctx := context.Background()

@@ -12,28 +12,28 @@ import (
 
 var issued = time.Unix(1700000000, 0)
 
-// linked is a record of the session sid of the person g.
+// linked is a record of the session sid of the user g.
 func linked(version uint64, sid string, g int) []byte {
 	end := time.Now().Add(time.Hour)
-	person := fmt.Sprintf("person %9d", g)
+	user := fmt.Sprintf("user %11d", g)
 	h := cache.Header{KeyID: 1, State: cache.Live, Version: version, Expiry: end, End: end, Issued: issued, Links: []cache.Link{
-		{Name: fmt.Sprintf("%-16s", sid), Listed: true}, {Name: person, Listed: true},
+		{Name: fmt.Sprintf("%-16s", sid), Listed: true}, {Name: user, Listed: true},
 	}}
 	return append(cache.AppendHeader(nil, h), sid...)
 }
 
-func revocation(sid, person string) []cache.Revocation {
+func revocation(sid, user string) []cache.Revocation {
 	r := cache.Revocation{Link: fmt.Sprintf("%-16s", sid), Before: issued, TTL: time.Minute}
 	r.Mark = r.Link
-	if person != "" {
-		r.Also = person
+	if user != "" {
+		r.Also = user
 		r.Mark = fmt.Sprintf("%-16s", "+"+sid)
 	}
 	return []cache.Revocation{r}
 }
 
-// lifeOfGrant creates two sessions of g, renews one of them under a lease, and
-// revokes the other.
+// lifeOfGrant creates two sessions of g, refreshes one of them under a lease, and revokes
+// the other.
 func lifeOfGrant(b cache.Backend, g int) string {
 	ctx := context.Background()
 	n := strconv.Itoa(g)
@@ -46,13 +46,13 @@ func lifeOfGrant(b cache.Backend, g int) string {
 	if wrong := renewed(b, kept, g); wrong != "" {
 		return kept + ": " + wrong
 	}
-	if err := b.Revoke(ctx, revocation(ended[5:], fmt.Sprintf("person %9d", g+1))); err != nil {
+	if err := b.Revoke(ctx, revocation(ended[5:], fmt.Sprintf("user %11d", g+1))); err != nil {
 		return ended + ": " + err.Error()
 	}
 	if v, err := b.Get(ctx, ended); err != nil || string(v) != string(linkedAs(v, ended[5:], g)) {
-		return ended + ": ended for another person"
+		return ended + ": ended for another user"
 	}
-	if err := b.Revoke(ctx, revocation(ended[5:], fmt.Sprintf("person %9d", g))); err != nil {
+	if err := b.Revoke(ctx, revocation(ended[5:], fmt.Sprintf("user %11d", g))); err != nil {
 		return ended + ": " + err.Error()
 	}
 	v, err := b.Get(ctx, ended)
@@ -66,7 +66,7 @@ func lifeOfGrant(b cache.Backend, g int) string {
 	return trimmed(b, g)
 }
 
-// trimmed gives one person three sessions, of whom two may stay.
+// trimmed gives one user three sessions. Two of them may stay.
 func trimmed(b cache.Backend, g int) string {
 	ctx := context.Background()
 	n := strconv.Itoa(g)
@@ -75,7 +75,7 @@ func trimmed(b cache.Backend, g int) string {
 		if err := b.Add(ctx, key, linked(1, key[5:], 1000000+g), time.Hour); err != nil {
 			return key + ": " + err.Error()
 		}
-		ended, err := b.Trim(ctx, fmt.Sprintf("person %9d", 1000000+g), 2, key)
+		ended, err := b.Trim(ctx, fmt.Sprintf("user %11d", 1000000+g), 2, key)
 		if err != nil || ended != i/2 {
 			return key + ": trimmed " + strconv.Itoa(ended)
 		}
@@ -99,7 +99,7 @@ func trimmed(b cache.Backend, g int) string {
 // linkedAs is the record that v ought to be: linked, with v's own times.
 func linkedAs(v []byte, sid string, g int) []byte {
 	h, payload, err := cache.ParseRecord(v)
-	if err != nil || string(payload) != sid || h.Links[1].Name != fmt.Sprintf("person %9d", g) {
+	if err != nil || string(payload) != sid || h.Links[1].Name != fmt.Sprintf("user %11d", g) {
 		return nil
 	}
 	return v

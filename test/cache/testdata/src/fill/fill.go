@@ -27,7 +27,7 @@ type Store struct {
 	manager *session.Manager
 	groups  int
 	header  string // of the tokens
-	filler  string // what they are made of
+	filler  string // the text that fills them
 	request *http.Request
 }
 
@@ -97,8 +97,8 @@ func Start(address, prefix string, groups int) string {
 	return "not in touch with the server"
 }
 
-// Make signs people in, each with one session that is then opened by its cookie. It
-// returns how many bytes their tokens have, and what went wrong.
+// Make signs users in, each with one session that is then opened by its cookie. It
+// returns the number of bytes of their tokens, and an error text.
 func Make(from, to int) (int, string) {
 	tokens := 0
 	for i := from; i < to; i++ {
@@ -111,8 +111,8 @@ func Make(from, to int) (int, string) {
 	return tokens, ""
 }
 
-// makeOne is one session. The lengths of the tokens vary, so that how allocators
-// round sizes up shows as its mean.
+// makeOne makes one session. The lengths of the tokens vary, so that the mean shows the
+// rounding of allocators.
 func makeOne(i int) (int, error) {
 	now := time.Now()
 	id := fmt.Sprintf("%08d-5a1f-4c0e-9b7d-3e2c1a9f8d60", i)
@@ -123,7 +123,7 @@ func makeOne(i int) (int, error) {
 	}
 	payload, err := json.Marshal(map[string]any{
 		"iss": "https://id.example.com/realms/main", "aud": "client", "sub": id, "sid": sid, "iat": now.Unix(), "exp": now.Unix() + 300,
-		"email": "person" + strconv.Itoa(i) + "@example.com", "email_verified": true, "name": "Person " + strconv.Itoa(i), "groups": groups,
+		"email": "user" + strconv.Itoa(i) + "@example.com", "email_verified": true, "name": "User " + strconv.Itoa(i), "groups": groups,
 	})
 	if err != nil {
 		return 0, err
@@ -146,8 +146,8 @@ func makeOne(i int) (int, error) {
 	return len(s.IDToken) + len(s.AccessToken) + len(s.RefreshToken), nil
 }
 
-// keepOpened asks for a session until memory holds it opened: what was read while the
-// server told of the write is not kept.
+// keepOpened loads a session until memory holds it opened. A record that is read while
+// Redis reports its write is not kept.
 func keepOpened(value string) error {
 	for i := 0; i < 1000; i++ {
 		opened, err := store.manager.Load(context.Background(), store.request)
@@ -172,7 +172,7 @@ func isOpened(value string) bool {
 	return hot.Opened[value] != nil
 }
 
-// Held is how many sealed and how many opened sessions there are in memory.
+// Held is the number of sealed and of opened sessions in memory.
 func Held() (int, int) {
 	hot := store.manager.Hot()
 	hot.Mu.Lock()
@@ -181,7 +181,7 @@ func Held() (int, int) {
 	return store.hybrid.Stats().Memory.Entries, opened
 }
 
-// Stop ends the connections and forgets what was held.
+// Stop ends the connections and drops the sessions in memory.
 func Stop() {
 	store.manager.Close()
 	store.hybrid.Close()
