@@ -11,7 +11,7 @@ func TestCompletedSignInsAreCounted(t *testing.T) {
 	j := jar{}
 	for n := 0; n < 4; n++ {
 		if got := l.Completed(j.request()); got != n {
-			t.Errorf("L24 %d completed sign-ins count as %d", n, got)
+			t.Errorf("L24 %d completed sign-ins are counted as %d", n, got)
 		}
 		one, err := l.Complete(j.request())
 		if err != nil {
@@ -29,10 +29,10 @@ func TestCompletedSignInsAreCounted(t *testing.T) {
 	}
 	c.turn(completedWithin)
 	if got := l.Completed(j.request()); got != 0 {
-		t.Errorf("L24 later, %d count", got)
+		t.Errorf("L24 later, %d are counted", got)
 	}
 	j[l.Forget().Name] = "made-up"
 	if got := l.Completed(j.request()); got != 0 {
-		t.Errorf("L24 a made-up cookie counts as %d", got)
+		t.Errorf("L24 a made-up cookie is taken for %d sign-ins", got)
 	}
 }

@@ -93,7 +93,7 @@ func TestNoRequestWaitsWhileTokensAreValid(t *testing.T) {
 }
 
 func TestWaitingRequestsAreReleased(t *testing.T) {
-	t.Run("E7 a provider that does not answer: late requests are served with the old tokens", func(t *testing.T) {
+	t.Run("E7 a provider that does not respond: late requests are served with the old tokens", func(t *testing.T) {
 		f := newFleet(t, nil)
 		f.serves(t, f.Manager, "access 0")
 		f.clock.turn(6 * time.Minute)

@@ -189,7 +189,7 @@ func TestBL18AWriteThatRedisDoesNotConfirmIsJournalled(t *testing.T) {
 	}
 }
 
-func TestTheJournalRefusesRatherThanForgetsARevocation(t *testing.T) {
+func TestAFullJournalRefusesANewRevocationAndKeepsTheOthers(t *testing.T) {
 	ctx := context.Background()
 	s := startServer(t)
 	s.Stop()
