@@ -37,7 +37,7 @@ var arrows = map[string]string{
 	"internal/policy":     "internal/oidc internal/spelling",
 	"internal/headers":    "internal/oidc",
 	"internal/registry":   "",
-	"internal/config":     "internal/headers internal/texts internal/policy internal/spelling",
+	"internal/config":     "internal/headers internal/texts internal/policy internal/oidc internal/spelling",
 	"internal/spelling":   "",
 	"internal/texts":      "",
 	"resp":                "",

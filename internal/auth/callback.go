@@ -154,12 +154,6 @@ func (m *Middleware) endFailedSignIn(w http.ResponseWriter, r *http.Request, g *
 	m.sendAll(w, m.logins.Fail(g, r))
 }
 
-// promptErrors are the errors after prompt=none that an interactive sign-in can resolve
-// (OpenID Connect Core section 3.1.2.6).
-var promptErrors = map[string]bool{
-	"login_required": true, "interaction_required": true, "consent_required": true, "account_selection_required": true,
-}
-
 // declined are the errors that are not about prompt=select_account: the user declined,
 // or the provider is busy.
 var declined = map[string]bool{"access_denied": true, "temporarily_unavailable": true}
@@ -167,7 +161,7 @@ var declined = map[string]bool{"access_denied": true, "temporarily_unavailable":
 // providerRefused shows the user that the provider refused the sign-in. A session of
 // the user continues.
 func (m *Middleware) providerRefused(w http.ResponseWriter, r *http.Request, g *session.Login, code string) {
-	if promptErrors[code] && m.o.AuthParams["prompt"] == "none" && g.Attempt == 0 {
+	if oidc.NeedsInteraction(code) && m.o.AuthParams["prompt"] == "none" && g.Attempt == 0 {
 		m.signIn(w, r, journey{target: m.target(r, g), attempt: g.Attempt + 1, interactive: true})
 		return
 	}
@@ -183,21 +177,10 @@ func (m *Middleware) providerRefused(w http.ResponseWriter, r *http.Request, g *
 	case "server_error", "temporarily_unavailable":
 		f = providerFault
 	}
-	if !knownErrors[code] {
+	if oidc.KnownError(code) == "" {
 		code = "of its own"
 	}
 	m.failSignIn(w, r, f, fmt.Errorf("auth: the provider answered with an error: %s%s", code, remedies[code]), m.target(r, g))
-}
-
-// knownErrors are the codes that the log can name: those of RFC 6749 section 4.1.2.1,
-// OpenID Connect Core section 3.1.2.6 and its extensions. Any other code may be text
-// that an attacker wrote into an address.
-var knownErrors = map[string]bool{
-	"invalid_request": true, "unauthorized_client": true, "access_denied": true, "unsupported_response_type": true,
-	"invalid_scope": true, "server_error": true, "temporarily_unavailable": true, "interaction_required": true,
-	"login_required": true, "account_selection_required": true, "consent_required": true, "invalid_request_uri": true,
-	"invalid_request_object": true, "request_not_supported": true, "request_uri_not_supported": true,
-	"registration_not_supported": true, "invalid_target": true, "unmet_authentication_requirements": true,
 }
 
 // finish sends the code once, after the client got its turn and the state was used up.

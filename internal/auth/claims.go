@@ -1,11 +1,8 @@
 package auth
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
-	"strings"
 
 	"github.com/traefikoidc/traefikoidc/internal/headers"
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
@@ -16,28 +13,9 @@ import (
 // the token came. Those of userinfo replace them only where they are newer.
 func claimsOf(s *session.Session) oidc.Claims {
 	if s.UserInfoNew {
-		return oidc.Update(tokenClaims(s.IDToken), s.UserInfo)
+		return oidc.Update(oidc.VerifiedClaims(s.IDToken), s.UserInfo)
 	}
-	return oidc.Merge(tokenClaims(s.IDToken), s.UserInfo)
-}
-
-// tokenClaims returns the claims of an ID token that was verified before.
-func tokenClaims(idToken string) oidc.Claims {
-	claims := oidc.Claims{}
-	parts := strings.Split(idToken, ".")
-	if len(parts) != 3 {
-		return claims
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		return claims
-	}
-	d := json.NewDecoder(bytes.NewReader(payload))
-	d.UseNumber()
-	if d.Decode(&claims) != nil {
-		return oidc.Claims{}
-	}
-	return claims
+	return oidc.Merge(oidc.VerifiedClaims(s.IDToken), s.UserInfo)
 }
 
 // digest names a subject in the log without revealing it.

@@ -99,7 +99,7 @@ func (m *Middleware) endSessionURL(r *http.Request, ended *session.Session) (str
 	e := oidc.EndSession{PostLogoutRedirectURI: m.absolute(r, m.postLogout()), State: m.goodbyeState(endedThere)}
 	if ended != nil {
 		e.IDTokenHint = ended.IDToken
-		e.LogoutHint = logoutHint(tokenClaims(ended.IDToken))
+		e.LogoutHint = logoutHint(oidc.VerifiedClaims(ended.IDToken))
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), endSessionTimeout)
 	defer cancel()

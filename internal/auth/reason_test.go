@@ -165,6 +165,7 @@ func TestErrorsOfTheProviderHaveARemedy(t *testing.T) {
 	for code, want := range map[string]string{
 		"invalid_scope": "check scopes", "unauthorized_client": "authorization code flow", "unsupported_response_type": "authorization code flow",
 		"invalid_request": "authorizationParams", "quota_exceeded": "the provider's log",
+		"invalid_target": "error: invalid_target", "insufficient_scope": "error: insufficient_scope", "unmet_authentication_requirements": "error: unmet_",
 	} {
 		s := newSite(t, nil)
 		b := s.browser()

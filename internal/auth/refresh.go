@@ -82,7 +82,7 @@ func successor(s *session.Session, t *oidc.Tokens) *session.Session {
 // claims returns the claims of the ID token of next. A new ID token is verified. If it
 // lacks the nonce or auth_time, next keeps the known ones.
 func (n *refresher) claims(ctx context.Context, s *session.Session, t *oidc.Tokens, next *session.Session) (oidc.Claims, error) {
-	before := tokenClaims(s.IDToken)
+	before := oidc.VerifiedClaims(s.IDToken)
 	if t.IDToken == "" {
 		return before, nil
 	}

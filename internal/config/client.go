@@ -3,6 +3,8 @@ package config
 import (
 	"encoding/pem"
 	"strings"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidc"
 )
 
 // client reads the client's identity at the provider.
@@ -17,8 +19,7 @@ func (r *reader) client(c *Config) Client {
 	if strings.ContainsAny(x.Secret, "\r\n\x00") {
 		r.problem("clientSecret", "has a line break or a NUL in it")
 	}
-	x.AssertionAlg = r.choice("clientAssertionAlg", c.ClientAssertionAlg, "",
-		[]string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256"})
+	x.AssertionAlg = r.choice("clientAssertionAlg", c.ClientAssertionAlg, "", oidc.AssertionAlgorithms())
 	x.AssertionKey = r.assertionKey(c)
 	x.AuthMethod = r.authMethod(c, x)
 	return x

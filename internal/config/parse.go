@@ -1,6 +1,10 @@
 package config
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidc"
+)
 
 // Parse returns the settings that c means in env, or one error that names every
 // problem. It does not change c, which Traefik gives to many handlers, and it makes no
@@ -58,8 +62,8 @@ func (r *reader) together(c *Config, s *Settings) {
 		r.problem("cookieDomain", "does not hold the host of callbackURL, so no sign-in could end")
 	}
 	for _, alg := range s.Provider.SigningAlgs {
-		if alg == "HS256" && s.Client.Secret == "" {
-			r.problem("idTokenSigningAlgs", "HS256 needs clientSecret")
+		if oidc.NeedsSecret(alg) && s.Client.Secret == "" {
+			r.problem("idTokenSigningAlgs", alg+" needs clientSecret")
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/pem"
 	"net/url"
 	"strings"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidc"
 )
 
 // provider reads the addresses of the provider and the way to it.
@@ -89,13 +91,11 @@ func issuerFault(raw string, u *url.URL) string {
 	return ""
 }
 
-// signingAlgs reads the algorithms of RFC 7518, section 3.1, and RFC 8037 that
-// an ID token may have; none is not among them.
+// signingAlgs reads the algorithms that an ID token may have.
 func (r *reader) signingAlgs(raw []string) []string {
-	known := []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256"}
 	var out []string
 	for _, alg := range r.list("idTokenSigningAlgs", raw) {
-		if alg = r.choice("idTokenSigningAlgs", alg, "", known); alg != "" {
+		if alg = r.choice("idTokenSigningAlgs", alg, "", oidc.Algorithms()); alg != "" {
 			out = append(out, alg)
 		}
 	}

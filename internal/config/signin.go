@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/oidc"
 )
 
 // signIn reads the addresses and parameters of a sign-in.
@@ -95,14 +97,12 @@ func contains(list []string, s string) bool {
 // params reads an option with parameters of the authorization request. Those that the
 // plugin sets itself cannot be replaced.
 func (r *reader) params(option string, raw map[string]any) (map[string]string, time.Duration) {
-	ours := []string{"client_id", "client_secret", "redirect_uri", "response_type", "response_mode", "scope", "state",
-		"nonce", "code_challenge", "code_challenge_method", "request", "request_uri", "id_token_hint"}
 	var out map[string]string
 	var maxAge time.Duration
 	for _, p := range r.texts(option, raw) {
 		path := option + "." + brief(p.Name)
 		switch {
-		case contains(ours, strings.ToLower(p.Name)):
+		case oidc.IsReserved(p.Name):
 			r.problem(path, "is set by the middleware and cannot be replaced")
 			continue
 		case !only(p.Name, tokenChars):

@@ -26,30 +26,72 @@ type algorithm struct {
 	size   int         // bytes of r and of s in an EC signature
 }
 
-func findAlgorithm(name string) (algorithm, bool) {
-	switch name {
-	case "EdDSA":
-		return algorithm{name, "Ed", crypto.SHA512, "OKP", "Ed25519", 0}, true
-	case "ES256":
-		return algorithm{name, "ES", crypto.SHA256, "EC", "P-256", 32}, true
-	case "ES384":
-		return algorithm{name, "ES", crypto.SHA384, "EC", "P-384", 48}, true
-	case "ES512":
-		return algorithm{name, "ES", crypto.SHA512, "EC", "P-521", 66}, true
-	case "RS256", "PS256":
-		return algorithm{name, name[:2], crypto.SHA256, "RSA", "", 0}, true
-	case "RS384", "PS384":
-		return algorithm{name, name[:2], crypto.SHA384, "RSA", "", 0}, true
-	case "RS512", "PS512":
-		return algorithm{name, name[:2], crypto.SHA512, "RSA", "", 0}, true
-	case "HS256":
-		return algorithm{name, "HS", crypto.SHA256, "oct", "", 0}, true
-	case "HS384":
-		return algorithm{name, "HS", crypto.SHA384, "oct", "", 0}, true
-	case "HS512":
-		return algorithm{name, "HS", crypto.SHA512, "oct", "", 0}, true
+// algorithms has every signature algorithm that is known, and is the only list of them.
+var algorithms = []algorithm{
+	{"RS256", "RS", crypto.SHA256, "RSA", "", 0},
+	{"RS384", "RS", crypto.SHA384, "RSA", "", 0},
+	{"RS512", "RS", crypto.SHA512, "RSA", "", 0},
+	{"PS256", "PS", crypto.SHA256, "RSA", "", 0},
+	{"PS384", "PS", crypto.SHA384, "RSA", "", 0},
+	{"PS512", "PS", crypto.SHA512, "RSA", "", 0},
+	{"ES256", "ES", crypto.SHA256, "EC", "P-256", 32},
+	{"ES384", "ES", crypto.SHA384, "EC", "P-384", 48},
+	{"ES512", "ES", crypto.SHA512, "EC", "P-521", 66},
+	{"EdDSA", "Ed", crypto.SHA512, "OKP", "Ed25519", 0},
+	{"HS256", "HS", crypto.SHA256, "oct", "", 0},
+	{"HS384", "HS", crypto.SHA384, "oct", "", 0},
+	{"HS512", "HS", crypto.SHA512, "oct", "", 0},
+}
+
+var algorithmsByName = byName(algorithms)
+
+func byName(list []algorithm) map[string]algorithm {
+	m := map[string]algorithm{}
+	for _, a := range list {
+		m[a.name] = a
 	}
-	return algorithm{}, false
+	return m
+}
+
+func findAlgorithm(name string) (algorithm, bool) {
+	a, known := algorithmsByName[name]
+	return a, known
+}
+
+// Algorithms returns the names of the signature algorithms that an ID token may have.
+// NeedsSecret is true for the last ones.
+func Algorithms() []string {
+	var names []string
+	for _, a := range algorithms {
+		names = append(names, a.name)
+	}
+	return names
+}
+
+// AssertionAlgorithms returns the names of the signature algorithms that an assertion
+// of the client may have: by its private key, or HS256 by its secret.
+func AssertionAlgorithms() []string {
+	return append(asymmetric(Algorithms()), assertionMAC)
+}
+
+// assertionMAC is the algorithm of client_secret_jwt.
+const assertionMAC = "HS256"
+
+// NeedsSecret reports whether an algorithm verifies by the client's secret.
+func NeedsSecret(name string) bool {
+	a, known := findAlgorithm(name)
+	return known && a.family == "HS"
+}
+
+// fitting returns the names of the algorithms of a type of key, on a curve.
+func fitting(kty, curve string) []string {
+	var names []string
+	for _, a := range algorithms {
+		if a.kty == kty && a.curve == curve {
+			names = append(names, a.name)
+		}
+	}
+	return names
 }
 
 // asymmetric returns the names of known algorithms that need no shared secret.

@@ -61,21 +61,18 @@ func (k *AssertionKey) read(der []byte) []string {
 	}
 	if key, ok := parsed.(*rsa.PrivateKey); ok && key.N.BitLen() >= minRSABits {
 		k.rsa = key
-		return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
+		return fitting("RSA", "")
 	}
 	if key, ok := parsed.(*ecdsa.PrivateKey); ok {
 		k.ec = key
-		return curveAlgorithms[key.Curve.Params().Name]
+		return fitting("EC", key.Curve.Params().Name)
 	}
 	if key, ok := parsed.(ed25519.PrivateKey); ok {
 		k.ed = key
-		return []string{"EdDSA"}
+		return fitting("OKP", "Ed25519")
 	}
 	return nil
 }
-
-// curveAlgorithms are the algorithms that a key on a curve fits.
-var curveAlgorithms = map[string][]string{"P-256": {"ES256"}, "P-384": {"ES384"}, "P-521": {"ES512"}}
 
 // sign makes a compact JWS of a payload.
 func (k *AssertionKey) sign(payload []byte) (string, error) {

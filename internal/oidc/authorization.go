@@ -42,7 +42,7 @@ func (p *Provider) AuthURL(ctx context.Context, a AuthRequest) (string, error) {
 		ours.Set("code_challenge_method", "S256")
 	}
 	for name, value := range a.Extra {
-		if !isReserved(name) {
+		if !IsReserved(name) {
 			ours.Set(name, value)
 		}
 	}
@@ -52,12 +52,13 @@ func (p *Provider) AuthURL(ctx context.Context, a AuthRequest) (string, error) {
 	return withQuery(m.AuthorizationEndpoint, ours)
 }
 
-// isReserved reports whether Extra must not set a parameter: this package sets it, or
-// it would change the kind of response, or it carries a second request.
-func isReserved(name string) bool {
-	switch name {
-	case "response_type", "response_mode", "client_id", "redirect_uri", "scope", "state", "nonce",
-		"code_challenge", "code_challenge_method", "request", "request_uri", "registration", "client_secret":
+// IsReserved reports whether an operator must not set a parameter of the authorization
+// request, in any case of its letters: this package sets it, or it would change the kind
+// of response, or it carries a second request or a secret.
+func IsReserved(name string) bool {
+	switch strings.ToLower(name) {
+	case "response_type", "response_mode", "client_id", "client_secret", "redirect_uri", "scope", "state", "nonce",
+		"code_challenge", "code_challenge_method", "request", "request_uri", "registration", "id_token_hint":
 		return true
 	}
 	return false

@@ -38,10 +38,12 @@ func TestAuthorizationRequests(t *testing.T) {
 				"response_type": "token", "response_mode": "fragment", "client_id": "evil", "redirect_uri": "https://evil.example", "scope": "admin",
 				"state": "evil", "nonce": "evil", "code_challenge": "evil", "code_challenge_method": "plain", "request": "evil",
 				"request_uri": "https://evil.example", "registration": "evil", "client_secret": "x",
+				"id_token_hint": "evil", "STATE": "evil", "Request": "evil",
 			}},
 			want: map[string]string{
 				"response_type": "code", "response_mode": "-", "client_id": "client", "redirect_uri": testCallback, "scope": "openid",
 				"state": "s", "nonce": "n", "code_challenge_method": "S256", "request": "-", "request_uri": "-", "registration": "-", "client_secret": "-",
+				"id_token_hint": "-", "STATE": "-", "Request": "-",
 			},
 		},
 		{

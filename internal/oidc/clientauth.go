@@ -87,9 +87,9 @@ func (p *Provider) assertion(method, audience string) (string, error) {
 	if method == "private_key_jwt" {
 		return p.options.AssertionKey.sign(payload)
 	}
-	signed := encodeBase64([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + encodeBase64(payload)
-	hs256, _ := findAlgorithm("HS256")
-	return signed + "." + encodeBase64(hs256.mac(p.options.ClientSecret, signed)), nil
+	signed := encodeBase64([]byte(`{"alg":"`+assertionMAC+`","typ":"JWT"}`)) + "." + encodeBase64(payload)
+	mac, _ := findAlgorithm(assertionMAC)
+	return signed + "." + encodeBase64(mac.mac(p.options.ClientSecret, signed)), nil
 }
 
 func encodeBase64(b []byte) string {

@@ -59,10 +59,31 @@ func TestStrictJWTs(t *testing.T) {
 		{"header is empty", "." + b64(payload) + "." + sig, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if _, err := parseJWT(c.raw); (err == nil) != c.ok {
+			parsed, err := parseJWT(c.raw)
+			if (err == nil) != c.ok {
 				t.Fatal(err)
 			}
+			if claims := VerifiedClaims(c.raw); c.ok && !reflect.DeepEqual(claims, parsed.claims) {
+				t.Errorf("VerifiedClaims reads %v, parseJWT %v", claims, parsed.claims)
+			}
 		})
+	}
+}
+
+func TestVerifiedClaimsOfNoToken(t *testing.T) {
+	header, payload := b64(`{"alg":"ES256"}`), b64(`{"sub":"alice"}`)
+	for name, raw := range map[string]string{
+		"nothing": "", "one part": payload, "two parts": header + "." + payload, "five parts": header + "." + payload + ".a.b.c",
+		"padding": header + "." + payload + "==.c2ln", "a line break": header + "." + payload[:4] + "\n" + payload[4:] + ".c2ln",
+		"trailing bits": header + "." + payload[:len(payload)-1] + "R.c2ln", "another alphabet": header + ".+/+/.c2ln",
+		"null": header + "." + b64("null") + ".c2ln", "an array": header + "." + b64("[1]") + ".c2ln", "a text": header + "." + b64(`"x"`) + ".c2ln",
+		"two values":      header + "." + b64(`{"sub":"alice"}{"sub":"bob"}`) + ".c2ln",
+		"a text after it": header + "." + b64(`{"sub":"alice"} x`) + ".c2ln",
+		"a huge one":      header + "." + b64(`{"sub":"`+strings.Repeat("a", maxToken)+`"}`) + ".c2ln",
+	} {
+		if claims := VerifiedClaims(raw); claims == nil || len(claims) != 0 {
+			t.Errorf("C27 %s: %v", name, claims)
+		}
 	}
 }
 
@@ -148,6 +169,9 @@ func FuzzParseJWT(f *testing.F) {
 		want := map[string]any{}
 		if err := dec.Decode(&want); err != nil || !reflect.DeepEqual(map[string]any(tok.claims), want) {
 			t.Fatalf("%q: %v is not %v (%v)", payload, tok.claims, want, err)
+		}
+		if again := VerifiedClaims(raw); !reflect.DeepEqual(again, tok.claims) {
+			t.Fatalf("%q: VerifiedClaims reads %v", payload, again)
 		}
 	})
 }

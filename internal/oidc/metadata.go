@@ -65,7 +65,7 @@ func staticMetadata(o Options) *Metadata {
 		return nil
 	}
 	m := &Metadata{Issuer: o.Issuer, alternativeIssuers: quirkOf(o.Issuer).tokenIssuers}
-	m.SigningAlgs = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+	m.SigningAlgs = asymmetric(Algorithms())
 	m.replaceEndpoints(o)
 	return m
 }

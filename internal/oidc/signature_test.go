@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -19,10 +20,30 @@ import (
 
 const longSecret = "a secret of more than sixty-four bytes, so that it is enough for HS512 too"
 
+// everyAlgorithm has the names that an operator may write.
+var everyAlgorithm = []string{
+	"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512",
+}
+
+func TestAlgorithms(t *testing.T) {
+	if got := Algorithms(); !reflect.DeepEqual(got, everyAlgorithm) {
+		t.Errorf("%q", got)
+	}
+	if got := AssertionAlgorithms(); !reflect.DeepEqual(got, everyAlgorithm[:11]) {
+		t.Errorf("of assertions: %q", got)
+	}
+	for i, name := range everyAlgorithm {
+		if NeedsSecret(name) != (i >= 10) {
+			t.Errorf("%s: a secret is needed: %t", name, NeedsSecret(name))
+		}
+	}
+	if NeedsSecret("none") {
+		t.Error("none needs a secret")
+	}
+}
+
 func TestEveryAlgorithmVerifies(t *testing.T) {
-	for _, alg := range []string{
-		"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512",
-	} {
+	for _, alg := range everyAlgorithm {
 		t.Run("C4 "+alg, func(t *testing.T) {
 			key := oidctest.NewKey(alg)
 			if key.Signer == nil {

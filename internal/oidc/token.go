@@ -189,20 +189,3 @@ func (e *endpoint) oauthError(a *answer) error {
 	}
 	return e.fail("says "+code, ErrRejected)
 }
-
-// KnownError returns code if it is an error code of OAuth or OpenID Connect, and
-// otherwise an empty string. The result may be displayURL and logged.
-func KnownError(code string) string {
-	switch code {
-	case "invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", // RFC 6749
-		"unsupported_grant_type", "invalid_scope", "access_denied", "unsupported_response_type",
-		"server_error", "temporarily_unavailable",
-		"unsupported_token_type",              // RFC 7009
-		"invalid_token", "insufficient_scope", // RFC 6750
-		"interaction_required", "login_required", "account_selection_required", "consent_required", // Core 3.1.2.6
-		"invalid_request_uri", "invalid_request_object", "request_not_supported",
-		"request_uri_not_supported", "registration_not_supported":
-		return code
-	}
-	return ""
-}

@@ -250,9 +250,21 @@ func TestAPublicClientSendsNoSecret(t *testing.T) {
 	}
 }
 
+func TestErrorsThatAnInteractionResolves(t *testing.T) {
+	for code, want := range map[string]bool{
+		"login_required": true, "interaction_required": true, "consent_required": true, "account_selection_required": true,
+		"access_denied": false, "invalid_grant": false, "quota_exceeded": false, "": false,
+	} {
+		if NeedsInteraction(code) != want {
+			t.Errorf("%q: %t", code, !want)
+		}
+	}
+}
+
 func TestKnownErrors(t *testing.T) {
 	for code, want := range map[string]string{
 		"login_required": "login_required", "access_denied": "access_denied", "<script>": "", "": "", "INVALID_GRANT": "",
+		"invalid_target": "invalid_target", "unmet_authentication_requirements": "unmet_authentication_requirements", "invalid_client": "invalid_client",
 	} {
 		if got := KnownError(code); got != want {
 			t.Errorf("E17 %q: %q", code, got)
