@@ -52,7 +52,7 @@ func (b *middlewareBuilder) options() (auth.Options, error) {
 		CallbackURL: s.SignIn.CallbackURL, LogoutPath: s.Logout.Path, ForceHTTPS: s.Session.Secure,
 		BackchannelPath: s.Logout.BackchannelPath, FrontchannelPath: s.Logout.FrontchannelPath,
 		Cookies: session.Cookies{Name: s.Session.CookieName, Domain: s.Session.CookieDomain, Secure: s.Session.Secure, SameSite: sameSite[s.Session.SameSite]},
-		MaxAge:  s.Session.MaxAge, Ages: b.ages, IdleTimeout: s.Session.IdleTimeout, RefreshGrace: s.Session.RefreshGrace, AlwaysAsk: s.Redis.Enabled && s.Redis.Mode == "redis",
+		MaxAge:  s.Session.MaxAge, Ages: b.ages, IdleTimeout: s.Session.IdleTimeout, RefreshGrace: s.Session.RefreshGrace, AlwaysRead: s.Redis.Enabled && s.Redis.Mode == "redis",
 		StripCookies: s.Session.StripCookies, CookieNames: b.names, Siblings: b.siblings, Name: b.name,
 		Scopes: s.SignIn.Scopes, AuthParams: s.SignIn.Params, WithoutPKCE: !s.SignIn.PKCE,
 		MaxAuthAge: s.SignIn.MaxAge, UserInfo: userInfo[s.Provider.UserInfo], CheckReplays: s.SignIn.DetectReplay, DenyReplays: s.SignIn.ReplayFallback == "deny",

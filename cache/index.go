@@ -99,18 +99,18 @@ func (l *LRU) Forbidden(record []byte, now int64) bool {
 		return false
 	}
 	for _, link := range LinksOf(record) {
-		if e := l.Live(NoteKey(link.Name), now); e != nil && Forbids(e.Value, record) {
+		if e := l.Live(RevocationKey(link.Name), now); e != nil && Forbids(e.Value, record) {
 			return true
 		}
 	}
 	return false
 }
 
-// Note stores the revocation entry of r, unless the stored one covers as much.
-func (l *LRU) Note(r Revocation, now time.Time) {
-	key, note := NoteKey(r.Mark), r.Note(now)
+// PutRevocation stores the revocation entry of r, unless the stored one covers as much.
+func (l *LRU) PutRevocation(r Revocation, now time.Time) {
+	key, entry := RevocationKey(r.Name), r.Record(now)
 	e := l.Live(key, now.UnixNano())
-	if e == nil || Merge(e.Value, note) == Replaces {
-		l.Put(key, note, now, r.TTL).About = r.Copied()
+	if e == nil || Merge(e.Value, entry) == Replaces {
+		l.Put(key, entry, now, r.TTL).About = r.Copied()
 	}
 }

@@ -256,7 +256,7 @@ func (m *Memory) Revoke(ctx context.Context, revocations []Revocation) error {
 func (m *Memory) revoke(r Revocation, now time.Time) {
 	m.mu.Lock()
 	if !r.Unproven {
-		m.lru.Note(r, now)
+		m.lru.PutRevocation(r, now)
 	}
 	var keys []string
 	for _, e := range m.lru.Covered(r, now.UnixNano()) {

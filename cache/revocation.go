@@ -11,9 +11,9 @@ import (
 type Revocation struct {
 	Link string // of the records, a listed one
 	Also string // another link of theirs; empty: not required
-	// Mark is the link that names its revocation entry, for records that are stored
+	// Name is the link that names its revocation entry, for records that are stored
 	// later.
-	Mark   string
+	Name   string
 	Before time.Time     // in whole seconds
 	TTL    time.Duration // of the entry: the longest lifetime of a record
 	// Unproven says that anyone may have requested it. It ends stored records only, and
@@ -23,7 +23,7 @@ type Revocation struct {
 }
 
 func (r Revocation) Check() error {
-	if len(r.Link) != LinkSize || len(r.Mark) != LinkSize || r.Also != "" && len(r.Also) != LinkSize {
+	if len(r.Link) != LinkSize || len(r.Name) != LinkSize || r.Also != "" && len(r.Also) != LinkSize {
 		return fmt.Errorf("%w: the link of a revocation", ErrInvalid)
 	}
 	if r.TTL < time.Millisecond || r.TTL > MaxTTL || r.Before.Unix() < 0 {
@@ -71,15 +71,15 @@ func (r Revocation) Copied() *Revocation {
 	return &kept
 }
 
-// Note returns the revocation entry of r. It has its time as version, so that it only
+// Record returns the revocation entry of r. It has its time as version, so that it only
 // moves forward.
-func (r Revocation) Note(now time.Time) []byte {
+func (r Revocation) Record(now time.Time) []byte {
 	return AppendHeader(nil, Header{State: Revoked, Version: uint64(r.Before.Unix()), Expiry: now.Add(r.TTL)})
 }
 
 // Forbids reports whether a revocation entry keeps a record from being created.
-func Forbids(note, record []byte) bool {
-	return KindOf(note) == RevokedRecord && KindOf(record) == LiveRecord && uint64(IssuedOf(record)) <= versionOf(note)
+func Forbids(entry, record []byte) bool {
+	return KindOf(entry) == RevokedRecord && KindOf(record) == LiveRecord && uint64(IssuedOf(record)) <= versionOf(entry)
 }
 
 // TombstoneOf returns the tombstone that replaces a record, and its lifetime, which is as
@@ -93,7 +93,7 @@ func Tombstone(version uint64, end time.Time) []byte {
 	return AppendHeader(nil, Header{State: Revoked, Version: version, Expiry: end})
 }
 
-func NoteKey(link string) string {
+func RevocationKey(link string) string {
 	return "r:" + nameOf(link)
 }
 

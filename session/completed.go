@@ -65,7 +65,7 @@ func (l *Logins) Complete(r *http.Request) (*http.Cookie, error) {
 	return l.Cookies.Set(name, value, completedWithin), nil
 }
 
-// Forget returns the cookie that ends the count, after a sign-out.
-func (l *Logins) Forget() *http.Cookie {
+// ResetCompleted returns the cookie that ends the count, after a sign-out.
+func (l *Logins) ResetCompleted() *http.Cookie {
 	return l.Cookies.Delete(l.cookieName(l.completedID()))
 }

@@ -31,7 +31,7 @@ func TestCompletedSignInsAreCounted(t *testing.T) {
 	if got := l.Completed(j.request()); got != 0 {
 		t.Errorf("L24 later, %d are counted", got)
 	}
-	j[l.Forget().Name] = "made-up"
+	j[l.ResetCompleted().Name] = "made-up"
 	if got := l.Completed(j.request()); got != 0 {
 		t.Errorf("L24 a made-up cookie is taken for %d sign-ins", got)
 	}

@@ -145,14 +145,14 @@ func (m *Manager) revocation(k *masterKey, e Ending) cache.Revocation {
 	switch {
 	case e.Subject == "":
 		r.Link = m.link(k, e.Issuer, linkSession, e.SessionID)
-		r.Mark = r.Link
+		r.Name = r.Link
 	case e.SessionID == "":
 		r.Link = m.link(k, e.Issuer, linkSubject, e.Subject)
-		r.Mark = r.Link
+		r.Name = r.Link
 	default:
 		r.Link = m.link(k, e.Issuer, linkSession, e.SessionID)
 		r.Also = m.link(k, e.Issuer, linkSubject, e.Subject)
-		r.Mark = m.link(k, e.Issuer, linkPair, e.SessionID, e.Subject)
+		r.Name = m.link(k, e.Issuer, linkPair, e.SessionID, e.Subject)
 	}
 	return r
 }
@@ -161,7 +161,7 @@ func (m *Manager) revocation(k *masterKey, e Ending) cache.Revocation {
 // no sid. The ending e may be about any of them.
 func (m *Manager) unnamed(k *masterKey, e Ending) cache.Revocation {
 	link := m.link(k, e.Issuer, linkUnnamed, e.Subject)
-	return cache.Revocation{Link: link, Mark: link, Before: e.Before.Truncate(time.Second), TTL: m.remembered(), Unproven: e.Unproven}
+	return cache.Revocation{Link: link, Name: link, Before: e.Before.Truncate(time.Second), TTL: m.remembered(), Unproven: e.Unproven}
 }
 
 // remembered returns the time for which an ending applies to sessions that are stored

@@ -116,7 +116,7 @@ type Options struct {
 	MaxAge      time.Duration // from the sign-in to the end of the session, for sessions of other middlewares too
 	Ages        *Ages         // of all managers of the process; nil: of this one
 	IdleTimeout time.Duration // zero: a session does not end here by being idle
-	AlwaysAsk   bool          // the store is read at each request; memory serves while it is unreachable
+	AlwaysRead  bool          // the store is read at each request; memory serves while it is unreachable
 	Preparer    Preparer
 	Refresher   Refresher            // nil: tokens are not refreshed
 	Grace       time.Duration        // time before their expiry at which tokens are refreshed

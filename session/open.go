@@ -102,7 +102,7 @@ func (m *Manager) open(ctx context.Context, p opening) (*Opened, error) {
 	if next := o.plan.next(); !next.IsZero() && next.Before(o.Until) {
 		o.Until = next
 	}
-	if m.o.AlwaysAsk {
+	if m.o.AlwaysRead {
 		o.Until = now
 	}
 	return o, nil

@@ -14,7 +14,7 @@ import (
 )
 
 func TestAStoreThatIsReadAtEachRequest(t *testing.T) {
-	w := newWorld(t, func(o *Options) { o.AlwaysAsk = true })
+	w := newWorld(t, func(o *Options) { o.AlwaysRead = true })
 	a := w.create(t, "ada")
 	for i := 0; i < 5; i++ {
 		if o := w.lookup(a); o != nil && w.clock.now().Before(o.Until) {

@@ -200,7 +200,7 @@ func (m *Manager) wasPutOffLocked(o *Opened, now time.Time) bool {
 // passLocked lets requests for o pass for a moment, while its tokens are valid, if memory
 // holds o itself. Any other session there came of a change, and is read again.
 func (m *Manager) passLocked(o *Opened, now time.Time) {
-	if m.hot.Opened[o.value] != o || m.o.AlwaysAsk {
+	if m.hot.Opened[o.value] != o || m.o.AlwaysRead {
 		return
 	}
 	passing := *o

@@ -37,10 +37,10 @@ func Linked(version uint64, issued int, names ...string) []byte {
 // Revoking returns the revocation of records with one link, or with two, issued at most
 // so many seconds after the fixed moment.
 func Revoking(before int, names ...string) []cache.Revocation {
-	r := cache.Revocation{Link: link(names[0]), Mark: link(names[0]), Before: day.Add(time.Duration(before) * time.Second), TTL: ttl}
+	r := cache.Revocation{Link: link(names[0]), Name: link(names[0]), Before: day.Add(time.Duration(before) * time.Second), TTL: ttl}
 	if len(names) > 1 {
 		r.Also = link(names[1])
-		r.Mark = link(names[0] + "+" + names[1])
+		r.Name = link(names[0] + "+" + names[1])
 	}
 	return []cache.Revocation{r}
 }
@@ -86,7 +86,7 @@ func revoking(t *testing.T, s Subject) {
 			t.Errorf("%s: alive are %q, want %q", one.name, got, one.alive)
 		}
 	}
-	want(t, s.Backend.Revoke(ctx, []cache.Revocation{{Link: "short", Mark: "short", TTL: ttl}}), cache.ErrInvalid)
+	want(t, s.Backend.Revoke(ctx, []cache.Revocation{{Link: "short", Name: "short", TTL: ttl}}), cache.ErrInvalid)
 }
 
 // name returns names that no other case has.

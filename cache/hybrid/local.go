@@ -124,8 +124,8 @@ func (l *local) revokeEntries(covered []*cache.Entry, now time.Time) ([]string, 
 
 // storeRevocation stores the revocation entry of r here and in the journal.
 func (l *local) storeRevocation(r cache.Revocation, now time.Time) error {
-	key := cache.NoteKey(r.Mark)
-	err := l.apply(cache.Change{Op: cache.OpSet, Key: key, Value: r.Note(now), TTL: r.TTL}, now)
+	key := cache.RevocationKey(r.Name)
+	err := l.apply(cache.Change{Op: cache.OpSet, Key: key, Value: r.Record(now), TTL: r.TTL}, now)
 	if n := l.journal.notes[key]; n != nil && (n.Revocation.Link == "" || n.Revocation.Before.Before(r.Before)) {
 		n.Revocation = r
 	}

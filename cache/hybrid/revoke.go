@@ -63,7 +63,7 @@ func (w *writer) revokeUnknown(r cache.Revocation) error {
 	now := h.now()
 	h.mu.Lock()
 	if !r.Unproven {
-		h.local.l1.Note(r, now)
+		h.local.l1.PutRevocation(r, now)
 	}
 	var unknown []*cache.Entry
 	for key, n := range h.local.journal.notes {

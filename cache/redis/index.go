@@ -72,7 +72,7 @@ func (x *index) enlistArgs(key string, record []byte, link string, now time.Time
 func (x *index) readingEntries(commands []resp.Command, record []byte) []resp.Command {
 	r := x.r
 	for _, link := range cache.LinksOf(record) {
-		commands = append(commands, resp.Command{"GET", r.Prefix + cache.NoteKey(link.Name)})
+		commands = append(commands, resp.Command{"GET", r.Prefix + cache.RevocationKey(link.Name)})
 	}
 	return commands
 }

@@ -252,7 +252,7 @@ func (r *Redis) done(ctx context.Context, era uint64, err error) error {
 		return nil
 	}
 	o := Outcome(ctx, err)
-	r.note(o, err)
+	r.keepFailure(o, err)
 	if Refusal(err) && !errors.Is(err, resp.ErrNil) {
 		r.mu.Lock()
 		r.refusal = err
@@ -267,8 +267,8 @@ func (r *Redis) done(ctx context.Context, era uint64, err error) error {
 	return fmt.Errorf("%w: %w", cache.ErrUnavailable, err)
 }
 
-// note keeps a failure of Redis itself, by the outcome for the breaker.
-func (r *Redis) note(o circuitbreaker.Outcome, err error) {
+// keepFailure keeps a failure of Redis itself, by the outcome for the breaker.
+func (r *Redis) keepFailure(o circuitbreaker.Outcome, err error) {
 	if o == circuitbreaker.Failure || o == circuitbreaker.Denied {
 		r.mu.Lock()
 		r.failure = err
@@ -319,6 +319,6 @@ func (p *prober) Probe() circuitbreaker.Outcome {
 	ctx := context.Background()
 	err := p.r.Client.Set(ctx, p.r.Prefix+probeKey, []byte("1"), 10*time.Second)
 	o := Outcome(ctx, err)
-	p.r.note(o, err)
+	p.r.keepFailure(o, err)
 	return o
 }

@@ -92,9 +92,9 @@ func (k *revoker) writeAndList(ctx context.Context, v cache.Revocation) (string,
 	if err != nil {
 		return "", nil, err
 	}
-	full := r.Prefix + cache.NoteKey(v.Mark)
+	full := r.Prefix + cache.RevocationKey(v.Name)
 	replies, err := r.Client.Pipeline(ctx, []resp.Command{
-		append(resp.Command{"EVAL", mergeLua, "1", full}, scriptArgs(full, v.Note(r.now()), v.TTL, 0)...),
+		append(resp.Command{"EVAL", mergeLua, "1", full}, scriptArgs(full, v.Record(r.now()), v.TTL, 0)...),
 		indexOf(r).scanning(v.Link, "0"),
 	})
 	if err == nil {
@@ -107,7 +107,7 @@ func (k *revoker) writeAndList(ctx context.Context, v cache.Revocation) (string,
 	}
 	if scriptsRefused(err) {
 		_ = r.done(ctx, era, err)
-		if _, err := r.Merge(ctx, cache.NoteKey(v.Mark), v.Note(r.now()), v.TTL); err != nil {
+		if _, err := r.Merge(ctx, cache.RevocationKey(v.Name), v.Record(r.now()), v.TTL); err != nil {
 			return "", nil, err
 		}
 		return indexOf(r).members(ctx, v.Link, "0")

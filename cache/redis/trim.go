@@ -34,7 +34,7 @@ func (r *Redis) TrimListed(ctx context.Context, link string, most int, newest st
 		return nil, err
 	}
 	ended := cache.Oldest(live, most, newest)
-	v := cache.Revocation{Link: link, Mark: link, TTL: time.Second, Unproven: true}
+	v := cache.Revocation{Link: link, Name: link, TTL: time.Second, Unproven: true}
 	var victims []cache.Member
 	for _, x := range ended {
 		victims = append(victims, x)

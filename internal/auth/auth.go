@@ -53,7 +53,7 @@ type Options struct {
 	Ages         *session.Ages // of all middlewares of the process; nil: of this one
 	IdleTimeout  time.Duration
 	RefreshGrace time.Duration        // tokens are refreshed this long before they expire
-	AlwaysAsk    bool                 // the store is read for the session at each request
+	AlwaysRead   bool                 // the store is read for the session at each request
 	StripCookies bool                 // the plugin's cookies do not reach the backend
 	CookieNames  *session.CookieNames // of all middlewares of the process; nil: only of this one
 	Siblings     *Siblings            // the middlewares of the process; nil: only this one
@@ -234,7 +234,7 @@ func (m *Middleware) newSessions() *session.Manager {
 	var observes session.Observer = n
 	return session.NewManager(session.Options{
 		Backend: o.Backend, Keys: o.Keys, Identity: o.Identity, Cookies: o.Cookies,
-		MaxAge: o.MaxAge, Ages: o.Ages, IdleTimeout: o.IdleTimeout, AlwaysAsk: o.AlwaysAsk, Preparer: view, Now: o.Now,
+		MaxAge: o.MaxAge, Ages: o.Ages, IdleTimeout: o.IdleTimeout, AlwaysRead: o.AlwaysRead, Preparer: view, Now: o.Now,
 		Client: o.ClientID, Refresher: refreshes, Grace: o.RefreshGrace, RetryAfter: n.retryAfter, Observer: observes,
 	})
 }

@@ -40,7 +40,7 @@ func (m *Middleware) logout(w http.ResponseWriter, r *http.Request) {
 	}
 	m.o.Cookies.Send(w, m.o.Cookies.Delete(m.o.Cookies.Name))
 	if m.logins.Completed(r) > 0 {
-		m.o.Cookies.Send(w, m.logins.Forget())
+		m.o.Cookies.Send(w, m.logins.ResetCompleted())
 	}
 	if ended != nil {
 		m.log(r, slogInfo, "signed out", "subject", digest(claimsOf(ended).Text("sub")))

@@ -115,7 +115,7 @@ func (r *replica) load(pool int) {
 	c := &r.w.c
 	l.m = session.NewManager(session.Options{
 		Backend: &spy{Backend: backend, r: r}, Keys: r.w.keys, Identity: "identity", Client: "client",
-		Cookies: session.Cookies{Name: "oidc"}, MaxAge: c.maxAge, IdleTimeout: c.idle, AlwaysAsk: c.direct,
+		Cookies: session.Cookies{Name: "oidc"}, MaxAge: c.maxAge, IdleTimeout: c.idle, AlwaysRead: c.direct,
 		Preparer: r, Refresher: r, Grace: c.grace, MaxOpened: c.entries, Now: r.now,
 	})
 	r.mu.Lock()

@@ -24,10 +24,10 @@ func linked(version uint64, sid string, g int) []byte {
 
 func revocation(sid, user string) []cache.Revocation {
 	r := cache.Revocation{Link: fmt.Sprintf("%-16s", sid), Before: issued, TTL: time.Minute}
-	r.Mark = r.Link
+	r.Name = r.Link
 	if user != "" {
 		r.Also = user
-		r.Mark = fmt.Sprintf("%-16s", "+"+sid)
+		r.Name = fmt.Sprintf("%-16s", "+"+sid)
 	}
 	return []cache.Revocation{r}
 }
