@@ -59,6 +59,13 @@ var rules = []rule{
 	{"timers and contexts that start goroutines", isStarter,
 		[]string{`import "time"; func f(g func()) { time.AfterFunc(0, g) }`, `import "context"; var f = context.AfterFunc`},
 		[]string{`import "time"; func f() { time.NewTimer(0) }`, "// in internal/background\nimport \"time\"; func f(g func()) { time.AfterFunc(0, g) }"}},
+	{"pauses", isOwnPause,
+		[]string{`import "context"; func f(ctx context.Context) { timed, cancel := context.WithTimeout(ctx, 1); <-timed.Done(); cancel() }`,
+			`import "context"; func f(ctx context.Context) { for { timed, cancel := context.WithTimeout(ctx, 1); defer cancel(); <-timed.Done() } }`,
+			`import "time"; func f() { time.Sleep(1) }`},
+		[]string{"// in internal/background\nimport \"context\"; func f(ctx context.Context) { timed, cancel := context.WithTimeout(ctx, 1); <-timed.Done(); cancel() }",
+			`import "context"; func f(ctx context.Context, g func(context.CancelFunc)) { timed, cancel := context.WithTimeout(ctx, 1); g(cancel); <-timed.Done() }`,
+			`import "context"; func f(ctx context.Context) { <-ctx.Done() }`}},
 	{"what does not load or is shared", isForbidden,
 		[]string{`import "context"; var f = context.WithValue`, `import "sync"; var p sync.Pool`, `import "sync"; var f = sync.OnceFunc(nil)`,
 			`func f() int { return min(1, 2) }`, `func f() int { return max(1, 2) }`, `func f(m map[int]int) { clear(m) }`},
@@ -642,6 +649,43 @@ func isStarter(c *code, n ast.Node) string {
 		if c.path != "internal/background" {
 			return u + " starts a goroutine that nobody recovers"
 		}
+	}
+	return ""
+}
+
+// isOwnPause finds a wait for a time or the end of a context: background.Pause has it.
+// A context whose end another function may bring is no such wait.
+func isOwnPause(c *code, n ast.Node) string {
+	const problem = "a pause: call background.Pause"
+	if c.path == "internal/background" {
+		return ""
+	}
+	if c.used(n) == "time.Sleep" {
+		return problem
+	}
+	block, ok := n.(*ast.BlockStmt)
+	if !ok {
+		return ""
+	}
+	timed := ""
+	for _, s := range block.List {
+		if a, ok := s.(*ast.AssignStmt); ok && len(a.Rhs) == 1 {
+			if call, ok := a.Rhs[0].(*ast.CallExpr); ok && isNamed(call.Fun, "context", "WithTimeout") && ident(a.Lhs[0]) != nil {
+				timed = ident(a.Lhs[0]).Name
+				continue
+			}
+		}
+		if _, ok := s.(*ast.DeferStmt); ok {
+			continue
+		}
+		if e, ok := s.(*ast.ExprStmt); ok && timed != "" {
+			if u, ok := e.X.(*ast.UnaryExpr); ok && u.Op == token.ARROW {
+				if call, ok := u.X.(*ast.CallExpr); ok && isNamed(call.Fun, timed, "Done") {
+					return problem
+				}
+			}
+		}
+		timed = ""
 	}
 	return ""
 }

@@ -79,9 +79,7 @@ func (s *store) Verify(ctx context.Context) error {
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		pause, cancel := context.WithTimeout(ctx, readyPeriod)
-		<-pause.Done()
-		cancel()
+		background.Pause(ctx, readyPeriod)
 	}
 }
 

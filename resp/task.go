@@ -7,6 +7,8 @@ import (
 	"io"
 	"math/rand"
 	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/background"
 )
 
 // Pauses between attempts are drawn from zero to a bound that doubles.
@@ -205,10 +207,7 @@ func (t *task) pause() bool {
 	if d >= t.deadline-t.p.now() {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(t.ctx, d)
-	<-ctx.Done()
-	cancel()
-	return t.ctx.Err() == nil
+	return background.Pause(t.ctx, d)
 }
 
 // spend takes the cost of a retry from the credit.

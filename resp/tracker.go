@@ -148,9 +148,7 @@ func (l *listening) Run() {
 		if pause > most {
 			pause = most
 		}
-		ctx, cancel := context.WithTimeout(t.ctx, pause+time.Duration(rand.Int63n(int64(pause)/5)))
-		<-ctx.Done()
-		cancel()
+		background.Pause(t.ctx, pause+time.Duration(rand.Int63n(int64(pause)/5)))
 		pause *= 2
 	}
 }

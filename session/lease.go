@@ -239,7 +239,7 @@ func (r *refresh) write(c change) bool {
 				continue
 			}
 		}
-		rest(ctx, r.m.timing.poll)
+		background.Pause(ctx, r.m.timing.poll)
 	}
 	r.putOff(ErrUnavailable)
 	return false

@@ -233,7 +233,7 @@ func (r *refresh) Run() {
 		if r.lease.Version != version {
 			continue
 		}
-		rest(ctx, wait)
+		background.Pause(ctx, wait)
 		if ctx.Err() != nil {
 			r.putOff(ctx.Err())
 			return
@@ -242,13 +242,6 @@ func (r *refresh) Run() {
 			wait = r.m.timing.lastPoll
 		}
 	}
-}
-
-// rest returns after d, or when ctx is done.
-func rest(ctx context.Context, d time.Duration) {
-	timed, cancel := context.WithTimeout(ctx, d)
-	<-timed.Done()
-	cancel()
 }
 
 // finish hands the result of the refresh to the requests that wait.

@@ -306,9 +306,7 @@ func (m *Middleware) signInAgain(w http.ResponseWriter, r *http.Request, g *sess
 		return
 	}
 	m.log(r, slogInfo, "signed out by the provider during the sign-in", "subject", digest(claimsOf(s).Text("sub")))
-	ctx, cancel := context.WithTimeout(r.Context(), m.revokedPause)
-	<-ctx.Done()
-	cancel()
+	background.Pause(r.Context(), m.revokedPause)
 	m.signIn(w, r, journey{target: m.target(r, g), attempt: g.Attempt + 1, account: g.Account})
 }
 

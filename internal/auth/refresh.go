@@ -125,9 +125,7 @@ func (n *refresher) verify(ctx context.Context, raw string, e oidc.Expect) (oidc
 		if err == nil || !errors.Is(err, oidc.ErrUnavailable) || i >= attempts {
 			return claims, err
 		}
-		pause, cancel := context.WithTimeout(ctx, n.m.keysPause)
-		<-pause.Done()
-		cancel()
+		background.Pause(ctx, n.m.keysPause)
 	}
 }
 

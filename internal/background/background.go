@@ -1,4 +1,5 @@
-// Package background starts every goroutine and timer of the plugin.
+// Package background starts every goroutine and timer of the plugin, and waits for a
+// time to pass.
 //
 // A panic in a goroutine would end the whole Traefik process, so this package recovers
 // it. A task is a Runner, never a function, because the interpreter evaluates the
@@ -32,6 +33,15 @@ func After(d time.Duration, r Runner) *time.Timer {
 func Done(ctx context.Context, r Runner) {
 	t := &task{r: r}
 	context.AfterFunc(ctx, t.run)
+}
+
+// Pause returns after d, or earlier when ctx is done. It reports whether ctx goes on. It
+// starts no goroutine.
+func Pause(ctx context.Context, d time.Duration) bool {
+	timed, cancel := context.WithTimeout(ctx, d)
+	<-timed.Done()
+	cancel()
+	return ctx.Err() == nil
 }
 
 type task struct {

@@ -46,6 +46,24 @@ func TestAStoppedTimerDoesNotRun(t *testing.T) {
 	}
 }
 
+func TestAPauseEndsByItselfOrWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	for _, d := range []time.Duration{time.Millisecond, 0, -time.Second} {
+		if !Pause(ctx, d) {
+			t.Errorf("a pause of %s has no end of its own", d)
+		}
+	}
+	goesOn := make(chan bool, 1)
+	go func() { goesOn <- Pause(ctx, time.Hour) }()
+	cancel()
+	if <-goesOn {
+		t.Error("a pause whose context is done goes on")
+	}
+	if Pause(ctx, time.Hour) {
+		t.Error("a pause begins after its context is done")
+	}
+}
+
 func TestATaskRunsWhenItsContextIsDone(t *testing.T) {
 	done := make(chan int, 2)
 	ctx, cancel := context.WithCancel(context.Background())
