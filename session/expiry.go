@@ -7,7 +7,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache"
 )
 
-// touches is the number of times that the last use is stored within an idle timeout.
+// touches bounds the stored uses within an idle timeout: one in each tenth of it.
 const touches = 10
 
 // end returns the end of a record of s in the store if no request for s comes after now.

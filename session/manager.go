@@ -261,7 +261,8 @@ func (m *Manager) Create(ctx context.Context, s *Session, attempt int, origin Or
 }
 
 // lostWithin is the time after the sign-in within which a session that is not found is
-// lost. It cannot be found by the replica that needs it, although it did not end.
+// taken for lost. A lost session did not end, and cannot be found by the replica that
+// needs it.
 const lostWithin = time.Minute
 
 // Lost returns the number of sign-ins in a row that brought this browser a session that

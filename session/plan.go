@@ -63,7 +63,7 @@ func errorOf(r reason) error {
 // ns since 1970, because each session in memory has one.
 type plan struct {
 	due     int64    // zero: never
-	expires int64    // the tokens are no longer valid from then on
+	expires int64    // from then on the old tokens serve only if a refresh brings no newer ones
 	attempt *attempt // nil: the refresh was not due yet; it is never changed
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
-// A link receives changed keys from Redis, and from the breaker if Redis serves.
+// A link receives changed keys from Redis, and the changes of the breaker.
 type link struct {
 	h         *hub
 	refreshes *refreshes

@@ -152,7 +152,7 @@ func (l *local) hold(n *cache.Note, now time.Time) {
 	}
 }
 
-// wrote applies a write that Redis acknowledged to memory. Redis may report the change
+// wrote applies to memory a write that Redis acknowledged. Redis may report the change
 // before the acknowledgement, and a change by another replica after it. If a change
 // became known since q began, the entry is stale from the start.
 func (l *local) wrote(c cache.Change, q inquiry, v cache.Verdict, now time.Time) {
