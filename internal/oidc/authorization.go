@@ -53,8 +53,8 @@ func (p *Provider) AuthURL(ctx context.Context, a AuthRequest) (string, error) {
 }
 
 // IsReserved reports whether an operator must not set a parameter of the authorization
-// request, in any case of its letters: this package sets it, or it would change the kind
-// of response, or it carries a second request or a secret.
+// request, in any case of its letters. This package sets it, or it would change the kind
+// of response. Others carry a second request or a secret.
 func IsReserved(name string) bool {
 	switch strings.ToLower(name) {
 	case "response_type", "response_mode", "client_id", "client_secret", "redirect_uri", "scope", "state", "nonce",
