@@ -107,11 +107,12 @@ const (
 type Middleware struct {
 	o              Options
 	callbackPath   string
-	callbackHost   string   // with the port; empty: the host of each request
-	owner          string   // of the callback
-	paths          []string // that the plugin serves
-	postLogoutPath string   // of the page after a sign-out
-	postLogoutHost string   // of the page after a sign-out; empty: the host of each request
+	callbackHost   string            // with the port; empty: the host of each request
+	owner          string            // of the callback
+	routes         map[string]*route // the paths that the plugin serves
+	paths          []string          // of routes, sorted
+	postLogoutPath string            // of the page after a sign-out
+	postLogoutHost string            // of the page after a sign-out; empty: the host of each request
 	access         *policy.Access
 	byRules        bool                 // requests are decided by rules, or unauthenticated is not auto
 	nobody         *session.Opened      // is returned for no session where none is needed
@@ -263,15 +264,4 @@ func (m *Middleware) Handler(next http.Handler) http.Handler {
 		return newCrossing(served, m.o.CORS)
 	}
 	return served
-}
-
-// ownPaths returns the paths that the plugin serves itself. They never reach a backend.
-func (m *Middleware) ownPaths() []string {
-	paths := []string{m.callbackPath, m.o.LogoutPath}
-	for _, p := range []string{m.o.BackchannelPath, m.o.FrontchannelPath} {
-		if p != "" {
-			paths = append(paths, p)
-		}
-	}
-	return paths
 }

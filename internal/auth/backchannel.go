@@ -43,18 +43,13 @@ var (
 	storeUnavailable  = &refusal{http.StatusBadRequest, "temporarily_unavailable", "the logout could not be told to every replica; deliver it again"}
 )
 
-// backchannel serves the provider's logouts (OpenID Connect Back-Channel Logout 1.0).
+// serveBackchannel serves the provider's logouts (OpenID Connect Back-Channel Logout 1.0).
 // It responds 200 only once every replica will see the logout, because a provider
 // delivers again after any other status. The sender has no session. So the cheap checks
 // come first, and a client that sends many invalid tokens is refused for a while.
-func (m *Middleware) backchannel(w http.ResponseWriter, r *http.Request) {
+func serveBackchannel(m *Middleware, w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	m.ownHeaders(h, r)
-	if r.Method != http.MethodPost {
-		h.Set("Allow", http.MethodPost)
-		m.refuseDelivery(w, r, &refusal{http.StatusMethodNotAllowed, "invalid_request", "logout tokens are delivered by POST"}, nil)
-		return
-	}
 	v := m.admit(r)
 	if v == nil {
 		m.refuseDelivery(w, r, deliveredTooOften, nil)
@@ -71,6 +66,12 @@ func (m *Middleware) backchannel(w http.ResponseWriter, r *http.Request) {
 	}
 	h.Set("Content-Length", "0")
 	w.WriteHeader(http.StatusOK)
+}
+
+// refuseBackchannelMethod responds to a method of no delivery.
+func refuseBackchannelMethod(m *Middleware, w http.ResponseWriter, r *http.Request) {
+	m.ownHeaders(w.Header(), r)
+	m.refuseDelivery(w, r, &refusal{http.StatusMethodNotAllowed, "invalid_request", "logout tokens are delivered by POST"}, nil)
 }
 
 // deliver handles one logout token. A replay is detected first, so that it ends

@@ -22,15 +22,10 @@ type answer struct {
 	issuerGiven      bool
 }
 
-// callback ends a sign-in. Each step relies on the one before. The state is checked
+// serveCallback ends a sign-in. Each step relies on the one before. The state is checked
 // before any other parameter is trusted, and used up before the code is sent. Tokens
 // are kept only after the ID token was verified.
-func (m *Middleware) callback(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet {
-		w.Header().Set("Allow", http.MethodGet)
-		m.fail(w, r, wrongMethod, nil)
-		return
-	}
+func serveCallback(m *Middleware, w http.ResponseWriter, r *http.Request) {
 	if m.unvisited(w, r) {
 		return
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
-// frontchannel serves the frame that the provider's page requests when a user signed
+// serveFrontchannel serves the frame that the provider's page requests when a user signed
 // out there (OpenID Connect Front-Channel Logout 1.0). The browser sends no cookie of
 // this site into a frame of another site. So iss and sid name the session, and both are
 // required: the provider reveals a sid only to parties of that session. The provider
@@ -22,12 +22,7 @@ import (
 // An unknown sid gets the same 200 as a session that was ended, so that the response
 // does not reveal which sids exist. The store keeps no entry for it, because any client
 // can invent any number of them.
-func (m *Middleware) frontchannel(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet {
-		w.Header().Set("Allow", http.MethodGet)
-		m.answerFrame(w, r, http.StatusMethodNotAllowed, "This address is for GET.")
-		return
-	}
+func serveFrontchannel(m *Middleware, w http.ResponseWriter, r *http.Request) {
 	v := m.admit(r)
 	if v == nil {
 		m.answerFrame(w, r, http.StatusTooManyRequests, "Too many requests.")
@@ -57,6 +52,11 @@ func (m *Middleware) frontchannel(w http.ResponseWriter, r *http.Request) {
 	}
 	m.log(r, slogInfo, "signed out by the provider's page")
 	m.answerFrame(w, r, http.StatusOK, "Signed out.")
+}
+
+// refuseFrontchannelMethod responds to a method of no frame.
+func refuseFrontchannelMethod(m *Middleware, w http.ResponseWriter, r *http.Request) {
+	m.answerFrame(w, r, http.StatusMethodNotAllowed, "This address is for GET.")
 }
 
 // maxSessionID bounds a sid, in bytes, as it does in a logout token.

@@ -10,16 +10,11 @@ import (
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
-// logout ends the session here, then at the provider (OpenID Connect RP-Initiated
+// serveLogout ends the session here, then at the provider (OpenID Connect RP-Initiated
 // Logout 1.0 section 2). The user confirms a sign-out that another site requests. A
 // request that no user made, such as a prefetch or an image, signs nobody out. A
 // sign-out works while the provider is down.
-func (m *Middleware) logout(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet && r.Method != http.MethodPost {
-		w.Header().Set("Allow", "GET, POST")
-		m.fail(w, r, wrongMethod, nil)
-		return
-	}
+func serveLogout(m *Middleware, w http.ResponseWriter, r *http.Request) {
 	if m.unvisited(w, r) {
 		return
 	}

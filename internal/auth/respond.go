@@ -107,6 +107,11 @@ func (m *Middleware) fail(w http.ResponseWriter, r *http.Request, f failure, err
 	m.answer(w, r, p, err)
 }
 
+// refuseMethod responds to a method that a path of the plugin does not serve.
+func refuseMethod(m *Middleware, w http.ResponseWriter, r *http.Request) {
+	m.fail(w, r, wrongMethod, nil)
+}
+
 // failSignIn is fail for a sign-in with the given target.
 func (m *Middleware) failSignIn(w http.ResponseWriter, r *http.Request, f failure, err error, target string) {
 	m.answer(w, r, page{failure: f, target: target}, err)

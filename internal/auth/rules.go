@@ -26,7 +26,7 @@ func (m *Middleware) setAccess() error {
 	}
 	m.byRules = m.access.Ruled() || m.access.Unauthenticated() != policy.Auto
 	m.nobody = &session.Opened{}
-	m.paths = m.ownPaths()
+	m.setRoutes()
 	m.ruled = m.access.Ruled()
 	special := "^(?:" + strings.Join(quoted(m.paths), "|") + ")$"
 	if public := m.o.Bypass.Begins(); public != nil {

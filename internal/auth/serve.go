@@ -211,22 +211,6 @@ func (m *Middleware) find(w http.ResponseWriter, r *http.Request) *session.Opene
 	return nil
 }
 
-// serveOwn serves the plugin's own paths. It turns a panic into a response, which would
-// otherwise end the connection without a reason.
-func (m *Middleware) serveOwn(w http.ResponseWriter, r *http.Request) {
-	defer m.recovered(w, r)
-	switch r.URL.Path {
-	case m.callbackPath:
-		m.callback(w, r)
-	case m.o.LogoutPath:
-		m.logout(w, r)
-	case m.o.BackchannelPath:
-		m.backchannel(w, r)
-	default:
-		m.frontchannel(w, r)
-	}
-}
-
 func (m *Middleware) recovered(w http.ResponseWriter, r *http.Request) {
 	if recover() != nil {
 		m.fail(w, r, internalFault, nil)
