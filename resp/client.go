@@ -12,13 +12,13 @@ import (
 //
 // An operation has one budget, Options.OperationTimeout or the deadline of its
 // context, whichever is sooner. A context that is cancelled keeps an operation
-// from being sent, or sent again; an exchange that has begun is finished within
-// the budget, its connection stays good, and its result is returned.
+// from being sent, or sent again. An exchange that has begun is finished within
+// the budget: its connection stays good, and its result is returned.
 type Client struct {
 	o    Options
 	only *pool // of the server that every key belongs to
 
-	budget     time.Duration   // OperationTimeout, or what bounds an exchange if less
+	budget     time.Duration   // OperationTimeout, or the bound of an exchange if that is less
 	background context.Context // the one that needs no watching
 
 	mu         sync.Mutex    // guards the field below
@@ -38,10 +38,10 @@ func (c *Client) Close() {
 	c.only.close()
 }
 
-// Renew has the connections replaced, because the name of the server may lead elsewhere.
+// Reconnect replaces the connections, because the name of the server may lead elsewhere.
 // Exchanges under way are finished.
-func (c *Client) Renew() {
-	c.only.renew()
+func (c *Client) Reconnect() {
+	c.only.reconnect()
 }
 
 // Do implements Doer. A command that was sent and has no reply is sent again

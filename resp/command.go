@@ -2,8 +2,8 @@ package resp
 
 import "strconv"
 
-// sized holds what stands between two arguments, by the length of the next: the
-// end of the one and the header of the other.
+// sized holds the bytes between two arguments, by the length of the second: the
+// end of the first and the header of the second.
 var sized = makeSized(sizes)
 
 // sizes is the number of lengths in sized.
@@ -39,7 +39,7 @@ func appendCommand(b []byte, args []string) []byte {
 }
 
 // repeatable lists the commands that leave the same state, and give no wrong
-// answer, when they are carried out twice: they are sent again after an
+// reply, when they are carried out twice. They are sent again after an
 // ambiguous outcome. SET is one as long as it has no condition.
 var repeatable = map[string]bool{
 	"PING": true, "ECHO": true, "GET": true, "MGET": true, "EXISTS": true, "STRLEN": true, "GETRANGE": true, "TYPE": true,

@@ -12,15 +12,15 @@ import (
 )
 
 // A conn is a connection to a server that has been authenticated. One goroutine
-// uses it at a time. Times are counted from epoch.
+// uses it at a time. Times are offsets from epoch.
 type conn struct {
 	nc    net.Conn
 	r     *Reader
 	br    *bufio.Reader // of r
 	epoch time.Time
 
-	out []byte // room for what is sent
-	in  []byte // room for what a single read brings
+	out []byte // room for the bytes to send
+	in  []byte // room for the bytes of a single read
 	num []byte // a number in decimal
 
 	fresh   time.Duration // until when it was in use a moment ago
@@ -51,8 +51,8 @@ func newConn(nc net.Conn, l Limits, epoch time.Time) *conn {
 	return x
 }
 
-// resume reads a reply of which the first n bytes were taken already, into
-// x.in. Nothing may follow it.
+// resume reads the rest of a reply. Its first n bytes were read into x.in
+// already. Nothing may follow it.
 func (x *conn) resume(n int) (Reply, error) {
 	i := bytes.IndexByte(x.in[:n], '\n')
 	if i > 2 && x.in[0] == '$' && x.in[1] != '-' && x.in[i-1] == '\r' {
@@ -67,8 +67,8 @@ func (x *conn) resume(n int) (Reply, error) {
 	return r, err
 }
 
-// resumeString reads the rest of a string, of which there are the length in
-// decimal and some bytes.
+// resumeString reads the rest of a string from its length in decimal and its
+// first bytes.
 func (x *conn) resumeString(size, have []byte) (Reply, error) {
 	n, err := length(size, x.r.limits.Bulk)
 	if err != nil {
@@ -88,8 +88,8 @@ func (x *conn) resumeString(size, have []byte) (Reply, error) {
 	return Reply{Kind: Bulk, Str: b[:n:n]}, nil
 }
 
-// arm gives the socket the deadline at. What is asked now comes with a proof, so
-// that for a window the connection needs none.
+// arm gives the socket the deadline at. The commands that are sent now come with a
+// proof, so that for a window the connection needs none.
 func (x *conn) arm(at, now, window time.Duration) {
 	x.proved = now + window
 	x.fresh = now + freshPeriod
@@ -102,10 +102,10 @@ func (x *conn) clean() bool {
 	return x.br.Buffered() == 0
 }
 
-// ask sends the commands in b, reads their replies into out, and makes sure
-// that these are the replies to them: behind the commands it asks for a nonce.
-// It returns how many replies there are; an error says why not all, or that
-// none can be relied on.
+// ask sends the commands in b and reads their replies into out. It verifies
+// that these are the replies to them: after the commands it requests a nonce.
+// It returns the number of replies. An error says why there are fewer than
+// commands, or that none can be relied on.
 func (x *conn) ask(b []byte, out []Reply) (int, error) {
 	if _, err := x.nc.Write(x.appendProof(b)); err != nil {
 		return 0, err
@@ -129,7 +129,7 @@ func (x *conn) converse(b []byte, out []Reply) (int, error) {
 	return x.read(out)
 }
 
-// read reads replies into out until all are there or one is not to be had.
+// read reads replies into out until all are there or one fails.
 func (x *conn) read(out []Reply) (int, error) {
 	for i := range out {
 		if err := readInto(x.r, &out[i]); err != nil {
@@ -142,7 +142,7 @@ func (x *conn) read(out []Reply) (int, error) {
 	return len(out), nil
 }
 
-// isMaster fails where the server is not a master. A server that does not say what it is
+// isMaster fails where the server is not a master. A server that does not name its role
 // may be one.
 func (x *conn) isMaster() error {
 	var got [1]Reply

@@ -42,7 +42,8 @@ func dial(ctx context.Context, o *Options, proto int, epoch time.Time, m *manner
 	return x, nil
 }
 
-// dialOnce opens one connection, where Options.Location is now; plain: without HELLO.
+// dialOnce opens one connection to the present address of Options.Location. With plain
+// it sends no HELLO.
 func dialOnce(ctx context.Context, o *Options, proto int, epoch time.Time, m *manners, plain bool, s *stage) (*conn, error) {
 	if o.Location == nil {
 		return dialAt(ctx, o, proto, epoch, m, plain, s)
@@ -148,8 +149,8 @@ const (
 	stageGreet
 )
 
-// stageText says what an opening that is at a stage waits for. A server that expects
-// TLS, or does not know it, often says nothing at all, so the address and TLS are named.
+// stageText says for which step an opening waits. A server that expects TLS, or
+// does not know it, often sends nothing at all, so the address and TLS are named.
 func stageText(at int64, o *Options) string {
 	switch {
 	case at == stageConnect:
@@ -157,15 +158,15 @@ func stageText(at int64, o *Options) string {
 	case at == stageTLS:
 		return "no TLS answer from " + o.where() + " (does it speak TLS?)"
 	case at == stageGreet && o.TLS == nil:
-		return "no answer from " + o.where() + " to a connection without TLS (does it want TLS, or is it not Redis?)"
+		return "no answer from " + o.where() + " to a connection without TLS (does it require TLS, or is it not Redis?)"
 	case at == stageGreet:
 		return "no answer from " + o.where()
 	}
 	return ""
 }
 
-// isSilence reports whether err says that the server gave no answer of the protocol that
-// it was spoken to in: none in time, the end of the connection, or something else.
+// isSilence reports whether err says that the server sent no reply in the protocol of
+// the request: none in time, the end of the connection, or bytes of another protocol.
 func isSilence(ctx context.Context, err error) bool {
 	if ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return true
@@ -174,7 +175,7 @@ func isSilence(ctx context.Context, err error) bool {
 	return errors.As(err, &record) || errors.Is(err, ErrProtocol)
 }
 
-// handshakeFailed says whether there was no TLS at all, or what was wrong with it.
+// handshakeFailed says that the server speaks no TLS, or which error ended the handshake.
 func handshakeFailed(ctx context.Context, o *Options, err error) error {
 	if isSilence(ctx, err) {
 		return fmt.Errorf("%w: %s: %w", ErrNotSent, stageText(stageTLS, o), err)
@@ -182,7 +183,7 @@ func handshakeFailed(ctx context.Context, o *Options, err error) error {
 	return fmt.Errorf("%w: TLS with %s: %w", ErrNotSent, o.Address, err)
 }
 
-// reach opens a connection on which nothing was said yet.
+// reach opens a connection and sends nothing on it.
 func reach(ctx context.Context, o *Options) (net.Conn, error) {
 	if o.Dial != nil {
 		return o.Dial(ctx, o.Network, o.Address)

@@ -6,34 +6,34 @@ import (
 	"strings"
 )
 
-// The classes of failure. Every error of this package is one of them, and
-// nothing that a server wrote is in their text but the first word of an error.
+// The classes of failure. Every error of this package is one of them. Of the
+// text that a server sent, an error contains only the first word.
 var (
 	// ErrNil is returned when the key does not exist. It is not a failure.
 	ErrNil = errors.New("resp: no such key")
 
-	// ErrNotSent is returned when no byte of the command was sent: it was not
+	// ErrNotSent is returned when no byte of the command was sent. It was not
 	// carried out.
 	ErrNotSent = errors.New("resp: command not sent")
 
-	// ErrRejected is returned when the server refused the command for a state
-	// that it is in: it was not carried out, and may be later.
+	// ErrRejected is returned when the server refused the command because of its
+	// present state. The command was not carried out. A later one may be.
 	ErrRejected = errors.New("resp: server refused")
 
 	// ErrAmbiguous is returned when the command was sent and its reply did not
-	// arrive: whether it was carried out is unknown.
+	// arrive. It is unknown if it was carried out.
 	ErrAmbiguous = errors.New("resp: reply lost")
 
 	// ErrTerminal is returned when the server refused the command and would
 	// refuse it again.
 	ErrTerminal = errors.New("resp: server refused for good")
 
-	// ErrProtocol is returned when what arrived is not the reply to what was
-	// asked, or is more than Limits allow. The connection is closed.
+	// ErrProtocol is returned when the bytes that arrived are not the reply to the
+	// command, or exceed Limits. The connection is closed.
 	ErrProtocol = errors.New("resp: protocol violated")
 )
 
-// What a failure is in particular; each is one of the classes too.
+// The particular failures. Each is one of the classes too.
 var (
 	// ErrClosed is returned when the client was closed.
 	ErrClosed = fmt.Errorf("%w: client closed", ErrNotSent)
@@ -45,10 +45,10 @@ var (
 	// ErrMaxClients is returned when the server has as many clients as it takes.
 	ErrMaxClients = fmt.Errorf("%w: server has too many clients", ErrNotSent)
 
-	// errPassing is what a refusal is that a later attempt may not meet.
+	// errPassing is the class of refusals that a later attempt may not meet.
 	errPassing = fmt.Errorf("%w for now", ErrRejected)
-	// errOutOfStep is what a connection is closed for that brought the reply to
-	// something else: the command's own reply is lost.
+	// errOutOfStep is returned when a connection brought the reply to another
+	// command. The connection is closed, and the command's own reply is lost.
 	errOutOfStep = fmt.Errorf("%w: reply to something else", ErrProtocol)
 
 	// ErrLoading is returned while the server reads its data set from disk.
@@ -73,7 +73,7 @@ var (
 	errTryAgain    = fmt.Errorf("%w: TRYAGAIN", errPassing)
 	errClusterDown = fmt.Errorf("%w: CLUSTERDOWN", errPassing)
 
-	// ErrNoAuth is returned when the server wants credentials and has none.
+	// ErrNoAuth is returned when the server requires credentials and got none.
 	ErrNoAuth = fmt.Errorf("%w: NOAUTH", ErrTerminal)
 	// ErrWrongPass is returned when the server does not know the credentials.
 	ErrWrongPass = fmt.Errorf("%w: WRONGPASS", ErrTerminal)
@@ -81,11 +81,11 @@ var (
 	ErrNoPerm = fmt.Errorf("%w: NOPERM", ErrTerminal)
 	// ErrWrongType is returned when the key holds another type of value.
 	ErrWrongType = fmt.Errorf("%w: WRONGTYPE", ErrTerminal)
-	// ErrRetired is the reason of a Tracker that replaces its connection at the age of
-	// Options.MaxConnAge: the name of the server may lead elsewhere by then.
+	// ErrRetired is given to Invalidations.Down when a Tracker replaces its connection
+	// at the age of Options.MaxConnAge. The name of the server may lead elsewhere by then.
 	ErrRetired = errors.New("resp: the connection was replaced because of its age")
 	// ErrHandshake is returned, with an ErrTerminal, when the server refuses the
-	// credentials or the database of a connection: no command reaches it.
+	// credentials or the database of a connection. No command reaches it.
 	ErrHandshake = errors.New("resp: handshake")
 	// ErrDenied is returned by a server in protected mode.
 	ErrDenied = fmt.Errorf("%w: DENIED", ErrTerminal)
@@ -98,10 +98,10 @@ var (
 	errScript  = fmt.Errorf("%w: SCRIPT", ErrTerminal) // a script that ran, and failed
 )
 
-// refusal is what an error of the server means.
+// refusal is the meaning of an error of the server.
 type refusal struct {
 	err    error
-	poison bool // the connection is no use any more
+	poison bool // the connection must be closed
 }
 
 var refusals = map[string]refusal{
@@ -156,7 +156,7 @@ func isOfScript(text string) bool {
 		strings.HasPrefix(text, "ERR Error compiling script") || strings.Contains(text, "from script")
 }
 
-// refused tells what the first word of a server's error means.
+// refused returns the meaning of the first word of a server's error.
 func refused(word string) refusal {
 	if r, ok := refusals[word]; ok {
 		return r

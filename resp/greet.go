@@ -9,12 +9,12 @@ import (
 	"sync/atomic"
 )
 
-// manners is how a server wants to be spoken to. It is learnt when connections are opened,
-// because proxies and older servers differ. A new one is a server of Redis 6 or
+// manners says which commands a server understands. It is learnt when connections are
+// opened, because proxies and older servers differ. The zero values describe Redis 6 or
 // later.
 type manners struct {
 	plain atomic.Bool  // HELLO is refused or ends the connection: AUTH comes first
-	proof atomic.Int64 // what proves that a connection is in step
+	proof atomic.Int64 // the command that proves that a connection is in step
 
 	tls *tlsCache // of Options.TLSFiles
 }
@@ -28,14 +28,14 @@ const (
 	proofUnknown = iota
 	proofPing    // PING with a text: the server sends the text back
 	proofEcho    // ECHO: PING is answered by PONG whatever its argument (Envoy)
-	proofPong    // PING alone: the server has no ECHO (twemproxy)
+	proofPong    // PING without a text: the server has no ECHO, as some proxies
 )
 
 // errHello is returned when the server refused HELLO in a way that says nothing about
 // the credentials, or closed the connection at it.
 var errHello = errors.New("resp: HELLO is refused")
 
-// greet authenticates and selects; plain: without HELLO where RESP2 is wanted. A server
+// greet authenticates and selects. With plain it sends no HELLO for RESP2. A server
 // that does not know HELLO is greeted again, as before Redis 6.
 func (x *conn) greet(o *Options, proto int, plain bool) error {
 	if plain {
@@ -66,8 +66,7 @@ func (x *conn) greet(o *Options, proto int, plain bool) error {
 	return err
 }
 
-// greetPlain authenticates by AUTH, as before Redis 6. HELLO follows only where RESP3 is
-// wanted.
+// greetPlain authenticates by AUTH, as before Redis 6. HELLO follows only for RESP3.
 func (x *conn) greetPlain(o *Options, proto int) error {
 	first := [][]string{{"PING"}}
 	switch {
@@ -133,8 +132,8 @@ func (x *conn) present(first [][]string, o *Options) ([]Reply, error) {
 	return replies, nil
 }
 
-// accepted checks the replies that a connection cannot do without, which are those of
-// the first n commands and of SELECT: only the name may be refused.
+// accepted checks the replies to the first n commands and to SELECT. A connection cannot
+// do without those. Only its name may be refused.
 func accepted(replies []Reply, n int, o *Options) error {
 	for i := 0; i < n; i++ {
 		if err := replies[i].Err(); err != nil {
@@ -159,7 +158,7 @@ func unaccepted(step string, err error) error {
 }
 
 // learnProof gives x the proof that its server understands. The first connection of a
-// client finds it out.
+// client tries each.
 func (x *conn) learnProof(m *manners) error {
 	x.proof = int(m.proof.Load())
 	if x.proof != proofUnknown {
@@ -192,7 +191,7 @@ func (x *conn) learnProof(m *manners) error {
 	return nil
 }
 
-// askProof sends a proof alone and returns the reply.
+// askProof sends only a proof and returns the reply.
 func (x *conn) askProof() (Reply, error) {
 	var got [1]Reply
 	_, err := x.converse(x.appendProof(x.out[:0]), got[:])
@@ -244,7 +243,7 @@ func isPong(r Reply) bool {
 	return (r.Kind == Status || r.Kind == Bulk) && string(r.Str) == "PONG"
 }
 
-// prove asks for a proof alone.
+// prove sends only a proof and verifies the reply.
 func (x *conn) prove() error {
 	if _, err := x.nc.Write(x.appendProof(x.out[:0])); err != nil {
 		return err
@@ -252,8 +251,8 @@ func (x *conn) prove() error {
 	return x.proven()
 }
 
-// unproven reports a refusal of the proof that says nothing against the connection: the
-// command itself may be welcome, or is refused too.
+// unproven reports a refusal of the proof that says nothing against the connection. The
+// command itself may be accepted, or is refused too.
 func unproven(word string) bool {
 	switch word {
 	case "MISCONF", "NOPERM", "LOADING", "BUSY", "MASTERDOWN", "NOAUTH":

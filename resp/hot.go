@@ -6,22 +6,21 @@ import (
 	"time"
 )
 
-// What a user's request waits for is in this file: GET, SET and SET NX on a
-// connection that is at hand and fresh. It is written for the interpreter, to which a
+// A user's request waits for the commands in this file: GET, SET and SET NX on a
+// connection that is idle and fresh. It is written for the interpreter, to which a
 // method call is five function calls, a function call five statements, and
-// every expression an allocation. Whatever is not the usual course is left to
-// a task.
+// every expression an allocation. Every other case is left to a task.
 
-// hotKey and hotValue are the longest key and value of which a connection has
-// room for the command.
+// hotKey and hotValue are the longest key and value for whose command a
+// connection has room.
 const (
 	hotKey   = 1023
 	hotValue = 12 << 10
 )
 
-// getHeads are commands up to the key, by its length; bulkHeads are the headers
-// of strings, by the length of header, string and end of line together: what a
-// single read brings tells what the header must be.
+// getHeads are commands up to the key, by its length. bulkHeads are the headers
+// of strings, by the length of header, string and end of line together, so that
+// the length of a single read determines the header.
 var (
 	getHeads  = makeGetHeads()
 	bulkHeads = makeBulkHeads()
@@ -108,9 +107,9 @@ func (c *Client) Get(ctx context.Context, key string) ([]byte, error) {
 	return v, nil
 }
 
-// get is Get in every other case. The operation began at start; x, if any, has
-// got that far with it: n bytes of the reply are in x.in, or there was err. With
-// a negative n it has sent nothing yet.
+// get is Get in every other case. The operation began at start. If x is not nil,
+// the command was sent on it, and n bytes of the reply are in x.in, or err was
+// met. With a negative n nothing was sent yet.
 func (c *Client) get(ctx context.Context, start time.Duration, key string, x *conn, n int, err error) ([]byte, error) {
 	t := c.begin(ctx, start, opGet, []string{"GET", key})
 	r, err := t.resume(x, n, err)
@@ -139,7 +138,8 @@ func (c *Client) Set(ctx context.Context, key string, value []byte, px time.Dura
 }
 
 // takeFor takes a connection for a SET that begins now: an idle one that is
-// fresh, or what queueUp returns, with the bytes in x.in. It returns nil for a SET out of the ordinary.
+// fresh, or else the results of queueUp. It returns nil for a SET that is out of
+// the ordinary.
 func (c *Client) takeFor(ctx context.Context, now time.Duration, key string, value []byte, px time.Duration) (*conn, int, error) {
 	if px <= 0 || len(key) > hotKey || len(value) > hotValue || ctx != c.background && c.ends(ctx, now) {
 		return nil, 0, nil
@@ -156,9 +156,9 @@ func (c *Client) takeFor(ctx context.Context, now time.Duration, key string, val
 	return x, 0, nil
 }
 
-// giveBack ends an operation that began at start, took so long and went well:
-// fine counts it, and its connection returns to the pool. It returns false when
-// there is more to that.
+// giveBack ends an operation that began at start, took so long and succeeded.
+// It is counted in fine, and its connection returns to the pool. It returns
+// false where settle must do that.
 func giveBack(p *pool, x *conn, fine []uint64, start, took time.Duration) bool {
 	p.mu.Lock()
 	if p.odd || took >= fineSpan {
@@ -173,8 +173,8 @@ func giveBack(p *pool, x *conn, fine []uint64, start, took time.Duration) bool {
 	return true
 }
 
-// sendSet sends a SET that begins with head, which tells by the number of its
-// arguments whether it has NX, and reads what comes: n bytes in x.in.
+// sendSet sends a SET that begins with head, with NX if head announces six
+// arguments. It reads once into x.in and returns the number of bytes.
 func sendSet(x *conn, head, key string, value []byte, px time.Duration) (int, error) {
 	x.num = strconv.AppendInt(x.num[:0], int64((px+time.Millisecond-1)/time.Millisecond), 10)
 	b := append(x.out[:0], head...)
@@ -206,8 +206,8 @@ func (c *Client) set(ctx context.Context, start time.Duration, args []string, x 
 }
 
 // SetNX stores value under key for px unless the key exists, and reports
-// whether it did. The value names its owner by a nonce that nobody else uses:
-// where the reply is lost, the value that is found says who was first.
+// whether it did. The value names its owner by a nonce that nobody else uses.
+// Where the reply is lost, the value that is found names the first.
 func (c *Client) SetNX(ctx context.Context, key string, value []byte, px time.Duration) (bool, error) {
 	now := time.Since(c.only.epoch)
 	x, n, err := c.takeFor(ctx, now, key, value, px)

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// setNX is SetNX in every other case; see get. Where the outcome stays ambiguous it asks whose value is there.
+// setNX is SetNX in every other case; see get. Where the outcome stays ambiguous it
+// compares the value that the key has.
 func (c *Client) setNX(ctx context.Context, start time.Duration, args []string, x *conn, n int, err error) (bool, error) {
 	t := c.begin(ctx, start, opSetNX, args)
 	r, err := t.resume(x, n, err)
@@ -63,12 +64,12 @@ func wasOK(r Reply) error {
 	return fmt.Errorf("%w: reply is not OK", ErrProtocol)
 }
 
-// Del removes keys and returns how many there were.
+// Del removes keys and returns how many existed.
 func (c *Client) Del(ctx context.Context, keys ...string) (int64, error) {
 	return c.remove(ctx, "DEL", keys)
 }
 
-// Unlink removes keys like Del; the server frees their memory later.
+// Unlink removes keys like Del. The server frees their memory later.
 func (c *Client) Unlink(ctx context.Context, keys ...string) (int64, error) {
 	return c.remove(ctx, "UNLINK", keys)
 }
@@ -94,8 +95,8 @@ func (c *Client) Exists(ctx context.Context, key string) (bool, error) {
 	return n > 0, err
 }
 
-// PTTL returns how long key will live: a negative duration when it has no
-// limit. It fails with ErrNil when there is no such key.
+// PTTL returns the remaining lifetime of key, or a negative duration when it has
+// no limit. It fails with ErrNil when there is no such key.
 func (c *Client) PTTL(ctx context.Context, key string) (time.Duration, error) {
 	r, err := c.do(ctx, opPTTL, []string{"PTTL", key})
 	if err != nil {
@@ -108,7 +109,7 @@ func (c *Client) PTTL(ctx context.Context, key string) (time.Duration, error) {
 	return time.Duration(n) * time.Millisecond, err
 }
 
-// Ping asks the server whether it serves. A refusal is an error like any other.
+// Ping verifies that the server serves. A refusal is an error like any other.
 func (c *Client) Ping(ctx context.Context) error {
 	r, err := c.do(ctx, opPing, []string{"PING"})
 	if err != nil {
@@ -121,7 +122,8 @@ func (c *Client) Ping(ctx context.Context) error {
 }
 
 // Scan returns one page of the keys that match pattern, and the cursor of the
-// next page; the first and the one after the last are "0". A page may be empty.
+// next page. The cursors of the first page and after the last are "0". A page
+// may be empty.
 // Its budget is Options.ReadTimeout.
 func (c *Client) Scan(ctx context.Context, cursor, pattern string, count int) ([]string, string, error) {
 	t := c.begin(ctx, c.only.now(), opScan, []string{"SCAN", cursor, "MATCH", pattern, "COUNT", strconv.Itoa(count)})

@@ -33,8 +33,8 @@ func newLocation(name string) *Location {
 }
 
 // Address returns the address of the server, and a number that grows with each change of
-// it. Both are zero where it has not been known yet; the address is empty where it is not
-// known now.
+// it. Both are zero until the first address is known. The address is empty while it is
+// not known.
 func (l *Location) Address() (string, uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -71,7 +71,7 @@ func (l *Location) work() {
 	l.stale = false
 }
 
-// A locating wakes those who wait for an address, because the time of one of them is over.
+// A locating wakes all calls that wait for an address, because the time of one is over.
 type locating struct {
 	l *Location
 }

@@ -46,20 +46,20 @@ type peer struct {
 	address string
 }
 
-// An opinion is the answer of one sentinel.
+// An opinion is the response of one sentinel.
 type opinion struct {
 	m      *sentinel
 	id     string
 	master string // empty: it knows no master of the name
 	peers  []peer
-	err    error // ErrNotSent until there is an answer
+	err    error // ErrNotSent until there is a response
 }
 
-// A question asks one sentinel. It is answered once.
+// A question queries one sentinel. It delivers one opinion.
 type question struct {
 	m      *sentinel
 	master string
-	out    chan *opinion // with room for all answers
+	out    chan *opinion // with room for all opinions
 	answer *opinion
 }
 
@@ -123,8 +123,8 @@ func readPeers(r Reply) []peer {
 	return peers
 }
 
-// consult asks all sentinels, again where they name others, and returns the master that a
-// majority of them names.
+// consult queries all sentinels, and again where they name others. It returns the master
+// that a majority of them names.
 func (s *Sentinels) consult() (string, error) {
 	var c *count
 	for i := 0; i < 3; i++ {
@@ -137,7 +137,7 @@ func (s *Sentinels) consult() (string, error) {
 	return c.verdict()
 }
 
-// ask asks the sentinels known so far, at the same time, until a majority agrees.
+// ask queries the sentinels known so far, at the same time, until a majority agrees.
 func (s *Sentinels) ask() *count {
 	out := make(chan *opinion, len(s.members))
 	for i := range s.members {
@@ -156,7 +156,7 @@ func (s *Sentinels) askOne(m *sentinel, out chan *opinion) {
 	background.Start(&question{m: m, master: s.o.Master, out: out, answer: answer})
 }
 
-// learn adds the sentinels that were named and are new, and forgets those that nobody
+// learn adds the sentinels that were named and are new, and removes those that no other
 // names. It reports whether there are new ones.
 func (s *Sentinels) learn(c *count) bool {
 	named := c.peers()
@@ -212,8 +212,8 @@ type count struct {
 	opinions map[*sentinel]*opinion
 }
 
-// add counts a. A sentinel that sends no ID, as before Redis 6.2, has its address
-// for an ID.
+// add counts a. For a sentinel that sends no ID, as before Redis 6.2, its address is
+// the ID.
 func (c *count) add(a *opinion) {
 	c.opinions[a.m] = a
 	if a.err == nil && a.id == "" {
@@ -289,7 +289,7 @@ func (c *count) known() int {
 	return len(ids)
 }
 
-// leader returns the master that most sentinels name, and how many those are.
+// leader returns the master that most sentinels name, and how many name it.
 func (c *count) leader() (string, int) {
 	votes := map[string]int{}
 	leader := ""

@@ -15,15 +15,15 @@ type Options struct {
 	// Address is host:port, or the path of a unix socket. A name is resolved
 	// at every dial.
 	Address string
-	// Location replaces Address by one that changes: the server is a master that has
+	// Location replaces Address by one that changes. The server is a master that has
 	// replicas, and only a connection to a master is used. Nil means Address.
 	Location *Location
 	// Username and Password authenticate the connection. A password without a
-	// name is the default user's; both empty means none.
+	// name is for the default user. If both are empty there is no authentication.
 	Username, Password string
 	// DB is the database to select.
 	DB int
-	// ClientName is what CLIENT LIST shows. Empty sets none.
+	// ClientName is the name in CLIENT LIST. Empty sets none.
 	ClientName string
 	// TLS makes every connection a TLS connection. Nil means plain text. The
 	// server name defaults to the host of Address.
@@ -39,8 +39,8 @@ type Options struct {
 	// MinIdle connections are kept open, once the client has been used, as
 	// long as PoolSize allows. Zero keeps none.
 	MinIdle int
-	// MaxWaiting is the most operations that wait for a connection at a time;
-	// the next fails with ErrPoolTimeout at once. Zero means 4096.
+	// MaxWaiting is the most operations that wait for a connection at a time.
+	// The next fails with ErrPoolTimeout at once. Zero means 4096.
 	MaxWaiting int
 	// MaxConnAge closes a connection that is this old, give or take a tenth.
 	// Zero means an hour, negative never.
@@ -68,7 +68,7 @@ type Options struct {
 	Limits Limits
 
 	// Now is the clock by which connections age. Nil means time.Now. Deadlines
-	// of exchanges are real time whatever it says.
+	// of exchanges are always in real time.
 	Now func() time.Time
 }
 
@@ -110,8 +110,8 @@ func orDuration(v, d time.Duration) time.Duration {
 	return v
 }
 
-// budget is what an operation may take: an exchange is bounded by ReadTimeout
-// and WriteTimeout too.
+// budget is the most time for an operation. ReadTimeout and WriteTimeout bound an
+// exchange too.
 func (o *Options) budget() time.Duration {
 	d := o.OperationTimeout
 	if o.ReadTimeout < d {

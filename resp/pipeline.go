@@ -33,7 +33,7 @@ func (c *Client) Pipeline(ctx context.Context, cmds []Command) ([]Reply, error) 
 type batch struct {
 	cmds    []Command
 	replies []Reply
-	got     int // how many of cmds have their reply
+	got     int // the number of cmds that have their reply
 }
 
 // attemptAll carries out the commands that have no reply.

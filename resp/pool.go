@@ -12,51 +12,50 @@ import (
 
 const (
 	// freshPeriod is how long after its last use a connection carries a command
-	// without a proof that it is in step with its server: a stray reply would
-	// have to come at once to go unnoticed.
+	// without a proof that it is in step with its server. A stray reply goes
+	// unnoticed only if it comes within that time.
 	freshPeriod = 5 * time.Millisecond
-	// provedPeriod is how long a connection in steady use goes without a proof,
-	// and how much earlier than asked its deadline may strike.
+	// provedPeriod is how long a connection in steady use needs no proof, and
+	// how much too early its deadline may be.
 	provedPeriod = 50 * time.Millisecond
-	// proofPeriod is how long a connection may idle and yet be given a command
+	// proofPeriod is how long a connection may idle and still be given a command
 	// at once.
 	proofPeriod = time.Second
-	// sweepPeriod is how often idle connections are looked through.
+	// sweepPeriod is the time between two checks of the idle connections.
 	sweepPeriod = time.Second
 	// maxDials is the most connections being opened at a time.
 	maxDials = 4
-	// dialPause is how long after a failed dial none is tried as long as other
-	// connections serve.
+	// dialPause is the pause after a failed dial while other connections serve.
 	dialPause = 100 * time.Millisecond
 )
 
 // A pool keeps the connections to one server. Idle ones are used last in, first
-// out, so that those not needed grow old; whoever waits is served in order. An
-// operation never opens a connection itself: one is opened in the background
-// for whoever waits first by then, so that giving up wastes nothing.
+// out, so that those not needed grow old. Waiters are served in order. An
+// operation never opens a connection itself. One is opened in the background
+// for the waiter that is first by then, so that giving up wastes nothing.
 type pool struct {
 	o        Options
-	epoch    time.Time     // all times are counted from then
+	epoch    time.Time     // all times are offsets from it
 	span     time.Duration // the usual time for an exchange
 	window   time.Duration // how long a proof and a deadline hold
 	patience time.Duration // how long to wait for a connection
 	manners  *manners
 
-	renewed atomic.Int64 // connections opened before, by now, are too old
+	obsolete atomic.Int64 // connections opened before this time, by now, are too old
 
 	mu        sync.Mutex // guards the fields below
 	top       *conn      // the idle connection that was used last
 	queue     []*waiter
 	waiting   int  // length of queue
 	patrolled bool // a patrol will come
-	open      int  // turns taken: idle, in use, being opened
+	open      int  // connections that are idle, in use or being opened
 	dialling  int
-	latest    *stage        // of the opening that was begun last; nil: none was
+	latest    *stage        // of the opening that began last; nil: none did
 	refused   time.Duration // when the last dial failed
 	lastErr   error         // of the last dial; nil after one that succeeded
 	sweeper   *time.Timer
 	closed    bool
-	odd       bool // there is more to giving a connection back than to push it
+	odd       bool // a connection that is given back is not just pushed
 	credit    int  // for retries
 	stats     tally
 	records   []*record // by op
@@ -96,8 +95,8 @@ func (p *pool) clock() time.Duration {
 }
 
 // take returns a connection that is armed until deadline. With proof, an idle
-// one must prove itself however recently it was used. Where one that idled longest ago
-// does not, the others idled even longer: they go too, and one is opened.
+// one must prove itself however recently it was used. If one does not, all others
+// are closed too, because they idled longer, and a new one is opened.
 func (p *pool) take(ctx context.Context, deadline time.Duration, proof bool) (*conn, error) {
 	for {
 		x := p.pop()
@@ -159,16 +158,16 @@ func (p *pool) popLocked() *conn {
 	return x
 }
 
-// What examine finds.
+// The results of examine.
 const (
 	fitForUse    = iota
 	agedConn     // too old, or out of step
 	unprovenConn // it did not prove itself
 )
 
-// examine says whether x may be used, after asking it where that is due. The proof of one
-// that is silent takes a quarter of an operation's time at most, so that the rest
-// suffices for another connection.
+// examine says whether x may be used. It requests a proof where that is due. It waits
+// for one a quarter of an operation's time at most, so that the rest suffices for another
+// connection.
 func (p *pool) examine(x *conn, deadline time.Duration, proof bool) int {
 	if p.aged(x, p.clock()) || !x.clean() {
 		return agedConn
@@ -215,8 +214,8 @@ func (p *pool) put(x *conn) {
 	closeAll(old)
 }
 
-// settle counts an operation of which nothing is unread and which took so long,
-// and takes its connection back.
+// settle counts an operation that took so long and left nothing unread, and takes
+// its connection back.
 func settle(p *pool, x *conn, o op, took time.Duration) {
 	p.mu.Lock()
 	p.records[o].add(took)
@@ -231,15 +230,15 @@ func settle(p *pool, x *conn, o op, took time.Duration) {
 	closeAll(old)
 }
 
-// releaseLocked gives x to whoever waits first, or lets it idle. It returns x if it is
-// too old to be handed on: the caller closes it, and another one is being opened.
+// releaseLocked gives x to the first waiter, or lets it idle. It returns x if it is
+// too old to be handed on. The caller closes it, and another one is being opened.
 func (p *pool) releaseLocked(x *conn) *conn {
 	if p.waiting == 0 {
 		x.next = p.top
 		p.top = x
 		return nil
 	}
-	if p.clock() >= x.retires || int64(x.opened) < p.renewed.Load() {
+	if p.clock() >= x.retires || int64(x.opened) < p.obsolete.Load() {
 		x.next = nil
 		p.open--
 		p.stats.retired++
@@ -250,7 +249,7 @@ func (p *pool) releaseLocked(x *conn) *conn {
 	return nil
 }
 
-// drop closes x and frees its turn.
+// drop closes x and frees its place.
 func (p *pool) drop(x *conn, counter *uint64) {
 	x.close()
 	p.mu.Lock()
@@ -261,7 +260,7 @@ func (p *pool) drop(x *conn, counter *uint64) {
 }
 
 // wait queues until a connection is handed over, at most until deadline and at
-// most Options.PoolTimeout, and has one opened where there is a turn.
+// most Options.PoolTimeout, and has one opened where there is a place.
 func (p *pool) wait(ctx context.Context, deadline time.Duration) (*conn, error) {
 	w := &waiter{ctx: ctx, until: p.now() + p.o.PoolTimeout, c: make(chan grant, 1)}
 	if deadline < w.until {
@@ -288,8 +287,8 @@ func (p *pool) wait(ctx context.Context, deadline time.Duration) (*conn, error) 
 	return g.x, g.err
 }
 
-// dialLocked opens connections while there are waiters without a prospect and
-// turns to take.
+// dialLocked opens connections while there are more waiters than connections being
+// opened, and free places.
 func (p *pool) dialLocked() {
 	for !p.closed && p.dialling < p.waiting && p.dialling < maxDials && p.open < p.o.PoolSize {
 		if p.lastErr != nil && p.open > p.dialling && p.now()-p.refused < dialPause {
@@ -306,11 +305,11 @@ func (p *pool) openLocked() {
 	background.Start(&opening{p: p, stage: p.latest})
 }
 
-// renew has the connections that are open replaced, because the name of the server may
+// reconnect replaces the connections that are open, because the name of the server may
 // lead elsewhere. Those in use are closed when they come back.
-func (p *pool) renew() {
+func (p *pool) reconnect() {
 	p.mu.Lock()
-	p.renewed.Store(int64(p.now()))
+	p.obsolete.Store(int64(p.now()))
 	x := p.top
 	n := p.idleLocked()
 	p.top = nil

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// Limits bound what a server may send in one reply. What exceeds them is
-// ErrProtocol, before memory is set aside for it.
+// Limits bound one reply of a server. A reply that exceeds them is ErrProtocol,
+// before memory is set aside for it.
 type Limits struct {
 	// Line is the longest line in bytes: a status, an error, a number, or the
 	// header of anything else. Zero means 16 KiB.
@@ -44,7 +44,7 @@ func orDefault(v, d int) int {
 	return v
 }
 
-// bulkStep is how much memory a string gets before its bytes have arrived.
+// bulkStep is the most memory in bytes for a string before its bytes have arrived.
 const bulkStep = 64 << 10
 
 // A Reader decodes replies. It consumes exactly the bytes of a reply, and
@@ -58,22 +58,22 @@ type Reader struct {
 	total    int // bytes left for the reply being read
 }
 
-// NewReader returns a Reader of what r brings.
+// NewReader returns a Reader of the replies in r.
 func NewReader(r io.Reader, l Limits) *Reader {
 	l = l.withDefaults()
 	return &Reader{br: bufio.NewReaderSize(r, l.Line), limits: l}
 }
 
 // ReadReply reads one reply. An error of the server is a Reply, not an error.
-// A failure of the source is returned as it is (io.EOF only when not a single
-// byte of a reply had come), and ErrProtocol for what is not a reply.
+// A failure of the source is returned as it is: io.EOF only when not a single
+// byte of a reply had come. ErrProtocol is returned for bytes that are no reply.
 func (d *Reader) ReadReply() (Reply, error) {
 	d.elements, d.total = d.limits.Elements, d.limits.Total
 	return d.read(d.limits.Depth)
 }
 
-// readInto is ReadReply for the replies that most commands have, written for
-// the interpreter like hot.go: strings are read in place.
+// readInto is ReadReply for the replies of most commands. Like hot.go it is
+// written for the interpreter, so strings are read in place.
 func readInto(d *Reader, r *Reply) error {
 	line, err := d.br.ReadSlice('\n')
 	n := len(line) - 2
@@ -104,7 +104,8 @@ func readInto(d *Reader, r *Reply) error {
 	return nil
 }
 
-// readOther reads any reply of which line was taken, with err.
+// readOther reads the rest of any reply that begins with line. The read of line
+// returned err.
 func (d *Reader) readOther(line []byte, err error, r *Reply) error {
 	line, err = whole(line, err)
 	if err == nil {
@@ -133,13 +134,13 @@ func (d *Reader) reply(line []byte, depth int) (Reply, error) {
 	return scalar(kind, rest)
 }
 
-// line reads up to the end of a line and returns it without that, valid until
-// the next read. It has one byte at least.
+// line reads a line and returns it without its end, valid until the next read.
+// It has one byte at least.
 func (d *Reader) line() ([]byte, error) {
 	return whole(d.br.ReadSlice('\n'))
 }
 
-// whole is a line without its end, or what its not being whole means.
+// whole returns a line without its end, or an error if the line is not whole.
 func whole(line []byte, err error) ([]byte, error) {
 	if errors.Is(err, bufio.ErrBufferFull) {
 		return nil, malformed("line too long")
@@ -215,7 +216,7 @@ func double(text string) (Reply, error) {
 	return Reply{Kind: Double, Float: f}, nil
 }
 
-// length reads the length in a header: -1 for nil, or a number of digits alone.
+// length reads the length in a header: -1 for nil, or a number of only digits.
 func length(text []byte, most int) (int, error) {
 	if len(text) == 2 && text[0] == '-' && text[1] == '1' {
 		return -1, nil
@@ -314,14 +315,14 @@ func (d *Reader) aggregate(kind Kind, header []byte, depth int) (Reply, error) {
 		r.Elems = append(r.Elems, e)
 	}
 	if kind == '|' {
-		// An attribute says something about the reply that follows it.
+		// An attribute describes the reply that follows it.
 		after, err := d.read(depth - 1)
 		return after, cutShort(err)
 	}
 	return r, nil
 }
 
-// cutShort turns an end of input inside a reply into one that says so.
+// cutShort turns an end of input inside a reply into io.ErrUnexpectedEOF.
 func cutShort(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -329,6 +330,6 @@ func cutShort(err error) error {
 	return err
 }
 
-func malformed(what string) error {
-	return fmt.Errorf("%w: %s", ErrProtocol, what)
+func malformed(part string) error {
+	return fmt.Errorf("%w: %s", ErrProtocol, part)
 }

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// Kind tells the types of replies apart.
+// Kind is the type of a reply.
 type Kind byte
 
 // The types of RESP2 and RESP3. The nil bulk string and the nil array of RESP2
-// are Null, like the null of RESP3; verbatim strings are Bulk.
+// are Null, like the null of RESP3. Verbatim strings are Bulk.
 const (
 	Null   Kind = '_'
 	Status Kind = '+'
@@ -25,19 +25,19 @@ const (
 	Push   Kind = '>'
 )
 
-// A Reply is what a server answered. The zero value is no reply.
+// A Reply is the reply of a server to one command. The zero value is no reply.
 type Reply struct {
 	Kind  Kind
-	Str   []byte  // Bulk, Status, BigInt: the content; Error: its first word
-	Int   int64   // Int; Bool: 1 is true
-	Float float64 // Double
-	Elems []Reply // Array, Set, Push; Map: key, value, key, value
+	Str   []byte  // the content of a Bulk, Status or BigInt, the first word of an Error
+	Int   int64   // the value of an Int or a Bool, for which 1 is true
+	Float float64 // the value of a Double
+	Elems []Reply // of an Array, Set or Push; of a Map key, value, key, value
 
 	err error // why there is no reply
 }
 
-// Err is nil when the server did what it was told, and otherwise says why not:
-// the server's refusal, or the reason why there is no reply.
+// Err is nil when the server carried the command out. Otherwise it is the server's
+// refusal, or the reason why there is no reply.
 func (r Reply) Err() error {
 	if r.err != nil {
 		return r.err
@@ -64,7 +64,7 @@ func (r Reply) Integer() (int64, error) {
 	return 0, r.unlike("an integer")
 }
 
-// Strings are the contents of an Array or Set of strings; an element that is
+// Strings are the contents of an Array or Set of strings. An element that is
 // Null is "". It fails with ErrNil for Null.
 func (r Reply) Strings() ([]string, error) {
 	if r.Kind != Array && r.Kind != Set {
@@ -91,8 +91,8 @@ func (r Reply) unlike(want string) error {
 	return fmt.Errorf("%w: reply is not %s", ErrProtocol, want)
 }
 
-// InfoField returns a field of the reply to INFO, or nothing where the server has no such
-// field or refused.
+// InfoField returns a field of the reply to INFO. It is empty where the server has no
+// such field or refused.
 func InfoField(r Reply, name string) string {
 	text, err := r.Bytes()
 	if err != nil {

@@ -1,12 +1,12 @@
-// Package resp speaks the Redis protocol: a codec for RESP2 and RESP3 with
-// bounds on everything that a server sends, a pool of connections to one
-// server, and a client whose errors say whether a command was carried out.
+// Package resp speaks the Redis protocol. It has a codec for RESP2 and RESP3 with
+// bounds on everything that a server sends, and a pool of connections to one
+// server. The errors of its client say whether a command was carried out.
 //
 // A connection carries one exchange at a time: one write, and then exactly the
-// replies to it. Whatever else arrives, or arrives too late, closes it, so that
-// a reply can never reach a caller that did not ask for it.
+// replies to it. Anything else that arrives, or arrives too late, closes it, so
+// that a reply can never reach the caller of another command.
 //
-// Everything a Client offers is safe for concurrent use.
+// All methods of a Client are safe for concurrent use.
 package resp
 
 import "context"
@@ -19,7 +19,7 @@ type Doer interface {
 	Do(ctx context.Context, args ...string) (Reply, error)
 
 	// Pipeline carries out cmds in order with one write. There is one Reply per
-	// command, whose Err says what became of that command. The error is the
+	// command, and its Err is the result of that command. The error is the
 	// first reason why a command has no reply, and nil when all have one.
 	Pipeline(ctx context.Context, cmds []Command) ([]Reply, error)
 }

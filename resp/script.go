@@ -17,21 +17,20 @@ type Script struct {
 	fallback     Fallback
 }
 
-// A Fallback does what a script does, where the server forbids scripts: it is
-// asked between WATCH and MULTI, and again whenever a key changed meanwhile.
+// A Fallback does the work of a script where the server forbids scripts. It is
+// called between WATCH and MULTI, and again whenever a key changed meanwhile.
 type Fallback interface {
-	// Decide returns the commands that are to be carried out together, none if
-	// nothing is to be changed, and what the script would answer. A value is
-	// nil where there is no such key.
+	// Decide returns the commands to carry out together, none if nothing is to
+	// be changed, and the reply that the script would give. A value is nil where
+	// there is no such key.
 	Decide(values [][]byte, args []string) ([]Command, Reply, error)
 }
 
 // NewScript returns the script of source. It is sent again after an ambiguous
-// outcome if it is repeatable: if running it twice leaves what running it once
-// does, and answers the same. With a nil fallback it fails where scripts are
-// forbidden.
+// outcome if it is repeatable: if two runs leave the same state and give the same
+// reply as one. With a nil fallback it fails where scripts are forbidden.
 func NewScript(source string, repeatable bool, f Fallback) *Script {
-	sum := sha1.Sum([]byte(source)) // what EVALSHA calls a script by
+	sum := sha1.Sum([]byte(source)) // EVALSHA names a script by it
 	return &Script{source: source, hash: hex.EncodeToString(sum[:]), repeatable: repeatable, fallback: f}
 }
 
@@ -58,8 +57,8 @@ func (c *Client) Eval(ctx context.Context, s *Script, keys, args []string) (Repl
 }
 
 // isScriptless reports whether err says that the server runs no scripts. Servers and
-// proxies have many wordings for it, so that any refusal without a word of its own counts,
-// but for the faults of a script that ran.
+// proxies have many wordings for it, so any refusal without a word of its own is one,
+// except for the faults of a script that ran.
 func isScriptless(err error) bool {
 	return errors.Is(err, ErrUnknownCommand) || errors.Is(err, ErrNoPerm) || errors.Is(err, errUnnamed)
 }
@@ -91,8 +90,8 @@ func (c *Client) transact(ctx context.Context, s *Script, keys, args []string) (
 // errConflict is met when a watched key changed before EXEC.
 var errConflict = fmt.Errorf("%w: key changed meanwhile", errPassing)
 
-// optimistic makes one attempt on one connection, which watches nothing any
-// more when it goes back.
+// optimistic makes one attempt on one connection. The connection watches nothing
+// any more when it goes back.
 func (t *task) optimistic(s *Script, keys, args []string) (Reply, error) {
 	x, err := t.connect()
 	if err != nil {
@@ -141,7 +140,7 @@ func watched(got []Reply) ([][]byte, error) {
 	return values, nil
 }
 
-// orRefused prefers what the server said to err.
+// orRefused returns the server's refusal if r is one, and else err.
 func orRefused(r Reply, err error) error {
 	if refusal := r.Err(); refusal != nil {
 		return refusal

@@ -43,15 +43,15 @@ const (
 	hurriedPeriod = 5 * time.Second
 	// listenTo is how many sentinels are listened to for failovers.
 	listenTo = 2
-	// mostSentinels bounds what sentinels say about others.
+	// mostSentinels is the most sentinels that are known.
 	mostSentinels = 32
 
 	failoverChannel = "+switch-master"
 )
 
-// Sentinels follow a master of Redis Sentinel: a majority of all known sentinels names it,
-// and it says itself that it is a master. While no majority answers, the last master stays
-// as long as it does not turn out to be a replica. Location is where it is. A Sentinels is
+// Sentinels follow a master of Redis Sentinel. A majority of all known sentinels names it,
+// and it says itself that it is a master. While no majority responds, the last master stays
+// as long as it does not turn out to be a replica. Location has its address. A Sentinels is
 // safe for concurrent use.
 // https://redis.io/docs/latest/develop/reference/sentinel-clients/
 type Sentinels struct {
@@ -71,7 +71,7 @@ type Sentinels struct {
 	wake    context.CancelFunc // of the present rest; nil: none
 }
 
-// NewSentinels returns Sentinels that ask for nothing before Start.
+// NewSentinels returns Sentinels that send nothing before Start.
 func NewSentinels(o SentinelOptions) *Sentinels {
 	o.Poll = orDuration(o.Poll, sentinelPoll)
 	o.Timeout = orDuration(o.Timeout, sentinelTimeout)
@@ -91,7 +91,7 @@ func (s *Sentinels) Location() *Location {
 	return s.location
 }
 
-// Start begins to ask the sentinels. It does so once.
+// Start begins to query the sentinels. It does so once.
 func (s *Sentinels) Start() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -133,7 +133,7 @@ func (w *watching) Run() {
 	}
 }
 
-// round asks the sentinels and publishes the master. It reports whether that is settled.
+// round queries the sentinels and publishes the master. It reports whether that is settled.
 func (s *Sentinels) round() bool {
 	address, err := s.consult()
 	if s.ctx.Err() != nil {
@@ -165,7 +165,7 @@ func (s *Sentinels) unverified(current, address string, err error) bool {
 	return false
 }
 
-// verify connects to address and asks it whether it is a master.
+// verify connects to address and verifies that the server there is a master.
 func (s *Sentinels) verify(address string) error {
 	ctx, cancel := context.WithTimeout(s.ctx, s.o.Timeout)
 	defer cancel()
@@ -244,7 +244,7 @@ func (s *Sentinels) calm() {
 	s.hurried = time.Time{}
 }
 
-// listen listens to the first sentinels that answered.
+// listen listens to the first of the sentinels that responded.
 func (s *Sentinels) listen(answered []*sentinel) {
 	if len(answered) > listenTo {
 		answered = answered[:listenTo]
@@ -289,7 +289,7 @@ func (f *failovers) Up() {
 // Down implements Invalidations.
 func (f *failovers) Down(err error) {}
 
-// Invalidate implements Invalidations: a message is the name of a master, its old and its
+// Invalidate implements Invalidations. A message is the name of a master, its old and its
 // new address.
 func (f *failovers) Invalidate(messages []string) {
 	for _, m := range messages {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// op tells the counted operations apart.
+// op is a kind of operation that is counted.
 type op int
 
 const (
@@ -27,7 +27,7 @@ const (
 
 var opNames = [ops]string{"get", "set", "setnx", "del", "exists", "pttl", "ping", "scan", "eval", "pipeline", "other"}
 
-// The classes that failures are counted by.
+// The classes of failures in the counters.
 const (
 	failNotSent = iota
 	failRejected
@@ -40,21 +40,21 @@ const (
 
 var failNames = [failClasses]string{"not_sent", "rejected", "ambiguous", "terminal", "protocol", "cancelled"}
 
-// bucketCount is the number of latency buckets: below 65.5 µs, and each twice as
-// wide as the one before, up to 8 s; the last has no bound.
+// bucketCount is the number of latency buckets. The first is below 65.5 µs, and
+// each next one twice as wide, up to 8 s. The last has no bound.
 const bucketCount = 19
 
 // CommandStats count the operations of one command.
 type CommandStats struct {
 	Command  string
-	Count    uint64            // operations, retries not counted twice
+	Count    uint64            // operations, each once with its retries
 	Failures map[string]uint64 // by class: not_sent, rejected, ambiguous, terminal, protocol, cancelled
 	Retries  uint64
 	Buckets  []uint64      // operations by latency; bound i is BucketBound(i)
-	Total    time.Duration // sum of the latencies, near enough
+	Total    time.Duration // approximate sum of the latencies
 }
 
-// PoolStats tell what the pool holds and has done.
+// PoolStats are the connections of a pool and its counters.
 type PoolStats struct {
 	Open, Idle, InUse, Dialling, Waiting int
 
@@ -72,7 +72,7 @@ type Stats struct {
 	Pool     PoolStats
 }
 
-// BucketBound is the upper bound of latency bucket i; the last has none.
+// BucketBound is the upper bound of latency bucket i. The last has none.
 func BucketBound(i int) time.Duration {
 	return time.Duration(1) << (16 + i)
 }
@@ -83,7 +83,7 @@ const (
 	fineSpan = 256 * grain
 )
 
-// record counts the operations of one kind; it is guarded by the pool's mutex.
+// record counts the operations of one kind. The pool's mutex guards it.
 type record struct {
 	fine     []uint64 // by latency in grains
 	rough    []uint64 // by the number of bits of the latency
@@ -104,7 +104,7 @@ func (r *record) add(took time.Duration) {
 	r.rough[bits.Len64(uint64(took))]++
 }
 
-// tally is what a pool counts; it is guarded by the pool's mutex.
+// tally has the counters of a pool. The pool's mutex guards it.
 type tally struct {
 	dials, dialFailures, timeouts, stale, broken, retired uint64
 }
@@ -153,7 +153,7 @@ func (c *Client) Breaks() uint64 {
 	return p.stats.broken + p.stats.stale
 }
 
-// Stats returns a snapshot of what the client has done.
+// Stats returns a snapshot of the client's counters.
 func (c *Client) Stats() Stats {
 	p := c.only
 	p.mu.Lock()

@@ -17,7 +17,7 @@ const (
 	backoffMost = 512 * time.Millisecond
 )
 
-// Every operation that went well earns one credit, a retry costs retryCost, so
+// Every operation that succeeds earns one credit, and a retry costs retryCost, so
 // that retries add a tenth to the load in the long run.
 const (
 	retryCost = 10
@@ -31,13 +31,13 @@ type task struct {
 	ctx context.Context
 	op  op
 
-	out        []byte // what is sent
+	out        []byte // the bytes to send
 	repeatable bool   // sending it twice does no harm
 
 	start    time.Duration
 	deadline time.Duration
 	tried    int   // attempts that failed
-	held     *conn // at hand for the first attempt
+	held     *conn // for the first attempt; nil: none
 	proof    bool  // the next connection must prove itself first
 }
 
@@ -75,9 +75,9 @@ func (t *task) run() (Reply, error) {
 	return t.rest(r, err)
 }
 
-// resume goes on with an attempt that was begun on x, of whose reply n bytes
-// are in x.in, or that failed with err. With a negative n x has sent nothing
-// yet; without x there was nothing but perhaps err.
+// resume goes on with an attempt that was begun on x. It failed with err, or n
+// bytes of the reply are in x.in. With a negative n, x has sent nothing yet. A
+// nil x has no attempt, and perhaps err.
 func (t *task) resume(x *conn, n int, err error) (Reply, error) {
 	if x == nil && err != nil {
 		return t.rest(Reply{}, err)
@@ -96,8 +96,8 @@ func (t *task) resume(x *conn, n int, err error) (Reply, error) {
 	return t.rest(r, t.done(x, r))
 }
 
-// rest makes the attempts after the first. That the last one was not sent says
-// nothing of one before it whose reply was lost.
+// rest makes the attempts after the first. The result is ambiguous if the reply to
+// one was lost, even if the last one was not sent.
 func (t *task) rest(r Reply, err error) (Reply, error) {
 	unsure := errors.Is(err, ErrAmbiguous)
 	for err != nil && t.again(err) {
@@ -124,7 +124,7 @@ func (t *task) attempt() (Reply, error) {
 	return got[0], t.done(x, got[0])
 }
 
-// connect takes a connection for an attempt, if it is not too late for one.
+// connect takes a connection for an attempt, if there is time left for one.
 func (t *task) connect() (*conn, error) {
 	x := t.held
 	t.held = nil
@@ -145,14 +145,14 @@ func (t *task) connect() (*conn, error) {
 	return t.p.take(t.ctx, t.deadline, t.proof)
 }
 
-// lost closes a connection that did not bring what was asked for.
+// lost closes a connection that did not bring the reply.
 func (t *task) lost(x *conn, err error) error {
 	t.p.drop(x, &t.p.stats.broken)
 	if errors.Is(err, ErrProtocol) && !errors.Is(err, errOutOfStep) {
 		return err
 	}
 	if errors.Is(err, errOutOfStep) {
-		t.p.manners.proof.Store(proofUnknown) // another server may answer at the address
+		t.p.manners.proof.Store(proofUnknown) // another server may be at the address
 	}
 	t.proof = true
 	return fmt.Errorf("%w: %w", ErrAmbiguous, err)
@@ -196,7 +196,7 @@ func (t *task) mayRepeat(err error) bool {
 	return errors.Is(err, ErrNotSent) || errors.Is(err, errPassing)
 }
 
-// pause waits a random while that grows with the attempts. It returns false
+// pause waits for a random time that grows with the attempts. It returns false
 // when the budget would be over by then, or the caller gave up.
 func (t *task) pause() bool {
 	most := backoffBase << t.tried

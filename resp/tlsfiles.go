@@ -10,20 +10,20 @@ import (
 )
 
 // TLSFiles are PEM files of a TLS connection. Each dial reads those that have changed
-// since, so that certificates can be renewed in place. Files that are missing or do not
-// fit together, as while certificates are replaced, change nothing. Empty names are no files.
+// since, so that certificates can be replaced in place. Files that are missing or do not
+// fit together, as during a replacement, change nothing. Empty names are no files.
 type TLSFiles struct {
-	// CA has the certificates of the authorities that sign the server's.
+	// CA has the certificates of the authorities that sign the server's certificate.
 	CA string
-	// Cert and Key are the client's certificate and its key; both or neither.
+	// Cert and Key are the client's certificate and its key: both or neither.
 	Cert, Key string
 }
 
 // maxTLSFile is the largest file that is read, in bytes.
 const maxTLSFile = 1 << 20
 
-// A tlsCache is the TLS configuration as its files were read last. The zero value has
-// read none.
+// A tlsCache has the TLS configuration of the files that were read last. The zero value
+// has read none.
 type tlsCache struct {
 	mu     sync.Mutex // guards the fields below
 	stamp  string
@@ -68,7 +68,7 @@ func fileStamp(name string) string {
 
 var errTLSFile = errors.New("resp: a TLS file cannot be used")
 
-// read returns a copy of base with what the files contain.
+// read returns a copy of base with the content of the files.
 func (f TLSFiles) read(base *tls.Config) (*tls.Config, error) {
 	c := base.Clone()
 	if f.CA != "" {

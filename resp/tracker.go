@@ -11,14 +11,14 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/background"
 )
 
-// Invalidations is told which keys changed. Its methods are called one at a
-// time, by a goroutine that does nothing else meanwhile.
+// Invalidations receives the names of keys that changed. Its methods are called one
+// at a time, by a goroutine that does nothing else meanwhile.
 type Invalidations interface {
-	// Up is called when every change from now on will be told.
+	// Up is called when every change from now on will be reported.
 	Up()
-	// Down is called when changes go untold from now on, and for every attempt
-	// to change that which fails. The error says why: ErrRetired where the connection
-	// was only too old, and another one is opened at once.
+	// Down is called when changes are not reported from now on, and after every
+	// attempt to listen again that fails. The error says why. It is ErrRetired where
+	// the connection was only too old, and another one is opened at once.
 	Down(err error)
 	// Invalidate is called when keys were written, expired, were evicted or
 	// removed. Nil means all of them.
@@ -37,17 +37,17 @@ const (
 )
 
 // A Tracker listens for changes of keys on a connection of its own, and opens
-// it again whenever it is lost. A silent connection is taken for lost within
-// 1.5 s.
+// it again whenever it is lost. A connection that is silent for 1.5 s is taken
+// for lost.
 type Tracker struct {
 	o     Options
 	h     Invalidations
 	proto int
 	m     *manners
-	begin []string // the command after which changes are told
+	begin []string // the command after which the server reports changes
 
-	period  time.Duration // between two questions for a sign of life
-	silence time.Duration // how long there may be none
+	period  time.Duration // between two PINGs
+	silence time.Duration // the longest time without a message
 	refused time.Duration // the shortest pause after a refusal
 
 	ctx    context.Context
@@ -58,13 +58,13 @@ type Tracker struct {
 	mu      sync.Mutex // guards the fields below
 	x       *conn      // the connection, once it listens
 	server  string     // the run ID of the server that it leads to; empty: unknown
-	renewed bool       // x was ended so that another one is opened
+	retired bool       // x was closed so that another one is opened
 	started bool
 }
 
 // NewTracker returns a Tracker of the keys that begin with one of prefixes, by
 // RESP3 client tracking in broadcasting mode (Redis 6). Where the server
-// refuses that, Down is told ErrTerminal.
+// refuses that, Down gets ErrTerminal.
 // https://redis.io/docs/latest/develop/reference/client-side-caching/
 func NewTracker(o Options, prefixes []string, h Invalidations) *Tracker {
 	begin := []string{"CLIENT", "TRACKING", "ON", "BCAST"}
@@ -74,9 +74,9 @@ func NewTracker(o Options, prefixes []string, h Invalidations) *Tracker {
 	return newTracker(o, 3, begin, h)
 }
 
-// NewSubscriber returns a Tracker of the keys that are published on channel,
-// one a message: what is left where tracking is refused. An empty message means
-// all keys.
+// NewSubscriber returns a Tracker of the keys that are published on channel, one
+// in each message. It serves where tracking is refused. An empty message means all
+// keys.
 func NewSubscriber(o Options, channel string, h Invalidations) *Tracker {
 	return newTracker(o, 2, []string{"SUBSCRIBE", channel}, h)
 }
@@ -167,8 +167,8 @@ func (t *Tracker) pauses(listened bool, err error) (time.Duration, time.Duration
 	return reconnectBase, reconnectMost
 }
 
-// listen opens a connection and tells changes until it fails. It reports whether it came
-// so far.
+// listen opens a connection and reports changes until it fails. It returns whether it
+// listened.
 func (t *Tracker) listen() (bool, error) {
 	ctx, cancel := context.WithTimeout(t.ctx, t.o.DialTimeout)
 	x, err := dial(ctx, &t.o, t.proto, time.Now(), t.m, &stage{})
@@ -190,12 +190,12 @@ func (t *Tracker) listen() (bool, error) {
 	p := &pinging{x: x, period: t.period}
 	p.start()
 	t.h.Up()
-	err = t.tell(x)
+	err = t.read(x)
 	p.stop()
 	return true, t.leave(err)
 }
 
-// identify asks which server this is. One that does not tell is unknown.
+// identify returns the run ID of the server. It is empty where the server does not send it.
 func (t *Tracker) identify(x *conn) (string, error) {
 	_ = x.nc.SetDeadline(time.Now().Add(t.silence))
 	if _, err := x.nc.Write(appendCommand(nil, []string{"INFO", "server"})); err != nil {
@@ -208,20 +208,20 @@ func (t *Tracker) identify(x *conn) (string, error) {
 	return InfoField(r, "run_id"), nil
 }
 
-// leave forgets the connection that ended by err, and returns the reason.
+// leave removes the connection that ended by err, and returns the reason.
 func (t *Tracker) leave(err error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.x = nil
 	t.server = ""
-	if t.renewed {
-		t.renewed = false
+	if t.retired {
+		t.retired = false
 		return ErrRetired
 	}
 	return err
 }
 
-// Server returns the run ID of the server that the connection leads to, or nothing where
+// Server returns the run ID of the server that the connection leads to. It is empty where
 // it is not known.
 func (t *Tracker) Server() string {
 	t.mu.Lock()
@@ -229,17 +229,17 @@ func (t *Tracker) Server() string {
 	return t.server
 }
 
-// Renew has the connection replaced, because the name of the server may lead elsewhere.
-func (t *Tracker) Renew() {
+// Reconnect replaces the connection, because the name of the server may lead elsewhere.
+func (t *Tracker) Reconnect() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.x != nil && t.ctx.Err() == nil {
-		t.renewed = true
+		t.retired = true
 		t.x.close()
 	}
 }
 
-// enable asks for the changes to be told.
+// enable has the server report changes.
 func (t *Tracker) enable(x *conn) error {
 	_ = x.nc.SetDeadline(time.Now().Add(t.silence))
 	if _, err := x.nc.Write(appendCommand(nil, t.begin)); err != nil {
@@ -271,8 +271,8 @@ func (t *Tracker) keep(x *conn, run string) bool {
 	return t.ctx.Err() == nil
 }
 
-// tell reads what the server says until it fails.
-func (t *Tracker) tell(x *conn) error {
+// read reads the messages of the server until that fails.
+func (t *Tracker) read(x *conn) error {
 	retires := t.now().Add(t.o.age())
 	for {
 		if !t.now().Before(retires) {
@@ -286,14 +286,14 @@ func (t *Tracker) tell(x *conn) error {
 			}
 			return fmt.Errorf("%w: %w", ErrNotSent, err)
 		}
-		if err := t.heed(r); err != nil {
+		if err := t.handle(r); err != nil {
 			return err
 		}
 	}
 }
 
-// heed acts on one thing that the server said.
-func (t *Tracker) heed(r Reply) error {
+// handle acts on one message of the server.
+func (t *Tracker) handle(r Reply) error {
 	if r.Kind == Error && (unproven(string(r.Str)) || string(r.Str) == "UNKNOWN") {
 		return nil // a refused PING is a sign of life
 	}

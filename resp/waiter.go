@@ -9,26 +9,26 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/background"
 )
 
-// patrolPeriod is how often waiters are looked through for those whose time is
-// over: a timer for each would cost more than most of them wait.
+// patrolPeriod is the time between two checks for waiters without time left. A
+// timer for each would cost more than most of them wait.
 const patrolPeriod = 5 * time.Millisecond
 
-// A grant is what a waiter gets: a connection, or an error.
+// A grant is given to a waiter: a connection, or an error.
 type grant struct {
 	x   *conn
 	err error
 }
 
-// A waiter waits for a connection, on a channel that it shares with nobody.
+// A waiter waits for a connection, on a channel of its own.
 type waiter struct {
 	ctx   context.Context
 	until time.Duration
-	c     chan grant // of size one: whoever serves never blocks
+	c     chan grant // of size one, so that the sender never blocks
 }
 
 // queueUp waits for a connection where all are in use and no more may be
-// opened, and returns nil at once where not. An operation that began now and
-// gets a connection that is not fresh is told so by a negative number.
+// opened, and returns nil at once where not. The number is negative where the
+// connection is not fresh for an operation that began now.
 func queueUp(p *pool, ctx context.Context, now time.Duration) (*conn, int, error) {
 	p.mu.Lock()
 	if p.top != nil || p.open < p.o.PoolSize || p.closed || p.waiting >= p.o.MaxWaiting {
@@ -56,7 +56,7 @@ func (p *pool) queueLocked(w *waiter) {
 	}
 }
 
-// grantLocked gives the first waiter, of which there is one, what it waits for.
+// grantLocked gives g to the first waiter. There must be one.
 func (p *pool) grantLocked(g grant) {
 	w := p.queue[0]
 	p.queue[0] = nil
@@ -66,8 +66,8 @@ func (p *pool) grantLocked(g grant) {
 	w.c <- g
 }
 
-// A patrol ends the waits that are over, opens connections that a failed dial left
-// unopened, and comes again while there are others.
+// A patrol ends the waits that are over, and opens connections that a failed dial left
+// unopened. It runs again while there are other waiters.
 type patrol struct {
 	p *pool
 }
@@ -112,7 +112,7 @@ func (p *pool) overdueLocked(w *waiter) error {
 	return fmt.Errorf("%w (%s)", ErrPoolTimeout, state)
 }
 
-// An opening opens one connection, for whoever waits first when it is done.
+// An opening opens one connection, for the waiter that is first when it is done.
 type opening struct {
 	p     *pool
 	stage *stage
@@ -135,8 +135,8 @@ func (o *opening) Run() {
 	p.opened(x, nil)
 }
 
-// opened ends an opening. A failure is told to all who wait when no other
-// connection could serve them, and else to the first when it is final.
+// opened ends an opening. Its failure is given to all waiters when it is final, or
+// when there is no other connection that could serve them.
 func (p *pool) opened(x *conn, err error) {
 	p.mu.Lock()
 	p.dialling--
@@ -170,7 +170,7 @@ func (p *pool) failedLocked(err error) {
 	}
 }
 
-// A sweep goes through the idle connections once and has itself run again.
+// A sweep checks the idle connections once and schedules itself again.
 type sweep struct {
 	p *pool
 }
@@ -189,7 +189,7 @@ func (p *pool) startLocked() {
 }
 
 // sweep closes idle connections that are too old or were too long idle, and
-// opens what MinIdle asks for.
+// opens as many as MinIdle requires.
 func (p *pool) sweep() {
 	p.mu.Lock()
 	if p.closed {
@@ -205,8 +205,8 @@ func (p *pool) sweep() {
 	closeAll(old)
 }
 
-// agedLocked takes the connections out of the idle ones that are too old or
-// were too long idle.
+// agedLocked removes from the idle connections those that are too old or were too
+// long idle, and returns them.
 func (p *pool) agedLocked() *conn {
 	now := p.clock()
 	var old, keep, last *conn
@@ -235,5 +235,5 @@ func (p *pool) agedLocked() *conn {
 
 // aged reports whether x is too old or was too long idle.
 func (p *pool) aged(x *conn, now time.Duration) bool {
-	return now >= x.retires || int64(x.opened) < p.renewed.Load() || p.o.IdleTimeout > 0 && now-x.used >= p.o.IdleTimeout
+	return now >= x.retires || int64(x.opened) < p.obsolete.Load() || p.o.IdleTimeout > 0 && now-x.used >= p.o.IdleTimeout
 }

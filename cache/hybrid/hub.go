@@ -81,8 +81,8 @@ func (h *hub) compare(now cache.Identity) {
 		h.observe(MayEvict, nil)
 	}
 	if apart {
-		h.up.tracker.Renew()
-		h.up.redis.Client.Renew()
+		h.up.tracker.Reconnect()
+		h.up.redis.Client.Reconnect()
 	}
 	if other || apart {
 		h.announceAll()
