@@ -63,8 +63,10 @@ sizes: ## what 10,000 and 100,000 sessions take in memory and in Redis, beyond t
 	@scripts/setup.sh redis-server
 	@cd test/cache && go test -count=1 -timeout 30m -run '^TestSizes$$' -v . -sizes | grep sessions
 
-soak: ## a million random access rules, then interleavings of replicas on a simulated clock until one fails; SOAK=10m ends it
+soak: ## a million random access rules, 100 switches of the store under traffic, then interleavings of replicas on a simulated clock until one fails; SOAK=10m ends it
 	@go test -count=1 -timeout 10m -run '^TestAccessIsThePlainOne$$' ./internal/policy -cases 1000000
+	@scripts/setup.sh redis-server
+	@cd test/replicas && go test -count=1 -timeout 30m -run '^TestSwitchesUnderTraffic$$' -v . -switches 100
 	@cd test/model && go test -count=1 -timeout 0 -run '^TestSoak$$' -v . -soak -for $(or $(SOAK),0)
 
 fuzz: ## every fuzz target for FUZZTIME (20s)

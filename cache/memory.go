@@ -292,15 +292,9 @@ func (m *Memory) Acquire(ctx context.Context, l Lease) ([]byte, error) {
 	}
 	m.mu.Unlock()
 	if err == nil {
-		m.passLease(l)
+		m.followers.PassLease(l)
 	}
 	return record, err
-}
-
-// passLease sends the next store a lease, so that no other holder uses the grant.
-func (m *Memory) passLease(l Lease) {
-	_ = m.followers.Pass(Change{Op: OpSet, Key: l.UsedKey(), Value: []byte(l.Used()), TTL: l.Keep}, nil)
-	_ = m.followers.Pass(Change{Op: OpSet, Key: l.Key(), Value: []byte(l.Owner), TTL: l.TTL}, nil)
 }
 
 // Prolong extends a lease for its TTL from now.
@@ -318,7 +312,7 @@ func (m *Memory) Prolong(ctx context.Context, l Lease) error {
 	m.lru.Put(l.Key(), []byte(l.Owner), now, l.TTL)
 	m.lru.Put(l.UsedKey(), []byte(l.Used()), now, l.Keep)
 	m.mu.Unlock()
-	m.passLease(l)
+	m.followers.PassLease(l)
 	return nil
 }
 
@@ -340,7 +334,7 @@ func (m *Memory) Release(ctx context.Context, l Lease, unused bool) error {
 	}
 	m.mu.Unlock()
 	for _, key := range ended {
-		_ = m.followers.Pass(Change{Op: OpDelete, Key: key, TTL: time.Second}, nil)
+		m.followers.PassEnd(key)
 	}
 	return nil
 }

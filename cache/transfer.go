@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Owed is the data of a store that the next one may lack, class by class. Its notes are
@@ -150,7 +151,7 @@ func TakeOver(ctx context.Context, before, next Store) (*Handover, error) {
 		return nil, err
 	}
 	of := before.Transfer().Following()
-	h := &Handover{of: of, to: of.join(next.Transfer(), scopeOf(from, to), from.memory)}
+	h := &Handover{of: of, to: of.join(next.Transfer(), scopeOf(from, to))}
 	if err := h.complete(ctx, before.Transfer()); err != nil {
 		h.End()
 		return nil, fmt.Errorf("cache: take over the data of the store before: %w", err)
@@ -185,7 +186,6 @@ type follower struct {
 
 	// The lock of followers guards the fields below.
 	scope  Scope
-	memory bool // the other one is memory
 	uses   int
 	done   bool // it has taken over the data of the other one
 	missed bool // a change that was passed on to it was not taken
@@ -203,7 +203,7 @@ type Followers struct {
 }
 
 // join adds a use of next.
-func (f *Followers) join(next Transfer, s Scope, memory bool) *follower {
+func (f *Followers) join(next Transfer, s Scope) *follower {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, x := range f.list {
@@ -215,7 +215,7 @@ func (f *Followers) join(next Transfer, s Scope, memory bool) *follower {
 			return x
 		}
 	}
-	x := &follower{next: next, turn: make(chan struct{}, 1), scope: s, memory: memory, uses: 1}
+	x := &follower{next: next, turn: make(chan struct{}, 1), scope: s, uses: 1}
 	list := make([]*follower, 0, len(f.list)+1)
 	list = append(list, f.list...)
 	f.list = append(list, x)
@@ -284,7 +284,7 @@ type reached struct {
 	x    *follower
 	of   *Followers
 	same bool // all the way within one data set
-	all  bool // from memory: it has every change
+	all  bool // its server replicates no change, so that it gets each one
 }
 
 // direct lists the stores that follow directly.
@@ -293,7 +293,7 @@ func (f *Followers) direct(same, all bool) []reached {
 	defer f.mu.Unlock()
 	var found []reached
 	for _, x := range f.list {
-		found = append(found, reached{x: x, of: f, same: same && x.scope != ofAnother, all: all && x.memory})
+		found = append(found, reached{x: x, of: f, same: same && x.scope != ofAnother, all: all && x.scope == ofAll})
 	}
 	return found
 }
@@ -302,6 +302,17 @@ func (f *Followers) direct(same, all bool) []reached {
 // the caller: a revocation that one of them did not take is not applied.
 func (f *Followers) Pass(c Change, err error) error {
 	return f.spread(message{c: c, final: KindOf(c.Value) == RevokedRecord}, err)
+}
+
+// PassLease sends a lease to the stores that follow, so that no other holder uses the grant.
+func (f *Followers) PassLease(l Lease) {
+	_ = f.Pass(Change{Op: OpSet, Key: l.UsedKey(), Value: []byte(l.Used()), TTL: l.Keep}, nil)
+	_ = f.Pass(Change{Op: OpSet, Key: l.Key(), Value: []byte(l.Owner), TTL: l.TTL}, nil)
+}
+
+// PassEnd removes a key from the stores that follow.
+func (f *Followers) PassEnd(key string) {
+	_ = f.Pass(Change{Op: OpDelete, Key: key, TTL: time.Second}, nil)
 }
 
 // PassAll is Pass for revocations.

@@ -95,8 +95,27 @@ func TestAReplicaThatLagsIsBroughtUpToDate(t *testing.T) {
 	if served, err := s.Offer(ctx, next, time.Second, nil); !served || err != nil {
 		t.Fatal(served, err)
 	}
+	// By requests that began before.
+	if err := before.Add(ctx, "s:late", cachetest.Linked(1, 11, "late"), time.Minute); err != nil {
+		t.Error(err)
+	}
+	lease := cache.Lease{Record: "s:live", Version: 1, Grant: "grant", Owner: "me", TTL: time.Minute, Keep: time.Hour}
+	if _, err := before.Acquire(ctx, lease); err != nil {
+		t.Error(err)
+	}
 	x := &house{T: t, s: second}
-	x.onServer(second, map[string]string{"live": "live", "ended": "revoked"})
+	x.onServer(second, map[string]string{"live": "live", "ended": "revoked", "late": "live"})
+	other := lease
+	other.Owner = "another"
+	if _, err := s.Acquire(ctx, other); !errors.Is(err, cache.ErrExists) {
+		t.Errorf("a lease is given twice: %v", err)
+	}
+	if err := before.Release(ctx, lease, true); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Acquire(ctx, other); err != nil {
+		t.Errorf("a lease that ended unused: %v", err)
+	}
 }
 
 func clientOf(t *testing.T, s *resptest.Server) *resp.Client {

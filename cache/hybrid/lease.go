@@ -23,6 +23,9 @@ func (h *Hybrid) Acquire(ctx context.Context, l cache.Lease) ([]byte, error) {
 		return nil, err
 	}
 	record, err := h.hub.up.redis.AcquireIn(context.Background(), l, dataSet)
+	if err == nil {
+		h.hub.followers.PassLease(l)
+	}
 	switch {
 	case record != nil:
 		h.hub.mu.Lock()
@@ -49,10 +52,21 @@ func (r *reader) provesLeases() (string, error) {
 
 // Prolong extends a lease in Redis.
 func (h *Hybrid) Prolong(ctx context.Context, l cache.Lease) error {
-	return h.hub.up.redis.Prolong(context.Background(), l)
+	err := h.hub.up.redis.Prolong(context.Background(), l)
+	if err == nil {
+		h.hub.followers.PassLease(l)
+	}
+	return err
 }
 
 // Release ends a lease in Redis.
 func (h *Hybrid) Release(ctx context.Context, l cache.Lease, unused bool) error {
-	return h.hub.up.redis.Release(context.Background(), l, unused)
+	err := h.hub.up.redis.Release(context.Background(), l, unused)
+	if err == nil {
+		h.hub.followers.PassEnd(l.Key())
+	}
+	if err == nil && unused {
+		h.hub.followers.PassEnd(l.UsedKey())
+	}
+	return err
 }

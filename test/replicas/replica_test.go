@@ -344,7 +344,12 @@ func (p *person) waits(r *replica) {
 // then sent.
 func (p *person) callback(r *replica) *url.URL {
 	p.t.Helper()
-	page := p.arrives(r, "/page")
+	return p.provided(r, p.arrives(r, "/page"))
+}
+
+// provided ends a sign-in at the provider that page began.
+func (p *person) provided(r *replica, page *browser.Page) *url.URL {
+	p.t.Helper()
 	if r.outcome(page) != "provider" {
 		p.t.Fatalf("%s: status %d, want a sign-in: %s", p.name, page.Status, page.Body)
 	}
