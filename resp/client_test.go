@@ -10,25 +10,23 @@ import (
 	"testing"
 	"time"
 
-	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/internal/resptest"
 )
 
 var bg = context.Background()
 
-// forever is no limit to a test: what must end within a limit of its own would not
-// end by this one.
+// forever is a limit that no test reaches. An operation that ends did not end by it.
 const forever = time.Hour
 
-// patient are options of a client to which a machine cannot be too slow.
+// patient are options of a client for which no machine is too slow.
 func patient(address string) Options {
 	return Options{
 		Address: address, OperationTimeout: forever, ReadTimeout: forever, WriteTimeout: forever, PoolTimeout: forever, DialTimeout: forever,
 	}
 }
 
-// start returns a server and a client of it, with what change makes of patient
-// options.
+// start returns a server and a client of it. Its options are those of patient,
+// changed by change.
 func start(t testing.TB, change func(*Options)) (*resptest.Server, *Client) {
 	t.Helper()
 	s := resptest.Start(t)
@@ -41,10 +39,11 @@ func start(t testing.TB, change func(*Options)) (*resptest.Server, *Client) {
 	return s, c
 }
 
-// limit is how long a test waits for what must come.
+// limit is the time within which an expected event must come.
 const limit = time.Minute
 
-// ends is what f returns, which it must do by a limit of its own.
+// ends returns the result of f. It fails the test if f does not end by a limit of
+// its own.
 func ends(t testing.TB, f func() error) error {
 	t.Helper()
 	over := make(chan error, 1)
@@ -58,8 +57,8 @@ func ends(t testing.TB, f func() error) error {
 	return nil
 }
 
-// onceSent is what a GET of key returns that the server got before its budget was
-// over: f makes one with each budget.
+// onceSent returns the result of a GET of key that the server got before its budget
+// was over. f sends one with each budget.
 func onceSent(t testing.TB, s *resptest.Server, key string, f func(budget time.Duration) error) error {
 	t.Helper()
 	gets := func() int {
@@ -93,7 +92,7 @@ func TestOperations(t *testing.T) {
 		for i := 0; i < 3; i++ {
 			got, err := c.Get(bg, "k")
 			if err != nil || string(got) != value {
-				t.Fatalf("%d bytes became %d, %v", len(value), len(got), err)
+				t.Fatalf("a value of %d bytes came back with %d, %v", len(value), len(got), err)
 			}
 		}
 	}
@@ -134,7 +133,7 @@ func TestOperations(t *testing.T) {
 	}
 }
 
-func TestJ4KeysAreArgumentsWhateverTheyHold(t *testing.T) {
+func TestJ4KeysAreArgumentsWithAnyContent(t *testing.T) {
 	s, c := start(t, nil)
 	keys := []string{"a\r\nFLUSHALL\r\n", "a b", "{}:*?", "\x00", "", strings.Repeat("k", 1023), strings.Repeat("k", 1024), strings.Repeat("k", 5000)}
 	for round := 0; round < 2; round++ {
@@ -178,7 +177,7 @@ func TestScanFindsEveryKeyOnce(t *testing.T) {
 	}
 }
 
-func TestRefusalsAreClassedAndKeepTheirTextToThemselves(t *testing.T) {
+func TestRefusalsAreClassedAndTheirTextIsNotShown(t *testing.T) {
 	rows := []struct {
 		text       string
 		want       error
@@ -220,66 +219,12 @@ func TestRefusalsAreClassedAndKeepTheirTextToThemselves(t *testing.T) {
 			}
 			s.Heal()
 			if err := c.Set(bg, "k", []byte("v"), time.Second); err != nil {
-				t.Errorf("after it healed: %v", err)
+				t.Errorf("after the refusals: %v", err)
 			}
 			if reconnected := s.Accepted() > 1; reconnected != row.reconnects {
 				t.Errorf("%d connections", s.Accepted())
 			}
 		})
-	}
-}
-
-// brokenReplies are replies that a fault of the server or of the way spoils.
-var brokenReplies = []struct {
-	name  string
-	fault resptest.Fault
-}{
-	{"nothing", resptest.Fault{Cut: -1}},
-	{"half a reply", resptest.Fault{Cut: 3}},
-	{"nothing, and not carried out", resptest.Fault{Cut: -1, Skip: true}},
-	{"garbage", resptest.Fault{Reply: "HTTP/1.1 400 Bad Request\r\n\r\n"}},
-	{"another type", resptest.Fault{Reply: ":1\r\n"}},
-	{"a push", resptest.Fault{Reply: ">1\r\n+x\r\n"}},
-	{"an extra reply", resptest.Fault{Extra: "$5\r\nother\r\n"}},
-	{"another's reply first", resptest.Fault{Reply: "$5\r\nother\r\n$4\r\nmine\r\n"}},
-	{"the reply twice", resptest.Fault{Reply: "$5\r\nother\r\n$5\r\nother\r\n"}},
-	{"negative length", resptest.Fault{Reply: "$-5\r\n"}},
-	{"huge bulk", resptest.Fault{Reply: "$2000000000\r\n"}},
-	{"huge array", resptest.Fault{Reply: "*1000000000\r\n"}},
-	{"deep array", resptest.Fault{Reply: strings.Repeat("*1\r\n", 50000)}},
-	{"long line", resptest.Fault{Reply: "+" + strings.Repeat("x", 1<<20) + "\r\n"}},
-	{"bulk without end", resptest.Fault{Reply: "$5\r\nhelloXX"}},
-	{"LF alone", resptest.Fault{Reply: "+OK\n"}},
-}
-
-func TestJ5NoSpoiltReplyReachesAnyoneOrBreaksTheNextOperation(t *testing.T) {
-	for _, row := range brokenReplies {
-		for _, warm := range []bool{false, true} {
-			t.Run(fmt.Sprintf("J5 %s, warm %v", row.name, warm), func(t *testing.T) {
-				s, c := start(t, func(o *Options) { o.PoolSize = 1 })
-				s.Put("a", "of a")
-				s.Put("b", "of b")
-				if warm {
-					warmUp(t, c)
-				}
-				f := row.fault
-				f.Times, f.Command = 1, "GET"
-				s.Inject(f)
-				ctx, cancel := context.WithTimeout(bg, 400*time.Millisecond) // some replies have no end
-				defer cancel()
-				if got, err := c.Get(ctx, "a"); err == nil && string(got) != "of a" {
-					t.Errorf("a holds %q", got)
-				}
-				for i := 0; i < 3; i++ {
-					if got, err := c.Get(bg, "b"); err != nil || string(got) != "of b" {
-						t.Errorf("b holds %q, %v", got, err)
-					}
-				}
-				if open := c.Stats().Pool; open.Open != 1 || open.Idle != 1 {
-					t.Errorf("pool %+v", open)
-				}
-			})
-		}
 	}
 }
 
@@ -289,110 +234,6 @@ func warmUp(t testing.TB, c *Client) {
 	for i := 0; i < 3; i++ {
 		if _, err := c.Get(bg, "b"); err != nil {
 			t.Fatal(err)
-		}
-	}
-}
-
-func TestAStrayReplyWhileIdleIsNoticed(t *testing.T) {
-	s, c := start(t, func(o *Options) { o.PoolSize = 1 })
-	s.Put("a", "of a")
-	s.Put("b", "of b")
-	warmUp(t, c)
-	s.Stray("$5\r\nstray\r\n")
-	x := c.only.pop()
-	x.fresh = 0 // it was not used just now
-	c.only.put(x)
-	for i := 0; i < 3; i++ {
-		if got, err := c.Get(bg, "b"); err != nil || string(got) != "of b" {
-			t.Errorf("b holds %q, %v", got, err)
-		}
-	}
-	if n := c.Stats().Pool.Broken; n != 1 {
-		t.Errorf("%d connections closed", n)
-	}
-}
-
-func TestJ6TheLateReplyOfOneCommandReachesNobody(t *testing.T) {
-	for _, warm := range []bool{false, true} {
-		s, c := start(t, func(o *Options) { o.PoolSize = 1 })
-		s.Put("a", "of a")
-		s.Put("b", "of b")
-		late := make(chan struct{})
-		s.Inject(resptest.Fault{Command: "GET", Key: "a", Until: late})
-		err := onceSent(t, s, "a", func(budget time.Duration) error {
-			if warm {
-				warmUp(t, c)
-			}
-			ctx, cancel := context.WithTimeout(bg, budget)
-			defer cancel()
-			_, err := c.Get(ctx, "a")
-			return err
-		})
-		if !errors.Is(err, ErrAmbiguous) {
-			t.Errorf("J6 warm %v: %v", warm, err)
-		}
-		close(late)
-		for i := 0; i < 20; i++ {
-			if got, err := c.Get(bg, "b"); err != nil || string(got) != "of b" {
-				t.Errorf("J6 b holds %q, %v", got, err)
-			}
-		}
-	}
-}
-
-func TestADripOfBytesDoesNotExtendTheBudget(t *testing.T) {
-	s := resptest.Start(t)
-	s.Put("b", strings.Repeat("x", 1<<20))
-	s.Inject(resptest.Fault{Command: "GET", Drip: 10 * time.Millisecond})
-	err := onceSent(t, s, "b", func(budget time.Duration) error {
-		o := patient(s.Addr())
-		o.OperationTimeout = budget
-		c := NewClient(o)
-		defer c.Close()
-		_, err := c.Get(bg, "b")
-		return err
-	})
-	if !errors.Is(err, ErrAmbiguous) {
-		t.Error(err)
-	}
-}
-
-func TestALostReplyOfSetNXIsResolvedByItsOwner(t *testing.T) {
-	rows := []struct {
-		name  string
-		there string
-		fault resptest.Fault
-		won   bool
-	}{
-		{"carried out", "", resptest.Fault{Cut: -1}, true},
-		{"not carried out", "", resptest.Fault{Cut: -1, Skip: true}, true},
-		{"another was first", "theirs", resptest.Fault{Cut: -1}, false},
-		{"another was first, half a reply", "theirs", resptest.Fault{Cut: 2}, false},
-		{"carried out, half a reply", "", resptest.Fault{Cut: 2}, true},
-	}
-	for _, row := range rows {
-		for _, warm := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, warm %v", row.name, warm), func(t *testing.T) {
-				s, c := start(t, nil)
-				s.Put("b", "v")
-				if row.there != "" {
-					s.Put("k", row.there)
-				}
-				if warm {
-					warmUp(t, c)
-				}
-				f := row.fault
-				f.Command, f.Times = "SET", 1
-				s.Inject(f)
-				won, err := c.SetNX(bg, "k", []byte("mine"), time.Minute)
-				if err != nil || won != row.won {
-					t.Errorf("won %v, %v", won, err)
-				}
-				again, err := c.SetNX(bg, "k", []byte("second"), time.Minute)
-				if err != nil || again {
-					t.Errorf("a second one won %v, %v", again, err)
-				}
-			})
 		}
 	}
 }
@@ -431,123 +272,7 @@ func TestJ14OneOfManySetNXWins(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotRepeatableIsNotRepeated(t *testing.T) {
-	rows := []struct {
-		args   []string
-		repeat bool
-	}{
-		{[]string{"GET", "k"}, true},
-		{[]string{"SET", "k", "v"}, true},
-		{[]string{"SET", "k", "v", "PX", "1000"}, true},
-		{[]string{"SET", "k", "v", "XX"}, false},
-		{[]string{"SET", "k", "v", "PX", "1000", "NX"}, false},
-		{[]string{"ZADD", "z", "1", "m"}, true},
-		{[]string{"PUBLISH", "c", "k"}, true},
-		{[]string{"INCR", "k"}, false},
-		{[]string{"EXEC"}, false},
-	}
-	for _, row := range rows {
-		s, c := start(t, nil)
-		s.Inject(resptest.Fault{Times: 1, Cut: -1, Command: row.args[0]})
-		_, err := c.Do(bg, row.args...)
-		if repeated := !errors.Is(err, ErrAmbiguous); repeated != row.repeat {
-			t.Errorf("%q: %v", row.args, err)
-		}
-	}
-}
-
-func TestACancelledCallerNeitherSendsNorPoisons(t *testing.T) {
-	s, c := start(t, func(o *Options) { o.PoolSize = 1 })
-	s.Put("b", "of b")
-	warmUp(t, c)
-	ctx, cancel := context.WithCancel(bg)
-	answer := make(chan struct{})
-	s.Inject(resptest.Fault{Command: "GET", Key: "b", Times: 1, Until: answer})
-	sent := s.Count("GET")
-	done := make(chan error, 1)
-	go func() {
-		got, err := c.Get(ctx, "b")
-		if err == nil && string(got) != "of b" {
-			err = fmt.Errorf("holds %q", got)
-		}
-		done <- err
-	}()
-	eventually.True(t, "sent", func() bool { return s.Count("GET") > sent })
-	cancel()
-	close(answer)
-	if err := <-done; err != nil {
-		t.Errorf("an exchange that had begun: %v", err)
-	}
-	sent = s.Count("GET")
-	_, err := c.Get(ctx, "b")
-	if !errors.Is(err, context.Canceled) || !errors.Is(err, ErrNotSent) || s.Count("GET") != sent {
-		t.Errorf("after the cancellation: %v", err)
-	}
-	if got := s.Accepted(); got != 1 {
-		t.Errorf("%d connections", got)
-	}
-}
-
-func TestTheDeadlineOfAContextIsKept(t *testing.T) {
-	s, c := start(t, nil)
-	s.Put("b", "v")
-	warmUp(t, c)
-	s.Inject(resptest.Fault{Command: "GET", Hang: true})
-	ctx, cancel := context.WithTimeout(bg, 50*time.Millisecond)
-	defer cancel()
-	if err := ends(t, func() error { _, err := c.Get(ctx, "b"); return err }); err == nil {
-		t.Error("a server that does not answer answered")
-	}
-	if _, err := c.Get(ctx, "b"); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrNotSent) {
-		t.Errorf("a context that has ended: %v", err)
-	}
-}
-
-func TestADownServerCostsAtMostTheBudget(t *testing.T) {
-	s, c := start(t, func(o *Options) { o.OperationTimeout = 150 * time.Millisecond; o.MaxRetries = 1 << 30 })
-	c.only.credit = 1 << 30 // retries alone would not end
-	s.Stop()
-	if err := ends(t, func() error { _, err := c.Get(bg, "k"); return err }); !errors.Is(err, ErrNotSent) {
-		t.Error(err)
-	}
-	s.Restart(t, true)
-	eventually.True(t, "after the restart", func() bool { return c.Set(bg, "k", []byte("v"), time.Minute) == nil })
-}
-
-func TestDeadIdleConnectionsCostNoOperation(t *testing.T) {
-	s, c := start(t, func(o *Options) { o.PoolSize = 8 })
-	s.Put("b", "v")
-	var wg sync.WaitGroup
-	for i := 0; i < 32; i++ {
-		wg.Add(1)
-		go func() { defer wg.Done(); warmUp(t, c) }()
-	}
-	wg.Wait()
-	eventually.True(t, "no connection is on its way", func() bool { return c.Stats().Pool.Dialling == 0 })
-	s.Cut()
-	eventually.True(t, "cut", func() bool { return s.Conns() == 0 })
-	for i := 0; i < 8; i++ {
-		if _, err := c.Get(bg, "b"); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-func TestRetriesDoNotMultiplyTheLoad(t *testing.T) {
-	s, c := start(t, func(o *Options) { o.MaxRetries = 3; o.PoolSize = 64 })
-	s.Refuse("BUSY x")
-	var wg sync.WaitGroup
-	for i := 0; i < 600; i++ {
-		wg.Add(1)
-		go func() { defer wg.Done(); _, _ = c.Get(bg, "k") }()
-	}
-	wg.Wait()
-	if n := s.Count("GET"); n > 600+maxCredit/retryCost {
-		t.Errorf("%d commands for 600 operations", n)
-	}
-}
-
-func TestJ8NeitherPasswordNorAddressedTextIsInAnError(t *testing.T) {
+func TestJ8ErrorsContainNeitherPasswordsNorKeys(t *testing.T) {
 	s := resptest.Start(t)
 	s.Require("app", "right-password")
 	o := patient(s.Addr())

@@ -30,7 +30,7 @@ type conn struct {
 	retires time.Duration // when it is too old, by pool.clock
 	used    time.Duration // when it was last examined, by pool.clock
 	nonce   uint64        // of the last proof
-	proof   int           // which proof its server understands
+	proof   int           // the proof that its server understands
 	next    *conn         // below it in the pool
 
 	location *Location // that it is attached to; nil: none

@@ -18,9 +18,9 @@ const (
 	hotValue = 12 << 10
 )
 
-// getHeads are commands up to the key, by its length. bulkHeads are the headers
-// of strings, by the length of header, string and end of line together, so that
-// the length of a single read determines the header.
+// getHeads are commands up to the key, by the length of the key. bulkHeads are
+// headers of strings, by the length of a whole string: header, content and end of
+// line. So the length of a single read determines the header.
 var (
 	getHeads  = makeGetHeads()
 	bulkHeads = makeBulkHeads()

@@ -9,11 +9,11 @@ import (
 	"testing"
 )
 
-// A voter is a sentinel as a row of TestMajority describes it.
+// A voter is a sentinel in a row of TestMajority.
 type voter struct {
 	address    string
 	configured bool
-	id         string // of an answer; empty: there is none
+	id         string // in its response; empty: there is no response
 	master     string
 	peers      string // IDs with addresses, separated by spaces
 }

@@ -104,7 +104,7 @@ func TestAuthenticationWithoutHello(t *testing.T) {
 			}
 			eventually.True(t, "an answer", func() bool { _, err := c.Get(bg, "k"); return err == nil })
 			if n := s.Count("HELLO"); n != 1 {
-				t.Errorf("%d HELLO, want 1: the way is remembered", n)
+				t.Errorf("%d HELLO, want 1: the client remembers that HELLO is refused", n)
 			}
 		})
 	}
@@ -125,7 +125,7 @@ func TestAuthenticationWithoutHello(t *testing.T) {
 	})
 }
 
-// Servers and proxies refuse scripts in many words.
+// Servers and proxies have many wordings for the refusal of scripts.
 func TestScriptsAreRefusedInManyWords(t *testing.T) {
 	for _, text := range []string{
 		"ERR unknown command 'EVALSHA', with args beginning with: ",
@@ -168,8 +168,8 @@ func (f *countedFallback) Decide([][]byte, []string) ([]Command, Reply, error) {
 	return nil, Reply{Kind: Int, Int: 7}, nil
 }
 
-// A silent connection costs an operation a quarter of its time, and the others that idle
-// cost nothing.
+// A silent connection costs an operation a quarter of its time. The other idle ones cost
+// nothing.
 func TestASilentIdleConnectionDoesNotFailAnOperation(t *testing.T) {
 	s, c := start(t, func(o *Options) { o.PoolSize, o.MaxRetries, o.OperationTimeout = 8, -1, 8*time.Second })
 	hold(t, s, c, 5)()
@@ -215,8 +215,8 @@ func TestAnOldConnectionIsNotHandedOn(t *testing.T) {
 	}
 }
 
-// A dial that fails is repeated for those who wait, although another connection lives.
-func TestAFailedDialIsRepeatedForThoseWhoWait(t *testing.T) {
+// A dial that fails is repeated for the waiters, although another connection is open.
+func TestAFailedDialIsRepeatedForWaiters(t *testing.T) {
 	var dials atomic.Int64
 	s, c := start(t, func(o *Options) {
 		o.PoolSize, o.MaxRetries = 2, -1
@@ -246,7 +246,7 @@ func TestATrackerIsClosedTwice(t *testing.T) {
 	started.Close()
 }
 
-// Close does not wait for the greeting of a server that says nothing.
+// Close does not wait for the greeting of a server that sends nothing.
 func TestCloseDoesNotWaitForAMuteServer(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -287,7 +287,7 @@ func TestATrackerReplacesItsConnection(t *testing.T) {
 	}
 }
 
-// What a server refuses for good is asked for again after minutes.
+// A refusal for good is followed by another attempt after minutes.
 func TestPausesAfterRefusals(t *testing.T) {
 	tr := NewTracker(Options{}, nil, &listener{})
 	for _, row := range []struct {

@@ -42,7 +42,7 @@ func TestPipeline(t *testing.T) {
 	}
 }
 
-func TestAPipelineThatBreaks(t *testing.T) {
+func TestABrokenPipeline(t *testing.T) {
 	rows := []struct {
 		name   string
 		cmds   []Command
@@ -85,7 +85,7 @@ func TestAPipelineThatBreaks(t *testing.T) {
 	}
 }
 
-func TestAStrayReplySpoilsNoPipeline(t *testing.T) {
+func TestAStrayReplyIsInNoPipeline(t *testing.T) {
 	s, c := start(t, nil)
 	s.Put("a", "of a")
 	s.Put("b", "of b")
@@ -96,8 +96,8 @@ func TestAStrayReplySpoilsNoPipeline(t *testing.T) {
 	}
 }
 
-// increment is a script's fallback: it appends args[0] to the value of the key,
-// if the key exists.
+// increment is the fallback of a script. It appends args[0] to the value of the
+// key, if the key exists.
 type increment struct {
 	meanwhile func()
 }
@@ -194,7 +194,7 @@ func TestARepeatableScriptIsRepeated(t *testing.T) {
 	}
 }
 
-func TestReplyAccessorsTellMissesFromErrors(t *testing.T) {
+func TestReplyAccessorsDistinguishMissesFromErrors(t *testing.T) {
 	null, refused, lost := Reply{Kind: Null}, Reply{Kind: Error, Str: []byte("OOM")}, Reply{err: ErrAmbiguous}
 	for _, row := range []struct {
 		r    Reply

@@ -13,14 +13,14 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/resptest"
 )
 
-// hold makes the server keep n GETs waiting, and returns when they wait. What
-// is returned lets them go on.
+// hold has the server delay the replies to n GETs. It returns when it got them all.
+// The returned function lets it reply.
 func hold(t testing.TB, s *resptest.Server, c *Client, n int) func() {
 	t.Helper()
 	var wg sync.WaitGroup
-	answer := make(chan struct{})
+	reply := make(chan struct{})
 	before := s.Count("GET")
-	s.Inject(resptest.Fault{Command: "GET", Key: "held", Times: n, Until: answer})
+	s.Inject(resptest.Fault{Command: "GET", Key: "held", Times: n, Until: reply})
 	for i := 0; i < n; i++ {
 		wg.Add(1)
 		go func() {
@@ -34,7 +34,7 @@ func hold(t testing.TB, s *resptest.Server, c *Client, n int) func() {
 	}
 	eventually.True(t, "held", func() bool { return s.Count("GET") == before+n })
 	return func() {
-		close(answer)
+		close(reply)
 		wg.Wait()
 	}
 }
@@ -68,7 +68,7 @@ func TestPoolTimeoutBoundsTheWaitAndTheDial(t *testing.T) {
 		t.Fatalf("wait: %v", err)
 	}
 	if !strings.Contains(err.Error(), "1 open, 0 idle, 0 waiting") {
-		t.Errorf("does not tell the state of the pool: %v", err)
+		t.Errorf("the error does not contain the state of the pool: %v", err)
 	}
 	release()
 
@@ -82,7 +82,7 @@ func TestPoolTimeoutBoundsTheWaitAndTheDial(t *testing.T) {
 	}
 }
 
-func TestAConnectionNobodyWaitsForAnyMoreIsKept(t *testing.T) {
+func TestANewConnectionWithoutAWaiterIsKept(t *testing.T) {
 	s, c := start(t, func(o *Options) { o.PoolSize = 1 })
 	answer := make(chan struct{})
 	s.Inject(resptest.Fault{Command: "HELLO", Times: 1, Until: answer})

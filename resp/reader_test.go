@@ -65,7 +65,7 @@ func TestReadReply(t *testing.T) {
 	}
 }
 
-// malformedReplies are what no honest server sends. J5
+// malformedReplies are replies that no honest server sends. J5
 var malformedReplies = []struct{ name, in string }{
 	{"line ended by LF alone", "+OK\n"},
 	{"CR inside a line", "+O\rK\r\n"},

@@ -11,40 +11,40 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/resptest"
 )
 
-// A listener notes what a Tracker tells.
+// A listener records the calls of a Tracker.
 type listener struct {
-	mu   sync.Mutex
-	said []string
-	errs []error
+	mu    sync.Mutex
+	calls []string
+	errs  []error
 }
 
-func (l *listener) note(what string) {
+func (l *listener) record(call string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.said = append(l.said, what)
+	l.calls = append(l.calls, call)
 }
 
-func (l *listener) Up() { l.note("up") }
+func (l *listener) Up() { l.record("up") }
 
 func (l *listener) Down(err error) {
 	l.mu.Lock()
 	l.errs = append(l.errs, err)
 	l.mu.Unlock()
-	l.note("down")
+	l.record("down")
 }
 
 func (l *listener) Invalidate(keys []string) {
 	if keys == nil {
-		l.note("all")
+		l.record("all")
 		return
 	}
-	l.note(strings.Join(keys, ","))
+	l.record(strings.Join(keys, ","))
 }
 
 func (l *listener) all() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return strings.Join(l.said, " ")
+	return strings.Join(l.calls, " ")
 }
 
 func (l *listener) last() error {
@@ -56,7 +56,7 @@ func (l *listener) last() error {
 	return l.errs[len(l.errs)-1]
 }
 
-// track starts a tracker that bears any silence, and asks often for a sign of life.
+// track starts a tracker that bears any silence and sends PING often.
 func track(t *testing.T, s *resptest.Server, channel string) (*listener, *Tracker) {
 	t.Helper()
 	l := &listener{}
@@ -72,7 +72,7 @@ func track(t *testing.T, s *resptest.Server, channel string) (*listener, *Tracke
 	return l, tr
 }
 
-func TestATrackerTellsChanges(t *testing.T) {
+func TestATrackerReportsChanges(t *testing.T) {
 	s := resptest.Start(t)
 	l, tr := track(t, s, "")
 	eventually.True(t, "up", func() bool { return l.all() == "up" })
@@ -89,8 +89,8 @@ func TestATrackerTellsChanges(t *testing.T) {
 	eventually.True(t, "down and up again", func() bool { return l.all() == "up p:s:1 p:s:1 all a,b down up" })
 	tr.Close()
 	tr.Close()
-	if said := l.all(); !strings.HasSuffix(said, " up down") || !errors.Is(l.last(), ErrClosed) {
-		t.Errorf("%s, %v", said, l.last())
+	if calls := l.all(); !strings.HasSuffix(calls, " up down") || !errors.Is(l.last(), ErrClosed) {
+		t.Errorf("%s, %v", calls, l.last())
 	}
 	eventually.True(t, "closed", func() bool { return s.Conns() == 0 })
 }
@@ -107,7 +107,7 @@ func TestASilentConnectionIsLost(t *testing.T) {
 	eventually.True(t, "down", func() bool { return strings.Contains(l.all()[before:], "down") })
 }
 
-func TestAConnectionThatShowsLifeIsKept(t *testing.T) {
+func TestAConnectionWithPongsIsKept(t *testing.T) {
 	s := resptest.Start(t)
 	l, _ := track(t, s, "")
 	eventually.True(t, "three pings answered", func() bool { return s.Count("PING") > 3 })
@@ -116,7 +116,7 @@ func TestAConnectionThatShowsLifeIsKept(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoChangeEndsTheConnection(t *testing.T) {
+func TestAnUnknownMessageEndsTheConnection(t *testing.T) {
 	for _, raw := range []string{":1\r\n", "HTTP/1.1 400\r\n", ">1\r\n+x\r\n", "$5\r\nhello\r\n", "-ERR x\r\n", ">2\r\n$10\r\ninvalidate\r\n:1\r\n", "*1000000000\r\n"} {
 		s := resptest.Start(t)
 		l, _ := track(t, s, "")
@@ -126,7 +126,7 @@ func TestWhatIsNoChangeEndsTheConnection(t *testing.T) {
 	}
 }
 
-func TestATrackerSaysWhyItIsRefused(t *testing.T) {
+func TestATrackerReportsWhyItIsRefused(t *testing.T) {
 	for reply, want := range map[string]error{"-NOPERM no\r\n": ErrNoPerm, "-ERR unknown\r\n": ErrTerminal} {
 		s := resptest.Start(t)
 		s.Inject(resptest.Fault{Command: "CLIENT", Reply: reply})
@@ -140,7 +140,7 @@ func TestATrackerSaysWhyItIsRefused(t *testing.T) {
 	}
 }
 
-func TestASubscriberIsToldWhatIsPublished(t *testing.T) {
+func TestASubscriberReportsPublishedKeys(t *testing.T) {
 	s := resptest.Start(t)
 	l, _ := track(t, s, "changes")
 	eventually.True(t, "up", func() bool { return l.all() == "up" })
