@@ -49,7 +49,7 @@ type Header struct {
 	Expiry  time.Time // end of the record; rounded down to milliseconds
 	End     time.Time // the latest that Expiry will ever be; zero: Expiry
 	Issued  time.Time // issue time of the ID token of the session, in seconds; zero: 1970
-	Links   []Link    // at most MaxLinks
+	Links   []Link    // at most maxLinks
 }
 
 // A Link is an index key: it ties a record to something by which it can be revoked
@@ -78,7 +78,7 @@ func IsProvisional(b []byte) bool {
 const (
 	HeaderSize = 36 // of a header without links, in bytes
 	LinkSize   = 16 // of a link's name
-	MaxLinks   = 48
+	maxLinks   = 48
 )
 
 const (
@@ -100,7 +100,7 @@ const (
 	RecordFormat  = 0xA1
 )
 
-// AppendHeader appends the encoded h to dst. Links beyond MaxLinks, and names of
+// AppendHeader appends the encoded h to dst. Links beyond maxLinks, and names of
 // another size than LinkSize, are left out.
 func AppendHeader(dst []byte, h Header) []byte {
 	end := h.End
@@ -123,7 +123,7 @@ func appendLinks(dst []byte, links []Link) []byte {
 	at := len(dst)
 	dst = append(dst, 0)
 	for _, l := range links {
-		if len(l.Name) != LinkSize || dst[at] == MaxLinks {
+		if len(l.Name) != LinkSize || dst[at] == maxLinks {
 			continue
 		}
 		flag := byte(0)
@@ -185,7 +185,7 @@ func KindOf(b []byte) valueKind {
 	if b[0] > RecordFormat {
 		return ForeignRecord
 	}
-	if len(b) < HeaderSize || b[0] != RecordFormat || b[countAt] > MaxLinks || len(b) < headerLen(b) {
+	if len(b) < HeaderSize || b[0] != RecordFormat || b[countAt] > maxLinks || len(b) < headerLen(b) {
 		return opaque
 	}
 	switch State(b[2]) {

@@ -119,7 +119,7 @@ func TestOperations(t *testing.T) {
 	if n, err := c.Del(bg, "nx", "missing"); err != nil || n != 1 {
 		t.Error(n, err)
 	}
-	if n, err := c.Unlink(bg, "forever"); err != nil || n != 1 {
+	if n, err := c.Del(bg, "forever"); err != nil || n != 1 {
 		t.Error(n, err)
 	}
 	if err := c.Ping(bg); err != nil {

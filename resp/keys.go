@@ -66,19 +66,10 @@ func wasOK(r Reply) error {
 
 // Del removes keys and returns how many existed.
 func (c *Client) Del(ctx context.Context, keys ...string) (int64, error) {
-	return c.remove(ctx, "DEL", keys)
-}
-
-// Unlink removes keys like Del. The server frees their memory later.
-func (c *Client) Unlink(ctx context.Context, keys ...string) (int64, error) {
-	return c.remove(ctx, "UNLINK", keys)
-}
-
-func (c *Client) remove(ctx context.Context, name string, keys []string) (int64, error) {
 	if len(keys) == 0 {
 		return 0, nil
 	}
-	r, err := c.do(ctx, opDel, append([]string{name}, keys...))
+	r, err := c.do(ctx, opDel, append([]string{"DEL"}, keys...))
 	if err != nil {
 		return 0, err
 	}

@@ -22,7 +22,7 @@ func (a *Ages) Add(age time.Duration) {
 	}
 }
 
-// Longest returns the longest of them; zero: there is none.
-func (a *Ages) Longest() time.Duration {
+// longestAge returns the longest of them; zero: there is none.
+func (a *Ages) longestAge() time.Duration {
 	return time.Duration(a.longest.Load())
 }

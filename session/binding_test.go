@@ -48,7 +48,7 @@ func TestASignInsCookieBelongsToOneState(t *testing.T) {
 	t.Run("B1 F3 a cookie under the name of another sign-in", func(t *testing.T) {
 		h := start(t, l, jar{}, "/")
 		value := j[l.cookieName(g.id)]
-		if _, _, err := l.openCookie(l.cookieName(h.id), value); !errors.Is(err, ErrSealed) {
+		if _, _, err := l.openCookie(l.cookieName(h.id), value); !errors.Is(err, errSealed) {
 			t.Errorf("it opens: %v", err)
 		}
 		if _, _, err := l.openCookie(l.cookieName(g.id), value); err != nil {
@@ -65,7 +65,7 @@ func TestSignInCookiesOfOneRequestAreBounded(t *testing.T) {
 			for i := 0; i < count; i++ {
 				j[fmt.Sprintf("__Host-oidc-s-%08d", i)] = "junk"
 			}
-			g, err := l.StartWith(j.request().Header["Cookie"], "/", 0, AnyAccount)
+			g, err := l.Start(j.request().Header["Cookie"], "/", 0, AnyAccount)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -155,7 +155,7 @@ func TestARecordOpensForOneCookie(t *testing.T) {
 	}
 	refuses := func(t *testing.T, k ticket, record []byte, identity string) {
 		t.Helper()
-		if s, err := k.openRecord(record, identity); !errors.Is(err, ErrSealed) {
+		if s, err := k.openRecord(record, identity); !errors.Is(err, errSealed) {
 			t.Errorf("got %+v, %v", s, err)
 		}
 	}
@@ -254,7 +254,7 @@ func TestNothingIsCompressed(t *testing.T) {
 		for n := 1; n < 1000; n += 37 {
 			var states, cookies []int
 			for _, target := range []string{"/" + noise(n-1), "/" + strings.Repeat("a", n-1)} {
-				g, err := l.Start(target, 0)
+				g, err := l.Start(nil, target, 0, AnyAccount)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -217,12 +217,12 @@ func (t ticket) value(name, identity string) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// ticket parses a cookie's text. It returns ErrSealed unless the MAC is valid, so that a
+// ticket parses a cookie's text. It returns errSealed unless the MAC is valid, so that a
 // made-up cookie never reaches the store.
 func (k *Keyring) ticket(text, name, identity string) (ticket, error) {
 	b, err := fromText(text)
 	if err != nil || len(b) != ticketBytes {
-		return ticket{}, ErrSealed
+		return ticket{}, errSealed
 	}
 	body := b[:ticketBytes-macBytes]
 	for _, m := range k.keys {
@@ -235,7 +235,7 @@ func (k *Keyring) ticket(text, name, identity string) (ticket, error) {
 			}, nil
 		}
 	}
-	return ticket{}, ErrSealed
+	return ticket{}, errSealed
 }
 
 func (m *masterKey) cookieMAC(name, identity string, body []byte) []byte {

@@ -12,10 +12,10 @@ import (
 	"strings"
 )
 
-// ErrSealed is returned when bytes do not open. They were sealed under another key, for
+// errSealed is returned when bytes do not open. They were sealed under another key, for
 // another purpose, or were altered. There is one error for all of these, so that an
 // attacker learns nothing from it.
-var ErrSealed = errors.New("session: the sealed value does not open")
+var errSealed = errors.New("session: the sealed value does not open")
 
 // A Keyring holds the operator's session encryption keys. The first one seals, and every
 // one opens. So a key can be rotated in roll-outs without signing any user out.
@@ -61,10 +61,10 @@ func newMasterKey(secret []byte) (*masterKey, error) {
 	}, nil
 }
 
-// Digests returns a keyed digest of parts under each key in turn. It may be stored
+// digests returns a keyed digest of parts under each key in turn. It may be stored
 // outside, because it does not reveal the parts. Parts are length-prefixed, so that no
 // two lists of parts give the same digest.
-func (k *Keyring) Digests(parts ...string) []string {
+func (k *Keyring) digests(parts ...string) []string {
 	var digests []string
 	for _, m := range k.keys {
 		digests = append(digests, base64.RawURLEncoding.EncodeToString(m.digest(parts)))
@@ -92,11 +92,11 @@ func (k *Keyring) Seal(purpose, context string, plain []byte) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sealed), nil
 }
 
-// Open is the inverse of Seal. It returns ErrSealed for anything else.
+// Open is the inverse of Seal. It returns errSealed for anything else.
 func (k *Keyring) Open(purpose, context, text string) ([]byte, error) {
 	sealed, err := fromText(text)
 	if err != nil || len(sealed) < 2 {
-		return nil, ErrSealed
+		return nil, errSealed
 	}
 	for _, m := range k.keys {
 		if m.id != sealed[0] {
@@ -106,14 +106,14 @@ func (k *Keyring) Open(purpose, context, text string) ([]byte, error) {
 			return plain, nil
 		}
 	}
-	return nil, ErrSealed
+	return nil, errSealed
 }
 
 // fromText decodes base64url and accepts one spelling only. It checks line ends itself,
 // because the library's decoder ignores them even when it is strict.
 func fromText(text string) ([]byte, error) {
 	if strings.ContainsAny(text, "\r\n") {
-		return nil, ErrSealed
+		return nil, errSealed
 	}
 	return base64.RawURLEncoding.Strict().DecodeString(text)
 }
@@ -135,11 +135,11 @@ func sealWith(a cipher.AEAD, prefix, plain, additional []byte) ([]byte, error) {
 
 func openWith(a cipher.AEAD, sealed, additional []byte) ([]byte, error) {
 	if len(sealed) < a.NonceSize() {
-		return nil, ErrSealed
+		return nil, errSealed
 	}
 	plain, err := a.Open(nil, sealed[:a.NonceSize()], sealed[a.NonceSize():], additional)
 	if err != nil {
-		return nil, ErrSealed
+		return nil, errSealed
 	}
 	return plain, nil
 }

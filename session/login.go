@@ -106,17 +106,12 @@ type Logins struct {
 	turn atomic.Int64 // counts the targets that were put into cookies
 }
 
-// Start returns a new sign-in towards target, in a browser that has no other. The
-// attempt, which is less than 32, counts the starts after a callback of the same sign-in.
-func (l *Logins) Start(target string, attempt int) (*Login, error) {
-	return l.StartWith(nil, target, attempt, AnyAccount)
-}
-
-// StartWith is Start for a sign-in that requests an account, in a browser that sends
-// cookies. If that browser has as many sign-ins under way as it is given cookies for, the
-// new one shares the newest cookie. So no tab takes away the cookie of another. A target
-// of more than 2,320 bytes is an error.
-func (l *Logins) StartWith(cookies []string, target string, attempt int, account Account) (*Login, error) {
+// Start returns a new sign-in towards target that requests an account, in a browser that
+// sends cookies. The attempt, which is less than 32, counts the starts after a callback
+// of the same sign-in. If that browser has as many sign-ins under way as it is given
+// cookies for, the new one shares the newest cookie. So no tab takes away the cookie of
+// another. A target of more than 2,320 bytes is an error.
+func (l *Logins) Start(cookies []string, target string, attempt int, account Account) (*Login, error) {
 	if len(target) > cookieTarget {
 		return nil, errTargetTooLong
 	}
@@ -277,7 +272,7 @@ func (l *Logins) cookieName(id string) string {
 func (l *Logins) openCookie(name, value string) ([]byte, time.Time, error) {
 	plain, err := l.Keys.Open("sign-in cookie "+name, l.Identity, value)
 	if err != nil || len(plain) != 8+seedBytes {
-		return nil, time.Time{}, ErrSealed
+		return nil, time.Time{}, errSealed
 	}
 	return plain[8:], time.Unix(int64(binary.BigEndian.Uint64(plain)), 0), nil
 }

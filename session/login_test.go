@@ -40,7 +40,7 @@ func (j jar) request() *http.Request {
 
 func start(t *testing.T, l *Logins, j jar, target string) *Login {
 	t.Helper()
-	g, err := l.StartWith(j.request().Header["Cookie"], target, 0, AnyAccount)
+	g, err := l.Start(j.request().Header["Cookie"], target, 0, AnyAccount)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func FuzzState(f *testing.F) {
 	f.Add(uint16(60), byte(32), "A")
 	f.Add(uint16(0), byte(0), "=")
 	f.Fuzz(func(t *testing.T, at uint16, flip byte, tail string) {
-		g, err := l.Start("/x", 0)
+		g, err := l.Start(nil, "/x", 0, AnyAccount)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -168,7 +168,7 @@ func (m *Manager) unnamed(k *masterKey, e Ending) cache.Revocation {
 // later. A replica without the store may hold a session of another middleware of this
 // client, until that middleware's MaxAge.
 func (m *Manager) remembered() time.Duration {
-	longest := m.o.Ages.Longest()
+	longest := m.o.Ages.longestAge()
 	if longest < rememberedAtLeast {
 		longest = rememberedAtLeast
 	}

@@ -147,7 +147,7 @@ func TestOurCookiesHaveTheFormThatIsStripped(t *testing.T) {
 		}
 		k := ticket{key: keys.keys[0], created: time.Now(), id: b[:idBytes], secret: b[idBytes:]}
 		l := &Logins{Keys: keys, Identity: "identity", Cookies: cookies, Now: time.Now}
-		g, err := l.Start("/"+strings.Repeat("x", i*10), 0)
+		g, err := l.Start(nil, "/"+strings.Repeat("x", i*10), 0, AnyAccount)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -26,7 +26,7 @@ type ReplayGuard struct {
 // store could not be reached. It is for callers that do nothing for a replay. The first
 // use is decided by Use.
 func (g *ReplayGuard) Used(ctx context.Context, kind, value string) error {
-	for _, digest := range g.Keys.Digests("replay", g.Identity, kind, value) {
+	for _, digest := range g.Keys.digests("replay", g.Identity, kind, value) {
 		used, err := g.Backend.Exists(ctx, "j:"+digest)
 		if err != nil {
 			return fmt.Errorf("%w: replay marker: %w", ErrUnavailable, err)
@@ -48,7 +48,7 @@ func (g *ReplayGuard) Use(ctx context.Context, kind, value string, lifetime time
 		return err
 	}
 	nonce := []byte(base64.RawURLEncoding.EncodeToString(owner))
-	for _, digest := range g.Keys.Digests("replay", g.Identity, kind, value) {
+	for _, digest := range g.Keys.digests("replay", g.Identity, kind, value) {
 		err := g.Backend.Add(ctx, "j:"+digest, nonce, lifetime)
 		if errors.Is(err, cache.ErrExists) {
 			return ErrReplayed

@@ -154,7 +154,7 @@ func (t ticket) sealRecord(s *Session, h cache.Header, identity string) ([]byte,
 func (t ticket) openRecord(record []byte, identity string) (*Session, error) {
 	head, payload, ok := cache.SplitRecord(record)
 	if !ok {
-		return nil, ErrSealed
+		return nil, errSealed
 	}
 	a, err := t.aead()
 	if err != nil {

@@ -139,7 +139,7 @@ func TestSignInCookiesOfOneSecond(t *testing.T) {
 		}
 		pairs = append(pairs, l.cookieName(g.id)+"="+mine[l.cookieName(g.id)])
 	}
-	g, err := l.StartWith([]string{strings.Join(pairs, "; ")}, "/", 0, AnyAccount)
+	g, err := l.Start([]string{strings.Join(pairs, "; ")}, "/", 0, AnyAccount)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,14 +42,14 @@ func TestLongTargets(t *testing.T) {
 		})
 	}
 	t.Run("A15 one byte more", func(t *testing.T) {
-		if g, err := l.Start(longTarget(cookieTarget+1), 0); err == nil {
+		if g, err := l.Start(nil, longTarget(cookieTarget+1), 0, AnyAccount); err == nil {
 			t.Errorf("a state of %d bytes", len(g.State))
 		}
 	})
 	t.Run("F24 no cookie is longer than browsers take", func(t *testing.T) {
 		wide := newLogins(t, c, "identity")
 		wide.Cookies = Cookies{Name: "__Secure-" + strings.Repeat("n", 55), Domain: strings.Repeat("d", 253), Secure: true}
-		g, err := wide.Start(longTarget(cookieTarget), 0)
+		g, err := wide.Start(nil, longTarget(cookieTarget), 0, AnyAccount)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -192,7 +192,7 @@ func TestLongTargetsOfManyTabs(t *testing.T) {
 			done.Add(1)
 			go func() {
 				defer done.Done()
-				g, err := l.Start(longTarget(1900), 0)
+				g, err := l.Start(nil, longTarget(1900), 0, AnyAccount)
 				if err != nil {
 					t.Error(err)
 					return

@@ -137,7 +137,7 @@ func (m *Middleware) signIn(w http.ResponseWriter, r *http.Request, j journey) {
 	if len(target) > policy.MaxTarget {
 		target = policy.Compact(target)
 	}
-	g, err := m.logins.StartWith(r.Header["Cookie"], target, j.attempt, j.account)
+	g, err := m.logins.Start(r.Header["Cookie"], target, j.attempt, j.account)
 	if err != nil {
 		m.fail(w, r, internalFault, err)
 		return

@@ -136,7 +136,7 @@ func TestLongReturnTargets(t *testing.T) {
 // sign-in of another version could have such a target.
 func (b *browser) sealed(m *Middleware, target string) string {
 	b.Helper()
-	g, err := m.logins.Start(target, 0)
+	g, err := m.logins.Start(nil, target, 0, session.AnyAccount)
 	if err != nil {
 		b.Fatal(err)
 	}

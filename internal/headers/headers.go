@@ -35,7 +35,7 @@ func Build(u User, t *Templates, d Data) ([]Header, []string) {
 }
 
 func all(u User, t *Templates, d Data) []Header {
-	standard := Standard(u)
+	standard := standard(u)
 	if t == nil {
 		return standard
 	}
@@ -45,5 +45,5 @@ func all(u User, t *Templates, d Data) []Header {
 			set = append(set, h)
 		}
 	}
-	return append(set, t.Render(d)...)
+	return append(set, t.render(d)...)
 }

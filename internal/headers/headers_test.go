@@ -38,24 +38,24 @@ func TestStandard(t *testing.T) {
 	}{
 		{"no user", User{}, map[string]string{}},
 		{"a user", User{Name: "a@b.c", Groups: []string{"x", "y z"}, Roles: []string{"r"}}, map[string]string{
-			ForwardedUser: "a@b.c", RequestUser: "a@b.c", UserGroups: "x,y z", UserRoles: "r"}},
-		{"minimal", User{Name: "a@b.c", Groups: []string{"x"}, Minimal: true}, map[string]string{ForwardedUser: "a@b.c"}},
-		{"G4 no groups", User{Name: "a"}, map[string]string{ForwardedUser: "a", RequestUser: "a"}},
-		{"C37 comma in a group", User{Groups: []string{"CN=Admins,OU=x", "dev"}}, map[string]string{UserGroups: "CN=Admins%2COU=x,dev"}},
-		{"C37 group of one comma", User{Groups: []string{"a", ","}}, map[string]string{UserGroups: "a,%2C"}},
-		{"C37 groups that are empty", User{Groups: []string{"a", "", "b"}}, map[string]string{UserGroups: "a,b"}},
-		{"C37 the encoded form is not the comma", User{Groups: []string{"a%2Cb"}}, map[string]string{UserGroups: "a%252Cb"}},
-		{"G7 line break", User{Name: "a\r\nX-Admin: 1", Minimal: true}, map[string]string{ForwardedUser: "a%0D%0AX-Admin: 1"}},
-		{"G7 NUL", User{Name: "a\x00b", Minimal: true}, map[string]string{ForwardedUser: "a%00b"}},
-		{"G7 letters", User{Name: "J\u00f6rg", Minimal: true}, map[string]string{ForwardedUser: "J%C3%B6rg"}},
-		{"G7 a user with the name of the encoded one", User{Name: "J%C3%B6rg", Minimal: true}, map[string]string{ForwardedUser: "J%25C3%25B6rg"}},
-		{"G7 spaces at the ends", User{Name: " a b ", Minimal: true}, map[string]string{ForwardedUser: "%20a b%20"}},
-		{"G7 line break in a group", User{Groups: []string{"a\nb", "c"}}, map[string]string{UserGroups: "a%0Ab,c"}},
-		{"G7 bad UTF-8", User{Name: "a\xffb", Minimal: true}, map[string]string{ForwardedUser: "a%FFb"}},
+			forwardedUser: "a@b.c", requestUser: "a@b.c", userGroups: "x,y z", userRoles: "r"}},
+		{"minimal", User{Name: "a@b.c", Groups: []string{"x"}, Minimal: true}, map[string]string{forwardedUser: "a@b.c"}},
+		{"G4 no groups", User{Name: "a"}, map[string]string{forwardedUser: "a", requestUser: "a"}},
+		{"C37 comma in a group", User{Groups: []string{"CN=Admins,OU=x", "dev"}}, map[string]string{userGroups: "CN=Admins%2COU=x,dev"}},
+		{"C37 group of one comma", User{Groups: []string{"a", ","}}, map[string]string{userGroups: "a,%2C"}},
+		{"C37 groups that are empty", User{Groups: []string{"a", "", "b"}}, map[string]string{userGroups: "a,b"}},
+		{"C37 the encoded form is not the comma", User{Groups: []string{"a%2Cb"}}, map[string]string{userGroups: "a%252Cb"}},
+		{"G7 line break", User{Name: "a\r\nX-Admin: 1", Minimal: true}, map[string]string{forwardedUser: "a%0D%0AX-Admin: 1"}},
+		{"G7 NUL", User{Name: "a\x00b", Minimal: true}, map[string]string{forwardedUser: "a%00b"}},
+		{"G7 letters", User{Name: "J\u00f6rg", Minimal: true}, map[string]string{forwardedUser: "J%C3%B6rg"}},
+		{"G7 a user with the name of the encoded one", User{Name: "J%C3%B6rg", Minimal: true}, map[string]string{forwardedUser: "J%25C3%25B6rg"}},
+		{"G7 spaces at the ends", User{Name: " a b ", Minimal: true}, map[string]string{forwardedUser: "%20a b%20"}},
+		{"G7 line break in a group", User{Groups: []string{"a\nb", "c"}}, map[string]string{userGroups: "a%0Ab,c"}},
+		{"G7 bad UTF-8", User{Name: "a\xffb", Minimal: true}, map[string]string{forwardedUser: "a%FFb"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := valuesOf(Standard(tt.user)); !reflect.DeepEqual(got, tt.want) {
+			if got := valuesOf(standard(tt.user)); !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("%v, want %v", got, tt.want)
 			}
 		})
@@ -69,7 +69,7 @@ func TestBuild(t *testing.T) {
 		t.Fatal(err)
 	}
 	set, dropped := Build(User{Name: "a@b.c", Roles: []string{"admin"}}, ts, Data{Claims: claims})
-	want := map[string]string{"X-Name": "N", "X-Forwarded_user": "42", RequestUser: "a@b.c"}
+	want := map[string]string{"X-Name": "N", "X-Forwarded_user": "42", requestUser: "a@b.c"}
 	if got := valuesOf(set); !reflect.DeepEqual(got, want) || dropped != nil {
 		t.Errorf("%v, dropped %v, want %v", got, dropped, want)
 	}
@@ -90,7 +90,7 @@ func TestBuildDropsWhatIsTooLong(t *testing.T) {
 		if want := []Header{{"X-Fine", "b"}}; !reflect.DeepEqual(set, want) {
 			t.Errorf("G12 %s: kept %d headers", name, len(set))
 		}
-		if want := []string{ForwardedUser, RequestUser, UserGroups, "X-Big"}; !reflect.DeepEqual(dropped, want) {
+		if want := []string{forwardedUser, requestUser, userGroups, "X-Big"}; !reflect.DeepEqual(dropped, want) {
 			t.Errorf("G12 %s: dropped %v, want %v", name, dropped, want)
 		}
 	}

@@ -29,9 +29,6 @@ type SecurityOptions struct {
 	// Secure means that users come by https. Without it there is no HSTS, which must
 	// not be sent over plain http.
 	Secure bool
-	// PagePolicy is the Content-Security-Policy of the plugin's own pages; empty
-	// permits them to load nothing at all.
-	PagePolicy string
 }
 
 // Security holds the response headers of a configuration. It is never changed.
@@ -127,11 +124,13 @@ func fieldHeaders(o SecurityOptions) []Header {
 	return appendSet(set, "Cross-Origin-Embedder-Policy", o.CrossOriginEmbedderPolicy)
 }
 
+// pagePolicy permits the plugin's own pages to load nothing at all.
+const pagePolicy = "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
 func pageHeaders(o SecurityOptions) []Header {
-	policy := either(o.PagePolicy, "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
 	set := []Header{
 		{Name: "Cache-Control", Value: "no-store"},
-		{Name: "Content-Security-Policy", Value: policy},
+		{Name: "Content-Security-Policy", Value: pagePolicy},
 		{Name: "Cross-Origin-Opener-Policy", Value: "same-origin"},
 		{Name: "Cross-Origin-Resource-Policy", Value: "same-origin"},
 		{Name: "Permissions-Policy", Value: "camera=(), geolocation=(), microphone=()"},

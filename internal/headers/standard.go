@@ -4,16 +4,16 @@ package headers
 // own and is set with it. X-Auth-Request-Token is set only by a template, because it
 // exposes a token.
 const (
-	ForwardedUser   = "X-Forwarded-User"
-	UserGroups      = "X-User-Groups"
-	UserRoles       = "X-User-Roles"
-	RequestUser     = "X-Auth-Request-User"
+	forwardedUser   = "X-Forwarded-User"
+	userGroups      = "X-User-Groups"
+	userRoles       = "X-User-Roles"
+	requestUser     = "X-Auth-Request-User"
 	RequestRedirect = "X-Auth-Request-Redirect"
-	RequestToken    = "X-Auth-Request-Token"
+	requestToken    = "X-Auth-Request-Token"
 )
 
 // standardNames are removed from every request, even those that are not set.
-var standardNames = [...]string{ForwardedUser, UserGroups, UserRoles, RequestUser, RequestRedirect, RequestToken}
+var standardNames = [...]string{forwardedUser, userGroups, userRoles, requestUser, RequestRedirect, requestToken}
 
 // A User has the values of the standard headers. An empty field sets no header.
 type User struct {
@@ -22,18 +22,18 @@ type User struct {
 	Minimal       bool // X-Forwarded-User only
 }
 
-// Standard returns the standard headers of a user. Characters other than printable
+// standard returns the standard headers of a user. Characters other than printable
 // ASCII are percent-encoded, and so are percent signs, so that two users never look
 // alike. Lists are joined by commas, and commas within an element are encoded.
-func Standard(u User) []Header {
+func standard(u User) []Header {
 	user := encodeText(u.Name)
-	set := appendSet(nil, ForwardedUser, user)
+	set := appendSet(nil, forwardedUser, user)
 	if u.Minimal {
 		return set
 	}
-	set = appendSet(set, RequestUser, user)
-	set = appendSet(set, UserGroups, encodeList(u.Groups))
-	return appendSet(set, UserRoles, encodeList(u.Roles))
+	set = appendSet(set, requestUser, user)
+	set = appendSet(set, userGroups, encodeList(u.Groups))
+	return appendSet(set, userRoles, encodeList(u.Roles))
 }
 
 func appendSet(set []Header, name, value string) []Header {

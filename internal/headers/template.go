@@ -162,10 +162,10 @@ func (t *Templates) Claims() []string {
 	return t.claims
 }
 
-// Render returns the headers of a session. It leaves out a header without any text, and
+// render returns the headers of a session. It leaves out a header without any text, and
 // one with a value that is missing, of the wrong type, or a token that a header cannot
 // hold. A value longer than 8 KiB ends soon after that; Build drops it.
-func (t *Templates) Render(d Data) []Header {
+func (t *Templates) render(d Data) []Header {
 	if len(t.list) == 0 {
 		return nil
 	}

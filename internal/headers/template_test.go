@@ -87,7 +87,7 @@ func TestTemplates(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := valuesOf(ts.Render(data))["X-Test"]
+			got := valuesOf(ts.render(data))["X-Test"]
 			if got != tt.want {
 				t.Errorf("%q, want %q", got, tt.want)
 			}
@@ -101,7 +101,7 @@ func TestTokensThatCannotStandInAHeader(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, token := range []string{"", "a\nb", "a\x00", "\u00fc", "\xff"} {
-		if got := ts.Render(Data{AccessToken: token}); got != nil {
+		if got := ts.render(Data{AccessToken: token}); got != nil {
 			t.Errorf("G7 %q: %v", token, got)
 		}
 	}
@@ -164,7 +164,7 @@ func TestOutputIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set := ts.Render(Data{Claims: claimsOf(t, `{"a":"`+strings.Repeat("a", 5000)+`"}`)})
+	set := ts.render(Data{Claims: claimsOf(t, `{"a":"`+strings.Repeat("a", 5000)+`"}`)})
 	if len(set) != 1 || len(set[0].Value) <= maxValue || len(set[0].Value) > 3*maxValue {
 		t.Errorf("G9 %d headers, %d bytes", len(set), len(set[0].Value))
 	}
@@ -197,7 +197,7 @@ func TestTemplatesConcurrently(t *testing.T) {
 		go func(who string) {
 			defer wg.Done()
 			for i := 0; i < 100; i++ {
-				set := ts.Render(Data{Claims: map[string]any{"g": []any{who, who}}})
+				set := ts.render(Data{Claims: map[string]any{"g": []any{who, who}}})
 				if len(set) != 1 || set[0].Value != who+";"+who+";" {
 					t.Errorf("%s: %v", who, set)
 				}
@@ -219,7 +219,7 @@ func FuzzTemplate(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for _, h := range ts.Render(Data{Claims: map[string]any{"a": claim, "l": []any{claim, "b"}}, AccessToken: claim}) {
+		for _, h := range ts.render(Data{Claims: map[string]any{"a": claim, "l": []any{claim, "b"}}, AccessToken: claim}) {
 			if !printable(h.Value) || strings.Contains(h.Value, "<no value>") && !strings.Contains(value+claim, "value>") {
 				t.Errorf("%q with %q: %q", value, claim, h.Value)
 			}

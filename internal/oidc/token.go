@@ -38,7 +38,6 @@ type Tokens struct {
 	IDToken      string // empty only after a refresh: the earlier one stays valid
 	AccessToken  string
 	RefreshToken string    // empty: none; after a refresh, the earlier one stays valid
-	TokenType    string    // Bearer
 	Scope        string    // empty: as requested
 	Expiry       time.Time // of the access token; zero: unknown
 }
@@ -130,7 +129,7 @@ func (p *Provider) readTokens(a *answer) (*Tokens, error) {
 		return nil, p.token.failAt(a.url, "sent a response that could not be read: it is not one JSON object", ErrLost)
 	}
 	c := Claims(doc)
-	t := &Tokens{TokenType: "Bearer", Expiry: p.expiry(c["expires_in"])}
+	t := &Tokens{Expiry: p.expiry(c["expires_in"])}
 	kind, okType := optionalText(c, "token_type")
 	if !okType || (kind != "" && !strings.EqualFold(kind, "Bearer")) {
 		return nil, p.token.fail("gave tokens that are not of type Bearer", ErrInvalidToken)

@@ -38,12 +38,8 @@ func TestTokenResponses(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBed(t, oidctest.Options{}, Options{})
 			b.op.Set(func(be *oidctest.Behaviour) { be.TokenResponse = c.change })
-			tokens, err := b.redeem(t)
-			if !failsWith(err, c.sentinel, c.what) {
+			if _, err := b.redeem(t); !failsWith(err, c.sentinel, c.what) {
 				t.Fatal(err)
-			}
-			if err == nil && tokens.TokenType != "Bearer" {
-				t.Fatalf("%q", tokens.TokenType)
 			}
 		})
 	}

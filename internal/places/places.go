@@ -15,9 +15,9 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/background"
 )
 
-// ErrFull is returned by [Places.Take] when too many requests wait already: of this
+// errFull is returned by [Places.Take] when too many requests wait already: of this
 // client, or of all clients.
-var ErrFull = errors.New("places: too many requests wait")
+var errFull = errors.New("places: too many requests wait")
 
 // part limits a client to one place for every part free places.
 const part = 4
@@ -60,7 +60,7 @@ func (p *Places) TryTake(client string) bool {
 }
 
 // Take waits until client may have a place, and takes it. Waiting clients get places in
-// turn. Leave must follow if the error is nil. The error is ErrFull, or that of ctx if
+// turn. Leave must follow if the error is nil. The error is errFull, or that of ctx if
 // ctx is done first.
 func (p *Places) Take(ctx context.Context, client string) error {
 	p.mu.Lock()
@@ -73,7 +73,7 @@ func (p *Places) Take(ctx context.Context, client string) error {
 	w := p.enqueueLocked(q, client)
 	p.mu.Unlock()
 	if w == nil {
-		return ErrFull
+		return errFull
 	}
 	background.Done(ctx, w)
 	if got := <-w.result; !got {

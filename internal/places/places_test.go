@@ -141,7 +141,7 @@ func TestTheNumberOfWaitersIsBounded(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	got := make(chan string, 20)
 	a := waiters(t, p, ctx, "a", 2, got)
-	if err := p.Take(ctx, "a"); !errors.Is(err, ErrFull) {
+	if err := p.Take(ctx, "a"); !errors.Is(err, errFull) {
 		t.Errorf("the third waiter of one client, with room for ten: %v", err)
 	}
 	b := waiters(t, p, ctx, "b", 2, got)

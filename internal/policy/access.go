@@ -240,7 +240,7 @@ func (c *accessCompiler) hostSet(i int, hosts []string) map[string]bool {
 // results are by place. The result of place 0 allows no user.
 func (a *Access) Decisions(f Facts) []Decision {
 	if len(a.rules) == 0 {
-		return []Decision{{Reason: noDecision}, a.o.Lists.Allow(f.Claims)}
+		return []Decision{{Reason: noDecision}, a.o.Lists.allow(f.Claims)}
 	}
 	values := a.language.evaluate(f)
 	results := make([]bool, len(a.expressions))
@@ -248,7 +248,7 @@ func (a *Access) Decisions(f Facts) []Decision {
 		results[i] = e.value(values) == yes
 	}
 	decisions := make([]Decision, 0, len(a.rules)+2)
-	decisions = append(decisions, Decision{Reason: noDecision}, a.o.Lists.Allow(f.Claims))
+	decisions = append(decisions, Decision{Reason: noDecision}, a.o.Lists.allow(f.Claims))
 	for _, rule := range a.rules {
 		d := Decision{Allowed: true, Reason: "allowed"}
 		if rule.require >= 0 && !results[rule.require] {
@@ -283,7 +283,7 @@ func (a *Access) Refused(reason string) []Decision {
 // Claims returns the names of the claims that the expressions and the allowed lists use,
 // each once. A refusal has its cause in one of them.
 func (a *Access) Claims() []string {
-	names := a.o.Lists.Claims()
+	names := a.o.Lists.claims()
 	for _, m := range a.language.matchers {
 		switch m.kind {
 		case matchUser:

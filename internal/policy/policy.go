@@ -74,9 +74,9 @@ func NewRules(o Rules) (*Rules, error) {
 	return r, err
 }
 
-// Allow decides whether a user with these claims has access. A claim that is missing or
+// allow decides whether a user with these claims has access. A claim that is missing or
 // of the wrong type fails the rule that needs it.
-func (r *Rules) Allow(c oidc.Claims) Decision {
+func (r *Rules) allow(c oidc.Claims) Decision {
 	if len(r.users)+len(r.domains) > 0 && !r.isListed(c) {
 		return Decision{Reason: r.unlistedReason(c)}
 	}
@@ -86,9 +86,9 @@ func (r *Rules) Allow(c oidc.Claims) Decision {
 	return Decision{Allowed: true, Reason: "allowed"}
 }
 
-// Claims returns the names of the claims that the rules use, each once. A refusal has
+// claims returns the names of the claims that the rules use, each once. A refusal has
 // its cause in one of them.
-func (r *Rules) Claims() []string {
+func (r *Rules) claims() []string {
 	var names []string
 	if len(r.users)+len(r.domains) > 0 {
 		names = appendNew(names, r.UserClaim)

@@ -110,7 +110,7 @@ func TestRules(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d := r.Allow(claimsOf(t, tt.claims))
+			d := r.allow(claimsOf(t, tt.claims))
 			if d.Allowed != tt.want || d.Reason == "" {
 				t.Errorf("%s: %+v, want %v", tt.claims, d, tt.want)
 			}

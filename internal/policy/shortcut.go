@@ -75,16 +75,16 @@ func (a *Access) Methods() []string {
 	return methods
 }
 
-// NoHost is the host of requests that no rule names.
-const NoHost = "-"
+// noHost is the host of requests that no rule names.
+const noHost = "-"
 
-// Hosts returns the hosts that have shortcuts: those of rules, and NoHost. Nil: no rule has
+// Hosts returns the hosts that have shortcuts: those of rules, and noHost. Nil: no rule has
 // hosts.
 func (a *Access) Hosts() []string {
 	if !a.byHost {
 		return nil
 	}
-	hosts := []string{NoHost}
+	hosts := []string{noHost}
 	for _, rule := range a.rules {
 		for h := range rule.hosts {
 			hosts = appendNew(hosts, h)
@@ -105,5 +105,5 @@ func (a *Access) Host(header string) string {
 			return name
 		}
 	}
-	return NoHost
+	return noHost
 }

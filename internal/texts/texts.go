@@ -108,11 +108,6 @@ func (b *Book) FollowsBrowser() bool {
 	return b.fixed == nil
 }
 
-// English returns the English text of a key; empty: there is no such key.
-func English(key string) string {
-	return english[key]
-}
-
 // accepted matches one language range with its weight.
 var accepted = regexp.MustCompile(`(?i)^[ \t]*([a-z]{1,8})(?:-[a-z0-9-]{1,64})?[ \t]*(?:;[ \t]*q=([01](?:\.[0-9]{0,3})?)[ \t]*)?$`)
 

@@ -197,7 +197,7 @@ func (s *site) sealedTarget(b *browser.Browser, name, target string) *url.URL {
 		Keys: keys, Identity: s.provider.URL() + "\nclient\n" + name, Cookies: session.Cookies{Name: cookie, Secure: true},
 		Now: s.plugin.Clock.Now,
 	}
-	g, err := l.Start(target, 0)
+	g, err := l.Start(nil, target, 0, session.AnyAccount)
 	if err != nil {
 		s.t.Fatal(err)
 	}
