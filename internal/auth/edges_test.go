@@ -102,7 +102,7 @@ func TestOneCallbackForTheHostsOfADomain(t *testing.T) {
 			r.Host = row.host
 			resp := b.send(s.handler, r)
 			if row.want == "" {
-				if resp.StatusCode != http.StatusInternalServerError || len(resp.Cookies()) != 0 {
+				if resp.StatusCode != http.StatusMisdirectedRequest || len(resp.Cookies()) != 0 {
 					t.Errorf("%s: status %d, cookies %v", row.host, resp.StatusCode, resp.Cookies())
 				}
 				return

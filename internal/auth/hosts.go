@@ -102,9 +102,9 @@ func (m *Middleware) callbackOwner() string {
 }
 
 var (
-	wrongCookieDomain   = failure{http.StatusInternalServerError, "wrong_cookie_domain", false}
-	wrongCallbackHost   = failure{http.StatusInternalServerError, "wrong_callback_host", false}
-	cookieDomainRefused = failure{http.StatusInternalServerError, "cookie_domain_refused", true}
+	wrongCookieDomain   = failure{http.StatusMisdirectedRequest, "wrong_cookie_domain", false}
+	wrongCallbackHost   = failure{http.StatusMisdirectedRequest, "wrong_callback_host", false}
+	cookieDomainRefused = failure{http.StatusBadRequest, "cookie_domain_refused", true}
 )
 
 // unusableHost returns the reason that no sign-in from r's host can be completed there.

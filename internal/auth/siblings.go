@@ -102,7 +102,7 @@ func (m *Middleware) foreignState(r *http.Request, state string) error {
 	return fmt.Errorf("auth: %s: %w", text, session.ErrState)
 }
 
-var misplacedCallback = failure{http.StatusInternalServerError, "misplaced_callback", false}
+var misplacedCallback = failure{http.StatusBadRequest, "misplaced_callback", false}
 
 // misplaced returns an error if the provider redirected the user of r to a path that is
 // not the callback of m. Another sign-in would end there again. It returns nil for the

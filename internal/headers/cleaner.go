@@ -183,7 +183,8 @@ func (c *Cleaner) Learn(h http.Header, most int) int {
 
 // methodOverride matches the names of headers by which some servers take another method.
 // They are never harmless: a request with one needs a closer look at its access rules.
-var methodOverride = regexp.MustCompile(`^X-(?:Http-)?Method(?:-Override)?$`)
+// Servers with CGI variables read any other character in place of a hyphen.
+var methodOverride = regexp.MustCompile(`(?i)^X[^a-z0-9](?:Http[^a-z0-9])?(?:Original[^a-z0-9])?Method(?:[^a-z0-9]?Override)?$`)
 
 // learnable reports whether a header of the name is always harmless.
 func (c *Cleaner) learnable(name string) bool {

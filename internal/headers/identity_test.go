@@ -1,6 +1,8 @@
 package headers
 
 import (
+	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/textproto"
@@ -74,6 +76,19 @@ func TestKeptHeadersInTrailers(t *testing.T) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		if len(r.Trailer) != 1 || r.Trailer.Get("X-Checksum") != "1" {
 			t.Errorf("left: %v", r.Trailer)
+		}
+	})
+	t.Run("L19 G13 too many names at the end of the body, for a copy of the request", func(t *testing.T) {
+		r := &http.Request{Header: http.Header{}, Trailer: http.Header{"X-Checksum": nil}, TransferEncoding: []string{"chunked"}, Body: io.NopCloser(strings.NewReader("a"))}
+		c.Clean(r)
+		passed := r.WithContext(context.Background())
+		r.Trailer["X-Forwarded-User"] = []string{"evil"}
+		for i := 0; i <= MaxNames; i++ {
+			r.Trailer[fmt.Sprintf("X-%d", i)] = []string{"1"}
+		}
+		_, _ = io.Copy(io.Discard, passed.Body)
+		if len(passed.Trailer) != 0 {
+			t.Errorf("%d names are left", len(passed.Trailer))
 		}
 	})
 }

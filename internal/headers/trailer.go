@@ -20,13 +20,20 @@ func (c *Cleaner) guardTrailer(r *http.Request) {
 }
 
 // Read reads the body, and cleans the trailer at its end. A trailer that cannot be
-// cleaned is left out.
+// cleaned is emptied, and not replaced, because copies of the request share its map.
 func (g *trailerGuard) Read(p []byte) (int, error) {
 	n, err := g.body.Read(p)
 	if err != nil && g.request.Trailer != nil && !g.cleaner.cleanTrailer(g.request.Trailer) {
-		g.request.Trailer = nil
+		empty(g.request.Trailer)
 	}
 	return n, err
+}
+
+// empty removes all names. net/http reads trailers of some kilobytes at most.
+func empty(t http.Header) {
+	for name := range t {
+		delete(t, name)
+	}
 }
 
 // Close closes the body.

@@ -121,8 +121,30 @@ func (rule *accessRule) mayBegin(begin string) bool {
 	return false
 }
 
-// methodOverrides are headers by which some servers take another method.
-var methodOverrides = []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"}
+// methodOverride matches the name of a header by which some servers take another method,
+// among names in lines. Servers with CGI variables read any other character in place of a
+// hyphen.
+var methodOverride = regexp.MustCompile(`(?im)^X[^a-z0-9\n](?:Http[^a-z0-9\n])?(?:Original[^a-z0-9\n])?Method(?:[^a-z0-9\n]?Override)?$`)
+
+// Bounds of the header in which methodOverride is searched.
+const (
+	maxHeaders     = 200
+	maxHeaderBytes = 16 << 10
+)
+
+// overridesMethod reports whether some servers may take another method than that of the
+// request line.
+func overridesMethod(h http.Header) bool {
+	if len(h) > maxHeaders {
+		return true
+	}
+	names := make([]string, 0, len(h))
+	for name := range h {
+		names = append(names, name)
+	}
+	lines := strings.Join(names, "\n")
+	return len(lines) > maxHeaderBytes || methodOverride.MatchString(lines)
+}
 
 // read returns the parts of r that rules compare.
 func (a *Access) read(r *http.Request) *target {
@@ -135,12 +157,7 @@ func (a *Access) read(r *http.Request) *target {
 		q.begin = keptBegin(q.path)
 	}
 	if a.byMethod {
-		q.methodSure = methodToken.MatchString(r.Method)
-		for _, name := range methodOverrides {
-			if r.Header[name] != nil {
-				q.methodSure = false
-			}
-		}
+		q.methodSure = methodToken.MatchString(r.Method) && !overridesMethod(r.Header)
 	}
 	if a.byHost {
 		q.host = hostOf(r.Host)

@@ -226,7 +226,7 @@ func TestChoose(t *testing.T) {
 		})
 	}
 	t.Run("H9 a header that overrides the method", func(t *testing.T) {
-		for _, name := range []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"} {
+		for _, name := range []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X_HTTP_METHOD_OVERRIDE", "X.Http_Method-Override", "X-Original-Method", "X-HTTP-MethodOverride"} {
 			r := request(t, "GET", "/api/x")
 			r.Host = "a.example"
 			r.Header.Set(name, "DELETE")

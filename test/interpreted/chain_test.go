@@ -149,7 +149,7 @@ func TestChains(t *testing.T) {
 		before := s.plugin.Log.Len()
 		s.untouched(func() {
 			s.status(s.browser().Fetch(s.url+"/app/public/x"), http.StatusUnauthorized)
-			s.endsWith(s.follows(s.browser(), s.url+"/app/public/x"), before, http.StatusInternalServerError, "misplaced_callback",
+			s.endsWith(s.follows(s.browser(), s.url+"/app/public/x"), before, http.StatusBadRequest, "misplaced_callback",
 				t.Name()+`-m\" sees`, t.Name()+`-other\"`, `\"/app/two/callback\"`, `\"/two/callback\"`, `\"/oidc/callback\"`, "StripPrefix", "cookiePrefix", "cookieDomain")
 		})
 	})

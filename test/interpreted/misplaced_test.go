@@ -67,13 +67,13 @@ func TestSignInsThatCannotEnd(t *testing.T) {
 	t.Run("L24 a callback that StripPrefix moved", func(t *testing.T) {
 		s := newLinked(t, link{strip: "/oidc"}, link{name: "m"})
 		before := s.plugin.Log.Len()
-		s.endsWith(s.follows(s.browser(), s.url+"/x"), before, http.StatusInternalServerError, "misplaced_callback", `\"/callback\"`, `\"/oidc/callback\"`, "StripPrefix")
+		s.endsWith(s.follows(s.browser(), s.url+"/x"), before, http.StatusBadRequest, "misplaced_callback", `\"/callback\"`, `\"/oidc/callback\"`, "StripPrefix")
 	})
 
 	t.Run("L24 a callback that AddPrefix moved", func(t *testing.T) {
 		s := newLinked(t, link{add: "/site"}, link{name: "m"})
 		before := s.plugin.Log.Len()
-		s.endsWith(s.follows(s.browser(), s.url+"/x"), before, http.StatusInternalServerError, "misplaced_callback", `\"/site/oidc/callback\"`, `\"/oidc/callback\"`)
+		s.endsWith(s.follows(s.browser(), s.url+"/x"), before, http.StatusBadRequest, "misplaced_callback", `\"/site/oidc/callback\"`, `\"/oidc/callback\"`)
 	})
 
 	t.Run("L24 two clients of one cookie in a chain", func(t *testing.T) {
@@ -128,7 +128,7 @@ func TestSignInsThatCannotEnd(t *testing.T) {
 	t.Run("L27 a cookieDomain without the host", func(t *testing.T) {
 		s := newSite(t, setup{options: map[string]any{"cookieDomain": "example.org"}})
 		before := s.plugin.Log.Len()
-		s.endsWith(s.browser().Hop(s.url+"/x"), before, http.StatusInternalServerError, "wrong_cookie_domain", "cookieDomain", `\"example.org\"`, appHost)
+		s.endsWith(s.browser().Hop(s.url+"/x"), before, http.StatusMisdirectedRequest, "wrong_cookie_domain", "cookieDomain", `\"example.org\"`, appHost)
 		s.status(s.browser().Fetch(s.url+"/x"), http.StatusUnauthorized)
 	})
 
@@ -138,7 +138,7 @@ func TestSignInsThatCannotEnd(t *testing.T) {
 			s := newSite(t, setup{options: more})
 			before := s.plugin.Log.Len()
 			p := s.browser().Hop(s.url + "/x")
-			s.status(p, http.StatusInternalServerError)
+			s.status(p, http.StatusMisdirectedRequest)
 			if n := s.warnings(before, "request refused", "cookieDomain"); n != 1 {
 				t.Errorf("the log: %s", s.plugin.Log.Since(before))
 			}
@@ -156,7 +156,7 @@ func TestSignInsThatCannotEnd(t *testing.T) {
 				break
 			}
 		}
-		s.endsWith(p, before, http.StatusInternalServerError, "cookie_domain_refused", "cookieDomain", `\"example.test\"`, "public suffix")
+		s.endsWith(p, before, http.StatusBadRequest, "cookie_domain_refused", "cookieDomain", `\"example.test\"`, "public suffix")
 		if strings.Contains(string(p.Body), "Your browser sends no cookies") {
 			t.Error("the browser is blamed")
 		}

@@ -171,6 +171,7 @@ func TestAccessRules(t *testing.T) {
 			lines  []string
 		}{
 			{"get /api/x", nil}, {"Get /api/x", nil}, {"/api/x", []string{"X-HTTP-Method-Override: DELETE"}}, {"/api/x", []string{"x-method-override: POST"}}, {"HEAD /api/x", []string{"X-HTTP-Method: PUT"}},
+			{"/api/x", []string{"X_HTTP_METHOD_OVERRIDE: DELETE"}}, {"/api/x", []string{"X.Http.Method.Override: DELETE"}}, {"/api/x", []string{"X-Method_Override: DELETE"}},
 		} {
 			s.untouched(func() {
 				if got := s.asks(row.target, append(row.lines, "Accept: */*")...); got != http.StatusUnauthorized {
