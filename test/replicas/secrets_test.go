@@ -132,7 +132,7 @@ func TestJ8NothingIsTold(t *testing.T) {
 }
 
 // leastPrivileges is what docs/redis.md gives the plugin's user.
-const leastPrivileges = "resetchannels -@all +hello +auth +select +ping +echo +info +get +set +del +unlink +exists +pttl +pexpire +scan +zadd +zrem +zcard +zremrangebyscore +zscan +getrange +eval +evalsha +client|setname +client|tracking"
+const leastPrivileges = "resetchannels &traefikoidc:changes -@all +hello +auth +select +ping +echo +info +get +set +del +unlink +exists +pttl +pexpire +scan +zadd +zrem +zcard +zremrangebyscore +zscan +getrange +eval +evalsha +publish +subscribe +client|setname +client|tracking"
 
 func TestLeastPrivileges(t *testing.T) {
 	t.Parallel()
@@ -173,6 +173,33 @@ func TestLeastPrivileges(t *testing.T) {
 			}
 		}
 		t.Errorf("the server refused %d commands", len(refused.Elems))
+	}
+}
+
+// TestWithoutTracking has the user of docs/redis.md on a server that refuses client
+// tracking. Only pub/sub can report a sign-out here before the test ends.
+func TestWithoutTracking(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	s.Do(append([]string{"ACL", "SETUSER", "plugin", "on", ">pw", "~traefikoidc:*"}, strings.Fields(leastPrivileges)...)...)
+	s.Do("ACL", "SETUSER", "plugin", "-client|tracking")
+	m := newMiddleware(t, oidctest.Options{})
+	a, b := m.pair(m.options(hybrid(s.Address(), "username", "plugin", "password", "pw", "l1TTL", "5m", "maxL1Age", "5m")))
+	eventually.True(t, "both replicas subscribe", func() bool {
+		n := s.Do("PUBSUB", "NUMSUB", "traefikoidc:changes").Elems
+		return len(n) == 2 && n[1].Int == 2
+	})
+	p := newPerson(t, "alice").signIn(a)
+	left := p.copy()
+	left.is(b, "in")
+	p.signOut(a)
+	left.becomes(b, "provider")
+	for _, e := range s.Do("ACL", "LOG").Elems {
+		for i := 0; i+1 < len(e.Elems); i += 2 {
+			if object := string(e.Elems[i+1].Str); string(e.Elems[i].Str) == "object" && object != "client|tracking" {
+				t.Errorf("the server refused %s", object)
+			}
+		}
 	}
 }
 
