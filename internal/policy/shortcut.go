@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 )
 
@@ -25,6 +26,9 @@ type Shortcut struct {
 // seldom have, an empty segment, or a segment that begins or ends with a dot.
 const notSimple = `^(?:[^/]|[A-Za-z0-9/_~.!$&'()*+,=:@-]*?(?:[^A-Za-z0-9/_~.!$&'()*+,=:@-]|//|/\.|\.(?:/|$)))`
 
+// complicated matches the texts that notSimple matches. No such text has a place.
+var complicated = regexp.MustCompile(notSimple)
+
 // Shortcut returns the shortcut of requests with a method and a host. Method must be one of
 // Methods, if these are not nil, and host a result of Host.
 func (a *Access) Shortcut(method, host string) *Shortcut {
@@ -46,7 +50,7 @@ func (a *Access) Shortcut(method, host string) *Shortcut {
 		own := map[string]bool{}
 		for _, text := range rule.texts {
 			own[lower(text)] = true
-			if !taken[lower(text)] {
+			if !taken[lower(text)] && !complicated.MatchString(text) {
 				s.Places[text] = Place(i + 2)
 			}
 		}
