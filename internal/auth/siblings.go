@@ -118,7 +118,10 @@ func (m *Middleware) misplaced(r *http.Request) error {
 	if _, err := m.logins.Find(a.state, r); errors.Is(err, session.ErrState) {
 		return nil
 	}
-	for _, o := range m.o.Siblings.others(m.self) {
+	for i, o := range m.o.Siblings.others(m.self) {
+		if i == siblingsAsked {
+			break
+		}
 		if o.identity != m.self.identity {
 			continue
 		}
