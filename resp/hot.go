@@ -11,7 +11,7 @@ import (
 // method call is five function calls, a function call five statements, and
 // every expression an allocation. Every other case is left to a task.
 
-// hotKey and hotValue are the longest key and value for whose command a
+// hotKey and hotValue are the longest key and value of a command for which a
 // connection has room.
 const (
 	hotKey   = 1023
@@ -19,8 +19,8 @@ const (
 )
 
 // getHeads are commands up to the key, by the length of the key. bulkHeads are
-// headers of strings, by the length of a whole string: header, content and end of
-// line. So the length of a single read determines the header.
+// headers of strings by the length of the whole: header, content and end of line. So
+// the length of a single read determines the header.
 var (
 	getHeads  = makeGetHeads()
 	bulkHeads = makeBulkHeads()

@@ -65,8 +65,8 @@ type Options struct {
 	IDTokenLifetime time.Duration // zero: AccessLifetime
 	JWTAccessTokens bool          // access tokens are signed (RFC 9068), not opaque
 
-	// HoldDiscovery: requests for discovery are not even counted before it is closed,
-	// so that a test can change the behaviour first; nil: they are not held.
+	// HoldDiscovery holds requests for discovery, uncounted, until it is closed, so
+	// that a test can change the behaviour first. Nil holds none.
 	HoldDiscovery <-chan struct{}
 
 	Now func() time.Time // nil: time.Now

@@ -32,9 +32,9 @@ providers:
 	return b.String()
 }
 
-// configure writes Traefik's dynamic configuration. Each generation changes
-// every plugin's own unless the rig is steady, and is told by the path
-// /NAME/generation/N, which answers without a sign-in once it counts.
+// configure writes Traefik's dynamic configuration. Each generation changes the
+// options of every plugin unless the rig is steady. The path /NAME/generation/N
+// responds without a sign-in once the generation applies.
 func (g *rig) configure(generation int) error {
 	var routers, middlewares strings.Builder
 	for _, s := range g.subjects {

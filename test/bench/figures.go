@@ -46,8 +46,8 @@ func (g *rig) figures() (figures, error) {
 	return f, nil
 }
 
-// resident is how many MB of Traefik are in memory now, whatever of it is garbage;
-// zero where there is no /proc.
+// resident returns the resident memory of Traefik in MB, garbage included. It is zero
+// where there is no /proc.
 func (g *rig) resident() float64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", g.traefik.PID()))
 	if err != nil {

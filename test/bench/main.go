@@ -4,8 +4,8 @@
 //
 //	bench requests   requests per second, interleaved rounds
 //	bench startup    how long Traefik takes until it serves
-//	bench reload     configuration changes under traffic; with -routers N, what one
-//	                 change costs for each of N routers, without traffic
+//	bench reload     configuration changes under traffic; with -routers N, the cost of
+//	                 one change for each of N routers, without traffic
 package main
 
 import (

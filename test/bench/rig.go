@@ -45,7 +45,7 @@ const person = "alice@example.com"
 type rig struct {
 	dir      string
 	subjects []subject
-	more     int    // routers of each subject beside the one that is asked
+	more     int    // routers of each subject beside the one that is measured
 	steady   bool   // the options of the plugins stay the same in each generation
 	site     string // Traefik's address for requests
 	internal string // and for its own figures

@@ -13,26 +13,26 @@ import (
 	"time"
 )
 
-// mostGrowth is how much more resident memory there may be after the reloads than
-// after the first load, and mostExtra the milliseconds that a router may cost beyond
-// one of the no-op plugin.
+// mostGrowth bounds the resident memory after the reloads, as a multiple of that after
+// the first load. mostExtra bounds the milliseconds for a router beyond one of the
+// no-op plugin.
 const (
 	mostGrowth = 1.30
 	mostExtra  = 0.60
 )
 
-// A burden is what a Traefik with many routers of one subject computed and kept.
+// A burden has the CPU time and the memory of a Traefik with many routers of one subject.
 type burden struct {
 	perRouter    float64       // milliseconds of CPU for each router and reload
-	reload       time.Duration // from the change until it counts
+	reload       time.Duration // from the change until it applies
 	first, after float64       // MB resident, with garbage: after the first load, and after the reloads
-	kept         figures       // once that is collected
-	settled      time.Duration // and how long that took
+	kept         figures       // once the garbage is collected
+	settled      time.Duration // the duration of that
 }
 
-// routers prints what a reload costs for each router, for the no-op plugin and for
-// ours: once where the options of the plugin change with each reload, and once where
-// they stay as they are.
+// routers prints the cost of a reload for each router, for the no-op plugin and for
+// ours. It measures once with options that change with each reload, and once with
+// options that stay.
 func routers(ctx context.Context, p plan) error {
 	for _, changing := range []bool{true, false} {
 		text := "the options stay"
@@ -98,9 +98,9 @@ func bear(ctx context.Context, s subject, p plan, changing bool) (burden, error)
 	}
 }
 
-// writeCertificate writes a certificate of Traefik's own, where there are many
-// routers: without one Traefik makes an RSA key at each reload, which costs as much as
-// the routers and a different time each time.
+// writeCertificate writes a certificate for Traefik, where there are many routers.
+// Without one Traefik makes an RSA key at each reload. That costs as much as the
+// routers, and a different time each time.
 func (g *rig) writeCertificate() error {
 	if g.more == 0 {
 		return nil

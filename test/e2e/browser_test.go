@@ -16,10 +16,10 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
-// looked is a page of the backend as Chromium shows it.
+// looked is a page of the backend in Chromium.
 type looked struct{ URI, User, Cookie string }
 
-// visit is what the person with Chromium tells.
+// visit is the report of a user with Chromium.
 type visit struct {
 	Error           string
 	First, Second   looked
@@ -89,8 +89,8 @@ func TestChromium(t *testing.T) {
 	}
 }
 
-// TestScreenshot takes the picture of the README: what the demo's provider asks.
-// It goes to the path that SCREENSHOT names.
+// TestScreenshot takes the picture of the README, the sign-in page of the demo's
+// provider. It goes to the path in SCREENSHOT.
 func TestScreenshot(t *testing.T) {
 	p := oidctest.New(oidctest.Options{})
 	t.Cleanup(p.Close)
@@ -115,8 +115,8 @@ func TestScreenshot(t *testing.T) {
 	}
 }
 
-// chromium runs a script with a browser and reads the JSON that it prints.
-func (r *rig) chromium(script string, parameters map[string]any, said any) {
+// chromium runs a script with a browser and reads the JSON that it prints into report.
+func (r *rig) chromium(script string, parameters map[string]any, report any) {
 	r.t.Helper()
 	executable := lookPath("chromium")
 	if executable == "" {
@@ -144,7 +144,7 @@ func (r *rig) chromium(script string, parameters map[string]any, said any) {
 	if err := cmd.Run(); err != nil {
 		r.t.Fatalf("%s: %v: %s %s", script, err, failure.String(), out.String())
 	}
-	if err := json.Unmarshal(out.Bytes(), said); err != nil {
-		r.t.Fatalf("%s said %q: %v", script, out.String(), err)
+	if err := json.Unmarshal(out.Bytes(), report); err != nil {
+		r.t.Fatalf("%s printed %q: %v", script, out.String(), err)
 	}
 }

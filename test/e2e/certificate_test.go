@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// certificate writes a self-signed one for host and this machine, as cert.pem and
-// key.pem.
+// certificate writes a self-signed certificate for host and this machine, as cert.pem
+// and key.pem.
 func certificate(t testing.TB, folder, host string) {
 	t.Helper()
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -39,7 +39,7 @@ func certificate(t testing.TB, folder, host string) {
 	write(t, filepath.Join(folder, "key.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
 }
 
-// insecure takes the rig's own certificate, and speaks HTTP/1.1.
+// insecure accepts the rig's own certificate, and speaks HTTP/1.1.
 func insecure() *tls.Config {
 	return &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}}
 }

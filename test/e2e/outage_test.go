@@ -10,7 +10,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 )
 
-// TestReplicasWithoutRedis is one site behind two Traefiks whose Redis goes away
+// TestReplicasWithoutRedis has one site behind two Traefiks. Their Redis goes away
 // and comes back.
 func TestReplicasWithoutRedis(t *testing.T) {
 	x := theReplicas(t)
@@ -53,7 +53,7 @@ func (x *replicas) signalRedis(s syscall.Signal) {
 	}
 }
 
-// recover leaves a Redis that serves, and replicas that know it.
+// recover has Redis serve, and waits until the replicas use it.
 func (x *replicas) recover() {
 	_ = x.redis.Signal(syscall.SIGCONT)
 	x.startRedis()
@@ -61,7 +61,7 @@ func (x *replicas) recover() {
 	x.becomes(p, x.b, http.StatusOK)
 }
 
-// outage is what people see from before Redis goes until after it came back.
+// outage checks the responses to users from before Redis goes until after it came back.
 func (x *replicas) outage(away, back func()) {
 	everywhere, atA := x.known("gina"), x.signedIn("hugo")
 	leaving, told := x.known("ida"), x.known("olga")
@@ -76,30 +76,30 @@ func (x *replicas) outage(away, back func()) {
 	x.isInAtOnce(newcomer, x.a)
 	x.signOut(leaving, x.a)
 	if page := copied.fetch(x.a); page.Status != http.StatusUnauthorized {
-		x.t.Errorf("a copy of the cookie, where somebody signed out in the outage: status %d", page.Status)
+		x.t.Errorf("a copy of the cookie after a sign-out in the outage: status %d", page.Status)
 	}
 
 	page := everywhere.on(x.b).Do(browser.Request{Method: "POST", URL: x.b.url + "/save", From: x.b.home(), Body: "a=1", OneHop: true})
 	if seen := x.b.sees(page); seen.Method != "POST" || seen.Body != "a=1" {
-		x.t.Errorf("a form of somebody who is signed in: %+v", seen)
+		x.t.Errorf("a form of a signed-in user: %+v", seen)
 	}
 	x.signOutAtProvider(told)
 	if now := x.counts(); now.Told != before.Told || now.Untold != before.Untold+1 {
 		x.t.Errorf("BL18 before %+v, after %+v, want that the logout token is not acknowledged; the provider says:\n%s", before, now, x.a.provider)
 	}
 	if page := toldToo.fetch(x.a); page.Status != http.StatusUnauthorized {
-		x.t.Errorf("BL18 where the provider told the logout: status %d", page.Status)
+		x.t.Errorf("BL18 at the replica with the provider's logout token: status %d", page.Status)
 	}
 
 	back()
 	x.becomes(copied, x.b, http.StatusUnauthorized)
 	x.becomes(toldToo, x.b, http.StatusUnauthorized)
-	for _, p := range []*person{atA, newcomer} {
+	for _, p := range []*user{atA, newcomer} {
 		x.becomes(p, x.b, http.StatusOK)
 	}
 	for range 20 { // and so it stays
 		for _, r := range []*rig{x.a, x.b} {
-			for _, p := range []*person{copied, toldToo} {
+			for _, p := range []*user{copied, toldToo} {
 				if page := p.fetch(r); page.Status != http.StatusUnauthorized {
 					x.t.Fatalf("a logout of the outage was forgotten: %s gets %d", p.name, page.Status)
 				}
@@ -108,24 +108,24 @@ func (x *replicas) outage(away, back func()) {
 			x.isIn(newcomer, r)
 		}
 	}
-	w.end(x.t, "somebody signed in at both, all the time")
+	w.end(x.t, "a user with a session at both, all the time")
 	if now := x.counts(); now.Codes != before.Codes+1 {
-		x.t.Errorf("%d sign-ins, want the newcomer's alone", now.Codes-before.Codes)
+		x.t.Errorf("%d sign-ins, want only the newcomer's", now.Codes-before.Codes)
 	}
 }
 
-// unknownAt is what somebody gets whose session the replica cannot know: asked to
-// come again, whatever the request, and sent nowhere.
-func (x *replicas) unknownAt(r *rig, p *person) {
+// unknownAt checks the responses of a replica that cannot know the session of p. They
+// are 503 with Retry-After and redirect nowhere.
+func (x *replicas) unknownAt(r *rig, p *user) {
 	x.t.Helper()
 	b := p.on(r)
 	x.waits("a navigation", b.Hop(r.url+"/page"))
 	x.waits("a script", p.fetch(r))
-	for what, fetch := range map[string]bool{"a form": false, "a script's POST": true} {
+	for name, fetch := range map[string]bool{"a form": false, "a script's POST": true} {
 		page := b.Do(browser.Request{Method: "POST", URL: r.url + "/save", From: r.home(), Body: "a=1", Fetch: fetch, OneHop: true})
-		x.waits(what, page)
+		x.waits(name, page)
 		if page.Location() != nil || strings.Contains(string(page.Body), "X-Subject") {
-			x.t.Errorf("%s: to %s: %.200s", what, page.Location(), page.Body)
+			x.t.Errorf("%s: to %s: %.200s", name, page.Location(), page.Body)
 		}
 	}
 }
@@ -137,12 +137,12 @@ func (x *replicas) expiryInOutage() {
 	w := x.watch(p, x.a, x.b)
 	w.asks(x, 20)
 	if now := x.counts(); now.Asked != before.Asked {
-		x.t.Errorf("before %+v, after %+v, want that no token is renewed while nobody can say who renews it", before, now)
+		x.t.Errorf("before %+v, after %+v, want no refresh without a lease in Redis", before, now)
 	}
 	x.startRedis()
 	// An attempt that failed is repeated after a pause that doubles.
-	x.a.within(time.Minute, "the renewal", func() bool { return x.counts().Refreshes == before.Refreshes+1 })
-	w.end(x.t, "somebody whose tokens expired in the outage")
+	x.a.within(time.Minute, "the refresh", func() bool { return x.counts().Refreshes == before.Refreshes+1 })
+	w.end(x.t, "a user with tokens that expired in the outage")
 	if now := x.counts(); now.Asked != before.Asked+1 || now.Revoked != before.Revoked {
 		x.t.Errorf("before %+v, after %+v, want one refresh", before, now)
 	}

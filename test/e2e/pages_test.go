@@ -11,7 +11,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
-// pageLook is a page as Chromium and axe-core see it.
+// pageLook is the report of Chromium and axe-core about a page.
 type pageLook struct {
 	Name, Scheme, Language, Title, Heading, Background string
 	Width                                              int
@@ -19,9 +19,9 @@ type pageLook struct {
 	Overflows                                          bool
 }
 
-// TestPagesAreAccessible: axe-core finds no violation of WCAG 2.2 AA in a built-in
-// page, in light and dark, at 390 and 1280 px, in each language. PICTURES names a
-// directory for pictures of them.
+// TestPagesAreAccessible fails if axe-core finds a violation of WCAG 2.2 AA in a
+// built-in page, in light and dark, at 390 and 1280 px, in each language. PICTURES
+// names a directory for pictures of them.
 func TestPagesAreAccessible(t *testing.T) {
 	secret := oidctest.NewSecret()
 	provider := oidctest.New(oidctest.Options{SigningAlg: "ES256", AutoLogin: "bob", ClientSecret: secret})
@@ -63,7 +63,7 @@ func TestPagesAreAccessible(t *testing.T) {
 	}
 }
 
-// pageSite is a site behind the plugin that lets in Alice only.
+// pageSite starts a site behind the plugin that only Alice may use.
 func pageSite(t *testing.T, issuer, secret string) string {
 	t.Helper()
 	c := traefikoidc.CreateConfig()

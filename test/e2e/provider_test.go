@@ -22,7 +22,7 @@ func lookPath(name string) string {
 	return found
 }
 
-// node is a command of Node.js in the folder that has its packages.
+// node returns a command of Node.js in the folder with its packages.
 func (r *rig) node(script string) *exec.Cmd {
 	r.t.Helper()
 	folder := "provider"
@@ -37,8 +37,8 @@ func (r *rig) node(script string) *exec.Cmd {
 	return cmd
 }
 
-// startProvider starts the certified provider, with what it knows of the rig's
-// site. It trusts the site's certificate.
+// startProvider starts the certified provider, with the rig's site as a client. It
+// trusts the site's certificate.
 func (r *rig) startProvider(client map[string]any) (issuer string) {
 	r.t.Helper()
 	known := map[string]any{"client_id": "client", "client_secret": secret, "grant_types": []string{"authorization_code", "refresh_token"}}
@@ -54,7 +54,7 @@ func (r *rig) startProvider(client map[string]any) (issuer string) {
 	said := &output{}
 	r.provider = said
 	cmd.Stdout, cmd.Stderr = said, said
-	// The provider ends with its standard input: with this process, however that ends.
+	// The provider ends with its standard input, and so with this process, however that ends.
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		r.t.Fatal(err)
@@ -81,12 +81,12 @@ func (r *rig) startProvider(client map[string]any) (issuer string) {
 		}
 		return false
 	}) {
-		r.t.Fatalf("the provider does not say where it listens: %s", said)
+		r.t.Fatalf("the provider does not print its address: %s", said)
 	}
 	return issuer
 }
 
-// output collects what a process says.
+// output collects the output of a process.
 type output struct {
 	mu   sync.Mutex // guards text
 	text bytes.Buffer
@@ -104,9 +104,9 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// atProvider fills in the provider's forms, from its first page to where it
-// sends the person.
-func (r *rig) atProvider(b *browser.Browser, p *browser.Page, person string) *browser.Page {
+// atProvider fills in the provider's forms, from its first page on. It returns the
+// page to which the provider redirects.
+func (r *rig) atProvider(b *browser.Browser, p *browser.Page, name string) *browser.Page {
 	r.t.Helper()
 	for range 4 {
 		if !strings.HasPrefix(p.URL.String(), r.issuer) {
@@ -118,7 +118,7 @@ func (r *rig) atProvider(b *browser.Browser, p *browser.Page, person string) *br
 		}
 		f := forms[0]
 		if f.Values.Get("prompt") == "login" {
-			f.Values.Set("login", person)
+			f.Values.Set("login", name)
 			f.Values.Set("password", "any")
 		}
 		p = b.Submit(p, f)
@@ -127,15 +127,15 @@ func (r *rig) atProvider(b *browser.Browser, p *browser.Page, person string) *br
 	return nil
 }
 
-// signIn takes the person from path through the provider to where they end.
-func (r *rig) signIn(b *browser.Browser, path, person string) *browser.Page {
+// signIn opens path and signs the user in at the provider. It returns the last page.
+func (r *rig) signIn(b *browser.Browser, path, name string) *browser.Page {
 	r.t.Helper()
-	return r.atProvider(b, b.Open(r.url+path), person)
+	return r.atProvider(b, b.Open(r.url+path), name)
 }
 
-func (r *rig) signedIn(person string) *browser.Browser {
+func (r *rig) signedIn(name string) *browser.Browser {
 	r.t.Helper()
 	b := r.browser()
-	r.sees(r.signIn(b, "/", person))
+	r.sees(r.signIn(b, "/", name))
 	return b
 }

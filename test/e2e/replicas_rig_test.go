@@ -27,8 +27,8 @@ const (
 	backchannelPath = "/oidc/backchannel"
 )
 
-// replicas are two Traefiks behind one name, a Redis, and the certified provider,
-// which tells logouts to the first.
+// replicas are two Traefiks behind one name, a Redis, and the certified provider. It
+// sends logout tokens to the first Traefik.
 type replicas struct {
 	t     testing.TB
 	a, b  *rig
@@ -52,7 +52,7 @@ func theReplicas(t testing.TB) *replicas {
 	return pair.of.in(t)
 }
 
-// in are the same replicas in the test t, whose failures are then t's.
+// in returns the same replicas for the test t. Failures are then t's.
 func (x *replicas) in(t testing.TB) *replicas {
 	return &replicas{t: t, a: &rig{t, x.a.site}, b: &rig{t, x.b.site}, redis: x.redis, data: x.data, down: x.down}
 }
@@ -82,12 +82,12 @@ func newReplicas(t testing.TB) *replicas {
 	x.b.issuer = x.a.issuer
 	x.a.start()
 	x.b.start()
-	// One name, as before a load balancer: which of them answers is the network's choice.
+	// Both have one name, as behind a load balancer. The network chooses one of them.
 	x.b.url, x.b.network = x.a.url, browser.Network{appHost + ":" + x.a.entry: "127.0.0.1:" + x.b.entry}
 	return x
 }
 
-// openRedis starts a Redis that keeps what it has acknowledged.
+// openRedis starts a Redis that keeps every write that it has acknowledged.
 func (x *replicas) openRedis() {
 	x.t.Helper()
 	dir, err := os.MkdirTemp("", "traefikoidc-redis-")
@@ -112,7 +112,7 @@ func (x *replicas) startRedis() {
 	}
 }
 
-// loseData removes what a Redis that does not run has kept.
+// loseData removes the data of a Redis that does not run.
 func (x *replicas) loseData() {
 	x.t.Helper()
 	if err := os.RemoveAll(filepath.Join(x.data, "appendonlydir")); err != nil {
@@ -120,20 +120,21 @@ func (x *replicas) loseData() {
 	}
 }
 
-// counts are what the provider has seen.
+// counts are the events at the provider.
 type counts struct {
 	Asked     int // requests to the token endpoint
-	Codes     int // that were redeemed
+	Codes     int // codes that were redeemed
 	Refreshes int // grants of refresh tokens
-	Refused   int // grants
-	Revoked   int // grants
-	Told      int // logout tokens that the site has answered with 200
-	Untold    int // and otherwise
+	Refused   int // grants that were refused
+	Revoked   int // grants that were revoked
+	Told      int // logout tokens with the response 200
+	Untold    int // logout tokens with another response
 }
 
 func (x *replicas) counts() counts { return x.provider("counts") }
 
-// set changes the provider: pairs of a name and a value; none is as it was.
+// set changes the provider by pairs of a name and a value. Without pairs it is as it
+// was at first.
 func (x *replicas) set(pairs ...any) {
 	x.t.Helper()
 	q := url.Values{}
@@ -156,15 +157,15 @@ func (x *replicas) provider(path string) (c counts) {
 	return c
 }
 
-// A person has one browser, which a load balancer sends to either replica.
-type person struct {
+// A user has one browser. A load balancer sends it to either replica.
+type user struct {
 	name string
 	jar  *browser.Jar
 	at   map[*site]*browser.Browser
 }
 
-func (x *replicas) person(name string) *person {
-	p := &person{name: name, jar: &browser.Jar{}, at: map[*site]*browser.Browser{}}
+func (x *replicas) user(name string) *user {
+	p := &user{name: name, jar: &browser.Jar{}, at: map[*site]*browser.Browser{}}
 	for _, r := range []*rig{x.a, x.b} {
 		b := r.browser()
 		b.Jar = p.jar
@@ -173,12 +174,12 @@ func (x *replicas) person(name string) *person {
 	return p
 }
 
-func (p *person) on(r *rig) *browser.Browser { return p.at[r.site] }
+func (p *user) on(r *rig) *browser.Browser { return p.at[r.site] }
 
-// expired is somebody known at both whose tokens have expired, with nobody asking. Where
-// the sign-in takes so long that they are renewed before, those of the next try last
-// longer.
-func (x *replicas) expired(name string) *person {
+// expired returns a user with a session at both and expired tokens, without a request
+// since. If the sign-in takes so long that they are refreshed before, those of the next
+// try last longer.
+func (x *replicas) expired(name string) *user {
 	x.t.Helper()
 	for lifetime := 2 * time.Second; lifetime < 5*time.Minute; lifetime *= 2 {
 		before := x.counts()
@@ -191,20 +192,20 @@ func (x *replicas) expired(name string) *person {
 			return p
 		}
 	}
-	x.t.Fatal("the tokens of a sign-in are renewed before they expire, however long they last")
+	x.t.Fatal("the tokens of a sign-in are refreshed before they expire, however long they last")
 	return nil
 }
 
-// past waits for a time of the clock, by which tokens expire.
+// past waits for a time of the clock. Tokens expire by it.
 func (x *replicas) past(end time.Time) {
 	x.t.Helper()
 	x.a.within(5*time.Minute, "the clock", func() bool { return time.Now().After(end) })
 }
 
-// signedIn is somebody who has signed in at A alone.
-func (x *replicas) signedIn(name string) *person {
+// signedIn returns a user after a sign-in at only A.
+func (x *replicas) signedIn(name string) *user {
 	x.t.Helper()
-	p := x.person(name)
+	p := x.user(name)
 	seen := x.a.sees(x.a.signIn(p.on(x.a), "/", name))
 	if got := seen.Header.Get("X-Subject"); got != name {
 		x.t.Fatalf("%s is taken for %q", name, got)
@@ -212,24 +213,24 @@ func (x *replicas) signedIn(name string) *person {
 	return p
 }
 
-// known is somebody who has signed in at A, and is known at B.
-func (x *replicas) known(name string) *person {
+// known returns a user after a sign-in at A and a request to B.
+func (x *replicas) known(name string) *user {
 	x.t.Helper()
 	p := x.signedIn(name)
 	x.isIn(p, x.b)
 	return p
 }
 
-// fetch is the answer to a script.
-func (p *person) fetch(r *rig) *browser.Page { return p.on(r).Fetch(r.home().String() + "x") }
+// fetch returns the response to a script.
+func (p *user) fetch(r *rig) *browser.Page { return p.on(r).Fetch(r.home().String() + "x") }
 
-// isIn fails the test unless the person is served there. A request to which Redis came
-// too late, as on a busy machine, is asked again.
-func (x *replicas) isIn(p *person, rs ...*rig) {
+// isIn fails the test unless the user is served there. A request for which Redis was
+// too late, as on a busy machine, is repeated.
+func (x *replicas) isIn(p *user, rs ...*rig) {
 	x.t.Helper()
 	for _, r := range rs {
 		var page *browser.Page
-		r.within(time.Minute, "an answer", func() bool {
+		r.within(time.Minute, "a response", func() bool {
 			page = p.fetch(r)
 			return page.Status != http.StatusServiceUnavailable
 		})
@@ -237,31 +238,31 @@ func (x *replicas) isIn(p *person, rs ...*rig) {
 	}
 }
 
-// isInAtOnce is isIn where an outage is no excuse: the replicas have the session.
-func (x *replicas) isInAtOnce(p *person, rs ...*rig) {
+// isInAtOnce is isIn without repetitions, because the replicas have the session.
+func (x *replicas) isInAtOnce(p *user, rs ...*rig) {
 	x.t.Helper()
 	for _, r := range rs {
 		x.isServed(p, p.fetch(r))
 	}
 }
 
-func (x *replicas) isServed(p *person, page *browser.Page) {
+func (x *replicas) isServed(p *user, page *browser.Page) {
 	x.t.Helper()
 	if got := x.a.sees(page).Header.Get("X-Subject"); got != p.name {
 		x.t.Fatalf("%s is taken for %q", p.name, got)
 	}
 }
 
-// becomes waits until scripts of the person get the status there.
-func (x *replicas) becomes(p *person, r *rig, status int) {
+// becomes waits until scripts of the user get the status there.
+func (x *replicas) becomes(p *user, r *rig, status int) {
 	x.t.Helper()
 	r.eventually(fmt.Sprintf("%s gets %d", p.name, status), func() bool { return p.fetch(r).Status == status })
 }
 
-// copy is somebody with a copy of the session cookie.
-func (x *replicas) copy(p *person) *person {
+// copy returns a user with a copy of the session cookie.
+func (x *replicas) copy(p *user) *user {
 	x.t.Helper()
-	c := x.person(p.name)
+	c := x.user(p.name)
 	value, ok := p.jar.Get(x.a.home(), x.a.cookie)
 	if !ok {
 		x.t.Fatalf("%s has no cookie", p.name)
@@ -270,8 +271,8 @@ func (x *replicas) copy(p *person) *person {
 	return c
 }
 
-// signOut signs the person out at r. It returns before the provider is asked.
-func (x *replicas) signOut(p *person, r *rig) {
+// signOut signs the user out at r. It does not follow the redirect to the provider.
+func (x *replicas) signOut(p *user, r *rig) {
 	x.t.Helper()
 	page := p.on(r).Do(browser.Request{URL: r.url + logoutPath, From: r.home(), OneHop: true})
 	if page.Status != http.StatusFound || !strings.HasPrefix(page.Location().String(), r.issuer) {
@@ -279,21 +280,22 @@ func (x *replicas) signOut(p *person, r *rig) {
 	}
 }
 
-// waits fails the test unless the answer says: come again, and keep your cookie.
-func (x *replicas) waits(what string, page *browser.Page) {
+// waits fails the test unless the response asks the user to come again and leaves the
+// cookie.
+func (x *replicas) waits(request string, page *browser.Page) {
 	x.t.Helper()
 	if page.Status != http.StatusServiceUnavailable || page.Header.Get("Retry-After") == "" || len(page.Header.Values("Set-Cookie")) != 0 {
-		x.t.Errorf("%s: status %d, %v, want 503 with Retry-After and without Set-Cookie", what, page.Status, page.Header)
+		x.t.Errorf("%s: status %d, %v, want 503 with Retry-After and without Set-Cookie", request, page.Status, page.Header)
 	}
 }
 
-// An asker is a script that asks as somebody, without a test to end.
+// An asker sends requests like a script of a user. It fails no test itself.
 type asker struct {
 	name, cookie, url string
 	client            *http.Client
 }
 
-func (x *replicas) asker(p *person, r *rig) *asker {
+func (x *replicas) asker(p *user, r *rig) *asker {
 	x.t.Helper()
 	value, ok := p.jar.Get(r.home(), r.cookie)
 	if !ok {
@@ -302,7 +304,8 @@ func (x *replicas) asker(p *person, r *rig) *asker {
 	return &asker{name: p.name, cookie: r.cookie + "=" + value, url: r.home().String() + "x", client: r.client()}
 }
 
-// ask returns what is wrong with the answer; empty: it is the person's.
+// ask sends a request. It returns the fault of the response, or nothing if the
+// response is for the user.
 func (a *asker) ask() string {
 	status, body, err := a.get()
 	if err != nil {
@@ -334,7 +337,7 @@ func (a *asker) get() (int, []byte, error) {
 	return res.StatusCode, body, err
 }
 
-// A watch asks as one person at some replicas, again and again.
+// A watch sends requests of one user to some replicas, again and again.
 type watch struct {
 	stop  atomic.Bool
 	wait  sync.WaitGroup
@@ -344,8 +347,8 @@ type watch struct {
 	wrong []string
 }
 
-// watch starts to ask. Its end fails the test if an answer was not the person's.
-func (x *replicas) watch(p *person, rs ...*rig) *watch {
+// watch starts a watch. Its end fails the test if a response was not for the user.
+func (x *replicas) watch(p *user, rs ...*rig) *watch {
 	x.t.Helper()
 	w := &watch{}
 	for i, r := range rs {
@@ -367,18 +370,18 @@ func (x *replicas) watch(p *person, rs ...*rig) *watch {
 	return w
 }
 
-// asks waits until it has asked so many times more.
+// asks waits until so many more requests were sent.
 func (w *watch) asks(x *replicas, n int64) {
 	x.t.Helper()
 	before := w.asked.Load()
-	x.a.eventually("somebody asks", func() bool { return w.asked.Load() >= before+n })
+	x.a.eventually("more requests are sent", func() bool { return w.asked.Load() >= before+n })
 }
 
-func (w *watch) end(t testing.TB, what string) {
+func (w *watch) end(t testing.TB, name string) {
 	t.Helper()
 	w.stop.Store(true)
 	w.wait.Wait()
 	if len(w.wrong) > 0 {
-		t.Errorf("%s: %d of %d answers are wrong, the first: %s", what, len(w.wrong), w.asked.Load(), w.wrong[0])
+		t.Errorf("%s: %d of %d responses are wrong, the first: %s", name, len(w.wrong), w.asked.Load(), w.wrong[0])
 	}
 }

@@ -20,7 +20,7 @@ func TestReplicas(t *testing.T) {
 		{"I6 a sign-out at A is one at B", (*replicas).signOutEverywhere},
 		{"BL16 BL22 the provider ends a session at both by the back channel", (*replicas).backchannel},
 		{"K17 Chromium works on at B during a token refresh", (*replicas).chromiumAtBoth},
-		{"E8 E9 a replica is killed during its token refresh: the other goes on", (*replicas).killedInRenewal},
+		{"E8 E9 a replica is killed during its token refresh: the other goes on", (*replicas).killedDuringRefresh},
 	} {
 		t.Run(row.name, func(t *testing.T) { row.run(x.in(t)) })
 	}
@@ -30,17 +30,17 @@ func (x *replicas) sharedSession() {
 	x.isIn(x.known("anna"), x.a, x.b)
 
 	// A sign-in may begin at one and end at the other.
-	ben := x.person("ben")
+	ben := x.user("ben")
 	x.b.sees(x.b.atProvider(ben.on(x.b), ben.on(x.a).Open(x.a.url+"/start"), "ben"))
 	x.isIn(ben, x.a, x.b)
 }
 
 func (x *replicas) fiftyAtExpiry() {
 	const delay = 8 * time.Second
-	var p *person
+	var p *user
 	var before counts
-	// Where fifty answers take longer than the tokens last that come, those of the next
-	// try last longer.
+	// If fifty responses take longer than the new tokens last, those of the next try
+	// last longer.
 	for lifetime := 4 * time.Second; lifetime < 5*time.Minute; lifetime *= 2 {
 		p = x.expired("carl")
 		before = x.counts()
@@ -57,9 +57,9 @@ func (x *replicas) fiftyAtExpiry() {
 		break
 	}
 
-	// The refresh token that came is the next one to use, whoever got it.
+	// Either replica uses the new refresh token next.
 	x.set()
-	x.a.eventually("a second renewal", func() bool {
+	x.a.eventually("a second refresh", func() bool {
 		x.isIn(p, x.b)
 		return x.counts().Refreshes > before.Refreshes+1
 	})
@@ -69,8 +69,8 @@ func (x *replicas) fiftyAtExpiry() {
 	}
 }
 
-// fifty requests of one person, all at once, over both.
-func (x *replicas) fifty(p *person) {
+// fifty sends fifty requests of one user, all at once, over both.
+func (x *replicas) fifty(p *user) {
 	x.t.Helper()
 	var wait sync.WaitGroup
 	for _, r := range []*rig{x.a, x.b} {
@@ -107,7 +107,7 @@ func (x *replicas) backchannel() {
 	finn := x.known("finn")
 	x.signOutAtProvider(emma)
 	if now := x.counts(); now.Told != before.Told+1 || now.Untold != before.Untold {
-		x.t.Fatalf("before %+v, after %+v, want one logout token, answered with 200; the provider says:\n%s", before, now, x.a.provider)
+		x.t.Fatalf("before %+v, after %+v, want one logout token with the response 200; the provider says:\n%s", before, now, x.a.provider)
 	}
 	for _, r := range []*rig{x.a, x.b} {
 		x.becomes(emma, r, http.StatusUnauthorized)
@@ -116,8 +116,8 @@ func (x *replicas) backchannel() {
 	x.isIn(finn, x.a, x.b)
 }
 
-// signOutAtProvider ends the person's session there, as another site would.
-func (x *replicas) signOutAtProvider(p *person) {
+// signOutAtProvider ends the user's session there, as another site would.
+func (x *replicas) signOutAtProvider(p *user) {
 	x.t.Helper()
 	b := p.on(x.a)
 	page := b.Open(x.a.issuer + "/session/end")
@@ -136,16 +136,16 @@ func (x *replicas) failingProvider() {
 	before := x.counts()
 	x.set("status", 503)
 	w := x.watch(p, x.a, x.b)
-	x.a.eventually("a renewal is tried", func() bool { return x.counts().Asked > before.Asked })
+	x.a.eventually("a refresh is tried", func() bool { return x.counts().Asked > before.Asked })
 	w.asks(x, 20)
 	x.set()
 	// An attempt that failed is repeated after a pause that doubles.
-	x.a.within(3*time.Minute, "a renewal works", func() bool { return x.counts().Refreshes > before.Refreshes })
+	x.a.within(3*time.Minute, "a refresh succeeds", func() bool { return x.counts().Refreshes > before.Refreshes })
 	w.end(x.t, "while the provider fails")
 }
 
-// chromiumAtBoth also shows that a cookie of a host goes to all of its ports,
-// which the demo with two Traefiks relies on.
+// chromiumAtBoth also shows that a cookie of a host goes to all of its ports. The demo
+// with two Traefiks relies on that.
 func (x *replicas) chromiumAtBoth() {
 	const lifetime = 2
 	x.set("lifetime", lifetime)
@@ -160,7 +160,7 @@ func (x *replicas) chromiumAtBoth() {
 		Cookies              []string
 	}
 	at := func(r *rig) string { return "https://" + appHost + ":" + r.entry }
-	x.a.chromium("replicas.mjs", map[string]any{"a": at(x.a), "b": at(x.b), "person": "lena", "seconds": 3 * lifetime}, &v)
+	x.a.chromium("replicas.mjs", map[string]any{"a": at(x.a), "b": at(x.b), "user": "lena", "seconds": 3 * lifetime}, &v)
 	if v.Error != "" {
 		x.t.Fatal(v.Error)
 	}
@@ -170,7 +170,7 @@ func (x *replicas) chromiumAtBoth() {
 		}
 	}
 	if v.Redirected {
-		x.t.Error("the browser was sent away from the other port")
+		x.t.Error("the browser was redirected by the other port")
 	}
 	if len(v.Statuses) != 1 || v.Statuses["200"] == 0 {
 		x.t.Errorf("scripts at B got %v", v.Statuses)
@@ -185,7 +185,7 @@ func (x *replicas) chromiumAtBoth() {
 	}
 }
 
-func (x *replicas) killedInRenewal() {
+func (x *replicas) killedDuringRefresh() {
 	mona := x.known("mona")
 	nora := x.expired("nora")
 	x.set("hold", longest)
@@ -199,11 +199,11 @@ func (x *replicas) killedInRenewal() {
 	x.a.eventually("A has used the refresh token", func() bool { return x.counts().Refreshes == before.Refreshes+1 })
 	x.a.traefik.Kill()
 	if wrong := <-lost; wrong == "" {
-		x.t.Error("the request at A was answered although A was killed")
+		x.t.Error("the request at A had a response although A was killed")
 	}
 
 	atB := x.asker(nora, x.b)
-	if wrong := atB.ask(); wrong != "" { // B waits for A no longer than a program does
+	if wrong := atB.ask(); wrong != "" { // B waits for A no longer than an API client does
 		x.t.Errorf("E8 at B: %s", wrong)
 	}
 	x.a.start()
@@ -211,7 +211,7 @@ func (x *replicas) killedInRenewal() {
 		x.isIn(nora, x.a, x.b)
 		x.isIn(mona, x.a, x.b)
 	}
-	w.end(x.t, "somebody else at B")
+	w.end(x.t, "another user at B")
 	if now := x.counts(); now.Asked != before.Asked+1 || now.Refused != before.Refused || now.Revoked != before.Revoked {
 		x.t.Errorf("E9 before %+v, after %+v, want that the refresh token is not sent again", before, now)
 	}

@@ -1,6 +1,6 @@
 // Package e2e tests the plugin in a real Traefik, with a certified provider and
-// a real browser. TRAEFIK names the Traefik to run; "make test" sets it, and
-// brings what npm has to.
+// a real browser. TRAEFIK names the Traefik to run. "make test" sets it, and
+// installs the packages of npm.
 package e2e
 
 import (
@@ -25,13 +25,13 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 )
 
-// hosts below .localhost are this machine for every browser.
+// Names below .localhost are this machine for every browser.
 const (
 	appHost = "app.localhost"
 	secret  = "a-secret-of-the-client"
 )
 
-// key is made anew for each run: a key in these sources would be a published one.
+// key is made for each run, because a key in these sources would be a published one.
 var key = oidctest.NewSecret()
 
 // A rig is a test's view of a site.
@@ -40,23 +40,23 @@ type rig struct {
 	*site
 }
 
-// A site is a Traefik with the plugin from source, and what it works with: a
-// provider, a backend, and where there are several of it, a Redis.
+// A site is a Traefik with the plugin from source, with a provider and a backend. With
+// several replicas there is a Redis.
 type site struct {
 	issuer   string
-	provider *output // what the provider says
+	provider *output // of the provider
 	url      string  // of the protected site
 	api      string  // Traefik's own
 	echo     *backend.Echo
 	traefik  *traefiktest.Traefik
 	network  browser.Network
 	cookie   string
-	dir      string // that Traefik runs in
+	dir      string // the folder of Traefik
 	entry    string // the port that it listens on
 	settings settings
 }
 
-// settings are what tests change in the dynamic configuration.
+// settings are the parts of the dynamic configuration that tests change.
 type settings struct {
 	backend    string
 	tls        bool
@@ -64,7 +64,7 @@ type settings struct {
 	options    map[string]any // of the plugin, beside the usual ones
 }
 
-// stops are what ends the rigs of this process, newest first.
+// stops end the rigs of this process, newest first.
 var stops []func()
 
 func TestMain(m *testing.M) {
@@ -105,7 +105,7 @@ func newRig(t testing.TB, tls bool) *rig {
 	return r
 }
 
-// newSite is a site whose Traefik does not run yet.
+// newSite makes a site without starting its Traefik.
 func newSite(t testing.TB, tls bool, echo *backend.Echo, server string) *rig {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "traefikoidc-e2e-")
@@ -291,7 +291,7 @@ func (r *rig) home() *url.URL {
 	return u
 }
 
-// sees is what the backend saw of a request that got through to it.
+// sees returns the request that the backend got. It fails the test if there was none.
 func (r *rig) sees(p *browser.Page) backend.Seen {
 	r.t.Helper()
 	seen, err := backend.Read(p.Body)
@@ -301,7 +301,7 @@ func (r *rig) sees(p *browser.Page) backend.Seen {
 	return seen
 }
 
-// address is where Traefik listens.
+// address returns the address of Traefik.
 func (r *rig) address() string { return r.network[r.home().Host] }
 
 func freePort(t testing.TB) string {

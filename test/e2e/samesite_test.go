@@ -14,13 +14,13 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
-// sameSiteVisit is what a browser saw of a site and of another one that leads to it.
+// sameSiteVisit is the report of a browser about a site and another one that leads to it.
 type sameSiteVisit struct {
 	Error                        string
 	Pages                        []string
-	First, Linked, Framed, Again string // what the backend said
-	Offered                      string // by the frame
-	Opener                       bool   // the window knows none
+	First, Linked, Framed, Again string // the text of the backend
+	Offered                      string // the link in the frame
+	Opener                       bool   // the window has no opener
 	Script, Posted               int
 	Cookies, Both, Afterwards    []sameSiteCookie
 }
@@ -41,7 +41,7 @@ func sessions(all []sameSiteCookie) (found []sameSiteCookie) {
 	return found
 }
 
-// TestSameSite is cookieSameSite in a real browser, with another site that links to the
+// TestSameSite tests cookieSameSite in a real browser. Another site links to the
 // protected one, posts to it and has it in a frame.
 func TestSameSite(t *testing.T) {
 	const said = "alice@example.com"
@@ -109,10 +109,10 @@ func TestSameSite(t *testing.T) {
 	})
 }
 
-// nowhere is the site of a test that needs none of a rig's.
+// nowhere is the site of a test that needs no rig.
 var nowhere site
 
-// sameSiteSite is a site whose backend says the path and the user.
+// sameSiteSite starts a site with a backend that writes the path and the user.
 func sameSiteSite(t *testing.T, issuer, secret, option string) string {
 	t.Helper()
 	c := traefikoidc.CreateConfig()
@@ -133,7 +133,7 @@ func sameSiteSite(t *testing.T, issuer, secret, option string) string {
 	return "https://" + appHost + ":" + port(t, s.URL)
 }
 
-// otherSite has a page for each way to lead to another site.
+// otherSite starts a site with a page for each way to lead to another site.
 func otherSite(t *testing.T) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -16,7 +16,7 @@ import (
 
 const large = "0123456789abcdefghijklmnopqrstuvwxyz"
 
-// answers are those of the backend that are not an echo.
+// answers are the responses of the backend that are not an echo.
 func answers(w http.ResponseWriter, r *http.Request) bool {
 	switch r.URL.Path {
 	case "/socket":
@@ -102,7 +102,7 @@ func TestWebSocket(t *testing.T) {
 	}
 }
 
-// TestUpgrade has a backend that accepts whatever protocol it is offered.
+// TestUpgrade has a backend that accepts every protocol that it is offered.
 func TestUpgrade(t *testing.T) {
 	r := theRig(t)
 	value, _ := r.signedIn("alice").Jar.Get(r.home(), r.cookie)

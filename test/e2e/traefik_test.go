@@ -93,8 +93,8 @@ func TestPathsStayProtected(t *testing.T) {
 
 func TestAccessRules(t *testing.T) {
 	r := theRig(t)
-	session := func(person string) string {
-		value, _ := r.signedIn(person).Jar.Get(r.home(), r.cookie)
+	session := func(name string) string {
+		value, _ := r.signedIn(name).Jar.Get(r.home(), r.cookie)
 		return "Cookie: " + r.cookie + "=" + value
 	}
 	alice, bob := session("alice"), session("bob")
@@ -149,7 +149,7 @@ func TestManyPeople(t *testing.T) {
 		wait.Add(1)
 		go func() {
 			defer wait.Done()
-			name := fmt.Sprintf("person%02d", i)
+			name := fmt.Sprintf("user%02d", i)
 			b := r.browser()
 			r.sees(r.signIn(b, "/"+name, name))
 			for j := range 30 {
@@ -194,7 +194,7 @@ func TestLogout(t *testing.T) {
 	if end.URL.Host != r.home().Host || !strings.Contains(string(end.Body), "You are signed out") {
 		t.Errorf("after the sign-out %s (%d) does not say so", end.URL, end.Status)
 	}
-	// The site is protected: the next page is the way to the next sign-in.
+	// The site is protected, so the next page leads to the next sign-in.
 	again := b.Open(r.url + "/")
 	if forms := again.Forms(); len(forms) == 0 || forms[0].Values.Get("prompt") != "login" {
 		t.Errorf("after the sign-out the provider does not ask who it is: %s", again.URL)

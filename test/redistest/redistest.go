@@ -21,9 +21,9 @@ import (
 // ErrNotFound is returned when there is no redis-server to run.
 var ErrNotFound = errors.New("redistest: no redis-server on PATH: install Debian's package redis-server")
 
-// Options say what a server is. It keeps nothing on disk unless Args ask for it.
+// Options describe a server. It keeps nothing on disk unless Args require it.
 type Options struct {
-	Dir    string   // an existing folder, where it keeps what Args make it keep
+	Dir    string   // an existing folder for the files that Args have it write
 	Port   int      // of the loopback; zero: a free one
 	Socket string   // the path of a unix socket at which it listens too; empty: none
 	Args   []string // added to its command line
@@ -49,7 +49,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{options: o, binary: binary}
 	if o.Config != nil {
-		// A sentinel writes what it learns into its file. So the file is written once.
+		// A sentinel changes its file later. So the file is written once.
 		if err := os.WriteFile(s.file(), []byte(strings.Join(o.Config, "\n")+"\n"), 0o600); err != nil {
 			return nil, fmt.Errorf("redistest: %w", err)
 		}
@@ -188,7 +188,7 @@ func (s *Server) ping() (string, error) {
 	return strings.TrimSpace(string(reply[:n])), err
 }
 
-// door returns where the server is asked if it answers. Its port may be for TLS only.
+// door returns the address for a PING. The port may be for TLS only.
 func (s *Server) door() (network, where string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -198,7 +198,7 @@ func (s *Server) door() (network, where string) {
 	return "tcp", address(s.options.Port)
 }
 
-// Running tells whether the process is there.
+// Running reports whether the process runs.
 func (s *Server) Running() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -240,7 +240,8 @@ func (s *Server) Kill() {
 	s.process = nil
 }
 
-// An output is the beginning of what a process says: why it does not start.
+// An output is the beginning of the output of a process. It says why the process does
+// not start.
 type output struct {
 	mu   sync.Mutex // guards kept
 	kept []byte
@@ -261,7 +262,7 @@ func (o *output) text() string {
 	return string(o.kept)
 }
 
-// run tells when p has started, or why not, and when it has ended.
+// run sends the result of the start of p, and closes ended when p has ended.
 func run(p *exec.Cmd, started chan<- error, ended chan<- struct{}) {
 	defer close(ended)
 	err := p.Start()

@@ -18,19 +18,19 @@ import (
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
-// rounds is how often each contender of a comparison is timed, in turns.
+// rounds is the number of times that each contender of a comparison is timed, in turns.
 const rounds = 5
 
-// slices is how many turns the contenders take in a round.
+// slices is the number of turns of each contender in a round.
 const slices = 8
 
 const benchKey = "session:0123456789abcdefghijklmnop"
 
-// A contender does n operations of a kind, by callers at once, and tells how
-// long that took.
+// A contender does n operations of a kind, by callers at once, and returns the
+// duration.
 type contender func(n, callers int) time.Duration
 
-// spread has callers do n operations between them.
+// spread divides n operations among callers.
 func spread(n, callers int, one func()) {
 	var wg sync.WaitGroup
 	for g := 0; g < callers; g++ {
@@ -50,7 +50,7 @@ func each(one func()) contender {
 	return clocked(func(n, callers int) { spread(n, callers, one) })
 }
 
-// clocked is what does n operations, timed from outside.
+// clocked returns a contender that times run.
 func clocked(run func(n, callers int)) contender {
 	return func(n, callers int) time.Duration {
 		began := time.Now()
@@ -67,7 +67,7 @@ func against(n, callers int, ours, theirs contender) (time.Duration, time.Durati
 	theirs(n/10, callers)
 	for i := 0; i < rounds; i++ {
 		var x, y time.Duration
-		for j := 0; j < slices; j++ { // what disturbs the machine disturbs both
+		for j := 0; j < slices; j++ { // a disturbance of the machine affects both
 			x += ours(n/slices, callers)
 			y += theirs(n/slices, callers)
 		}
@@ -159,8 +159,8 @@ func pipelined(c *resp.Client, name string) contender {
 
 var perSecond = regexp.MustCompile(`"(?:GET|SET)","([0-9.]+)"`)
 
-// ofRedisBenchmark takes as long as redis-benchmark says: the process has a
-// beginning and an end besides.
+// ofRedisBenchmark returns the duration that redis-benchmark reports, without the
+// start and the end of its process.
 func ofRedisBenchmark(b *testing.B, s *server, name string) contender {
 	return func(n, _ int) time.Duration {
 		ctx, cancel := context.WithTimeout(bg, 20*time.Second)

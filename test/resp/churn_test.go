@@ -17,7 +17,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
-// sockets is the number of sockets that this process has open.
+// sockets returns the number of sockets that this process has open.
 func sockets(t testing.TB) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
@@ -34,7 +34,7 @@ func sockets(t testing.TB) int {
 }
 
 // TestNothingIsLeftOfManyOperations carries out 100,000 operations among
-// killed connections and callers who give up, and looks for turns, sockets and
+// killed connections and callers that give up. It looks for places, sockets and
 // goroutines that did not come back, and for values of others.
 func TestNothingIsLeftOfManyOperations(t *testing.T) {
 	const callers, each = 32, 3125
@@ -50,7 +50,7 @@ func TestNothingIsLeftOfManyOperations(t *testing.T) {
 			defer wg.Done()
 			random := rand.New(rand.NewSource(int64(g)))
 			key := fmt.Sprint("k", g)
-			var wrote []string // what the key may hold: the last acknowledged, and ambiguous ones after it
+			var wrote []string // the possible values of the key: the last acknowledged, and ambiguous ones after it
 			for i := 0; i < each; i++ {
 				ctx, cancel := context.WithCancel(bg)
 				switch random.Intn(50) {
@@ -83,11 +83,11 @@ func TestNothingIsLeftOfManyOperations(t *testing.T) {
 		}()
 	}
 	wg.Wait()
-	failures.Range(func(what, _ any) bool { t.Error(what); return true })
+	failures.Range(func(failure, _ any) bool { t.Error(failure); return true })
 	eventually.True(t, "no connection is on its way", func() bool { return c.Stats().Pool.Dialling == 0 })
 	p := c.Stats().Pool
 	if p.InUse != 0 || p.Waiting != 0 || p.Dialling != 0 || p.Open != p.Idle || p.Open > 10 {
-		t.Errorf("turns are missing: %+v", p)
+		t.Errorf("places are missing: %+v", p)
 	}
 	total := uint64(0)
 	for _, command := range c.Stats().Commands {

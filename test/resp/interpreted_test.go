@@ -10,8 +10,8 @@ import (
 	"github.com/traefik/yaegi/stdlib"
 )
 
-// program is what a plugin would do with the client: callers who each check
-// that the answers are their own.
+// program uses the client as a plugin does. Each of its callers verifies that the
+// replies are its own.
 const program = `package callers
 
 import (
@@ -31,10 +31,10 @@ type report struct {
 	bad []string
 }
 
-func (r *report) add(what string) {
+func (r *report) add(failure string) {
 	r.mu.Lock()
 	if len(r.bad) < 10 {
-		r.bad = append(r.bad, what)
+		r.bad = append(r.bad, failure)
 	}
 	r.mu.Unlock()
 }
@@ -226,7 +226,7 @@ func Run(addr string, callers, rounds int) string {
 }
 `
 
-// interpreter returns one that has the client's sources, as Traefik loads them.
+// interpreter returns an interpreter with the client's sources, as Traefik loads them.
 func interpreter(t testing.TB) *interp.Interpreter {
 	t.Helper()
 	root, err := filepath.Abs("../..")

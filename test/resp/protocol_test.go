@@ -18,7 +18,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
-// show writes a reply down, so that replies can be compared.
+// show returns a reply as text, so that replies can be compared.
 func show(r resp.Reply) string {
 	switch r.Kind {
 	case resp.Int, resp.Bool:
@@ -35,8 +35,8 @@ func show(r resp.Reply) string {
 	return fmt.Sprintf("%c%s", r.Kind, r.Str)
 }
 
-// TestEveryTypeOfARealServer reads what DEBUG PROTOCOL says in either protocol,
-// and that nothing of it is left over.
+// TestEveryTypeOfARealServer reads the replies to DEBUG PROTOCOL in either protocol
+// to their end.
 func TestEveryTypeOfARealServer(t *testing.T) {
 	s := startServer(t)
 	want := map[string][2]string{ // RESP2, RESP3
@@ -92,7 +92,7 @@ func TestEveryTypeOfARealServer(t *testing.T) {
 	}
 }
 
-// A pipeReader is a connection that only brings what it was given.
+// A pipeReader is a connection that brings the bytes of r.
 type pipeReader struct {
 	net.Conn
 	r *bytes.Reader
@@ -105,8 +105,7 @@ func (p pipeReader) SetDeadline(time.Time) error      { return nil }
 func (p pipeReader) SetReadDeadline(time.Time) error  { return nil }
 func (p pipeReader) SetWriteDeadline(time.Time) error { return nil }
 
-// dangerous is what redigo and radix must not be shown: it makes them panic, or
-// run out of memory.
+// dangerous reports whether redigo or radix may panic or run out of memory with in.
 func dangerous(in []byte) bool {
 	for _, line := range bytes.Split(in, []byte("\r\n")) {
 		if len(line) > 5 || bytes.Contains(line, []byte("-")) && len(line) > 0 && line[0] != ':' && !bytes.Equal(line, []byte("$-1")) && !bytes.Equal(line, []byte("*-1")) && line[0] != '-' {
@@ -121,7 +120,7 @@ var oracleSeeds = []string{
 	"*2\r\n$1\r\na\r\n:1\r\n", "*1\r\n*1\r\n+x\r\n", "$3\r\nabcd\r\n", "+O\nK\r\n", "*1\r\n$-1\r\n",
 }
 
-// FuzzAgainstRedigo: what redigo reads and we read is the same.
+// FuzzAgainstRedigo compares our replies with those of redigo.
 func FuzzAgainstRedigo(f *testing.F) {
 	for _, in := range oracleSeeds {
 		f.Add([]byte(in))
@@ -144,7 +143,7 @@ func FuzzAgainstRedigo(f *testing.F) {
 		}
 		if err != nil {
 			if strings.ContainsAny(string(in), "_#,(!=%~>|") || got.Kind == resp.Int {
-				return // RESP3, which redigo does not know, and :+1
+				return // redigo does not know RESP3 and :+1
 			}
 			t.Fatalf("%q: ours %s, theirs %v", in, show(got), err)
 		}
@@ -179,8 +178,7 @@ func compare(t *testing.T, in []byte, got resp.Reply, theirs any) {
 	}
 }
 
-// FuzzAgainstRadix: what radix reads as a scalar of RESP3 and we read is the
-// same.
+// FuzzAgainstRadix compares our scalars of RESP3 with those of radix.
 func FuzzAgainstRadix(f *testing.F) {
 	for _, in := range append([]string{"_\r\n", "#t\r\n", "#f\r\n", ",1.5\r\n", ",inf\r\n", ",-inf\r\n", "(123\r\n", "=7\r\ntxt:abc\r\n", "!5\r\nERR x\r\n"}, oracleSeeds...) {
 		f.Add([]byte(in))

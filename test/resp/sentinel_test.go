@@ -15,15 +15,15 @@ import (
 // A group is a master, its replicas, and the sentinels that watch them.
 type group struct {
 	t         *testing.T
-	password  string    // of the servers; empty: none, and none of the sentinels
+	password  string    // of the servers; empty: servers and sentinels have none
 	servers   []*server // the first is the first master
 	sentinels []*server
 }
 
 const masterName = "sessions"
 
-// startGroup starts a master with two replicas, and three sentinels, each of which wants
-// the password where there is one.
+// startGroup starts a master with two replicas, and three sentinels. If there is a
+// password, each sentinel requires its own.
 func startGroup(t *testing.T, password string) *group {
 	t.Helper()
 	g := &group{t: t, password: password}
@@ -145,7 +145,7 @@ func TestAMasterThatSentinelsName(t *testing.T) {
 
 	_, none := g.follow(3, func(o *resp.SentinelOptions) { o.Master = "other" })
 	if err := none.Ping(bg); !errors.Is(err, resp.ErrUnknownMaster) {
-		t.Errorf("a master that no sentinel knows: %v", err)
+		t.Errorf("a master that is unknown to the sentinels: %v", err)
 	}
 
 	// The connections of a Tracker follow as well.
@@ -192,9 +192,9 @@ func (c *keyList) Invalidate(keys []string) {
 	}
 }
 
-// A master that stands still holds its connections open: they are closed as soon as the
+// A stopped master keeps its connections open. They are closed as soon as the
 // sentinels name another one, also in the middle of a command.
-func TestAMasterThatStandsStill(t *testing.T) {
+func TestAStoppedMaster(t *testing.T) {
 	g := startGroup(t, "")
 	s, c := g.follow(3, func(o *resp.SentinelOptions) {
 		o.Server.MaxRetries = -1
@@ -243,7 +243,7 @@ func TestAMinorityOfSentinels(t *testing.T) {
 	if err := c.Ping(bg); err != nil {
 		t.Errorf("the known master: %v", err)
 	}
-	// As soon as it is a replica, it is none any more.
+	// As soon as it is a replica, it is not published any more.
 	admin := g.servers[0].client(nil)
 	eventually.True(t, "the replica is dropped", func() bool {
 		do(t, admin, "REPLICAOF", "127.0.0.1", g.servers[1].Port())
@@ -271,7 +271,7 @@ func TestSentinelsWithCredentials(t *testing.T) {
 	eventually.True(t, "writes are served", func() bool { return c.Set(bg, "k", []byte("w"), time.Hour) == nil })
 }
 
-// followers are what a plugin would do with sentinels.
+// followers uses sentinels as a plugin does.
 const followers = `package followers
 
 import (

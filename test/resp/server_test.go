@@ -33,12 +33,11 @@ func prepareServer(t testing.TB, o redistest.Options) *server {
 	return &server{Fixture: redistest.Prepare(t, o), t: t}
 }
 
-// forever is no limit to a test: what must end within a limit of its own would not
-// end by this one.
+// forever is a limit that no test reaches. An operation that ends did not end by it.
 const forever = time.Hour
 
-// client returns a client of s to which no machine is too slow, with what change
-// makes of the options.
+// client returns a client of s for which no machine is too slow. change changes its
+// options.
 func (s *server) client(change func(*resp.Options)) *resp.Client {
 	o := resp.Options{
 		Address: s.Address(), OperationTimeout: forever, ReadTimeout: forever, WriteTimeout: forever, PoolTimeout: forever, DialTimeout: forever,

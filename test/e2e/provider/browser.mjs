@@ -1,15 +1,15 @@
-// A person with Chromium: two tabs, a sign-in in each, a logout. It reads what
-// to do from the variable BROWSER and prints what it saw as JSON.
+// A user with Chromium: two tabs, a sign-in in each, a logout. It reads its parameters
+// from the variable BROWSER and prints its observations as JSON.
 import { chromium } from 'playwright-core';
 
 const { executable, profile, site, logout, timeout } = JSON.parse(process.env.BROWSER);
 
 // signIn fills in the provider's forms until the page is not the provider's.
-async function signIn(page, person) {
+async function signIn(page, user) {
   while (!page.url().startsWith(site)) {
     const login = page.locator('input[name=login]');
     if (await login.count()) {
-      await login.fill(person);
+      await login.fill(user);
       await page.locator('input[name=password]').fill('any');
     }
     await Promise.all([page.waitForNavigation(), page.locator('button[type=submit]').first().click()]);
@@ -22,7 +22,7 @@ async function look(page) {
   return { uri: seen.URI, user: seen.Header['X-Forwarded-User']?.[0], cookie: seen.Header.Cookie?.[0] ?? '' };
 }
 
-// ask is what a script of the page gets.
+// ask returns the status for a script of the page.
 const ask = (page) => page.evaluate(async () => (await fetch('/api/x', { redirect: 'manual' })).status);
 
 // The browser ends with standard input: with the tests, however they end.

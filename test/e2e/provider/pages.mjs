@@ -1,5 +1,5 @@
 // Looks at the built-in pages with axe-core, in light and dark, narrow and wide. It
-// reads what to do from the variable BROWSER and prints what it saw as JSON.
+// reads its parameters from the variable BROWSER and prints its observations as JSON.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { chromium } from 'playwright-core';

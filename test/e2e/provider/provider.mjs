@@ -1,8 +1,8 @@
-// The certified provider of the end-to-end tests. It reads what it has to be
-// from the variable PROVIDER, listens on a free port, says at which address, and
-// ends with its standard input. Refresh tokens
-// rotate, one that comes twice ends its grant, and logouts are told by the back
-// channel. Below /test it says what it did, and is told to be slow.
+// The certified provider of the end-to-end tests. It reads its clients from the
+// variable PROVIDER, listens on a free port, prints its address, and ends with its
+// standard input. Refresh tokens rotate, and one that comes twice ends its grant.
+// Logouts are sent by the back channel. Below /test tests read its counters and make it
+// slow.
 import { generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,10 +16,10 @@ const issuer = `http://127.0.0.1:${server.address().port}`;
 
 const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
 
-// What tests set: how long tokens last in seconds, how many milliseconds the
-// token endpoint waits before it does anything, how many it holds back what it
-// did, and the status that it gives instead of doing anything. It neither waits
-// nor holds back any longer once something else is set.
+// The settings of tests: the lifetime of tokens in seconds, the milliseconds for which
+// the token endpoint waits before it does anything, those for which it holds its
+// response back, and a status that it returns without doing anything. Both waits end
+// when something else is set.
 const normal = {
   lifetime: 600, delay: 0, hold: 0, status: 0,
 };
@@ -32,7 +32,7 @@ async function pause(milliseconds, at) {
   }
 }
 
-// What happened since the start.
+// The events since the start.
 const counts = {
   asked: 0, codes: 0, refreshes: 0, refused: 0, revoked: 0, told: 0, untold: 0,
 };

@@ -1,9 +1,9 @@
-// A person with Chromium at two Traefiks: a sign-in at one, work at the other
-// while tokens are renewed. It reads what to do from the variable BROWSER and
-// prints what it saw as JSON.
+// A user with Chromium at two Traefiks: a sign-in at one, work at the other
+// while tokens are refreshed. It reads its parameters from the variable BROWSER and
+// prints its observations as JSON.
 import { chromium } from 'playwright-core';
 
-const { executable, profile, a, b, person, seconds, timeout } = JSON.parse(process.env.BROWSER);
+const { executable, profile, a, b, user, seconds, timeout } = JSON.parse(process.env.BROWSER);
 
 async function look(page) {
   const seen = JSON.parse(await page.locator('body').innerText());
@@ -39,14 +39,14 @@ try {
   while (!one.url().startsWith(a)) {
     const login = one.locator('input[name=login]');
     if (await login.count()) {
-      await login.fill(person);
+      await login.fill(user);
       await one.locator('input[name=password]').fill('any');
     }
     await Promise.all([one.waitForNavigation(), one.locator('button[type=submit]').first().click()]);
   }
   result.first = await look(one);
 
-  // A cookie belongs to a host, whatever the port: no sign-in.
+  // A cookie belongs to a host with all of its ports, so there is no sign-in.
   const answer = await two.goto(`${b}/second`);
   result.redirected = answer.request().redirectedFrom() !== null;
   result.second = await look(two);

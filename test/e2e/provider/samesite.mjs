@@ -1,12 +1,12 @@
-// A person with Chromium, and a page of another site that links to a protected site,
-// posts to it and has it in a frame. It reads what to do from the variable BROWSER and
-// prints what it saw as JSON.
+// A user with Chromium, and a page of another site that links to a protected site,
+// posts to it and has it in a frame. It reads its parameters from the variable BROWSER
+// and prints its observations as JSON.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { chromium } from 'playwright-core';
 
 const { executable, profile, site, other, mode, timeout } = JSON.parse(process.env.BROWSER);
 
-// look reads what the backend said in a page or a frame, once it is there.
+// look reads the text of the backend in a page or a frame, once it is there.
 async function look(frame, path) {
   await frame.waitForURL(`${site}${path}`);
   return frame.locator('body').innerText();

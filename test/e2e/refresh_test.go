@@ -11,25 +11,26 @@ import (
 	"time"
 )
 
-// longest is for how many milliseconds the provider waits where a test lets it go on.
+// longest is the number of milliseconds for which the provider waits until a test lets
+// it go on.
 const longest = 60_000
 
-// TestRenewals are renewals that something comes between.
-func TestRenewals(t *testing.T) {
+// TestRefreshes are token refreshes that are disturbed.
+func TestRefreshes(t *testing.T) {
 	x := theReplicas(t)
 	for _, row := range []struct {
 		name string
 		run  func(x *replicas)
 	}{
 		{"I7 a sign-out at B during a token refresh of A lasts", func(x *replicas) {
-			x.logoutWhileRenewing(func(p *person) { x.signOut(p, x.b) })
+			x.logoutDuringRefresh(func(p *user) { x.signOut(p, x.b) })
 		}},
 		{"I7 BL16 a logout by the provider during a token refresh of B lasts", func(x *replicas) {
 			x.a, x.b = x.b, x.a
-			x.logoutWhileRenewing(x.signOutAtProvider)
+			x.logoutDuringRefresh(x.signOutAtProvider)
 		}},
-		{"E9 a client that hangs up during the token refresh loses nothing", (*replicas).hangUpWhileRenewing},
-		{"E9 Redis is killed during a token refresh of A: the new tokens are not lost", (*replicas).redisDiesWhileRenewing},
+		{"E9 a client that hangs up during the token refresh loses nothing", (*replicas).hangUpDuringRefresh},
+		{"E9 Redis is killed during a token refresh of A: the new tokens are not lost", (*replicas).redisDiesDuringRefresh},
 		{"E6 a crowd over both while tokens are short and the configuration changes", (*replicas).crowd},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -43,8 +44,8 @@ func TestRenewals(t *testing.T) {
 	}
 }
 
-// asking is one request at r, under way until it has its answer.
-func (x *replicas) asking(p *person, r *rig) <-chan string {
+// asking sends one request to r. Its result is in the channel.
+func (x *replicas) asking(p *user, r *rig) <-chan string {
 	x.t.Helper()
 	answer := make(chan string, 1)
 	a := x.asker(p, r)
@@ -52,7 +53,7 @@ func (x *replicas) asking(p *person, r *rig) <-chan string {
 	return answer
 }
 
-func (x *replicas) logoutWhileRenewing(logout func(p *person)) {
+func (x *replicas) logoutDuringRefresh(logout func(p *user)) {
 	p := x.expired("quinn")
 	copied := x.copy(p)
 	x.set("hold", longest)
@@ -66,13 +67,13 @@ func (x *replicas) logoutWhileRenewing(logout func(p *person)) {
 	for range 20 {
 		for _, r := range []*rig{x.a, x.b} {
 			if page := copied.fetch(r); page.Status != http.StatusUnauthorized {
-				x.t.Fatalf("I7 the renewal brought the session back: status %d", page.Status)
+				x.t.Fatalf("I7 the refresh brought the session back: status %d", page.Status)
 			}
 		}
 	}
 }
 
-func (x *replicas) hangUpWhileRenewing() {
+func (x *replicas) hangUpDuringRefresh() {
 	p := x.expired("rosa")
 	x.set("delay", longest)
 	before := x.counts()
@@ -90,7 +91,7 @@ func (x *replicas) hangUpWhileRenewing() {
 	x.a.eventually("A asks the provider", func() bool { return x.counts().Asked == before.Asked+1 })
 	cancel()
 	if err := <-gone; err == nil {
-		x.t.Fatal("the request was answered before it was given up")
+		x.t.Fatal("the request had a response before it was given up")
 	}
 	x.set()
 	x.isIn(p, x.b, x.a)
@@ -99,7 +100,7 @@ func (x *replicas) hangUpWhileRenewing() {
 	}
 }
 
-func (x *replicas) redisDiesWhileRenewing() {
+func (x *replicas) redisDiesDuringRefresh() {
 	p := x.expired("sara")
 	x.set("hold", longest, "lifetime", 4)
 	before := x.counts()
@@ -113,7 +114,7 @@ func (x *replicas) redisDiesWhileRenewing() {
 	}
 	x.isInAtOnce(p, x.a, x.b)
 	x.startRedis()
-	x.a.within(time.Minute, "the next renewal, with the token that came then", func() bool {
+	x.a.within(time.Minute, "the next refresh, with the token that came then", func() bool {
 		x.isIn(p, x.a, x.b)
 		return x.counts().Refreshes >= before.Refreshes+2
 	})
@@ -124,24 +125,24 @@ func (x *replicas) redisDiesWhileRenewing() {
 	}
 }
 
-// crowd is many people at either replica, in no order, while each of them is due
-// for renewal all the time, and the configuration changes.
+// crowd has many users at either replica, in no order. Their tokens are due for a
+// refresh all the time, and the configuration changes.
 func (x *replicas) crowd() {
-	const people, changes = 30, 12
+	const users, changes = 30, 12
 	before := x.counts()
-	c := x.gather(people, false)
+	c := x.gather(users, false)
 	changed := 0
-	x.a.within(5*time.Minute, "so many changes and renewals", func() bool {
+	x.a.within(5*time.Minute, "so many changes and refreshes", func() bool {
 		x.changes([]*rig{x.a, x.b}[changed%2])
 		changed++
-		return changed >= changes && x.counts().Refreshes >= before.Refreshes+people
+		return changed >= changes && x.counts().Refreshes >= before.Refreshes+users
 	})
 	c.ends()
 	now := x.counts()
 	if now.Refused != before.Refused || now.Revoked != before.Revoked {
 		x.t.Errorf("before %+v, after %+v, want no grant refused", before, now)
 	}
-	x.t.Logf("%d renewals of %d people, %d changes", now.Refreshes-before.Refreshes, people, changed)
+	x.t.Logf("%d refreshes of %d users, %d changes", now.Refreshes-before.Refreshes, users, changed)
 }
 
 // changes changes the configuration of r, and waits until the new one is in use.
@@ -159,7 +160,7 @@ func (x *replicas) changes(r *rig) {
 	})
 }
 
-// A crowd is people with short tokens, each of whom asks at both replicas.
+// A crowd is a number of users with short tokens. Each sends requests to both replicas.
 type crowd struct {
 	stop  atomic.Bool
 	wait  sync.WaitGroup
@@ -171,13 +172,13 @@ func (c *crowd) ends() {
 	c.wait.Wait()
 }
 
-// gather starts a crowd. Where A may be dead, it need not answer.
-func (x *replicas) gather(people int, mayDie bool) *crowd {
+// gather starts a crowd. With mayDie, requests to A may fail while it is killed.
+func (x *replicas) gather(users int, mayDie bool) *crowd {
 	x.t.Helper()
 	x.set("lifetime", 2)
-	var all []*person
-	for i := range people {
-		all = append(all, x.known(fmt.Sprintf("person%02d", i)))
+	var all []*user
+	for i := range users {
+		all = append(all, x.known(fmt.Sprintf("user%02d", i)))
 	}
 	c := &crowd{}
 	for _, p := range all {
