@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A link is the way to a server, of which a test decides what gets through.
+// A link is the way to a server. A test decides which bytes pass it.
 type link struct {
 	address string // of this end
 
@@ -20,12 +20,12 @@ type link struct {
 	state passage
 	open  map[net.Conn]bool
 	alive int
-	tries int             // to carry commands, while deaf
-	lives []time.Duration // of connections that got no answer
-	froze int             // what listened when it was less than this gets nothing any more
+	tries int             // connections for commands that came while deaf
+	lives []time.Duration // of connections that got no reply
+	froze int             // listening connections up to this number get nothing any more
 	ears  int             // connections that listen for changes, ever
-	told  int             // pieces with changes that got through to those
-	asked []string        // the first command of each piece that was sent to carry commands
+	told  int             // pieces with changes that passed to those
+	asked []string        // the first command of each piece on the connections for commands
 }
 
 type passage int
@@ -34,7 +34,7 @@ const (
 	whole  passage = iota
 	cut            // connections are closed at once
 	silent         // connections are taken and nothing comes back
-	deaf           // connections are closed once they have said who they are
+	deaf           // connections are closed after their first command
 )
 
 func newLink(t testing.TB, to string) *link {
@@ -112,11 +112,11 @@ func (k *link) carry(c net.Conn) {
 type carried struct {
 	k *link
 
-	ear int // guarded by k.mu: which of those that listen; zero: it carries commands
+	ear int // guarded by k.mu; the number among those that listen, zero for one of commands
 }
 
-// pass copies piece by piece. A client sends a pipeline in one piece, so that the
-// pieces are its round trips.
+// pass copies piece by piece. A client sends a pipeline in one piece, so the pieces
+// are its round trips.
 func (x *carried) pass(to, from net.Conn, asking bool) {
 	b := make([]byte, 256<<10)
 	for {
@@ -150,7 +150,7 @@ func (x *carried) passes(piece []byte, asking bool) bool {
 	return through
 }
 
-// commandOf is the first command of a piece.
+// commandOf returns the first command of a piece.
 func commandOf(piece []byte) string {
 	parts := strings.SplitN(string(piece), "\r\n", 4)
 	if len(parts) < 4 {
@@ -159,29 +159,29 @@ func commandOf(piece []byte) string {
 	return strings.ToUpper(parts[2])
 }
 
-// freeze lets nothing more through to or from those who listen for changes, and
-// tells nobody. Connections that come later are whole.
+// freeze passes nothing more on the connections that listen for changes, and keeps them
+// open. Connections that come later are whole.
 func (k *link) freeze() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.froze = k.ears
 }
 
-// listeners is how many connections that listen for changes there were.
+// listeners returns the number of connections that ever listened for changes.
 func (k *link) listeners() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.ears
 }
 
-// changes is how many pieces with changes got through to those who listen.
+// changes returns the number of pieces with changes that passed.
 func (k *link) changes() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.told
 }
 
-// pings is how often a connection that carries commands carried a PING.
+// pings returns the number of PINGs on connections for commands.
 func (k *link) pings() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -194,8 +194,8 @@ func (k *link) pings() int {
 	return n
 }
 
-// trips are the round trips so far, by their first command, without those that only
-// keep connections.
+// trips returns the round trips so far, by their first command, without those that
+// only keep connections.
 func (k *link) trips() []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -232,21 +232,21 @@ func (k *link) set(p passage) {
 	}
 }
 
-// attempts is how many connections that were to carry commands came while deaf.
+// attempts returns the number of connections for commands that came while deaf.
 func (k *link) attempts() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.tries
 }
 
-// live is how many connections there are.
+// live returns the number of connections.
 func (k *link) live() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.alive
 }
 
-// unanswered is how long the connections were kept on which nothing came back.
+// unanswered returns the lifetimes of the connections without a reply.
 func (k *link) unanswered() []time.Duration {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -11,13 +11,13 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 )
 
-// comesFrom is the request of a callback that came through a proxy from an address.
+// comesFrom sends a callback that came through a proxy from an address.
 func (p *person) comesFrom(r *replica, to *url.URL, address string) *browser.Page {
 	p.t.Helper()
 	return p.on(r).Do(browser.Request{URL: to.String(), OneHop: true, Header: http.Header{"X-Forwarded-For": {address}}})
 }
 
-// madeUp is to with a made-up code.
+// madeUp returns to with a made-up code.
 func madeUp(to *url.URL) *url.URL {
 	u := *to
 	q := u.Query()

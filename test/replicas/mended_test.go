@@ -9,12 +9,12 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/redistest"
 )
 
-// A mending is an outage that an option ends: what the options are before, what begins
-// it, and what the options are then.
+// A mending is an outage that an option ends. begin returns the options before, and a
+// function that begins the outage and returns the options that end it.
 type mending struct {
 	name  string
 	same  bool // the server has its data then
-	alone bool // each replica is by itself then
+	alone bool // each replica has its own memory then
 	begin func(t *testing.T) (before section, breaks func() (after section))
 }
 
@@ -81,7 +81,7 @@ var mendings = []mending{
 	}},
 }
 
-// TestAnOutageThatAnOptionEnds has what was done in an outage hold after it.
+// TestAnOutageThatAnOptionEnds fails if a change in an outage is lost after it.
 func TestAnOutageThatAnOptionEnds(t *testing.T) {
 	for _, row := range mendings {
 		t.Run("L2 J1 "+row.name, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
-// durable keeps what was acknowledged when the server is killed.
+// durable has a killed server keep every acknowledged write.
 var durable = []string{"--appendonly", "yes", "--appendfsync", "always"}
 
 const (
@@ -93,8 +93,8 @@ func TestJ1RedisIsKilled(t *testing.T) {
 	}
 }
 
-// TestJ1RedisStalls counts the requests that ask a server that does not answer. It
-// fails where more do than the threshold says.
+// TestJ1RedisStalls counts the requests that query a server that does not reply. It
+// fails if there are more than the threshold.
 func TestJ1RedisStalls(t *testing.T) {
 	s := startServer(t)
 	m := newMiddleware(t, oidctest.Options{})
@@ -142,7 +142,7 @@ func TestJ2RestartWithoutData(t *testing.T) {
 		q.isAtOnce(b, "in")
 		for _, x := range []*person{p, q} {
 			for _, r := range []*replica{a, b} {
-				// One of the other replica, which that has not given back yet, has to wait.
+				// A session of the other replica has to wait until that has given it back.
 				if got := x.sees(r); got != "in" && got != "503" {
 					t.Fatalf("%s came to %q", x.name, got)
 				}

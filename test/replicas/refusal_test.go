@@ -7,9 +7,9 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
-// TestAServerThatRefuses has what a server can refuse while it runs. People who
-// are signed in notice nothing, people who sign in can, and what they did meanwhile
-// is everywhere once the server takes it.
+// TestAServerThatRefuses has the refusals of a running server. Signed-in users notice
+// nothing, and new users can sign in. Their changes are at both replicas once the server
+// accepts them.
 func TestAServerThatRefuses(t *testing.T) {
 	kick := []string{"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"}
 	for _, row := range []struct {

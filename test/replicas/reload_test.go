@@ -53,7 +53,7 @@ func TestReloadsLeaveNothing(t *testing.T) {
 				a.reload(row.next(a, s, i+1))
 				newPerson(t, "bob").signIn(a)
 			}
-			most := row.stores * (5 + 1 + 1) // minIdleConns, the link, and one more for a moment
+			most := row.stores * (5 + 1 + 1) // minIdleConns, the link, and one more for a short time
 			eventually.True(t, "connections at rest", func() bool { return connections(s) <= most })
 			before := runtime.NumGoroutine()
 			for i := range reloads {
@@ -86,7 +86,7 @@ func TestChangedOptions(t *testing.T) {
 		}
 	})
 
-	t.Run("another server, which is not there yet", func(t *testing.T) {
+	t.Run("another server that does not run yet", func(t *testing.T) {
 		t.Parallel()
 		before, after := startServer(t), newServer(t)
 		a := alone(t, hybrid(before.Address()))
@@ -130,7 +130,7 @@ func TestChangedOptions(t *testing.T) {
 		}
 	})
 
-	t.Run("a wrong password, whatever follows", func(t *testing.T) {
+	t.Run("a wrong password, and the reloads after it", func(t *testing.T) {
 		t.Parallel()
 		const right, wrong, worse = "right-cAnArY", "wrong-cAnArY", "worse-cAnArY"
 		s := startServer(t)

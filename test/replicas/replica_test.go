@@ -31,16 +31,16 @@ const (
 	logoutPath = "/oidc/callback/logout"
 )
 
-// sessionKey is made anew for each run: a key in these sources would be a published one.
+// sessionKey is made for each run, because a key in these sources would be a published one.
 var sessionKey = oidctest.NewSecret()
 
-// The interpreters of the process: one for each Traefik that the tests play. They
-// are loaded before any runs: the loader is not safe beside running code.
+// The interpreters of the process, one for each Traefik in the tests. They are loaded
+// before any runs, because the loader is not safe beside running code.
 var plugins = struct {
 	once     sync.Once
 	a, b     *loader.Plugin
 	ahead    *loader.Plugin // its clock is a minute ahead
-	pass1    *loader.Plugin // time passes here as a test says, and in the next
+	pass1    *loader.Plugin // a test sets the time here and in the next
 	pass2    *loader.Plugin
 	complete bool
 }{}
@@ -83,14 +83,14 @@ type middleware struct {
 func newMiddleware(t testing.TB, o oidctest.Options) *middleware {
 	t.Helper()
 	if o.SigningAlg == "" {
-		o.SigningAlg = "ES256" // whose keys are made at once
+		o.SigningAlg = "ES256" // its keys are made at once
 	}
 	m := &middleware{t: t, name: fmt.Sprintf("m%d", middlewares.Add(1)), provider: oidctest.New(o)}
 	t.Cleanup(m.provider.Close)
 	return m
 }
 
-// in is the same middleware in the test t, whose failures are then t's.
+// in returns the same middleware for the test t. Failures are then t's.
 func (m *middleware) in(t testing.TB) *middleware {
 	c := *m
 	c.t = t
@@ -99,8 +99,8 @@ func (m *middleware) in(t testing.TB) *middleware {
 
 type section = map[string]any
 
-// options is the smallest complete configuration, with redis and what else is
-// told. The rate limit is out of the way: everybody here comes from one address.
+// options returns the smallest complete configuration with the sections redis and more.
+// The rate limit is high, because all requests come from one address.
 func (m *middleware) options(redis section, more ...section) section {
 	o := section{
 		"providerURL": m.provider.URL(), "clientID": "client", "clientSecret": "secret",
@@ -118,13 +118,13 @@ func (m *middleware) options(redis section, more ...section) section {
 	return o
 }
 
-// unhurried has the time of everything that a busy machine makes late, so that nothing
-// takes it for an outage.
+// unhurried has long timeouts, so that a delay on a busy machine is not taken for an
+// outage.
 var unhurried = section{
 	"operationTimeout": "20s", "readTimeout": "20s", "writeTimeout": "20s", "poolTimeout": "20s", "dialTimeout": "20s",
 }
 
-// hybrid is the usual section redis for a server.
+// hybrid returns the usual section redis for a server.
 func hybrid(address string, more ...any) section {
 	s := maps.Clone(unhurried)
 	s["enabled"], s["address"] = "true", address
@@ -144,7 +144,7 @@ type replica struct {
 	network browser.Network
 
 	dial     sync.Once
-	programs http.RoundTripper // of those that are no browsers
+	programs http.RoundTripper // of API clients
 
 	mu      sync.Mutex // guards the fields below
 	handler http.Handler
@@ -174,11 +174,11 @@ func (m *middleware) pair(options section) (a, b *replica) {
 	return m.start(first, options), m.start(second, options)
 }
 
-// building is held while a handler is built: Traefik builds them one at a time.
+// building is held while a handler is built, because Traefik builds them one at a time.
 var building sync.Mutex
 
-// reload is what Traefik does at a change of its dynamic configuration: it cancels
-// the context of the handlers, then builds new ones.
+// reload acts like Traefik at a change of its dynamic configuration. It cancels the
+// context of the handlers, then builds new ones.
 func (r *replica) reload(options section) {
 	r.t.Helper()
 	building.Lock()
@@ -201,7 +201,7 @@ func (r *replica) reload(options section) {
 	r.handler = h
 }
 
-// ServeHTTP does what Traefik does before a middleware.
+// ServeHTTP sets the headers that Traefik sets before a middleware.
 func (r *replica) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	ip, _, _ := strings.Cut(q.RemoteAddr, ":")
 	chain := ip
@@ -219,7 +219,7 @@ func (r *replica) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	h.ServeHTTP(w, q)
 }
 
-// log is what the middleware wrote here so far.
+// log returns the log lines of the middleware so far.
 func (r *replica) log() string {
 	var own []string
 	for _, line := range strings.Split(r.plugin.Log.Since(r.since), "\n") {
@@ -238,14 +238,14 @@ func (r *replica) says(text string, times int) {
 	}
 }
 
-// ready waits until the replica is in touch with its server.
+// ready waits until the replica is connected to its server.
 func (r *replica) ready() {
 	r.t.Helper()
 	r.says("Redis cache initialized", 1)
 	r.says("Redis invalidation link up", 1)
 }
 
-// A person has one browser, which a load balancer sends to any replica.
+// Each user has one browser. A load balancer sends it to any replica.
 type person struct {
 	t    testing.TB
 	name string
@@ -267,13 +267,13 @@ func (p *person) on(r *replica) *browser.Browser {
 	return b
 }
 
-// get is the first answer to a navigation on r.
+// get returns the first response to a navigation on r.
 func (p *person) get(r *replica, path string) *browser.Page {
 	p.t.Helper()
 	return p.on(r).Hop(appURL + path)
 }
 
-// sees is what a navigation on r comes to: "in" at the backend, "provider" for a
+// sees returns the outcome of a navigation on r: "in" at the backend, "provider" for a
 // sign-in, or the status.
 func (p *person) sees(r *replica) string {
 	p.t.Helper()
@@ -293,8 +293,8 @@ func (r *replica) outcome(page *browser.Page) string {
 	return strconv.Itoa(page.Status)
 }
 
-// arrives is the first answer to a navigation on r that is not the one of an outage: on
-// a busy machine Redis may need longer for an operation than that has.
+// arrives returns the first response to a navigation on r that is not the one of an
+// outage. On a busy machine Redis may need longer than an operation may take.
 func (p *person) arrives(r *replica, path string) *browser.Page {
 	p.t.Helper()
 	var page *browser.Page
@@ -308,7 +308,7 @@ func (p *person) is(r *replica, want string) {
 	p.cameTo(r, r.outcome(p.arrives(r, "/page")), want)
 }
 
-// isAtOnce is is where an outage is no excuse: the replica has what it takes.
+// isAtOnce is is without repetitions, because the replica needs no Redis for it.
 func (p *person) isAtOnce(r *replica, want string) {
 	p.t.Helper()
 	p.cameTo(r, p.sees(r), want)
@@ -330,8 +330,8 @@ func (p *person) becomes(r *replica, want string) {
 	}
 }
 
-// waits fails the test unless the answer on r is the one of an outage: come again,
-// and keep your cookie.
+// waits fails the test unless the response on r is the one of an outage: 503 with
+// Retry-After, and the cookie stays.
 func (p *person) waits(r *replica) {
 	p.t.Helper()
 	page := p.get(r, "/page")
@@ -340,8 +340,8 @@ func (p *person) waits(r *replica) {
 	}
 }
 
-// callback starts a sign-in on r and ends it at the provider: where the browser is
-// then sent.
+// callback starts a sign-in on r and ends it at the provider. It returns the target of
+// the redirect then.
 func (p *person) callback(r *replica) *url.URL {
 	p.t.Helper()
 	return p.provided(r, p.arrives(r, "/page"))
@@ -364,14 +364,14 @@ func (p *person) provided(r *replica, page *browser.Page) *url.URL {
 	return back
 }
 
-// comesBack is the answer of r to the callback, reached as a redirect.
+// comesBack returns the response of r to the callback, reached as a redirect.
 func (p *person) comesBack(r *replica, to *url.URL) *browser.Page {
 	p.t.Helper()
 	from, _ := url.Parse(r.provider.URL() + "/")
 	return p.on(r).Do(browser.Request{URL: to.String(), From: from, OneHop: true})
 }
 
-// signIn signs the person in on r.
+// signIn signs the user in on r.
 func (p *person) signIn(r *replica) *person {
 	p.t.Helper()
 	var page *browser.Page
@@ -385,7 +385,7 @@ func (p *person) signIn(r *replica) *person {
 	return p
 }
 
-// signOut signs the person out on r.
+// signOut signs the user out on r.
 func (p *person) signOut(r *replica) {
 	p.t.Helper()
 	if page := p.arrives(r, logoutPath); page.Status >= 400 {
@@ -398,23 +398,23 @@ func (p *person) signOut(r *replica) {
 
 var home = &url.URL{Scheme: "https", Host: appHost, Path: "/"}
 
-// value is that of the session cookie.
+// value returns the value of the session cookie.
 func (p *person) value() string {
 	v, _ := p.jar.Get(home, cookie)
 	return v
 }
 
-// ofACopy ends the name of somebody with a copy.
+// ofACopy ends the name of a user with a copy.
 const ofACopy = "'s cookie"
 
-// copy is somebody with a copy of the session cookie.
+// copy returns a user with a copy of the session cookie.
 func (p *person) copy() *person {
 	c := newPerson(p.t, p.name+ofACopy)
 	c.jar.Set(home, cookie, p.value())
 	return c
 }
 
-// twin is somebody with a copy of all cookies.
+// twin returns a user with a copy of all cookies.
 func (p *person) twin() *person {
 	c := newPerson(p.t, p.name)
 	for _, name := range p.jar.Names(home) {

@@ -21,12 +21,12 @@ var logouts = []struct {
 	name string
 	end  func(x *scene, p *person, sid string)
 }{
-	{"the person's", signsOut},
+	{"the user's", signsOut},
 	{"the provider's", isEnded},
 }
 
-// TestALogoutIsKnownElsewhere fails where the other replica is not told: what it holds
-// has no end of its own while the link is up.
+// TestALogoutIsKnownElsewhere fails if the other replica is not notified. Its opened
+// session does not end by itself while the link is up.
 func TestALogoutIsKnownElsewhere(t *testing.T) {
 	t.Parallel()
 	x := newScene(t, startServer(t))
@@ -43,8 +43,8 @@ func TestALogoutIsKnownElsewhere(t *testing.T) {
 	}
 }
 
-// TestALogoutWhenTheLinkIsCutSilently fails where the other replica goes on to trust a
-// link that says nothing.
+// TestALogoutWhenTheLinkIsCutSilently fails if the other replica goes on to trust a
+// silent link.
 func TestALogoutWhenTheLinkIsCutSilently(t *testing.T) {
 	t.Parallel()
 	x := newScene(t, startServer(t))
@@ -59,8 +59,8 @@ func TestALogoutWhenTheLinkIsCutSilently(t *testing.T) {
 	}
 }
 
-// BenchmarkALogoutIsKnownElsewhere measures how long after a logout at A replica B
-// refuses the session, as a median: with a link, and with one that is cut silently.
+// BenchmarkALogoutIsKnownElsewhere measures the time from a logout at A until B refuses
+// the session, as a median. It does so with a link, and with one that is cut silently.
 func BenchmarkALogoutIsKnownElsewhere(b *testing.B) {
 	x := newScene(b, startServer(b))
 	for _, silent := range []bool{false, true} {
@@ -85,7 +85,7 @@ func BenchmarkALogoutIsKnownElsewhere(b *testing.B) {
 	}
 }
 
-// TestBackchannel has one server for all that leaves it alone.
+// TestBackchannel has one server for all tests that do not disturb it.
 func TestBackchannel(t *testing.T) {
 	common := startServer(t)
 
@@ -94,7 +94,7 @@ func TestBackchannel(t *testing.T) {
 		x := newScene(t, common)
 		for _, row := range []struct {
 			name     string
-			sub, sid int // of whom the token tells; -1: of nobody
+			sub, sid int // the users with the token's sub and sid; -1: the token has none
 			ends     []int
 		}{
 			{"BL15 the sid ends one", -1, 0, []int{0}},
@@ -103,11 +103,11 @@ func TestBackchannel(t *testing.T) {
 			{"BL15 the sub ends all of the user", 2, -1, []int{0, 1, 2}},
 		} {
 			t.Run(row.name, func(t *testing.T) {
-				people := []*person{
+				users := []*person{
 					newPerson(t, "alice").signIn(x.a), newPerson(t, "alice").signIn(x.b), newPerson(t, "alice").signIn(x.a), newPerson(t, "bob").signIn(x.b),
 				}
 				sub, sid := "", ""
-				for i, p := range people {
+				for i, p := range users {
 					own := p.sid(x.a)
 					p.lives(x.b)
 					if i == row.sid {
@@ -122,7 +122,7 @@ func TestBackchannel(t *testing.T) {
 				for _, i := range row.ends {
 					over[i] = true
 				}
-				for i, p := range people {
+				for i, p := range users {
 					for _, r := range x.both() {
 						if over[i] {
 							p.ends(r)
@@ -137,7 +137,7 @@ func TestBackchannel(t *testing.T) {
 			p := newPerson(t, "bob").signIn(x.a)
 			x.a.taken(x.provider.LogoutToken("client", "bob", "", nil))
 			p.ends(x.b)
-			second := time.Now().Unix() // what was issued in the second of the logout counts as before it
+			second := time.Now().Unix() // tokens of the second of the logout are taken for older than it
 			eventually.True(t, "the next second", func() bool { return time.Now().Unix() > second })
 			p.signIn(x.b).lives(x.a)
 		})
@@ -164,7 +164,7 @@ func TestBackchannel(t *testing.T) {
 		wg.Wait()
 		// Deliveries that are not taken are limited, too.
 		if counts[http.StatusOK] != 1 || counts[http.StatusBadRequest]+counts[http.StatusTooManyRequests] != 99 {
-			t.Errorf("answers: %v", counts)
+			t.Errorf("responses: %v", counts)
 		}
 		p.ended(x.a)
 		p.ended(x.b)
@@ -259,7 +259,7 @@ func TestALogoutInAnOutage(t *testing.T) {
 		stolen.lives(x.b)
 		x.linkA.set(whole)
 		x.a.says(restored, 1)
-		stolen.ends(x.b) // it would live on if the other were not told
+		stolen.ends(x.b) // it would live on if B were not notified
 	})
 
 	t.Run("I6 Redis restarts with its data", func(t *testing.T) {
@@ -272,12 +272,12 @@ func TestALogoutInAnOutage(t *testing.T) {
 		stolen.endedAtOnce(x.a)
 		x.server.Start()
 		x.a.says("Redis restarted with its data", 1)
-		stolen.ends(x.b) // it would live on if the other were not told
+		stolen.ends(x.b) // it would live on if B were not notified
 		stolen.ended(x.a)
 	})
 }
 
-// TestALogoutWhileRedisIsStopped is about a server that is there and does not answer.
+// TestALogoutWhileRedisIsStopped has a server that accepts connections and does not reply.
 func TestALogoutWhileRedisIsStopped(t *testing.T) {
 	t.Parallel()
 	x := newScene(t, startServer(t), "operationTimeout", "2s")
@@ -296,12 +296,12 @@ func TestALogoutWhileRedisIsStopped(t *testing.T) {
 	stolen.ended(x.a)
 }
 
-// TestLostDataAfterALogout: neither replica brings the session back, whoever had it.
+// TestLostDataAfterALogout fails if a replica that had the session brings it back.
 func TestLostDataAfterALogout(t *testing.T) {
 	for _, row := range []struct {
 		name string
 		end  func(x *scene, p *person, sid string)
-		open bool // at B, which is not asked between the logout and the loss
+		open bool // at B; it gets no request between the logout and the loss
 		deaf bool // B hears nothing of the logout
 	}{
 		{"I6 J2 BL15 nobody had it at the other", signsOut, false, false},
@@ -348,7 +348,8 @@ func isEnded(x *scene, p *person, sid string) {
 	x.a.taken(x.provider.LogoutToken("client", p.name, sid, nil))
 }
 
-// TestJ10EvictedSessionsAreSignedOut has a server that is full and makes room by what was used least.
+// TestJ10EvictedSessionsAreSignedOut has a full server that evicts the keys that were used
+// least recently.
 func TestJ10EvictedSessionsAreSignedOut(t *testing.T) {
 	t.Parallel()
 	x := newScene(t, startServer(t, "--maxmemory-policy", "allkeys-lru"))

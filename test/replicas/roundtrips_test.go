@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// TestRoundTrips counts what is sent to Redis, also in the background: what a replica
-// asks again because its own write was told to it counts. It is not parallel: time
-// passes.
+// TestRoundTrips counts the commands that are sent to Redis, also in the background.
+// Those after an invalidation of the replica's own write are included. It is not
+// parallel, because it sets the time.
 func TestRoundTrips(t *testing.T) {
 	x := newClockedScene(t, startServer(t), "enableHealthCheck", "false")
-	// The server knows the scripts then, and connections are there.
+	// The server knows the scripts then, and connections are open.
 	warm := x.member("alice")
 	x.expire()
 	warm.lives(x.a)
@@ -27,19 +27,19 @@ func TestRoundTrips(t *testing.T) {
 		atMost [2]int // at A, at B
 	}{
 		{"a sign-in at A begins", func() { back = p.callback(x.a).String() }, [2]int{0, 0}},
-		// Three, and one because A is told of what it wrote itself: at once, or at the
-		// next request.
+		// Three, and one because A gets an invalidation of its own write, at once or at
+		// the next request.
 		{"a sign-in at A ends, and its first request", func() { p.signsIn(x.a, back); p.lives(x.a) }, [2]int{4, 0}},
 		{"a first request at B", func() { p.lives(x.b) }, [2]int{0, 1}},
 		{"thirty requests at both", func() { served(t, crowd(30, p, x.a, x.b)) }, [2]int{0, 0}},
-		{"a renewal at A", func() {
+		{"a refresh at A", func() {
 			x.expire()
 			p.lives(x.a)
 			x.refreshes(2)
 		}, [2]int{5, 1}},
 		{"a request at each after it", func() { p.lives(x.b); p.lives(x.a) }, [2]int{1, 0}},
 		{"thirty requests at both after it", func() { served(t, crowd(30, p, x.a, x.b)) }, [2]int{0, 0}},
-		{"a renewal for which twenty requests come at once", func() {
+		{"a refresh for twenty requests at once", func() {
 			x.expire()
 			served(t, crowd(20, p, x.a))
 			x.refreshes(3)
@@ -51,7 +51,7 @@ func TestRoundTrips(t *testing.T) {
 		row.do()
 		took := time.Since(began)
 		atA, atB := x.linkA.rest(t)[len(a):], x.linkB.rest(t)[len(b):]
-		if x.listening() != listening || strings.Contains(row.name, "renewal") && took > 2*time.Second {
+		if x.listening() != listening || strings.Contains(row.name, "refresh") && took > 2*time.Second {
 			t.Logf("%s: not counted: on a busy machine a link was lost, or a lease prolonged", row.name)
 			continue
 		}

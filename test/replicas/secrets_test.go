@@ -15,10 +15,10 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/backend"
 )
 
-// secrets are what neither the log nor Redis may hold.
+// secrets are values that neither the log nor Redis may have.
 type secrets map[string]string
 
-// absent fails the test when the text holds one, as it is or in a usual encoding.
+// absent fails the test if the text has one, as it is or in a usual encoding.
 func (c secrets) absent(t *testing.T, where, text string) {
 	t.Helper()
 	for name, value := range c {
@@ -30,13 +30,13 @@ func (c secrets) absent(t *testing.T, where, text string) {
 			strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(value)), "=")[:len(value)],
 			base64.RawURLEncoding.EncodeToString([]byte(value))[:len(value)]} {
 			if strings.Contains(text, form) {
-				t.Errorf("%s holds %s, as %q", where, name, form)
+				t.Errorf("%s has %s, as %q", where, name, form)
 			}
 		}
 	}
 }
 
-func TestJ8NothingIsTold(t *testing.T) {
+func TestJ8NoSecretIsShown(t *testing.T) {
 	t.Parallel()
 	const password = "cAnArY-of-redis"
 	s := startServer(t, "--rdbcompression", "no")
@@ -83,7 +83,7 @@ func TestJ8NothingIsTold(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !strings.Contains(string(dump), "traefikoidc:s:") || !strings.Contains(string(dump), "traefikoidc:j:") {
-			t.Fatal("no sessions and marks in the dump")
+			t.Fatal("no sessions and markers in the dump")
 		}
 		c.absent(t, "Redis", string(dump))
 		p.is(b, "in")
@@ -131,7 +131,7 @@ func TestJ8NothingIsTold(t *testing.T) {
 	})
 }
 
-// leastPrivileges is what docs/redis.md gives the plugin's user.
+// leastPrivileges are the privileges of the plugin's user in docs/redis.md.
 const leastPrivileges = "resetchannels &traefikoidc:changes -@all +hello +auth +select +ping +echo +info +get +set +del +unlink +exists +pttl +pexpire +scan +zadd +zrem +zcard +zremrangebyscore +zscan +getrange +eval +evalsha +publish +subscribe +client|setname +client|tracking"
 
 func TestLeastPrivileges(t *testing.T) {
@@ -151,18 +151,18 @@ func TestLeastPrivileges(t *testing.T) {
 		b.TokenResponse = func(r map[string]any) { r["expires_in"] = 1 }
 		b.RefreshResponse = func(r map[string]any) { r["expires_in"] = 300 }
 	})
-	renewing := newPerson(t, "carol").signIn(a)
+	refreshing := newPerson(t, "carol").signIn(a)
 	p, q := newPerson(t, "alice").signIn(a), newPerson(t, "bob").signIn(b)
 	p.is(b, "in")
 	left := q.copy()
 	q.signOut(b)
 	left.becomes(a, "provider")
-	eventually.True(t, "renewals", func() bool {
-		renewing.lives(a)
+	eventually.True(t, "refreshes", func() bool {
+		refreshing.lives(a)
 		return m.provider.Count(oidctest.Refresh) > 0
 	})
 	a.taken(m.provider.LogoutToken("client", "carol", "", nil))
-	renewing.ends(b)
+	refreshing.ends(b)
 	a.reload(m.options(hybrid(s.Address(), "username", "plugin", "password", "pw", "poolSize", "7"), channels))
 	a.says(inUse, 1)
 	p.is(a, "in")
@@ -203,8 +203,8 @@ func TestWithoutTracking(t *testing.T) {
 	}
 }
 
-// TestWithoutScripts has a user that may not run any, with what docs/redis.md says
-// that takes their place.
+// TestWithoutScripts has a Redis user that may not run scripts, with the commands that
+// replace them in docs/redis.md.
 func TestWithoutScripts(t *testing.T) {
 	t.Parallel()
 	const instead = "+watch +unwatch +multi +exec"
@@ -218,7 +218,7 @@ func TestWithoutScripts(t *testing.T) {
 	x := newScene(t, s, "username", "plugin", "password", "pw")
 	x.tokensLast(2*time.Second, 5*time.Minute)
 	p := newPerson(t, "alice").signIn(x.a)
-	eventually.True(t, "a renewal", func() bool {
+	eventually.True(t, "a refresh", func() bool {
 		served(t, crowd(10, p, x.a, x.b))
 		return x.provider.Count(oidctest.Refresh) > 0
 	})

@@ -69,7 +69,7 @@ func (w *watched) failOver() {
 	})
 }
 
-// Users stay signed in through a failover, and those who signed out stay out.
+// Users stay signed in through a failover, and signed-out users stay out.
 func TestAFailoverOfSentinels(t *testing.T) {
 	t.Parallel()
 	w := startWatched(t)

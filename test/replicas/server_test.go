@@ -10,7 +10,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/redistest"
 )
 
-// A server is a redis-server with the questions of these tests.
+// A server is a redis-server with the queries of these tests.
 type server struct {
 	*redistest.Fixture
 	t testing.TB
@@ -24,7 +24,7 @@ func startServer(t testing.TB, args ...string) *server {
 	return s
 }
 
-// newServer is a server that does not run yet.
+// newServer makes a server without starting it.
 func newServer(t testing.TB, args ...string) *server {
 	t.Helper()
 	return &server{Fixture: redistest.Prepare(t, redistest.Options{Args: args}), t: t}
@@ -41,8 +41,8 @@ func (s *server) keys(db int, pattern string) []string {
 	return keys
 }
 
-// sessions is how many live sessions there are under a prefix: a sign-out leaves a
-// record too.
+// sessions returns the number of live sessions under a prefix. Tombstones are not
+// included.
 func (s *server) sessions(prefix string) int {
 	s.t.Helper()
 	const script = `local n = 0
@@ -53,7 +53,7 @@ return n`
 	return int(s.Do("EVAL", script, "0", prefix+":s:*").Int)
 }
 
-// info is a number of INFO; zero where there is none.
+// info returns a number of INFO, or zero if there is none.
 func (s *server) info(section, field string) int {
 	s.t.Helper()
 	_, after, _ := strings.Cut(string(s.Do("INFO", section).Str), field)
@@ -64,14 +64,14 @@ func (s *server) info(section, field string) int {
 	return n
 }
 
-// calls is how often a command was called.
+// calls returns the number of calls of a command.
 func (s *server) calls(command string) int {
 	s.t.Helper()
 	return s.info("commandstats", "cmdstat_"+command+":calls=")
 }
 
-// clients is what CLIENT LIST says of the plugin's connections: those that carry
-// commands, and those that listen for changes.
+// clients returns the plugin's connections in CLIENT LIST: those for commands, and those
+// that listen for changes.
 func (s *server) clients() (pooled, listening []map[string]string) {
 	s.t.Helper()
 	for _, line := range strings.Split(string(s.Do("CLIENT", "LIST").Str), "\n") {
@@ -92,14 +92,13 @@ func (s *server) clients() (pooled, listening []map[string]string) {
 	return pooled, listening
 }
 
-// patience is how long something may take that is not a matter of speed, on a machine
-// that is busy with other things.
+// patience bounds an event that does not depend on speed, on a busy machine.
 const patience = time.Minute
 
 // never fails the test when f becomes true within d.
-func never(t testing.TB, what string, d time.Duration, f func() bool) {
+func never(t testing.TB, event string, d time.Duration, f func() bool) {
 	t.Helper()
 	if eventually.Within(d, f) {
-		t.Fatal(what)
+		t.Fatal(event)
 	}
 }

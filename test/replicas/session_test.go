@@ -19,7 +19,7 @@ import (
 
 const backPath = "/oidc/backchannel"
 
-// channels let the provider end sessions, and tell the backend what a test asks for.
+// channels let the provider end sessions, and send the backend values that tests read.
 var channels = section{
 	"enableBackchannelLogout": true, "backchannelLogoutURL": backPath, "refreshGracePeriodSeconds": 0,
 	"headers": []any{
@@ -61,7 +61,7 @@ func newSceneIn(t testing.TB, s *server, first, second *loader.Plugin, now func(
 
 func (x *scene) both() []*replica { return []*replica{x.a, x.b} }
 
-// An answer is what a program with a session's cookie gets.
+// An answer is the response to an API client with a session's cookie.
 type answer struct {
 	status int
 	header http.Header
@@ -71,7 +71,7 @@ type answer struct {
 
 func (n answer) access() string { return n.seen.Header.Get("X-Access") }
 
-// ask is a request of a program. It may be called by many at once.
+// ask sends a request of an API client. It is safe for concurrent use.
 func (r *replica) ask(method, path, value, body string) answer {
 	r.t.Helper()
 	q, err := http.NewRequest(method, appURL+path, strings.NewReader(body))
@@ -103,14 +103,14 @@ func (r *replica) ask(method, path, value, body string) answer {
 	return n
 }
 
-// uses is a program's request on r with the person's cookie.
+// uses sends a request of an API client with the user's cookie to r.
 func (p *person) uses(r *replica) answer {
 	p.t.Helper()
 	return r.ask(http.MethodGet, "/api", p.value(), "")
 }
 
-// answered is the first answer on r that is not the one of an outage: on a busy
-// machine Redis may need longer for an operation than that has.
+// answered returns the first response of r that is not the one of an outage. On a busy
+// machine Redis may need longer than an operation may take.
 func (p *person) answered(r *replica) answer {
 	p.t.Helper()
 	var n answer
@@ -118,13 +118,13 @@ func (p *person) answered(r *replica) answer {
 	return n
 }
 
-// lives fails the test unless r serves the person's session.
+// lives fails the test unless r serves the user's session.
 func (p *person) lives(r *replica) answer {
 	p.t.Helper()
 	return p.isServed(p.answered(r))
 }
 
-// livesAtOnce is lives where an outage is no excuse: the replica has the session.
+// livesAtOnce is lives without repetitions, because the replica has the session.
 func (p *person) livesAtOnce(r *replica) answer {
 	p.t.Helper()
 	return p.isServed(p.uses(r))
@@ -140,13 +140,13 @@ func (p *person) isServed(n answer) answer {
 	return n
 }
 
-// ended fails the test unless r knows of the end of the person's session.
+// ended fails the test unless r knows of the end of the user's session.
 func (p *person) ended(r *replica) {
 	p.t.Helper()
 	p.isRefused(p.answered(r))
 }
 
-// endedAtOnce is ended where an outage is no excuse: the replica knows of the end.
+// endedAtOnce is ended without repetitions, because the replica knows of the end.
 func (p *person) endedAtOnce(r *replica) {
 	p.t.Helper()
 	p.isRefused(p.uses(r))
@@ -192,21 +192,20 @@ func served(t testing.TB, answers []answer) {
 	}
 }
 
-// tokensLast has the tokens of sign-ins last so long, and those of renewals for as
-// long as said after.
-func (x *scene) tokensLast(signIn, renewal time.Duration) {
+// tokensLast sets the lifetime of the tokens of sign-ins, and of refreshed tokens.
+func (x *scene) tokensLast(signIn, refresh time.Duration) {
 	x.provider.Set(func(b *oidctest.Behaviour) {
 		b.TokenResponse = func(r map[string]any) { r["expires_in"] = int(signIn / time.Second) }
-		b.RefreshResponse = func(r map[string]any) { r["expires_in"] = int(renewal / time.Second) }
+		b.RefreshResponse = func(r map[string]any) { r["expires_in"] = int(refresh / time.Second) }
 	})
 }
 
-// disturb has the next so many uses of a refresh token disturbed; zero: all.
+// disturb has f disturb the next uses of a refresh token.
 func (x *scene) disturb(f oidctest.Fault) {
 	x.provider.Set(func(b *oidctest.Behaviour) { b.Faults[oidctest.Refresh] = f })
 }
 
-// calm ends that.
+// calm ends disturb.
 func (x *scene) calm() {
 	x.provider.Set(func(b *oidctest.Behaviour) { delete(b.Faults, oidctest.Refresh) })
 }
@@ -222,7 +221,7 @@ func (x *scene) refreshes(want int) {
 	}
 }
 
-// member signs a person in at A, and opens the session at B.
+// member signs a user in at A, and opens the session at B.
 func (x *scene) member(name string) *person {
 	x.t.Helper()
 	p := newPerson(x.t, name).signIn(x.a)
@@ -231,25 +230,25 @@ func (x *scene) member(name string) *person {
 	return p
 }
 
-// sid is what the provider calls the person's session.
+// sid returns the provider's name of the user's session.
 func (p *person) sid(r *replica) string {
 	p.t.Helper()
 	return p.lives(r).seen.Header.Get("X-Sid")
 }
 
-// delivers is the answer of r to a logout token.
+// delivers returns the response of r to a logout token.
 func (r *replica) delivers(token string) answer {
 	r.t.Helper()
 	return r.ask(http.MethodPost, backPath, "", url.Values{"logout_token": {token}}.Encode())
 }
 
 const (
-	comeAgain = "temporarily_unavailable" // Redis could not be asked
+	comeAgain = "temporarily_unavailable" // Redis did not reply
 	usedUp    = `"error":"invalid_request"`
 )
 
-// settles is the first answer of r to a logout token that is not the one of an outage,
-// and how often the token was delivered.
+// settles returns the first response of r to a logout token that is not the one of an
+// outage, and the number of deliveries.
 func (r *replica) settles(token string) (n answer, times int) {
 	r.t.Helper()
 	eventually.Within(patience, func() bool {
@@ -260,8 +259,8 @@ func (r *replica) settles(token string) (n answer, times int) {
 	return n, times
 }
 
-// taken fails the test unless r took the logout. A delivery to which Redis came too
-// late may have counted all the same, and the one after it is then a replay.
+// taken fails the test unless r accepted the logout. A delivery for which Redis was too
+// late may have been carried out all the same. The one after it is then a replay.
 func (r *replica) taken(token string) {
 	r.t.Helper()
 	n, times := r.settles(token)
@@ -273,7 +272,7 @@ func (r *replica) taken(token string) {
 	}
 }
 
-// refused fails the test unless r did not take it.
+// refused fails the test unless r refuses the token with code.
 func (r *replica) refused(token, code string) {
 	r.t.Helper()
 	n := r.delivers(token)

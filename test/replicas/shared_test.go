@@ -8,7 +8,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
-// usual is a server and a middleware with it on two replicas that are in touch.
+// usual starts a server, and a middleware with it on two connected replicas.
 func usual(t *testing.T, more ...any) (s *server, a, b *replica) {
 	t.Helper()
 	s = startServer(t)
@@ -23,7 +23,7 @@ func TestReplicasAreOne(t *testing.T) {
 	t.Parallel()
 	s, a, b := usual(t)
 
-	t.Run("who signs in at one is signed in at the other", func(t *testing.T) {
+	t.Run("a sign-in at one is one at the other", func(t *testing.T) {
 		p := newPerson(t, "alice").signIn(a)
 		p.is(b, "in")
 		p.is(a, "in")
@@ -47,7 +47,7 @@ func TestReplicasAreOne(t *testing.T) {
 		}
 	})
 
-	t.Run("J13 that a session is unknown is not remembered", func(t *testing.T) {
+	t.Run("J13 an unknown session is read again", func(t *testing.T) {
 		p := newPerson(t, "alice").signIn(a)
 		key := s.keys(0, "traefikoidc:s:*")
 		var kept []string

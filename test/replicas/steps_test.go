@@ -10,8 +10,8 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
-// commands are the redis-cli commands of a section of docs/redis.md, in their order:
-// the tests below run them, so that the page says what works.
+// commands returns the redis-cli commands of a section of docs/redis.md, in their order.
+// The tests below run them, so that the page is correct.
 func commands(t *testing.T, heading string) [][]string {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/redis.md")
@@ -48,7 +48,7 @@ func words(line string) []string {
 	return all
 }
 
-// runs does what the page says.
+// runs runs a command of the page.
 func (s *server) runs(command []string) {
 	s.t.Helper()
 	if r := s.Do(command...); r.Err() != nil {
@@ -56,8 +56,8 @@ func (s *server) runs(command []string) {
 	}
 }
 
-// areOne fails the test unless the two replicas are one: who signs in at one is
-// signed in at the other, and signed out at both.
+// areOne fails the test unless the two replicas share sessions. A sign-in at one is one
+// at the other, and so is a sign-out.
 func areOne(t *testing.T, a, b *replica) {
 	t.Helper()
 	for _, pair := range [][]*replica{{a, b}, {b, a}} {
@@ -105,7 +105,7 @@ func TestStepsOfAChangedPassword(t *testing.T) {
 	s.runs(steps[1])
 	s.runs(steps[2])
 	everybody()
-	// The stores with the old password are still there, are refused, and say nothing of it.
+	// The stores with the old password still run. They are refused and do not log it.
 	eventually.True(t, "the old password is refused", func() bool { return s.refusals() >= 5 })
 	for _, r := range []*replica{a, b} {
 		if log := r.log(); strings.Contains(log, "WRONGPASS") || strings.Contains(log, "NOAUTH") {
@@ -114,7 +114,7 @@ func TestStepsOfAChangedPassword(t *testing.T) {
 	}
 }
 
-// refusals is how often the server refused a password.
+// refusals returns how often the server refused a password.
 func (s *server) refusals() int {
 	s.t.Helper()
 	n := 0
@@ -159,7 +159,7 @@ func TestStepsFromMemoryToRedisAndBack(t *testing.T) {
 	ofRedis.is(a, "provider")
 	between := newPerson(t, "carol").signIn(a)
 	between.lives(a)
-	between.ended(b) // each replica by itself
+	between.ended(b) // the replicas share nothing
 	// The provider's logout reaches a session in Redis when that is on again.
 	a.taken(m.provider.LogoutToken("client", "bob", "", nil))
 
@@ -167,7 +167,7 @@ func TestStepsFromMemoryToRedisAndBack(t *testing.T) {
 		r.reload(redis)
 		r.says(inUse, 3)
 	}
-	ofRedis.lives(a) // what is still in Redis counts again
+	ofRedis.lives(a) // the sessions that are still in Redis are valid again
 	ofRedis.lives(b)
 	ended.ended(a)
 	ended.ended(b)
@@ -210,7 +210,7 @@ func TestStepsOfANewSessionKey(t *testing.T) {
 		for _, pair := range [][]*replica{{a, b}, {b, a}} {
 			kept = append(kept, newPerson(t, "alice").signIn(pair[0]))
 
-			// What one used the other refuses.
+			// A callback that one has used is refused by the other.
 			p := newPerson(t, "bob")
 			to := p.callback(pair[0])
 			twin := p.twin()
@@ -219,7 +219,7 @@ func TestStepsOfANewSessionKey(t *testing.T) {
 			if twin.comesBack(pair[1], to); twin.value() != "" || m.provider.Count(oidctest.Token) != redeemed {
 				t.Errorf("%s: a callback was used twice", step.name)
 			}
-			// What the provider ends at one ends at the other.
+			// A session that the provider ends at one ends at the other.
 			pair[1].taken(m.provider.LogoutToken("client", "", p.sid(pair[1]), nil))
 			p.ends(pair[0])
 			p.ended(pair[1])
@@ -243,8 +243,8 @@ func TestStepsOfANewSessionKey(t *testing.T) {
 	areOne(t, a, b)
 }
 
-// TestStepsToKeepTheServerFromEvicting runs what the page says against a server that
-// the log warns of.
+// TestStepsToKeepTheServerFromEvicting runs the commands of the page on a server of
+// which the log warns.
 func TestStepsToKeepTheServerFromEvicting(t *testing.T) {
 	t.Parallel()
 	steps := commands(t, "### No eviction")
@@ -257,7 +257,8 @@ func TestStepsToKeepTheServerFromEvicting(t *testing.T) {
 	for _, command := range steps {
 		s.runs(command)
 	}
-	// Full: who is signed in goes on, and who signs in is kept until there is room.
+	// The server is full. A signed-in user goes on, and a new session is kept until
+	// there is room.
 	p := newPerson(t, "alice").signIn(a)
 	s.Do("CONFIG", "SET", "maxmemory", "1")
 	q := newPerson(t, "bob").signIn(a)
@@ -273,7 +274,7 @@ func TestStepsToKeepTheServerFromEvicting(t *testing.T) {
 	})
 }
 
-// TestStepsToEndSessions runs what the page says about one session, and about all.
+// TestStepsToEndSessions runs the commands of the page for one session, and for all.
 func TestStepsToEndSessions(t *testing.T) {
 	t.Parallel()
 	x := newScene(t, startServer(t))

@@ -15,8 +15,8 @@ import (
 
 var switchesFlag = flag.Int("switches", 6, "how often TestSwitchesUnderTraffic changes the store")
 
-// Users visit, sign in and sign out at two replicas, while both go from store to store:
-// half of the times to another address of the same server, half of the times to a replica
+// Users visit, sign in and sign out at two replicas, while both go from store to store.
+// Half of the times it is another address of the same server, half of the times a replica
 // of it that was promoted. No request fails, nobody signs in again, and each sign-out
 // stays.
 func TestSwitchesUnderTraffic(t *testing.T) {
@@ -130,7 +130,7 @@ func (v *visitor) arrives() {
 	v.person = p
 }
 
-// leaves signs the person out, and accepts no outage.
+// leaves signs the user out, and accepts no outage.
 func (p *person) leaves(r *replica) {
 	p.t.Helper()
 	if page := p.get(r, logoutPath); page.Status >= http.StatusBadRequest || p.value() != "" {

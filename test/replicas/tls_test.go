@@ -93,7 +93,7 @@ func (a *authority) issue(name string, names ...string) (cert, key string) {
 	return cert, key
 }
 
-// secured starts a server that speaks nothing but TLS on its port.
+// secured starts a server with only TLS on its port.
 func secured(t testing.TB, a *authority, cert, key string, more ...string) *server {
 	t.Helper()
 	s := newServer(t)
@@ -188,8 +188,8 @@ func TestRedisTLS(t *testing.T) {
 	})
 }
 
-// A certificate that is renewed in its file counts without a reload.
-func TestCertificatesAreRenewedInPlace(t *testing.T) {
+// A certificate that is replaced in its file applies without a reload.
+func TestCertificatesAreReplacedInPlace(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	ours, theirs := newAuthority(t, dir, "ours"), newAuthority(t, dir, "theirs")
@@ -213,5 +213,5 @@ func TestCertificatesAreRenewedInPlace(t *testing.T) {
 	a := alone(t, nest(hybrid(s.Address(), "tls.enabled", "true", "tls.caFile", file)))
 	eventually.True(t, "the certificate is refused", func() bool { return strings.Contains(a.log(), fellBack) })
 	mount(ours)
-	eventually.True(t, "the renewed file is read", func() bool { return strings.Contains(a.log(), "Redis cache initialized") })
+	eventually.True(t, "the new file is read", func() bool { return strings.Contains(a.log(), "Redis cache initialized") })
 }

@@ -68,8 +68,8 @@ const provider = new Provider(issuer, {
     revocation: { enabled: true },
     rpInitiatedLogout: { enabled: true },
   },
-  // The sites of the tests are at loopback addresses, which the provider's own
-  // dispatcher refuses.
+  // The sites of the tests are at loopback addresses. The provider's own
+  // dispatcher refuses those.
   fetch: (url, { dispatcher, ...options }) => fetch(url, options),
 });
 

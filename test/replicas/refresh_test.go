@@ -11,14 +11,15 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
 )
 
-// newClockedScene is a scene whose clocks a test may let pass: one scene at a time.
+// newClockedScene returns a scene with clocks that a test may advance. There is one
+// such scene at a time.
 func newClockedScene(t *testing.T, s *server, more ...any) *scene {
 	t.Helper()
 	loadAll(t)
 	return newSceneIn(t, s, plugins.pass1, plugins.pass2, plugins.pass1.Clock.Now, more...)
 }
 
-// expire lets more time pass than the tokens of the provider last.
+// expire advances the clocks beyond the lifetime of the provider's tokens.
 func (x *scene) expire() { x.pass(6 * time.Minute) }
 
 func (x *scene) pass(d time.Duration) {
@@ -26,10 +27,10 @@ func (x *scene) pass(d time.Duration) {
 	x.b.plugin.Clock.Pass(d)
 }
 
-// renewedAtExpiry has so many rounds of a crowd at expiry, each with one call and new
-// tokens for everybody. A round in which a busy machine lost a link to Redis shows
-// only that nobody sends a refresh token twice: renewals are put off then.
-func (x *scene) renewedAtExpiry(rounds, crowded int) {
+// refreshedAtExpiry has so many rounds of a crowd at expiry. Each has one call and new
+// tokens for every request. A round in which a busy machine lost a link to Redis shows
+// only that no refresh token is sent twice, because refreshes are put off then.
+func (x *scene) refreshedAtExpiry(rounds, crowded int) {
 	x.t.Helper()
 	p := x.member("alice")
 	good := 0
@@ -49,7 +50,7 @@ func (x *scene) renewedAtExpiry(rounds, crowded int) {
 		}
 		for _, n := range answers {
 			if n.access() == before || n.access() != answers[0].access() {
-				x.t.Error("a request was served another access token than the one that came")
+				x.t.Error("a request got another access token than the new one")
 				break
 			}
 		}
@@ -62,19 +63,19 @@ func (x *scene) renewedAtExpiry(rounds, crowded int) {
 // listening counts the connections that ever listened for changes.
 func (x *scene) listening() int { return x.linkA.listeners() + x.linkB.listeners() }
 
-// TestRenewal has one server for all that leaves it alone.
-func TestRenewal(t *testing.T) {
+// TestRefresh has one server for all tests that do not disturb it.
+func TestRefresh(t *testing.T) {
 	t.Parallel()
 	common := startServer(t)
 
 	t.Run("E6 fifty requests over two replicas at expiry: one call, fifty answers", func(t *testing.T) {
 		x := newClockedScene(t, common)
-		x.renewedAtExpiry(3, 50)
+		x.refreshedAtExpiry(3, 50)
 	})
 
 	t.Run("E6 with cacheMode redis", func(t *testing.T) {
 		x := newClockedScene(t, common, "cacheMode", "redis")
-		x.renewedAtExpiry(2, 30)
+		x.refreshedAtExpiry(2, 30)
 	})
 
 	t.Run("E7 a provider that takes eight seconds: one call, everybody waits", func(t *testing.T) {
@@ -87,9 +88,9 @@ func TestRenewal(t *testing.T) {
 		answers := crowd(20, p, x.a, x.b)
 		served(t, answers)
 		for _, n := range answers {
-			// A request that does not wait for the provider is served the old token.
+			// A request that does not wait for the provider gets the old token.
 			if n.access() == before || n.access() != answers[0].access() {
-				t.Error("a request was served another token than the one that came")
+				t.Error("a request got another token than the new one")
 				break
 			}
 		}
@@ -105,13 +106,13 @@ func TestRenewal(t *testing.T) {
 		x.pass(4*time.Minute + 30*time.Second)
 		hold := make(chan struct{})
 		x.disturb(oidctest.Fault{Hold: hold, Times: 1})
-		// All are answered before the provider answers, with the token that they have.
+		// All requests pass before the provider responds, with the token of the session.
 		answers := crowd(30, p, x.a, x.b)
 		served(t, answers)
 		before := answers[0].access()
 		for _, n := range answers {
 			if n.access() != before {
-				t.Error("a request was served a token that the provider holds back")
+				t.Error("a request got a token that the provider holds back")
 			}
 		}
 		close(hold)
@@ -130,11 +131,11 @@ func TestRenewal(t *testing.T) {
 		x.expire()
 		ofA := make(chan answer, 1)
 		go func() { ofA <- p.uses(x.a) }()
-		eventually.True(t, "A asks the provider", func() bool { return x.provider.Count(oidctest.Refresh) == 1 })
+		eventually.True(t, "A sends the refresh token", func() bool { return x.provider.Count(oidctest.Refresh) == 1 })
 		x.linkA.set(cut)
 		served(t, crowd(10, p, x.b))
 		if got := p.livesAtOnce(x.b).access(); got != before {
-			t.Error("the other replica renewed")
+			t.Error("the other replica has refreshed")
 		}
 		x.b.says("the response to a token refresh was lost", 1)
 		x.refreshes(1)
@@ -142,7 +143,7 @@ func TestRenewal(t *testing.T) {
 			t.Error("signed out")
 		}
 
-		// It comes back after all, and the answer after it.
+		// The link comes back, and the response of the provider after it.
 		x.linkA.set(whole)
 		x.a.says("Redis invalidation link up", 2)
 		eventually.True(t, "A is out of the outage", func() bool {
@@ -151,7 +152,7 @@ func TestRenewal(t *testing.T) {
 		})
 		close(answers)
 		if n := <-ofA; n.status != http.StatusOK {
-			t.Errorf("who waited at A: status %d", n.status)
+			t.Errorf("the request that waited at A: status %d", n.status)
 		}
 		for _, r := range x.both() {
 			eventually.True(t, "the tokens that came late", func() bool { return p.lives(r).access() != before })
@@ -173,7 +174,7 @@ func TestRenewal(t *testing.T) {
 		}
 		x.refreshes(1)
 		if n := strings.Count(x.a.log()+x.b.log(), `msg="the response to a token refresh was lost`); n != 1 {
-			t.Errorf("said %d times", n)
+			t.Errorf("logged %d times", n)
 		}
 	})
 
@@ -192,7 +193,7 @@ func TestRenewal(t *testing.T) {
 		x.calm()
 		x.pass(time.Minute)
 		for _, r := range x.both() {
-			eventually.True(t, "a renewal", func() bool { return p.lives(r).access() != before })
+			eventually.True(t, "a refresh", func() bool { return p.lives(r).access() != before })
 		}
 		if n := x.provider.Count("refresh_reuse"); n != 0 {
 			t.Errorf("%d refresh tokens were used twice", n)
@@ -223,7 +224,7 @@ func TestRenewal(t *testing.T) {
 			name string
 			end  func(p *person, sid string)
 		}{
-			{"the person's", func(p *person, sid string) { p.signOut(x.b) }},
+			{"the user's", func(p *person, sid string) { p.signOut(x.b) }},
 			{"the provider's", func(p *person, sid string) { x.b.taken(x.provider.LogoutToken("client", p.name, sid, nil)) }},
 		} {
 			p := x.member("alice")
@@ -234,12 +235,12 @@ func TestRenewal(t *testing.T) {
 			x.expire()
 			waiting := make(chan answer, 1)
 			go func() { waiting <- stolen.uses(x.a) }()
-			eventually.True(t, "A asks the provider", func() bool { return x.provider.Count(oidctest.Refresh) == asked+1 })
+			eventually.True(t, "A sends the refresh token", func() bool { return x.provider.Count(oidctest.Refresh) == asked+1 })
 			row.end(p, sid)
 			stolen.ended(x.b)
 			close(held)
 			if n := <-waiting; n.status != http.StatusUnauthorized {
-				t.Errorf("%s: who waited for the renewal: status %d", row.name, n.status)
+				t.Errorf("%s: the request that waited for the refresh: status %d", row.name, n.status)
 			}
 			never(t, row.name+": it lives again", 300*time.Millisecond, func() bool {
 				return stolen.uses(x.a).status != http.StatusUnauthorized || stolen.uses(x.b).status != http.StatusUnauthorized
@@ -257,12 +258,12 @@ func TestRenewal(t *testing.T) {
 		x.expire()
 		for range 10 {
 			if p.livesAtOnce(x.a).access() != before {
-				t.Error("renewed by a replica that could not ask the others")
+				t.Error("refreshed by a replica without Redis")
 			}
 		}
 		x.refreshes(0)
 		if p.lives(x.b).access() == before {
-			t.Error("not renewed by the other")
+			t.Error("not refreshed by the other")
 		}
 		x.linkA.set(whole)
 		eventually.True(t, "the other's tokens", func() bool { return p.lives(x.a).access() != before })
@@ -270,14 +271,14 @@ func TestRenewal(t *testing.T) {
 	})
 }
 
-// TestRenewalWithClocksThatDiffer has tokens that expire in real time.
-func TestRenewalWithClocksThatDiffer(t *testing.T) {
+// TestRefreshWithClocksThatDiffer has tokens that expire in real time.
+func TestRefreshWithClocksThatDiffer(t *testing.T) {
 	t.Parallel()
 	const soon, later = 2 * time.Second, 5 * time.Minute
 	common := startServer(t)
 	for _, row := range []struct {
 		name  string
-		ahead bool // where they sign in
+		ahead bool // the sign-in is at the replica that is ahead
 	}{
 		{"J11 E6 signed in at the one that is a minute ahead", true},
 		{"J11 E6 signed in at the one that is a minute behind", false},
