@@ -8,7 +8,6 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/config"
 	"github.com/traefikoidc/traefikoidc/internal/headers"
 	"github.com/traefikoidc/traefikoidc/internal/policy"
-	"github.com/traefikoidc/traefikoidc/internal/texts"
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
@@ -31,7 +30,7 @@ func (b *middlewareBuilder) options() (auth.Options, error) {
 	if err != nil {
 		return auth.Options{}, err
 	}
-	templates, err := headers.Compile(templatesOf(b.s.Headers.Templates))
+	templates, err := headers.Compile(b.s.Headers.Templates)
 	if err != nil {
 		return auth.Options{}, err
 	}
@@ -59,8 +58,7 @@ func (b *middlewareBuilder) options() (auth.Options, error) {
 		Rules: rules, Bypass: bypass, Access: access, Templates: templates, RuleTemplates: ruled, Minimal: s.Headers.Minimal,
 		Cleaner:      headers.NewCleaner(names, s.Headers.Kept),
 		PageTemplate: s.Pages.Template, Security: security, CORS: cors,
-		PageTexts: texts.Options{Language: s.Pages.Language, Custom: s.Pages.Texts, CustomTag: s.Pages.TextsTag},
-		Rate:      s.Limits.Rate, TrustedProxies: s.Limits.TrustedProxies, Log: b.log,
+		PageTexts: s.Pages.Texts, Rate: s.Limits.Rate, TrustedProxies: s.Limits.TrustedProxies, Log: b.log,
 	}
 	if o.CallbackURL == "" {
 		o.CallbackURL = s.SignIn.CallbackPath
@@ -93,7 +91,7 @@ func ruleTemplates(s *config.Settings, names []string) ([]*headers.Templates, []
 		if r.Headers == nil {
 			continue
 		}
-		t, err := headers.Compile(templatesOf(overlaid(s.Headers.Templates, r.Headers)))
+		t, err := headers.Compile(overlaid(s.Headers.Templates, r.Headers))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -105,12 +103,12 @@ func ruleTemplates(s *config.Settings, names []string) ([]*headers.Templates, []
 
 // overlaid returns own, after the headers of general with other names. Servers read -
 // and _ in a name as the same character.
-func overlaid(general, own []config.HeaderTemplate) []config.HeaderTemplate {
+func overlaid(general, own []headers.Template) []headers.Template {
 	names := map[string]bool{}
 	for _, h := range own {
 		names[plainName(h.Name)] = true
 	}
-	var list []config.HeaderTemplate
+	var list []headers.Template
 	for _, h := range general {
 		if !names[plainName(h.Name)] {
 			list = append(list, h)
@@ -148,40 +146,10 @@ func responseHeaders(s *config.Settings) (*headers.Security, *headers.CORS, erro
 	if !o.Enabled {
 		return nil, nil, nil
 	}
-	age := o.HSTSMaxAge
-	if age == 0 {
-		age = -1
-	}
-	set, err := headers.NewSecurity(headers.SecurityOptions{
-		Profile: o.Profile, ContentSecurityPolicy: o.ContentSecurityPolicy, FrameOptions: o.FrameOptions,
-		ContentTypeOptions: o.ContentTypeOptions, XSSProtection: o.XSSProtection, ReferrerPolicy: o.ReferrerPolicy,
-		PermissionsPolicy: o.PermissionsPolicy, CrossOriginResourcePolicy: o.CrossOriginResourcePolicy,
-		CrossOriginOpenerPolicy: o.CrossOriginOpenerPolicy, CrossOriginEmbedderPolicy: o.CrossOriginEmbedderPolicy,
-		HSTS: o.HSTS, HSTSMaxAge: age, HSTSSubdomains: o.HSTSSubdomains, HSTSPreload: o.HSTSPreload,
-		Secure: s.Session.Secure, Custom: headersOf(o.Custom),
-	})
-	if err != nil || !o.CORS.Enabled {
+	set, err := headers.NewSecurity(o.Options)
+	if err != nil || !o.CORSEnabled {
 		return set, nil, err
 	}
-	cors, err := headers.NewCORS(headers.CORSOptions{
-		Origins: o.CORS.Origins, Methods: o.CORS.Methods, Headers: o.CORS.Headers,
-		AllowCredentials: o.CORS.AllowCredentials, MaxAge: o.CORS.MaxAge,
-	})
+	cors, err := headers.NewCORS(o.CORS)
 	return set, cors, err
-}
-
-func headersOf(configured []config.HeaderTemplate) []headers.Header {
-	var list []headers.Header
-	for _, h := range configured {
-		list = append(list, headers.Header{Name: h.Name, Value: h.Value})
-	}
-	return list
-}
-
-func templatesOf(configured []config.HeaderTemplate) []headers.Template {
-	var ts []headers.Template
-	for _, t := range configured {
-		ts = append(ts, headers.Template{Name: t.Name, Value: t.Value})
-	}
-	return ts
 }

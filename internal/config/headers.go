@@ -20,12 +20,12 @@ func (r *reader) headers(c *Config, rules []AccessRule) Headers {
 }
 
 // templates reads a list of headers.
-func (r *reader) templates(option string, list []HeaderOptions) []HeaderTemplate {
+func (r *reader) templates(option string, list []HeaderOptions) []headers.Template {
 	if len(list) > 100 {
 		r.problem(option, "has more than 100 elements")
 		return nil
 	}
-	var out []HeaderTemplate
+	var out []headers.Template
 	seen := map[string]bool{}
 	for i := range list {
 		at := fmt.Sprintf("%s[%d].", option, i)
@@ -42,7 +42,7 @@ func (r *reader) templates(option string, list []HeaderOptions) []HeaderTemplate
 }
 
 // keptHeaders reads the identity headers of requests that pass.
-func (r *reader) keptHeaders(raw []string, set []HeaderTemplate) []string {
+func (r *reader) keptHeaders(raw []string, set []headers.Template) []string {
 	const option = "keepRequestHeaders"
 	var names []string
 	for _, t := range set {
@@ -59,16 +59,16 @@ func (r *reader) keptHeaders(raw []string, set []HeaderTemplate) []string {
 
 // template reads one element of headers. The error has the template's own problem only
 // if that cannot show the value of a variable.
-func (r *reader) template(at string, o *HeaderOptions) HeaderTemplate {
+func (r *reader) template(at string, o *HeaderOptions) headers.Template {
 	r.unknown(at, o.Extra, HeaderOptions{})
-	t := HeaderTemplate{
+	t := headers.Template{
 		Name:  r.required(at+"name", o.Name, "the name of a header"),
 		Value: r.required(at+"value", o.Value, "a text or a template"),
 	}
 	if t.Name == "" || t.Value == "" {
 		return t
 	}
-	if err := headers.CheckTemplate(headers.Template{Name: t.Name, Value: t.Value}); err != nil {
+	if err := headers.CheckTemplate(t); err != nil {
 		text := strings.TrimPrefix(err.Error(), "headers: ")
 		if t.Value != strings.TrimSpace(o.Value) {
 			text = "the header " + brief(t.Name) + " cannot be set, or its value is not a template once the variables in it are replaced"

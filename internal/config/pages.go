@@ -12,10 +12,11 @@ import (
 // pages reads the options of the pages that users see.
 func (r *reader) pages(c *Config) Pages {
 	const option = "errorTemplate"
-	p := Pages{Language: r.language(c)}
-	p.Texts, p.TextsTag = r.pageTexts(c, p.Language)
-	if p.Language != texts.Auto && texts.IsTag(p.Language) && !texts.BuiltIn(p.Language) && c.PageTexts == "" {
-		r.problem("pageLanguage", "there are no texts in "+p.Language+"; en, de, fr and es are built in, and pageTexts names the file of any other")
+	language := r.language(c)
+	p := Pages{Texts: texts.Options{Language: language}}
+	p.Texts.Custom, p.Texts.CustomTag = r.pageTexts(c, language)
+	if language != texts.Auto && texts.IsTag(language) && !texts.BuiltIn(language) && c.PageTexts == "" {
+		r.problem("pageLanguage", "there are no texts in "+language+"; en, de, fr and es are built in, and pageTexts names the file of any other")
 	}
 	path := r.text(option, c.ErrorTemplate)
 	if path == "" {

@@ -38,7 +38,7 @@ func (r *reader) settings(c *Config) *Settings {
 	r.rules(c, &s.Access, s.Provider.Issuer)
 	s.Bearer = r.bearer(c, s.Client.ID)
 	s.Headers = r.headers(c, s.Access.Rules)
-	s.Security = r.security(&c.SecurityHeaders)
+	s.Security = r.security(&c.SecurityHeaders, c.ForceHTTPS)
 	s.Pages = r.pages(c)
 	s.Limits = r.limits(c)
 	s.Registration = r.registration(&c.DynamicClientRegistration)

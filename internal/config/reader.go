@@ -270,8 +270,13 @@ func (r *reader) duration(option, raw string, most time.Duration) time.Duration 
 	return d
 }
 
+// A namedText is an element of a map.
+type namedText struct {
+	Name, Value string
+}
+
 // texts reads a map of names to single values, sorted by name.
-func (r *reader) texts(option string, raw map[string]any) []HeaderTemplate {
+func (r *reader) texts(option string, raw map[string]any) []namedText {
 	names := make([]string, 0, len(raw))
 	for name := range raw {
 		names = append(names, name)
@@ -281,7 +286,7 @@ func (r *reader) texts(option string, raw map[string]any) []HeaderTemplate {
 		r.problem(option, fmt.Sprintf("has more than %d elements", maxList))
 		return nil
 	}
-	var out []HeaderTemplate
+	var out []namedText
 	for _, name := range names {
 		path := option + "." + brief(name)
 		s, ok := scalar(raw[name])
@@ -289,7 +294,7 @@ func (r *reader) texts(option string, raw map[string]any) []HeaderTemplate {
 			r.problem(path, "must be a text, a number or a boolean")
 			continue
 		}
-		out = append(out, HeaderTemplate{Name: name, Value: r.text(path, s)})
+		out = append(out, namedText{Name: name, Value: r.text(path, s)})
 	}
 	return out
 }

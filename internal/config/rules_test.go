@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/traefikoidc/traefikoidc/internal/headers"
 )
 
 func withRules(rules ...AccessRuleOptions) *Config {
@@ -20,7 +22,7 @@ func TestAccessRules(t *testing.T) {
 	), env)
 	want := []AccessRule{
 		{Paths: []string{"/admin", "/a", "/b", "/"}, Methods: []string{"get"}, Hosts: []string{"App.example.com"}, Require: "Group(`staff`)", Unauthenticated: "deny"},
-		{Paths: []string{"/me"}, Headers: []HeaderTemplate{{Name: "X-A", Value: "${claims.a}"}}},
+		{Paths: []string{"/me"}, Headers: []headers.Template{{Name: "X-A", Value: "${claims.a}"}}},
 	}
 	if !reflect.DeepEqual(s.Access.Rules, want) || s.Access.Unauthenticated != "auto" {
 		t.Errorf("got %+v, %s", s.Access.Rules, s.Access.Unauthenticated)

@@ -1,13 +1,17 @@
 package config
 
-import "strings"
+import (
+	"strings"
 
-// security reads the section securityHeaders.
-func (r *reader) security(o *SecurityHeadersOptions) Security {
+	"github.com/traefikoidc/traefikoidc/internal/headers"
+)
+
+// security reads the section securityHeaders. Secure is forceHTTPS.
+func (r *reader) security(o *SecurityHeadersOptions, secure bool) Security {
 	const at = "securityHeaders."
 	r.unknown(at, o.Extra, SecurityHeadersOptions{})
-	s := Security{
-		Enabled:               o.Enabled,
+	s := headers.SecurityOptions{
+		Secure:                secure,
 		ContentSecurityPolicy: r.text(at+"contentSecurityPolicy", o.ContentSecurityPolicy),
 		HSTS:                  o.StrictTransportSecurity,
 		HSTSMaxAge:            r.seconds(at+"strictTransportSecurityMaxAge", o.StrictTransportSecurityMaxAge, 0, 10*maxSeconds),
@@ -15,9 +19,9 @@ func (r *reader) security(o *SecurityHeadersOptions) Security {
 		HSTSPreload:           o.StrictTransportSecurityPreload,
 		XSSProtection:         r.text(at+"xssProtection", o.XSSProtection),
 		PermissionsPolicy:     r.text(at+"permissionsPolicy", o.PermissionsPolicy),
-		DisableServer:         o.DisableServerHeader,
-		DisablePoweredBy:      o.DisablePoweredByHeader,
-		CORS:                  r.cors(o),
+	}
+	if s.HSTSMaxAge == 0 {
+		s.HSTSMaxAge = -1 // browsers forget the rule
 	}
 	s.Profile = r.choice(at+"profile", o.Profile, "", []string{"default", "strict", "development", "api", "custom"})
 	s.FrameOptions = r.choice(at+"frameOptions", o.FrameOptions, "", []string{"DENY", "SAMEORIGIN"})
@@ -32,19 +36,21 @@ func (r *reader) security(o *SecurityHeadersOptions) Security {
 		[]string{"unsafe-none", "require-corp", "credentialless"})
 	for _, h := range r.texts(at+"customHeaders", o.CustomHeaders) {
 		r.responseHeader(at+"customHeaders."+brief(h.Name), h.Name)
-		s.Custom = append(s.Custom, h)
+		s.Custom = append(s.Custom, headers.Header{Name: h.Name, Value: h.Value})
 	}
 	if s.HSTSPreload && (!s.HSTS || !s.HSTSSubdomains || o.StrictTransportSecurityMaxAge < 31536000) {
 		r.problem(at+"strictTransportSecurityPreload", "needs strictTransportSecurity, strictTransportSecuritySubdomains and a strictTransportSecurityMaxAge of a year")
 	}
-	return s
+	return Security{
+		Enabled: o.Enabled, Options: s, DisableServer: o.DisableServerHeader, DisablePoweredBy: o.DisablePoweredByHeader,
+		CORSEnabled: o.CORSEnabled, CORS: r.cors(o),
+	}
 }
 
 // cors reads the other origins that may call the backend.
-func (r *reader) cors(o *SecurityHeadersOptions) CORS {
+func (r *reader) cors(o *SecurityHeadersOptions) headers.CORSOptions {
 	const at = "securityHeaders."
-	c := CORS{
-		Enabled:          o.CORSEnabled,
+	c := headers.CORSOptions{
 		Origins:          r.origins(o),
 		Methods:          r.tokens(at+"corsAllowedMethods", o.CORSAllowedMethods),
 		Headers:          r.tokens(at+"corsAllowedHeaders", o.CORSAllowedHeaders),
@@ -57,7 +63,7 @@ func (r *reader) cors(o *SecurityHeadersOptions) CORS {
 	if c.Headers == nil {
 		c.Headers = []string{"Authorization", "Content-Type"}
 	}
-	if c.Enabled && len(c.Origins) == 0 {
+	if o.CORSEnabled && len(c.Origins) == 0 {
 		r.problem(at+"corsAllowedOrigins", "is required by corsEnabled")
 	}
 	return c

@@ -3,6 +3,9 @@ package config
 import (
 	"net/netip"
 	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/headers"
+	"github.com/traefikoidc/traefikoidc/internal/texts"
 )
 
 // Settings is a valid configuration. It holds secrets: never give it, or a part of it,
@@ -175,7 +178,7 @@ type AccessRule struct {
 	Unauthenticated string
 	// Headers are set in addition to those of Headers, and replace those of the same
 	// name.
-	Headers []HeaderTemplate
+	Headers []headers.Template
 }
 
 // Bearer has the rules for access tokens.
@@ -199,63 +202,30 @@ type Bearer struct {
 
 // Headers has the headers that the backend receives.
 type Headers struct {
-	Templates []HeaderTemplate
+	Templates []headers.Template
 	// Minimal: only X-Forwarded-User.
 	Minimal bool
 	// Kept are the names of identity headers of other proxies that pass.
 	Kept []string
 }
 
-// HeaderTemplate is a header whose value is computed from the session's claims.
-type HeaderTemplate struct {
-	Name  string
-	Value string
-}
-
-// Security holds the section securityHeaders. Empty texts are not set.
+// Security holds the section securityHeaders.
 type Security struct {
-	Enabled bool
-	// Profile is default, strict, development, api or custom; empty if the operator
-	// names none.
-	Profile                   string
-	ContentSecurityPolicy     string
-	HSTS                      bool
-	HSTSMaxAge                time.Duration
-	HSTSSubdomains            bool
-	HSTSPreload               bool
-	FrameOptions              string
-	ContentTypeOptions        string
-	XSSProtection             string
-	ReferrerPolicy            string
-	PermissionsPolicy         string
-	CrossOriginResourcePolicy string
-	CrossOriginOpenerPolicy   string
-	CrossOriginEmbedderPolicy string
-	Custom                    []HeaderTemplate
-	DisableServer             bool
-	DisablePoweredBy          bool
-	CORS                      CORS
-}
-
-// CORS has the other origins whose scripts may call the backend.
-type CORS struct {
 	Enabled          bool
-	Origins          []string
-	Methods          []string
-	Headers          []string
-	AllowCredentials bool
-	MaxAge           time.Duration
+	Options          headers.SecurityOptions
+	DisableServer    bool
+	DisablePoweredBy bool
+	// CORS does not apply unless CORSEnabled.
+	CORSEnabled bool
+	CORS        headers.CORSOptions
 }
 
 // Pages has the options of the pages that users see.
 type Pages struct {
 	// Template is the text of errorTemplate; empty means the built-in page.
 	Template string
-	// Language is auto or the tag of a language with texts.
-	Language string
-	// Texts are those of pageTexts, by key, in the language TextsTag; nil: none.
-	Texts    map[string]string
-	TextsTag string
+	// Texts have the languages of the pages, and the texts of pageTexts.
+	Texts texts.Options
 }
 
 // Logout has the paths and pages of sign-outs.
