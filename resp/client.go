@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A Client carries out commands on one server. It opens no connection before
+// A Client carries out commands on one server, or on the nodes of a cluster. It opens no connection before
 // the first command. It is safe for concurrent use.
 //
 // An operation has one budget, Options.OperationTimeout or the deadline of its
@@ -17,6 +17,8 @@ import (
 type Client struct {
 	o    Options
 	only *pool // of the server that every key belongs to
+
+	router *router // of a cluster, in which only connects to nothing; nil: one server
 
 	budget     time.Duration   // OperationTimeout, or the bound of an exchange if that is less
 	background context.Context // the one that needs no watching
@@ -28,19 +30,29 @@ type Client struct {
 // NewClient returns a client for the server that o describes.
 func NewClient(o Options) *Client {
 	o = o.withDefaults()
-	p := newPool(o)
-	return &Client{o: o, only: p, budget: o.budget(), background: context.Background()}
+	p := newPool(o, time.Now())
+	c := &Client{o: o, only: p, budget: o.budget(), background: context.Background()}
+	if o.Topology != nil {
+		c.router = newRouter(o, p.epoch)
+	}
+	return c
 }
 
 // Close ends the client. Operations that wait for a connection fail with
 // ErrClosed; exchanges under way are finished, and their connections closed then.
 func (c *Client) Close() {
+	if c.router != nil {
+		c.router.close()
+	}
 	c.only.close()
 }
 
 // Reconnect replaces the connections, because the name of the server may lead elsewhere.
 // Exchanges under way are finished.
 func (c *Client) Reconnect() {
+	if c.router != nil {
+		c.router.reconnect()
+	}
 	c.only.reconnect()
 }
 

@@ -45,6 +45,9 @@ func dial(ctx context.Context, o *Options, proto int, epoch time.Time, m *manner
 // dialOnce opens one connection to the present address of Options.Location. With plain
 // it sends no HELLO.
 func dialOnce(ctx context.Context, o *Options, proto int, epoch time.Time, m *manners, plain bool, s *stage) (*conn, error) {
+	if o.Topology != nil {
+		return dialAny(ctx, o, proto, epoch, m, plain, s)
+	}
 	if o.Location == nil {
 		return dialAt(ctx, o, proto, epoch, m, plain, s)
 	}
@@ -66,6 +69,24 @@ func dialOnce(ctx context.Context, o *Options, proto int, epoch time.Time, m *ma
 		return nil, fmt.Errorf("%w: %s moved", ErrNotSent, o.Location.name)
 	}
 	return x, nil
+}
+
+// dialAny opens one connection to any master of a cluster.
+func dialAny(ctx context.Context, o *Options, proto int, epoch time.Time, m *manners, plain bool, s *stage) (*conn, error) {
+	s.at.Store(stageConnect)
+	slots, err := o.Topology.locate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	here := *o
+	here.Topology = nil
+	here.Node = true
+	here.Address = slots.master(noSlot)
+	x, err := dialAt(ctx, &here, proto, epoch, m, plain, s)
+	if err != nil {
+		o.Topology.Recheck()
+	}
+	return x, err
 }
 
 // dialAt opens one connection to Options.Address.

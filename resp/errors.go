@@ -3,6 +3,7 @@ package resp
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -70,6 +71,12 @@ var (
 	// Options.Location wants a master.
 	errNotMaster = fmt.Errorf("%w: the server is not a master", ErrNotSent)
 
+	// ErrClusterNode is returned for a connection that leads to a node of a cluster, where
+	// Options.Topology is nil.
+	ErrClusterNode = fmt.Errorf("%w: the server is a node of a Redis Cluster, which needs redis.clusterMode: true", ErrTerminal)
+
+	errMoved       = fmt.Errorf("%w: MOVED by a Redis Cluster", ErrRejected)
+	errAsk         = fmt.Errorf("%w: ASK by a Redis Cluster", ErrRejected)
 	errTryAgain    = fmt.Errorf("%w: TRYAGAIN", errPassing)
 	errClusterDown = fmt.Errorf("%w: CLUSTERDOWN", errPassing)
 
@@ -111,8 +118,8 @@ var refusals = map[string]refusal{
 	"MASTERDOWN":  {err: ErrMasterDown, poison: true},
 	"TRYAGAIN":    {err: errTryAgain},
 	"CLUSTERDOWN": {err: errClusterDown},
-	"MOVED":       {err: fmt.Errorf("%w: MOVED", ErrRejected)},
-	"ASK":         {err: fmt.Errorf("%w: ASK", ErrRejected)},
+	"MOVED":       {err: errMoved},
+	"ASK":         {err: errAsk},
 	"OOM":         {err: ErrOOM},
 	"MISCONF":     {err: ErrMisconf},
 	"NOREPLICAS":  {err: ErrNoReplicas},
@@ -126,6 +133,24 @@ var refusals = map[string]refusal{
 	"UNKNOWN":     {err: ErrUnknownCommand},
 	"ERR":         {err: errUnnamed},
 	"SCRIPT":      {err: errScript},
+}
+
+// failureOf returns the reply for the text of a server's error. A redirect of a cluster has
+// the slot and the address in an element.
+func failureOf(text string) Reply {
+	r := Reply{Kind: Error, Str: []byte(firstWord(text))}
+	if word := string(r.Str); word != "MOVED" && word != "ASK" {
+		return r
+	}
+	parts := strings.SplitN(text, " ", 4)
+	if len(parts) != 3 || len(parts[2]) > 300 {
+		return r
+	}
+	slot, err := strconv.Atoi(parts[1])
+	if err == nil && slot >= 0 && slot < slotCount {
+		r.Elems = []Reply{{Kind: Int, Int: int64(slot), Str: []byte(parts[2])}}
+	}
+	return r
 }
 
 const upperCase = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"

@@ -60,10 +60,23 @@ func (x *conn) greet(o *Options, proto int, plain bool) error {
 		return x.greetPlain(o, proto)
 	}
 	err = accepted(replies, 1, o)
+	if err == nil && !o.Node && isOfCluster(replies[0]) {
+		return ErrClusterNode
+	}
 	if word := string(replies[0].Str); replies[0].Kind == Error && (word == "NOAUTH" || word == "NOPERM") && o.Password != "" {
 		return fmt.Errorf("%w: %w", errHello, err)
 	}
 	return err
+}
+
+// isOfCluster reports whether the reply to HELLO is that of a node of a cluster.
+func isOfCluster(hello Reply) bool {
+	for i := 0; i+1 < len(hello.Elems); i += 2 {
+		if string(hello.Elems[i].Str) == "mode" {
+			return string(hello.Elems[i+1].Str) == "cluster"
+		}
+	}
+	return false
 }
 
 // greetPlain authenticates by AUTH, as before Redis 6. HELLO follows only for RESP3.

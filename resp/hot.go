@@ -58,7 +58,7 @@ func (c *Client) ends(ctx context.Context, now time.Duration) bool {
 func (c *Client) Get(ctx context.Context, key string) ([]byte, error) {
 	p := c.only
 	now := time.Since(p.epoch)
-	if len(key) > hotKey || ctx != c.background && c.ends(ctx, now) {
+	if len(key) > hotKey || c.router != nil || ctx != c.background && c.ends(ctx, now) {
 		return c.get(ctx, now, key, nil, 0, nil)
 	}
 	p.mu.Lock()
@@ -141,7 +141,7 @@ func (c *Client) Set(ctx context.Context, key string, value []byte, px time.Dura
 // fresh, or else the results of queueUp. It returns nil for a SET that is out of
 // the ordinary.
 func (c *Client) takeFor(ctx context.Context, now time.Duration, key string, value []byte, px time.Duration) (*conn, int, error) {
-	if px <= 0 || len(key) > hotKey || len(value) > hotValue || ctx != c.background && c.ends(ctx, now) {
+	if px <= 0 || len(key) > hotKey || len(value) > hotValue || c.router != nil || ctx != c.background && c.ends(ctx, now) {
 		return nil, 0, nil
 	}
 	p := c.only

@@ -69,6 +69,9 @@ func (c *Client) Del(ctx context.Context, keys ...string) (int64, error) {
 	if len(keys) == 0 {
 		return 0, nil
 	}
+	if c.router != nil && len(keys) > 1 {
+		return c.delEach(ctx, keys)
+	}
 	r, err := c.do(ctx, opDel, append([]string{"DEL"}, keys...))
 	if err != nil {
 		return 0, err
@@ -114,10 +117,19 @@ func (c *Client) Ping(ctx context.Context) error {
 
 // Scan returns one page of the keys that match pattern, and the cursor of the
 // next page. The cursors of the first page and after the last are "0". A page
-// may be empty.
+// may be empty. In a cluster, the pages of all masters follow each other.
 // Its budget is Options.ReadTimeout.
 func (c *Client) Scan(ctx context.Context, cursor, pattern string, count int) ([]string, string, error) {
+	if c.router != nil {
+		return c.scanNodes(ctx, cursor, pattern, count)
+	}
+	return c.scan(ctx, "", cursor, pattern, count)
+}
+
+// scan is Scan on the node at an address of a cluster.
+func (c *Client) scan(ctx context.Context, address, cursor, pattern string, count int) ([]string, string, error) {
 	t := c.begin(ctx, c.only.now(), opScan, []string{"SCAN", cursor, "MATCH", pattern, "COUNT", strconv.Itoa(count)})
+	t.target = address
 	t.extend(c.o.ReadTimeout)
 	r, err := t.run()
 	if err != nil {

@@ -18,6 +18,15 @@ type Options struct {
 	// Location replaces Address by one that changes. The server is a master that has
 	// replicas, and only a connection to a master is used. Nil means Address.
 	Location *Location
+	// Topology replaces Address by the nodes of a cluster: each command goes to the node that
+	// has the slot of its first key. Nil means one server.
+	Topology *Topology
+	// Node says that the server may be a node of a cluster, although all commands go to it.
+	// Otherwise a connection to one fails with ErrClusterNode.
+	Node bool
+	// MaxRedirects is the most redirects of a cluster that an operation follows. Zero
+	// means 3, negative none.
+	MaxRedirects int
 	// Username and Password authenticate the connection. A password without a
 	// name is for the default user. If both are empty there is no authentication.
 	Username, Password string
@@ -90,6 +99,9 @@ func (o Options) withDefaults() Options {
 	o.OperationTimeout = orDuration(o.OperationTimeout, 500*time.Millisecond)
 	if o.MaxRetries == 0 {
 		o.MaxRetries = 3
+	}
+	if o.MaxRedirects == 0 {
+		o.MaxRedirects = 3
 	}
 	o.Limits = o.Limits.withDefaults()
 	return o

@@ -17,6 +17,11 @@ func (c *Client) Pipeline(ctx context.Context, cmds []Command) ([]Reply, error) 
 	if len(cmds) == 0 {
 		return b.replies, nil
 	}
+	if c.router != nil {
+		s := c.scatter(ctx, cmds)
+		s.inOrder()
+		return s.replies, s.err
+	}
 	t := c.begin(ctx, c.only.now(), opPipeline, nil)
 	err := t.attemptAll(b)
 	for err != nil && t.again(err) {

@@ -63,8 +63,9 @@ type pool struct {
 	gets, sets, setNXs []uint64 // record.fine of these
 }
 
-func newPool(o Options) *pool {
-	p := &pool{o: o, epoch: time.Now(), credit: maxCredit, odd: o.Now != nil, manners: newManners()}
+// newPool returns a pool that counts times from epoch.
+func newPool(o Options, epoch time.Time) *pool {
+	p := &pool{o: o, epoch: epoch, credit: maxCredit, odd: o.Now != nil, manners: newManners()}
 	p.span = o.budget()
 	p.window = provedPeriod
 	if p.window > p.span/8 {

@@ -163,7 +163,7 @@ func scalar(kind Kind, text []byte) (Reply, error) {
 	case Status:
 		return Reply{Kind: Status, Str: bytes.Clone(text)}, nil
 	case Error:
-		return Reply{Kind: Error, Str: []byte(firstWord(string(text)))}, nil
+		return failureOf(string(text)), nil
 	case Int:
 		n, err := strconv.ParseInt(string(text), 10, 64)
 		if err != nil {
@@ -254,7 +254,7 @@ func (d *Reader) bulk(kind Kind, header []byte) (Reply, error) {
 	}
 	switch kind {
 	case '!':
-		return Reply{Kind: Error, Str: []byte(firstWord(string(b)))}, nil
+		return failureOf(string(b)), nil
 	case '=':
 		if n < 4 || b[3] != ':' {
 			return Reply{}, malformed("verbatim string")

@@ -31,7 +31,7 @@ type Reply struct {
 	Str   []byte  // the content of a Bulk, Status or BigInt, the first word of an Error
 	Int   int64   // the value of an Int or a Bool, for which 1 is true
 	Float float64 // the value of a Double
-	Elems []Reply // of an Array, Set or Push; of a Map key, value, key, value
+	Elems []Reply // of an Array, Set or Push; of a Map key, value, key, value; of an Error a redirect
 
 	err error // why there is no reply
 }

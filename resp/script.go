@@ -79,6 +79,9 @@ func (c *Client) eval(ctx context.Context, s *Script, command, args []string) (R
 func (c *Client) transact(ctx context.Context, s *Script, keys, args []string) (Reply, error) {
 	t := c.begin(ctx, c.only.now(), opEval, nil)
 	t.repeatable = s.repeatable
+	if c.router != nil && len(keys) > 0 {
+		t.slot = slotOf(keys[0])
+	}
 	r, err := t.optimistic(s, keys, args)
 	for err != nil && t.again(err) {
 		r, err = t.optimistic(s, keys, args)
@@ -108,6 +111,7 @@ func (t *task) optimistic(s *Script, keys, args []string) (Reply, error) {
 	}
 	values, err := watched(got)
 	if err != nil {
+		t.redirected(got[0])
 		t.p.drop(x, &t.p.stats.broken)
 		return Reply{}, err
 	}

@@ -70,6 +70,7 @@ type PoolStats struct {
 type Stats struct {
 	Commands []CommandStats // only those that were used
 	Pool     PoolStats
+	Cluster  ClusterStats // zero: one server
 }
 
 // BucketBound is the upper bound of latency bucket i. The last has none.
@@ -147,7 +148,13 @@ func (p *pool) count(t *task, err error) {
 
 // Breaks counts the connections that ended by themselves, ever.
 func (c *Client) Breaks() uint64 {
-	p := c.only
+	if c.router != nil {
+		return c.router.brokenOff()
+	}
+	return c.only.breaks()
+}
+
+func (p *pool) breaks() uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.stats.broken + p.stats.stale
@@ -155,7 +162,18 @@ func (c *Client) Breaks() uint64 {
 
 // Stats returns a snapshot of the client's counters.
 func (c *Client) Stats() Stats {
-	p := c.only
+	if c.router == nil {
+		return c.only.snapshot()
+	}
+	var s Stats
+	for _, p := range c.router.list() {
+		s.include(p.snapshot())
+	}
+	s.Cluster = c.router.topology.Stats()
+	return s
+}
+
+func (p *pool) snapshot() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	idle := p.idleLocked()
@@ -171,6 +189,46 @@ func (c *Client) Stats() Stats {
 		}
 	}
 	return s
+}
+
+// include adds what another node of the cluster did.
+func (s *Stats) include(o Stats) {
+	a := &s.Pool
+	b := o.Pool
+	a.Open += b.Open
+	a.Idle += b.Idle
+	a.InUse += b.InUse
+	a.Dialling += b.Dialling
+	a.Waiting += b.Waiting
+	a.Dials += b.Dials
+	a.DialFailures += b.DialFailures
+	a.Timeouts += b.Timeouts
+	a.Stale += b.Stale
+	a.Broken += b.Broken
+	a.Retired += b.Retired
+	for i := range o.Commands {
+		s.includeCommand(o.Commands[i])
+	}
+}
+
+func (s *Stats) includeCommand(c CommandStats) {
+	for i := range s.Commands {
+		a := &s.Commands[i]
+		if a.Command != c.Command {
+			continue
+		}
+		a.Count += c.Count
+		a.Retries += c.Retries
+		a.Total += c.Total
+		for k := range c.Buckets {
+			a.Buckets[k] += c.Buckets[k]
+		}
+		for k, n := range c.Failures {
+			a.Failures[k] += n
+		}
+		return
+	}
+	s.Commands = append(s.Commands, c)
 }
 
 func snapshot(name string, r *record) CommandStats {

@@ -24,7 +24,7 @@ const (
 	maxCredit = 1000
 )
 
-// A task is one operation on one server, with its attempts.
+// A task is one operation, with its attempts. p is the pool of the last one.
 type task struct {
 	c   *Client
 	p   *pool
@@ -39,14 +39,25 @@ type task struct {
 	tried    int   // attempts that failed
 	held     *conn // for the first attempt; nil: none
 	proof    bool  // the next connection must prove itself first
+
+	// Of a cluster:
+	slot      int    // that the node must have, or noSlot
+	target    string // the address that a redirect named; empty: that of the slot
+	asking    bool   // the node has not got the slot for good
+	redirect  Reply  // of the last attempt
+	redirects int
+	uncounted bool // it is part of one that is counted
 }
 
 // begin returns the task of an operation that began at start and sends args.
 func (c *Client) begin(ctx context.Context, start time.Duration, o op, args []string) *task {
-	t := &task{c: c, p: c.only, ctx: ctx, op: o, start: start, deadline: start + c.budget}
+	t := &task{c: c, p: c.only, ctx: ctx, op: o, start: start, deadline: start + c.budget, slot: noSlot}
 	if len(args) > 0 {
 		t.out = appendCommand(nil, args)
 		t.repeatable = isRepeatable(args)
+		if c.router != nil {
+			t.slot = slotOfCommand(args)
+		}
 	}
 	t.bound()
 	return t
@@ -107,7 +118,9 @@ func (t *task) rest(r Reply, err error) (Reply, error) {
 	if unsure && errors.Is(err, ErrNotSent) {
 		err = fmt.Errorf("%w: %w", ErrAmbiguous, err)
 	}
-	t.p.count(t, err)
+	if !t.uncounted {
+		t.p.count(t, err)
+	}
 	return r, err
 }
 
@@ -116,6 +129,9 @@ func (t *task) attempt() (Reply, error) {
 	x, err := t.connect()
 	if err != nil {
 		return Reply{}, err
+	}
+	if t.asking {
+		return t.attemptAsking(x)
 	}
 	var got [1]Reply
 	if _, err := x.ask(t.out, got[:]); err != nil {
@@ -142,6 +158,11 @@ func (t *task) connect() (*conn, error) {
 		t.p.arm(x, t.deadline)
 		return x, nil
 	}
+	if t.c.router != nil {
+		if err := t.aim(); err != nil {
+			return nil, err
+		}
+	}
 	return t.p.take(t.ctx, t.deadline, t.proof)
 }
 
@@ -164,6 +185,7 @@ func (t *task) done(x *conn, r Reply) error {
 		t.p.put(x)
 		return nil
 	}
+	t.redirected(r)
 	why := refused(string(r.Str))
 	if why.poison {
 		t.p.drop(x, &t.p.stats.broken)
@@ -175,6 +197,12 @@ func (t *task) done(x *conn, r Reply) error {
 
 // again decides whether there is another attempt, and pauses before it.
 func (t *task) again(err error) bool {
+	if t.c.router != nil {
+		if errors.Is(err, errMoved) || errors.Is(err, errAsk) {
+			return t.follow(err)
+		}
+		t.suspect(err)
+	}
 	t.tried++
 	if t.tried > t.c.o.MaxRetries || t.ctx.Err() != nil || !t.mayRepeat(err) {
 		return false
@@ -187,7 +215,7 @@ func (t *task) again(err error) bool {
 
 // mayRepeat reports whether a repetition does no harm and has a prospect.
 func (t *task) mayRepeat(err error) bool {
-	if errors.Is(err, ErrClosed) || errors.Is(err, ErrPoolTimeout) {
+	if errors.Is(err, ErrClosed) || errors.Is(err, ErrPoolTimeout) || errors.Is(err, ErrTerminal) {
 		return false
 	}
 	if errors.Is(err, ErrAmbiguous) {
@@ -199,9 +227,9 @@ func (t *task) mayRepeat(err error) bool {
 // pause waits for a random time that grows with the attempts. It returns false
 // when the budget would be over by then, or the caller gave up.
 func (t *task) pause() bool {
-	most := backoffBase << t.tried
-	if most > backoffMost {
-		most = backoffMost
+	most := backoffMost
+	if t.tried < 6 {
+		most = backoffBase << t.tried
 	}
 	d := time.Duration(rand.Int63n(int64(most))) + time.Millisecond
 	if d >= t.deadline-t.p.now() {

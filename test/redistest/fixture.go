@@ -51,7 +51,7 @@ func Prepare(t testing.TB, o Options) *Fixture {
 		t.Fatal(err)
 	}
 	f.Admin = resp.NewClient(resp.Options{
-		Network: "unix", Address: o.Socket, PoolSize: 4,
+		Network: "unix", Address: o.Socket, Node: true, PoolSize: 4,
 		OperationTimeout: patience, ReadTimeout: patience, WriteTimeout: patience,
 	})
 	return f
