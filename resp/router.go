@@ -71,9 +71,13 @@ func (r *router) matchLocked() {
 		if !nodes[address] {
 			delete(r.pools, address)
 			r.breaks += p.breaks()
-			background.After(drainPeriod, &draining{p: p})
+			drain(p)
 		}
 	}
+}
+
+func drain(p *pool) {
+	background.After(drainPeriod, &draining{p: p})
 }
 
 // A draining closes the pool of a node that has left.

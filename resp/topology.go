@@ -58,7 +58,8 @@ func (m *slotMap) patched(slot int, address string) *slotMap {
 	if at < 0 {
 		at = len(m.masters)
 		next.masters = append(append([]string{}, m.masters...), address)
-		next.replicas = append(append([][]string{}, m.replicas...), nil)
+		var none []string
+		next.replicas = append(append([][]string{}, m.replicas...), none)
 	}
 	next.index = append([]int16{}, m.index...)
 	next.index[slot] = int16(at)

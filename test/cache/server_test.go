@@ -88,7 +88,7 @@ func freshPrefix() string {
 
 func redisOptions(s *server, prefix string) redis.Options {
 	return redis.Options{
-		Server: resp.Options{Address: s.Address(), OperationTimeout: 3 * time.Second, PoolSize: 16}, // a busy machine is no outage
+		Server: resp.Options{Address: s.Address(), Node: true, OperationTimeout: 3 * time.Second, PoolSize: 16}, // a busy machine is no outage
 		Prefix: prefix,
 	}
 }
