@@ -3,7 +3,8 @@
 // Package model plays random interleavings of what befalls a few replicas that
 // share a Redis: sign-ins, requests, renewals, logouts by the person and by the
 // provider, cut, stalled and one-way links, a silent invalidation link, a server
-// that crashes, stops, is flushed, comes back with its data and without, replicas
+// that crashes, stops, is flushed, refuses writes, moves behind its name, comes back
+// with its data and without, replicas
 // that are killed and started anew, options that change, that lead nowhere and that
 // are mended, clocks that differ by up to a minute, and memories with room for a
 // handful of entries.
@@ -36,6 +37,8 @@
 //     revocations dropped; records that are not listed, sign-ins that do not read the
 //     marks; a tombstone that can be overwritten; no re-read after an invalidation;
 //     silence noticed after 10 s; revocations that the next store does not take over;
+//   - signed out: writes that Redis refused and that do not wait for it; a connection
+//     that is kept after READONLY;
 //   - signed out: what an outage's journal has not handed over to the next store, or what
 //     a request under way adds to it; an error taken for a miss; nothing re-asserted after a loss of data,
 //     or revocations alone, or misses believed at once; a lease that is not looked at;

@@ -26,6 +26,10 @@ type server struct {
 	lua       *machine
 	counts    map[string]int // commands carried out
 
+	full   bool      // the server has no room for writes
+	roomed time.Time // when it had room again
+	at     int       // the run of the process that carries out a command
+
 	waiting []*conn // of which something arrived while the process is stopped
 }
 
@@ -40,6 +44,7 @@ type entry struct {
 // A client is the server's end of a connection.
 type client struct {
 	c        *conn
+	run      int // of the process that accepted the connection
 	in       []byte
 	proto    int
 	queue    [][]string // since MULTI; nil outside
@@ -62,7 +67,7 @@ func newServer(n *network) *server {
 }
 
 func (s *server) accept(c *conn) *client {
-	k := &client{c: c, proto: 2}
+	k := &client{c: c, run: s.run, proto: 2}
 	s.clients = append(s.clients, k)
 	return k
 }
@@ -161,6 +166,7 @@ func appendReply(b []byte, proto int, r any) []byte {
 // run1 carries out one command, or queues it.
 func (s *server) run1(k *client, args []string) any {
 	s.counts[args[0]]++
+	s.at = k.run
 	switch args[0] {
 	case "HELLO":
 		k.proto = int(args[1][0] - '0')
@@ -252,6 +258,9 @@ const wrongType = failure("WRONGTYPE Operation against a key holding the wrong k
 
 // command carries out one command, also for a script.
 func (s *server) command(args []string) any {
+	if refusal := s.refusal(args[0]); refusal != "" {
+		return refusal
+	}
 	switch args[0] {
 	case "GET":
 		return s.get(args[1])
@@ -277,7 +286,7 @@ func (s *server) command(args []string) any {
 		s.flush()
 		return status("OK")
 	case "INFO":
-		return fmt.Sprintf("# Server\r\nrun_id:%040d\r\nrole:master\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n", s.run)
+		return fmt.Sprintf("# Server\r\nrun_id:%040d\r\nrole:master\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n", s.at)
 	case "TIME":
 		now := time.Now()
 		return list{strconv.FormatInt(now.Unix(), 10), strconv.Itoa(now.Nanosecond() / 1000)}
@@ -289,6 +298,47 @@ func (s *server) command(args []string) any {
 		}
 	}
 	return failure(fmt.Sprintf("ERR unknown command '%s', with args beginning with: ", args[0]))
+}
+
+// refusal is the reply to a write that the process does not take; empty: it takes it. The
+// process before a move is a replica, which has the data of its master.
+func (s *server) refusal(command string) failure {
+	switch command {
+	case "SET", "ZADD":
+		if s.full {
+			return "OOM command not allowed when used memory > 'maxmemory'."
+		}
+	case "DEL", "UNLINK", "PEXPIRE", "PEXPIREAT", "ZREM", "ZREMRANGEBYSCORE", "FLUSHALL":
+	default:
+		return ""
+	}
+	if s.at != s.run {
+		return "READONLY You can't write against a read only replica."
+	}
+	return ""
+}
+
+// move promotes a replica, to which the server's name leads from now on. Connections to
+// the process before stay.
+func (s *server) move() {
+	s.n.mu.Lock()
+	s.run++
+	s.n.mu.Unlock()
+}
+
+// fill has the server refuse writes, until room.
+func (s *server) fill() {
+	s.n.mu.Lock()
+	s.full = true
+	s.n.mu.Unlock()
+}
+
+// room lets a server take writes again that refused them.
+func (s *server) room() {
+	s.n.mu.Lock()
+	s.full = false
+	s.roomed = time.Now()
+	s.n.mu.Unlock()
 }
 
 func (s *server) get(key string) any {

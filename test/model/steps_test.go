@@ -73,6 +73,9 @@ var steps = []step{
 	{"stop", 1, true, (*world).stop},
 	{"recover", 7, true, func(w *world) bool { return w.recover(w.random.IntN(3) > 0) }},
 	{"flush", 1, true, (*world).flush},
+	{"full", 1, true, (*world).fill},
+	{"room", 5, true, (*world).room},
+	{"move", 1, true, (*world).move},
 	{"kill", 1, true, (*world).kill},
 	{"reload", 3, false, (*world).reload},
 	{"spoil", 2, true, (*world).spoil},
@@ -278,6 +281,36 @@ func (w *world) flush() bool {
 	return true
 }
 
+// fill has the server refuse writes and serve reads, as one without room does.
+func (w *world) fill() bool {
+	if w.net.server.full || w.net.down {
+		return false
+	}
+	w.trace("the server refuses writes")
+	w.net.server.fill()
+	return true
+}
+
+// room ends that.
+func (w *world) room() bool {
+	if !w.net.server.full {
+		return false
+	}
+	w.trace("the server takes writes again")
+	w.net.server.room()
+	return true
+}
+
+// move has the server's name lead to a promoted replica.
+func (w *world) move() bool {
+	if w.net.down || w.net.stopped {
+		return false
+	}
+	w.trace("the server's name leads to another process")
+	w.net.server.move()
+	return true
+}
+
 // kill ends a replica's process and starts another in its place.
 func (w *world) kill() bool {
 	i := w.random.IntN(len(w.replicas))
@@ -319,6 +352,10 @@ func (w *world) mend(r *replica) {
 	r.load(1 + w.random.IntN(6))
 }
 
+// longestRefused is the pause after which a replica tries again to write to a server that
+// refused, with the time that the attempt takes.
+const longestRefused = 31 * time.Second
+
 // reckon notes which replicas can reach the server.
 func (w *world) reckon() {
 	w.net.mu.Lock()
@@ -328,11 +365,14 @@ func (w *world) reckon() {
 	now := time.Now()
 	for _, r := range w.replicas {
 		p := r.path()
-		ill := r.mending.Load() || p.refused || p.up || p.back || w.net.down || w.net.stopped
+		ill := r.mending.Load() || p.refused || p.up || p.back || w.net.down || w.net.stopped || w.net.server.full
 		if r.ill && !ill {
 			r.well = now
 			if w.net.server.loading.After(now) {
 				r.well = w.net.server.loading
+			}
+			if roomed := w.net.server.roomed.Add(longestRefused); roomed.After(r.well) {
+				r.well = roomed
 			}
 		}
 		if r.deaf && !p.told {
@@ -389,6 +429,7 @@ func (w *world) pass() {
 func (w *world) finish() {
 	w.trace("everything heals")
 	w.recover(true)
+	w.room()
 	for _, r := range w.replicas {
 		if r.ill || r.deaf {
 			w.heal(r)
@@ -401,6 +442,9 @@ func (w *world) finish() {
 		time.Sleep(time.Second)
 	}
 	w.await()
+	if left := time.Until(w.net.server.roomed.Add(longestRefused)); left > 0 {
+		time.Sleep(left)
+	}
 	time.Sleep(2 * recovery)
 	w.trace("the last requests")
 	w.mu.Lock()
