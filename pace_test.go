@@ -15,14 +15,17 @@ import (
 // The tests depend on no machine's speed. They wait until a condition is true, and
 // assert orders and numbers. TestNoTestDependsOnSpeed refuses a sleep that is not the
 // pause of a loop which checks a condition, and waits for an event that end within
-// seconds. It refuses a comparison of a measured time, except as the end of such a loop.
+// seconds. It refuses each comparison of a measured time: internal/eventually has the only
+// loop that ends by one.
 
 // paced are the exceptions, each with the reason: a file, or a function in a file.
 var paced = map[string]string{
-	"test/model":                                      "its time is simulated, and passes at once",
-	"test/e2e/soak_test.go":                           "make soak: what comes between outages is time",
-	"test/e2e/streams_test.go answers":                "the pace of a stream",
-	"test/replicas/roundtrips_test.go TestRoundTrips": "what a slow machine adds is not counted",
+	"test/model":                       "its time is simulated, and passes at once",
+	"test/bench":                       "make bench measures",
+	"test/e2e/soak_test.go":            "make soak: what comes between outages is time",
+	"test/e2e/streams_test.go answers": "the pace of a stream",
+	"test/replicas/roundtrips_test.go TestRoundTrips":                        "what a slow machine adds is not counted",
+	"test/interpreted/cost_test.go TestHostileRequests":                      "the least of many tries is compared with the least of as many others: a busy machine makes it longer",
 	"test/replicas/revocation_test.go BenchmarkALogoutIsKnownElsewhere":      "make bench-logout measures",
 	"test/interpreted/limits_test.go TestLimits":                             "a rate lets more through the longer the test takes, and never less",
 	"test/interpreted/backchannel_effect_test.go TestTheWayToTheBackChannel": "a rate lets more through the longer the test takes, and never less",
@@ -91,49 +94,118 @@ func excused(file, text string) string {
 
 // hastes finds them in the files of a package.
 func hastes(files []*ast.File) []haste {
-	p := &pace{fields: map[string]bool{}, functions: map[string]bool{}}
-	for _, f := range files {
-		ast.Inspect(f, p.learn)
-	}
+	p := &pace{fields: map[string]bool{}, functions: map[string][]bool{}, variables: map[*ast.FuncDecl]map[string]bool{}}
+	var all []*ast.FuncDecl
 	for _, f := range files {
 		for _, d := range f.Decls {
 			if d, ok := d.(*ast.FuncDecl); ok && d.Body != nil {
-				p.search(d)
+				all = append(all, d)
+				p.variables[d] = map[string]bool{}
 			}
 		}
+	}
+	// What one function measures, another returns or compares.
+	for known := -1; known != p.known; {
+		known = p.known
+		for _, d := range all {
+			p.learn(d)
+		}
+	}
+	for _, d := range all {
+		p.search(d)
 	}
 	return p.found
 }
 
-// A pace has the fields of a package with a measured time, and the functions that
-// return one.
+// A pace has the names of a package that hold a measured time: its fields, the results of
+// its functions and the variables of each function.
 type pace struct {
-	fields, functions map[string]bool
-	found             []haste
+	fields    map[string]bool
+	functions map[string][]bool
+	variables map[*ast.FuncDecl]map[string]bool
+	known     int // how many names there are
+	found     []haste
 }
 
-func (p *pace) learn(n ast.Node) bool {
-	switch n := n.(type) {
-	case *ast.KeyValueExpr:
-		if key := ident(n.Key); key != nil && measured(n.Value, nil, nil, nil) {
-			p.fields[key.Name] = true
-		}
-	case *ast.FuncDecl:
-		if n.Type.Results == nil || n.Body == nil {
-			return true
-		}
-		for _, r := range n.Type.Results.List {
-			if isNamed(r.Type, "time", "Duration") && measured(n.Body, nil, nil, nil) {
-				p.functions[n.Name.Name] = true
+// learn adds the names of a function, and of the functions in it.
+func (p *pace) learn(d *ast.FuncDecl) {
+	in := p.variables[d]
+	ast.Inspect(d.Body, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.KeyValueExpr:
+			if key := ident(n.Key); key != nil && p.measured(n.Value, in) {
+				p.holds(key, p.fields)
+			}
+		case *ast.AssignStmt:
+			p.assigned(n.Lhs, n.Rhs, in)
+		case *ast.ValueSpec:
+			var names []ast.Expr
+			for _, name := range n.Names {
+				names = append(names, name)
+			}
+			p.assigned(names, n.Values, in)
+		case *ast.RangeStmt:
+			if n.Value != nil && p.measured(n.X, in) {
+				p.holds(n.Value, in)
 			}
 		}
+		return true
+	})
+	if p.functions[d.Name.Name] != nil || d.Type.Results == nil || !hasDuration(d.Type.Results) || !p.measured(d.Body, in) {
+		return
 	}
-	return true
+	var results []bool
+	for _, r := range d.Type.Results.List {
+		results = append(results, hasDuration(r.Type))
+		for i := 1; i < len(r.Names); i++ {
+			results = append(results, hasDuration(r.Type))
+		}
+	}
+	p.functions[d.Name.Name] = results
+	p.known++
+}
+
+// assigned gives the names on the left what the right side holds.
+func (p *pace) assigned(to, from []ast.Expr, in map[string]bool) {
+	if len(from) == 1 && len(to) > 1 {
+		call, ok := from[0].(*ast.CallExpr)
+		if !ok {
+			return
+		}
+		for i, isTime := range p.functions[called(call)] {
+			if isTime && i < len(to) {
+				p.holds(to[i], in)
+			}
+		}
+		return
+	}
+	for i, e := range from {
+		if holdsTime(e) && p.measured(e, in) {
+			p.holds(to[i], in)
+		}
+	}
+}
+
+// holds adds the name of what is assigned to: a variable, a field, or an element of one.
+func (p *pace) holds(to ast.Expr, in map[string]bool) {
+	switch x := to.(type) {
+	case *ast.Ident:
+		if x.Name != "_" && !in[x.Name] {
+			in[x.Name] = true
+			p.known++
+		}
+	case *ast.SelectorExpr:
+		p.holds(x.Sel, p.fields)
+	case *ast.IndexExpr:
+		p.holds(x.X, in)
+	case *ast.StarExpr:
+		p.holds(x.X, in)
+	}
 }
 
 // search examines a function.
 func (p *pace) search(d *ast.FuncDecl) {
-	variables := map[string]bool{}
+	in := p.variables[d]
 	var around []ast.Node
 	say := func(n ast.Node, text string) {
 		p.found = append(p.found, haste{n.Pos(), d.Name.Name + ": " + text})
@@ -144,20 +216,12 @@ func (p *pace) search(d *ast.FuncDecl) {
 			return true
 		}
 		switch x := n.(type) {
-		case *ast.AssignStmt:
-			for i, e := range x.Rhs {
-				if len(x.Lhs) == len(x.Rhs) && measured(e, variables, p.fields, p.functions) && holdsTime(e) {
-					if id := ident(x.Lhs[i]); id != nil {
-						variables[id.Name] = true
-					}
-				}
-			}
 		case *ast.CallExpr:
 			if isNamed(x.Fun, "time", "Sleep") && !isPause(around) {
 				say(x, "a sleep waits for nothing: ask until it is so")
 			}
 		case *ast.BinaryExpr:
-			if isOrder(x.Op) && !isPause(around) && (measured(x.X, variables, p.fields, p.functions) || measured(x.Y, variables, p.fields, p.functions)) {
+			if isOrder(x.Op) && (p.measured(x.X, in) || p.measured(x.Y, in)) {
 				say(x, "how long something takes is for make bench and make soak: assert order and counts")
 			}
 		case *ast.UnaryExpr:
@@ -172,27 +236,50 @@ func (p *pace) search(d *ast.FuncDecl) {
 
 // measured reports whether n contains a measured time: from the clock, or from a name
 // that holds one.
-func measured(n ast.Node, variables, fields, functions map[string]bool) bool {
+func (p *pace) measured(n ast.Node, in map[string]bool) bool {
 	found := false
 	ast.Inspect(n, func(n ast.Node) bool {
 		switch x := n.(type) {
-		case *ast.FuncLit:
-			return false
 		case *ast.CallExpr:
-			if isNamed(x.Fun, "time", "Since") || isNamed(x.Fun, "time", "Until") {
-				found = true
+			if id := ident(x.Fun); id != nil && (id.Name == "len" || id.Name == "cap") {
+				return false
 			}
+			found = found || isNamed(x.Fun, "time", "Since") || isNamed(x.Fun, "time", "Until") || p.functions[called(x)] != nil
 			if s, ok := x.Fun.(*ast.SelectorExpr); ok {
 				now, isCall := s.X.(*ast.CallExpr)
-				found = found || functions[s.Sel.Name] || s.Sel.Name == "Sub" && isCall && isNamed(now.Fun, "time", "Now")
+				found = found || s.Sel.Name == "Sub" && isCall && isNamed(now.Fun, "time", "Now")
 			}
-			if id := ident(x.Fun); id != nil && functions[id.Name] {
-				found = true
-			}
+		case *ast.KeyValueExpr: // its key is no variable
+			found = found || p.measured(x.Value, in)
+			return false
 		case *ast.SelectorExpr:
-			found = found || fields[x.Sel.Name]
+			found = found || p.fields[x.Sel.Name] || p.measured(x.X, in)
+			return false
 		case *ast.Ident:
-			found = found || variables[x.Name]
+			found = found || in[x.Name]
+		}
+		return !found
+	})
+	return found
+}
+
+// called is the name of the function or method of a call.
+func called(call *ast.CallExpr) string {
+	switch f := call.Fun.(type) {
+	case *ast.Ident:
+		return f.Name
+	case *ast.SelectorExpr:
+		return f.Sel.Name
+	}
+	return ""
+}
+
+// hasDuration reports whether a type is time.Duration, or made of it.
+func hasDuration(t ast.Node) bool {
+	found := false
+	ast.Inspect(t, func(n ast.Node) bool {
+		if e, ok := n.(ast.Expr); ok && isNamed(e, "time", "Duration") {
+			found = true
 		}
 		return !found
 	})
@@ -311,7 +398,12 @@ func TestWhatDependsOnSpeedIsFound(t *testing.T) {
 		{"a sleep in a range", `func f() { for range 20 { g(); time.Sleep(1) } }`, 1},
 		{"a sleep in a goroutine of a loop", `func f() { for { go func() { time.Sleep(1) }(); if g() { break } } }`, 1},
 		{"a loop that asks", `func f() { for !g() { time.Sleep(1) } }`, 0},
-		{"a loop that asks, with an end", `func f() { for { if g() { return }; if time.Since(a) > limit { t.Fatal() }; time.Sleep(1) } }`, 0},
+		{"a loop that asks, with an end of its own", `func f() { for { if g() { return }; if time.Since(a) > limit { t.Fatal() }; time.Sleep(1) } }`, 1},
+		{"a bound that is tried again", `func f() { for { if h() < limit { return }; if g() { break } } }; func h() time.Duration { return time.Since(a) }`, 1},
+		{"a bound of what a goroutine measures", `func f() time.Duration { s := x; together(func() { s = min(s, time.Since(a)) }); return s }; func h() { if f() < bound { t.Error() } }`, 1},
+		{"a bound of a list of a field", `func f() { k.lives = append(k.lives, time.Since(a)) }; func l() []time.Duration { return append([]time.Duration(nil), k.lives...) }; func h() { for _, life := range l() { if life < bound { return } } }`, 1},
+		{"a bound of one of two results", `func f() (time.Duration, int) { return time.Since(a), 1 }; func h() { took, status := f(); if took > bound || status > 200 { t.Error() } }`, 1},
+		{"how many times were measured", `func f() { for g() { took = append(took, time.Since(a)) }; if len(took) > 3 { t.Error() } }`, 0},
 		{"a loop that asks, and ends by itself", `func f() { for i := 0; i < 9; i++ { if g() { t.Fatal(); return }; time.Sleep(1) } }`, 0},
 		{"a loop that asks the time alone", `func f() { for time.Now().Before(end) { g(); time.Sleep(1) } }`, 1},
 		{"a loop that asks so often", `func f() { for i := 0; i < 9 && !g(); i++ { time.Sleep(1) } }`, 0},

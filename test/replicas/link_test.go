@@ -20,12 +20,12 @@ type link struct {
 	state passage
 	open  map[net.Conn]bool
 	alive int
-	tries int             // connections for commands that came while deaf
-	lives []time.Duration // of connections that got no reply
-	froze int             // listening connections up to this number get nothing any more
-	ears  int             // connections that listen for changes, ever
-	told  int             // pieces with changes that passed to those
-	asked []string        // the first command of each piece on the connections for commands
+	tries int      // connections for commands that came while deaf
+	given int      // connections that got no reply and were closed by the other side
+	froze int      // listening connections up to this number get nothing any more
+	ears  int      // connections that listen for changes, ever
+	told  int      // pieces with changes that passed to those
+	asked []string // the first command of each piece on the connections for commands
 }
 
 type passage int
@@ -64,7 +64,6 @@ func (k *link) accept() {
 
 func (k *link) carry(c net.Conn) {
 	defer c.Close()
-	began := time.Now()
 	k.mu.Lock()
 	state := k.state
 	k.open[c] = true
@@ -87,7 +86,7 @@ func (k *link) carry(c net.Conn) {
 	case silent:
 		_, _ = io.Copy(io.Discard, c)
 		k.mu.Lock()
-		k.lives = append(k.lives, time.Since(began))
+		k.given++
 		k.mu.Unlock()
 		return
 	}
@@ -246,9 +245,9 @@ func (k *link) live() int {
 	return k.alive
 }
 
-// unanswered returns the lifetimes of the connections without a reply.
-func (k *link) unanswered() []time.Duration {
+// unanswered returns the number of connections that were closed without a reply.
+func (k *link) unanswered() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return append([]time.Duration(nil), k.lives...)
+	return k.given
 }

@@ -3,11 +3,13 @@ package replicas
 import (
 	"flag"
 	"maps"
+	"net/http"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -378,21 +380,14 @@ func TestRedisOptions(t *testing.T) {
 				return len(pooled) == 0 && len(listening) == 1
 			}))
 		}},
-		{option: "poolTimeout", value: "200ms", variable: "REDIS_POOL_TIMEOUT", check: func(x *trial) {
-			base := section{"poolSize": "1", "minIdleConns": "0", "operationTimeout": "2s"}
-			x.want("who waits for a connection gives up soon", givesUpSoon(x, base, 2, time.Second, x.set))
+		{option: "poolTimeout", value: longest, variable: "REDIS_POOL_TIMEOUT", check: func(x *trial) {
+			x.waitsLonger(section{"poolSize": "1", "minIdleConns": "0"}, 2)
 		}},
-		{option: "dialTimeout", value: "300ms", variable: "REDIS_DIAL_TIMEOUT", check: dials},
-		{option: "connectTimeout", value: "300ms", variable: "REDIS_CONNECT_TIMEOUT", world: "aliases", check: dials},
-		{option: "readTimeout", value: "300ms", variable: "REDIS_READ_TIMEOUT", check: func(x *trial) {
-			x.want("who waits for a reply gives up soon", givesUpSoon(x, section{"operationTimeout": "2s"}, 1, 1500*time.Millisecond, x.set))
-		}},
-		{option: "writeTimeout", value: "300ms", variable: "REDIS_WRITE_TIMEOUT", check: func(x *trial) {
-			x.want("an exchange is given up soon", givesUpSoon(x, section{"operationTimeout": "2s"}, 1, 1500*time.Millisecond, x.set))
-		}},
-		{option: "operationTimeout", value: "2s", variable: "REDIS_OPERATION_TIMEOUT", check: func(x *trial) {
-			x.want("an operation has its time", !givesUpSoon(x, section{}, 1, 1500*time.Millisecond, !x.set))
-		}},
+		{option: "dialTimeout", value: longest, variable: "REDIS_DIAL_TIMEOUT", check: dials},
+		{option: "connectTimeout", value: longest, variable: "REDIS_CONNECT_TIMEOUT", world: "aliases", check: dials},
+		{option: "readTimeout", value: longest, variable: "REDIS_READ_TIMEOUT", check: func(x *trial) { x.waitsLonger(section{}, 1) }},
+		{option: "writeTimeout", value: longest, variable: "REDIS_WRITE_TIMEOUT", check: func(x *trial) { x.waitsLonger(section{}, 1) }},
+		{option: "operationTimeout", value: longest, variable: "REDIS_OPERATION_TIMEOUT", check: func(x *trial) { x.waitsLonger(section{}, 1) }},
 		{option: "enableCircuitBreaker", value: "false", variable: "REDIS_ENABLE_CIRCUIT_BREAKER", check: func(x *trial) {
 			x.want("every request asks", failures(x, section{}, 12) == 12)
 		}},
@@ -478,21 +473,6 @@ func (x *trial) patienceIf(comes bool) time.Duration {
 	return 2500 * time.Millisecond
 }
 
-// givesUpSoon reports whether one of n strangers waits for less than limit. No timeout
-// strikes early: one that is longer than limit never comes to that, however often it is
-// tried. A busy machine makes it late: where it is expected it is tried again.
-func givesUpSoon(x *trial, base section, n int, limit time.Duration, expected bool) bool {
-	x.Helper()
-	for began := time.Now(); ; {
-		if stalled(x, maps.Clone(base), n) < limit {
-			return true
-		}
-		if !expected || time.Since(began) > patience {
-			return false
-		}
-	}
-}
-
 // together calls f for all at once.
 func together(all []*person, f func(p *person)) {
 	var wg sync.WaitGroup
@@ -506,48 +486,102 @@ func together(all []*person, f func(p *person)) {
 	wg.Wait()
 }
 
-// stalled is the shortest time that one of n strangers waits whom a server is to be
-// asked about that does not answer.
-func stalled(x *trial, base section, n int) time.Duration {
-	x.Helper()
-	s := startServer(x)
-	base["address"] = s.Address()
-	base["enableHealthCheck"] = "false"
-	r := x.start(base)
-	r.ready()
-	all := x.strangers(x.other(hybrid(s.Address(), "enableHealthCheck", "false")), n)
-	for _, p := range all {
-		p.on(r).Fetch(appURL + callback) // the TLS handshakes
+// longest is more than any default of a timeout, and than a test takes.
+const longest = "5m"
+
+// lasting has the longest value of each timeout, except the one of the row: it alone can
+// end a wait.
+func (x *trial) lasting(base section) section {
+	for option := range unhurried {
+		base[option] = longest
 	}
-	s.Signal(syscall.SIGSTOP)
-	defer s.Signal(syscall.SIGCONT)
-	var mu sync.Mutex
-	shortest := time.Hour
-	together(all, func(p *person) {
-		start := time.Now()
-		p.waits(r)
-		mu.Lock()
-		defer mu.Unlock()
-		shortest = min(shortest, time.Since(start))
-	})
-	return shortest
+	delete(base, x.row.option)
+	delete(base, stands[x.row.option])
+	return base
 }
 
-// dials reports by the option whether connections that get no answer are given up soon.
-func dials(x *trial) {
-	k := newLink(x, "127.0.0.1:1")
-	k.set(silent)
-	x.start(section{"address": k.address})
-	// How long connections last counts, not when that is seen: without the option it is
-	// five seconds.
-	x.want("a connection that gets no answer is given up soon", eventually.Within(x.patienceIf(x.set), func() bool {
-		for _, life := range k.unanswered() {
-			if life < 2*time.Second {
-				return true
+// beside is a replica with base alone: the row's option has its default.
+func (x *trial) beside(base section) *replica {
+	x.Helper()
+	base = maps.Clone(base)
+	base["enabled"] = "true"
+	_, b := load(x)
+	return x.m.start(b, x.m.options(base))
+}
+
+// A standstill has requests to a replica while Redis does not answer.
+type standstill struct {
+	r     *replica
+	asked sync.WaitGroup
+	ended atomic.Int32 // with the answer of an outage
+}
+
+func (w *standstill) ask(all ...*person) {
+	for _, p := range all {
+		w.asked.Add(1)
+		go func() {
+			defer w.asked.Done()
+			if p.uses(w.r).status == http.StatusServiceUnavailable {
+				w.ended.Add(1)
 			}
+		}()
+	}
+}
+
+// waitsLonger stops Redis while n users wait for it at the trial's replica. Without
+// the option, its default ends a wait. With it, none ends while the default ends one wait
+// after the other at a replica beside.
+func (x *trial) waitsLonger(base section, n int) {
+	x.Helper()
+	const rounds = 3
+	s := startServer(x)
+	base = x.lasting(base)
+	base["address"], base["enableHealthCheck"], base["enableCircuitBreaker"] = s.Address(), "false", "false"
+	here, there := &standstill{r: x.start(base)}, &standstill{r: x.beside(base)}
+	here.r.ready()
+	there.r.ready()
+	ofHere, ofThere := x.strangers(there.r, n), x.strangers(here.r, n+rounds-1)
+	s.Signal(syscall.SIGSTOP)
+	defer func() {
+		s.Signal(syscall.SIGCONT)
+		here.asked.Wait()
+		there.asked.Wait()
+	}()
+	here.ask(ofHere...)
+	if !x.set {
+		eventually.True(x, "the default ends a wait", func() bool { return here.ended.Load() > 0 })
+		return
+	}
+	there.ask(ofThere[:n]...)
+	for i := range int32(rounds) {
+		eventually.True(x, "the default ends a wait at the other replica", func() bool { return there.ended.Load() > i })
+		if next := n + int(i); next < len(ofThere) {
+			there.ask(ofThere[next])
 		}
-		return false
-	}))
+	}
+	if here.ended.Load() != 0 {
+		x.Error("a wait ended before the time that the option gives it")
+	}
+}
+
+// dials is waitsLonger for connections that get no answer.
+func dials(x *trial) {
+	k, other := newLink(x, "127.0.0.1:1"), newLink(x, "127.0.0.1:1")
+	k.set(silent)
+	other.set(silent)
+	base := x.lasting(section{"address": k.address, "enableHealthCheck": "false"})
+	x.start(base)
+	if !x.set {
+		eventually.True(x, "the default ends a connection", func() bool { return k.unanswered() > 0 })
+		return
+	}
+	eventually.True(x, "a connection", func() bool { return k.live() > 0 })
+	base["address"] = other.address
+	x.beside(base)
+	eventually.True(x, "the default ends connections at the other replica", func() bool { return other.unanswered() >= 10 })
+	if k.unanswered() != 0 {
+		x.Error("a connection was given up before the time that the option gives it")
+	}
 }
 
 // failures is how many of n requests ask a server that is gone before the breaker
