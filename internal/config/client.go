@@ -1,7 +1,6 @@
 package config
 
 import (
-	"encoding/pem"
 	"strings"
 
 	"github.com/traefikoidc/traefikoidc/internal/oidc"
@@ -20,7 +19,7 @@ func (r *reader) client(c *Config) Client {
 		r.problem("clientSecret", "has a line break or a NUL in it")
 	}
 	x.AssertionAlg = r.choice("clientAssertionAlg", c.ClientAssertionAlg, "", oidc.AssertionAlgorithms())
-	x.AssertionKey = r.assertionKey(c)
+	x.AssertionKey = r.assertionKey(c, x.AssertionAlg)
 	x.AuthMethod = r.authMethod(c, x)
 	return x
 }
@@ -43,8 +42,8 @@ func (r *reader) authMethod(c *Config, x Client) string {
 	return method
 }
 
-// assertionKey reads the private key that signs client assertions.
-func (r *reader) assertionKey(c *Config) string {
+// assertionKey reads the private key that signs client assertions with alg.
+func (r *reader) assertionKey(c *Config, alg string) string {
 	option := "clientAssertionPrivateKey"
 	text := r.optionalSecret(option, c.ClientAssertionPrivateKey)
 	if path := r.keyPath(c.ClientAssertionPrivateKeyPath); path != "" {
@@ -58,9 +57,8 @@ func (r *reader) assertionKey(c *Config) string {
 	if text == "" {
 		return ""
 	}
-	block, _ := pem.Decode([]byte(text))
-	if block == nil || !strings.HasSuffix(block.Type, "PRIVATE KEY") {
-		r.problem(option, "holds no private key in PEM")
+	if _, err := oidc.ParseAssertionKey(text, "", alg); err != nil {
+		r.problem(option, err.Error())
 		return ""
 	}
 	return text

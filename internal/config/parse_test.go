@@ -233,6 +233,7 @@ func TestAccess(t *testing.T) {
 }
 
 func TestClient(t *testing.T) {
+	_, assertionKey := certificate(t)
 	env := environment(map[string]string{"EMPTY": ""}, map[string]string{"/secret": "from-file\r\n", "/empty": "\n"})
 	runProblems(t, []problemRow{
 		{"public", o{"clientSecret": nil}, ""},
@@ -253,6 +254,8 @@ func TestClient(t *testing.T) {
 		{"parameter of ours", o{"authorizationParams": o{"state": "x"}}, "authorizationParams.state: is set by the middleware"},
 		{"parameter that only a request object has", o{"authorizationParams": o{"Registration": "x"}}, "authorizationParams.Registration: is set by the middleware"},
 		{"HS512 without secret", o{"idTokenSigningAlgs": "ES256,HS512", "clientSecret": nil}, "idTokenSigningAlgs: HS512 needs clientSecret"},
+		{"a private key that is none", o{"clientAuthMethod": "private_key_jwt", "clientAssertionPrivateKey": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"}, "clientAssertionPrivateKey: is no private key in PEM"},
+		{"a private key of another algorithm", o{"clientAuthMethod": "private_key_jwt", "clientAssertionPrivateKey": assertionKey, "clientAssertionAlg": "RS256"}, "clientAssertionPrivateKey: is a key that does not fit clientAssertionAlg"},
 		{"HS512 in an assertion", o{"clientAssertionAlg": "HS512"}, "clientAssertionAlg: is none of RS256"},
 		{"parameter of two values", o{"authorizationParams": o{"prompt": []any{"a"}}}, "authorizationParams.prompt: must be a text"},
 		{"max_age", o{"authorizationParams": o{"max_age": 0}}, "authorizationParams.max_age: must be a number of seconds"},

@@ -13,7 +13,11 @@ import (
 	"fmt"
 )
 
-var errAssertionKey = errors.New("oidc: client assertion: clientAssertionPrivateKey is not a private key in PEM, or does not fit clientAssertionAlg")
+var (
+	errAssertionKey   = errors.New("is no private key in PEM that can be used: RSA with 2048 bits or more, EC on P-256, P-384 or P-521, or Ed25519")
+	errNoAssertionKey = errors.New("oidc: client assertion: there is no key; set clientAssertionPrivateKey")
+	errAssertionAlg   = errors.New("is a key that does not fit clientAssertionAlg")
+)
 
 // An AssertionKey signs client assertions (private_key_jwt). It is safe for
 // concurrent use.
@@ -28,7 +32,8 @@ type AssertionKey struct {
 // ParseAssertionKey reads a private key in PEM: PKCS #8, PKCS #1 or SEC 1. Assertions have
 // the kid id, or none if it is empty. Their algorithm is alg. If that is empty, the type
 // of the key decides: RS256, ES256, ES384, ES512 or EdDSA. It fails if text is no private
-// key, or if the key does not fit alg. RSA keys need 2048 bits or more.
+// key, or if the key does not fit alg. RSA keys need 2048 bits or more. The text of an
+// error follows the name of an option.
 func ParseAssertionKey(text, id, alg string) (*AssertionKey, error) {
 	block, _ := pem.Decode([]byte(text))
 	if block == nil {
@@ -36,11 +41,14 @@ func ParseAssertionKey(text, id, alg string) (*AssertionKey, error) {
 	}
 	k := &AssertionKey{id: id}
 	fits := k.read(block.Bytes)
-	if alg == "" && len(fits) > 0 {
+	if len(fits) == 0 {
+		return nil, errAssertionKey
+	}
+	if alg == "" {
 		alg = fits[0]
 	}
 	if !contains(fits, alg) {
-		return nil, errAssertionKey
+		return nil, errAssertionAlg
 	}
 	k.alg, _ = findAlgorithm(alg)
 	return k, nil
@@ -77,7 +85,7 @@ func (k *AssertionKey) read(der []byte) []string {
 // sign makes a compact JWS of a payload.
 func (k *AssertionKey) sign(payload []byte) (string, error) {
 	if k == nil {
-		return "", errAssertionKey
+		return "", errNoAssertionKey
 	}
 	fields := map[string]any{"alg": k.alg.name, "typ": "JWT"}
 	if k.id != "" {
