@@ -121,7 +121,7 @@ func TestBypass(t *testing.T) {
 		}
 	})
 
-	t.Run("302 for navigations alone, else 401 with a challenge and JSON", func(t *testing.T) {
+	t.Run("302 for only navigations, else 401 with a challenge and JSON", func(t *testing.T) {
 		s := whole.in(t)
 		for _, row := range []struct {
 			name   string
@@ -150,7 +150,7 @@ func TestBypass(t *testing.T) {
 			}
 			kind := "application/json"
 			if row.name == "a form" {
-				kind = "text/html; charset=utf-8" // a person looks at it
+				kind = "text/html; charset=utf-8" // the page is for a user
 			}
 			if row.want == 401 && (res.Header.Get("WWW-Authenticate") != `OIDC realm="sign-in required"` || res.Header.Get("Content-Type") != kind || res.Header.Get("Cache-Control") != "no-store") {
 				t.Errorf("%s: %v", row.name, res.Header)
@@ -237,7 +237,7 @@ func TestRules(t *testing.T) {
 				texts[body] = true
 				for _, secret := range []string{who + "@", "example.com", "board", "group", "role", "claim", "verified"} {
 					if strings.Contains(strings.ToLower(body), secret) {
-						t.Errorf("the page tells %q", secret)
+						t.Errorf("the page discloses %q", secret)
 					}
 				}
 				f := b.Fetch(s.url + "/x")
@@ -301,7 +301,7 @@ func TestOptionsAreRefusedByName(t *testing.T) {
 				t.Errorf("the refusal does not name %s %s: %s", row.option, row.also, text)
 			}
 			if strings.Contains(text, key) || strings.Contains(text, "secret\"") {
-				t.Errorf("the refusal tells a secret: %s", text)
+				t.Errorf("the refusal discloses a secret: %s", text)
 			}
 		})
 	}

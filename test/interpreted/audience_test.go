@@ -11,8 +11,8 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
 )
 
-// TestTrustedAudiences: an ID token that is for others too counts only where the
-// operator lists all of them, and names this client as the authorized party.
+// TestTrustedAudiences has ID tokens for several audiences. One is valid only if the
+// operator lists all of them, and it names this client as the authorized party.
 func TestTrustedAudiences(t *testing.T) {
 	for _, row := range []struct {
 		name    string
@@ -52,7 +52,7 @@ func TestTrustedAudiences(t *testing.T) {
 
 const ourTenant, otherTenant = "11111111-2222-3333-4444-555555555555", "99999999-2222-3333-4444-555555555555"
 
-// listen is where a provider is to be, and its origin.
+// listen returns a listener for a provider, and its origin.
 func listen(t testing.TB) (net.Listener, string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -62,9 +62,8 @@ func listen(t testing.TB) (net.Listener, string) {
 	return l, "http://" + l.Addr().String()
 }
 
-// ofTenant makes the provider at origin one for many tenants: ID tokens are of one
-// of them, and the keys are published for key ("{tenantid}" for all; empty for
-// none).
+// ofTenant makes the provider at origin one for many tenants. ID tokens are of one of
+// them. The keys are published for key: "{tenantid}" for all, empty for none.
 func (s *site) ofTenant(origin, tenant, key string) {
 	s.misbehaves(func(_ *oidctest.Provider, b *oidctest.Behaviour) {
 		b.Discovery = func(doc map[string]any) {
@@ -87,8 +86,8 @@ func (s *site) ofTenant(origin, tenant, key string) {
 	})
 }
 
-// TestTakenOff: what the operator takes off a list counts for those who are signed
-// in too, from the next request on.
+// TestTakenOff has an operator remove an entry of a list. That applies to signed-in
+// users too, from the next request on.
 func TestTakenOff(t *testing.T) {
 	check := func(t *testing.T, s *live, with, without map[string]any) {
 		b := s.signedIn("alice")
@@ -121,8 +120,8 @@ func TestTakenOff(t *testing.T) {
 	})
 }
 
-// TestTenants: at an issuer for many tenants, those that the operator lists may
-// sign in.
+// TestTenants has an issuer for many tenants. Users of those that the operator lists
+// may sign in.
 func TestTenants(t *testing.T) {
 	const ours, other = ourTenant, otherTenant
 	for _, row := range []struct {

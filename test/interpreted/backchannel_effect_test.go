@@ -15,8 +15,9 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
 )
 
-// TestWhomALogoutEnds: a logout token ends the sessions that it names, and no other.
-func TestWhomALogoutEnds(t *testing.T) {
+// TestSessionsThatALogoutEnds has logout tokens end the sessions that they name, and no
+// other.
+func TestSessionsThatALogoutEnds(t *testing.T) {
 	t.Run("BL14 two providers that give out the same sid and sub", func(t *testing.T) {
 		a, b := newMovable(t, setup{}), newMovable(t, setup{})
 		for _, s := range []*site{a, b} {
@@ -77,7 +78,7 @@ func TestWhomALogoutEnds(t *testing.T) {
 
 	whole := newMovable(t, setup{})
 
-	t.Run("BL14 a sid that is not known, of one who is", func(t *testing.T) {
+	t.Run("BL14 an unknown sid of a known user", func(t *testing.T) {
 		s := whole.in(t)
 		m := s.member("alice")
 		s.taken(s.tell(s.provider.LogoutToken("client", "", m.sid+"x", nil)))
@@ -175,7 +176,7 @@ func TestWhomALogoutEnds(t *testing.T) {
 			s.taken(d)
 		}
 		if n := len(s.provider.Deliveries()); n != 2 {
-			t.Errorf("told %d times", n)
+			t.Errorf("delivered %d times", n)
 		}
 	})
 
@@ -215,7 +216,8 @@ func TestWhomALogoutEnds(t *testing.T) {
 	}
 }
 
-// TestTheWayToTheBackChannel: it is there before every rule, and stays so under load.
+// TestTheWayToTheBackChannel has requests that the back channel gets before every rule,
+// also under load.
 func TestTheWayToTheBackChannel(t *testing.T) {
 	for _, row := range []struct {
 		name    string

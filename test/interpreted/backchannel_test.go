@@ -27,8 +27,8 @@ func without(names ...string) edit {
 	}
 }
 
-// TestLogoutTokens: one that is not as it has to be is refused, and the session
-// lives; one that is ends it.
+// TestLogoutTokens has an invalid logout token refused, and the session lives. A valid
+// one ends it.
 func TestLogoutTokens(t *testing.T) {
 	whole := newMovable(t, setup{options: map[string]any{"idTokenSigningAlgs": []any{"ES256"}}})
 	now := whole.plugin.Clock.Now().Unix()
@@ -100,7 +100,7 @@ func TestLogoutTokens(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := whole.in(t)
-			s.pass(2 * time.Second) // not in the second of the logout before
+			s.pass(2 * time.Second) // beyond the second of the last logout
 			m := s.member("alice")
 			k := row.key
 			if k == nil {
@@ -194,7 +194,8 @@ func TestLogoutTokens(t *testing.T) {
 	})
 }
 
-// TestLogoutRequests: the back channel takes a form with one logout token, by POST.
+// TestLogoutRequests has the back channel accept only a form with one logout token, by
+// POST.
 func TestLogoutRequests(t *testing.T) {
 	s := newMovable(t, setup{})
 	m := s.member("alice")

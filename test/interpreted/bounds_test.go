@@ -11,9 +11,9 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 )
 
-// TestBoundsOfIDTokens: an ID token that is signed and true is refused when it is too
-// large, too deep or has too many elements, and taken just below. Each bound is the
-// only thing that is wrong with its token.
+// TestBoundsOfIDTokens has valid ID tokens that are too large, too deep or have too many
+// elements. They are refused, and accepted just below the bound. Each token exceeds only
+// one bound.
 func TestBoundsOfIDTokens(t *testing.T) {
 	s := newSite(t, setup{provider: oidctest.Options{IDTokenLifetime: 600_000_000_000}})
 	nested := func(depth int) any {
@@ -39,9 +39,9 @@ func TestBoundsOfIDTokens(t *testing.T) {
 	}
 }
 
-// TestBoundsOfTemplates: what could run long is refused, what comes out too long is
-// left out. That the value is cut while it is made, and dropped when it is made, holds
-// the same: this fails without both.
+// TestBoundsOfTemplates has templates that could run long refused, and values that are
+// too long left out. A value is cut while it is made, and dropped when it is complete.
+// Either keeps the bound, so this fails only without both.
 func TestBoundsOfTemplates(t *testing.T) {
 	var groups []string
 	for i := range 300 {
@@ -82,7 +82,7 @@ func TestBoundsOfTemplates(t *testing.T) {
 	}
 }
 
-// TestBoundsOfCookies: of many cookies by our names few are looked at.
+// TestBoundsOfCookies has many cookies with our names. Few of them are read.
 func TestBoundsOfCookies(t *testing.T) {
 	s := newSite(t, setup{})
 	good := cookie + "=" + s.value(s.signedIn("alice"))
@@ -106,9 +106,9 @@ func TestBoundsOfCookies(t *testing.T) {
 	})
 }
 
-// TestWhoseRateLimit: a client that sends too much uses up its own share, and logout
-// tokens that hold use up none.
-func TestWhoseRateLimit(t *testing.T) {
+// TestRateLimitOfEachClient has a client that sends too much use up its own share. Valid
+// logout tokens use up none.
+func TestRateLimitOfEachClient(t *testing.T) {
 	from := func(s *site, address string, r browser.Request) *browser.Page {
 		s.t.Helper()
 		r.OneHop, r.Header = true, http.Header{"X-Forwarded-For": {address}}

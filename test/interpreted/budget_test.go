@@ -9,27 +9,27 @@ import (
 	"testing"
 )
 
-// A budget is how often the plugin allocates memory for one request of each kind. The
-// interpreter allocates for every call and for every expression of a function, so this
-// is what a request costs, without the noise of a clock.
+// A budget is the number of memory allocations of the plugin for one request of each
+// kind. The interpreter allocates for every call and for every expression of a function,
+// so this is the cost of a request, without the noise of a clock.
 type budget struct {
-	bare     int // a signed-in request with its cookie alone
-	browsers int // one with what a browser sends
+	bare     int // a signed-in request with only its cookie
+	browsers int // one with the headers of a browser
 	recent   int // the same with the cookies that sign-ins leave for a while
 	refused  int // a script's request without a session: 401
 	sent     int // a page without a session: 302
 }
 
 // budgets are by the version of Go. A change that makes a request dearer by more than
-// two in a hundred fails; one that makes it cheaper is written down here.
+// two in a hundred fails. One that makes it cheaper changes the number here.
 var budgets = map[string]budget{
 	"go1.26": {bare: 186, browsers: 265, recent: 343, refused: 1273, sent: 3907},
 }
 
-// slack is how many in a hundred a request may become dearer.
+// slack is the percentage by which a request may become dearer.
 const slack = 2
 
-// TestBudget counts without the race detector: make check and scripts/test.sh run it
+// TestBudget counts without the race detector. make check and scripts/test.sh run it
 // so.
 func TestBudget(t *testing.T) {
 	if raced {
@@ -70,8 +70,8 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-// TestBudgetAfterOthers asks for the budget of a browser whose requests have a header
-// that the plugin does not know beforehand, after others sent many such headers.
+// TestBudgetAfterOthers checks the budget of a browser with a header that the plugin
+// does not know beforehand, after other clients sent many such headers.
 func TestBudgetAfterOthers(t *testing.T) {
 	if raced {
 		t.Skip("the race detector allocates on its own")
@@ -112,7 +112,7 @@ func TestBudgetAfterOthers(t *testing.T) {
 }
 
 // browserHeaders are the 17 headers that Chrome's requests for a page have behind
-// Traefik; with no cookies, one less.
+// Traefik, or 16 without cookies.
 func browserHeaders(cookies string) []string {
 	lines := []string{
 		"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8", "Accept-Encoding: gzip, deflate, br, zstd",
@@ -127,8 +127,9 @@ func browserHeaders(cookies string) []string {
 	return lines
 }
 
-// allocations is how often h allocates for the request of raw, beyond a handler that
-// does nothing: the least of several counts, since other goroutines allocate too.
+// allocations returns the allocations of h for the request of raw, beyond those of a
+// handler that does nothing. It is the least of several measurements, because other
+// goroutines allocate too.
 func allocations(t *testing.T, h http.Handler, raw string, want int) int {
 	t.Helper()
 	r := received(t, raw)

@@ -16,7 +16,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
 )
 
-// edited is the callback with its query changed.
+// edited returns the callback with a changed query.
 func edited(callback *url.URL, edit func(q url.Values)) *url.URL {
 	u := *callback
 	q := u.Query()
@@ -25,7 +25,7 @@ func edited(callback *url.URL, edit func(q url.Values)) *url.URL {
 	return &u
 }
 
-// noSession fails the test when the browser got a session.
+// noSession fails the test if the browser got a session.
 func (s *site) noSession(b *browser.Browser) {
 	s.t.Helper()
 	if p := b.Fetch(s.url + s.probe); p.Status != http.StatusUnauthorized {
@@ -33,7 +33,7 @@ func (s *site) noSession(b *browser.Browser) {
 	}
 }
 
-// withoutTokenCall fails the test when f makes the plugin ask the token endpoint.
+// withoutTokenCall fails the test if f makes the plugin call the token endpoint.
 func (s *site) withoutTokenCall(f func()) {
 	s.t.Helper()
 	before := s.provider.Count(oidctest.Token)
@@ -43,8 +43,8 @@ func (s *site) withoutTokenCall(f func()) {
 	}
 }
 
-// denied comes back to a callback that must not be redeemed: its own answer,
-// a 4xx, no token call and no session.
+// denied sends a callback that must not be redeemed. The response is the plugin's, with
+// a 4xx. There is no token call and no session.
 func (s *site) denied(b *browser.Browser, callback *url.URL) *browser.Page {
 	s.t.Helper()
 	var p *browser.Page
@@ -66,7 +66,7 @@ func TestAuthorizationResponse(t *testing.T) {
 		s.withoutTokenCall(func() { s.comeBack(victim, callback) })
 		s.noSession(victim)
 
-		// Nor when the victim has begun a sign-in of their own.
+		// It is not redeemed either if the victim has begun another sign-in.
 		other := s.browser()
 		other.Hop(s.url + "/theirs")
 		s.withoutTokenCall(func() { s.comeBack(other, s.callbackFor(attacker, "/mine", "alice")) })
@@ -352,8 +352,8 @@ func TestAuthorizationResponse(t *testing.T) {
 		}
 	})
 
-	// Two defences hold B20: such options are refused at the start, as here, and the
-	// authorization request leaves them out (internal/oidc).
+	// There are two defences for B20. Such options are refused at the start, as here, and
+	// the authorization request leaves them out (internal/oidc).
 	t.Run("B20 nobody replaces our parameters", func(t *testing.T) {
 		s := whole.in(t)
 		ours := []string{"redirect_uri", "client_id", "scope", "state", "nonce", "code_challenge", "code_challenge_method", "response_type"}
@@ -482,7 +482,7 @@ func TestExpiredSignIn(t *testing.T) {
 	}
 }
 
-// failed fails the test unless p tells that the sign-in failed, and no session came of it.
+// failed fails the test unless p says that the sign-in failed, and there is no session.
 func (s *site) failed(b *browser.Browser, p *browser.Page) {
 	s.t.Helper()
 	if p.Status < 400 || p.Status == http.StatusInternalServerError || p.Status > 502 {
@@ -491,7 +491,7 @@ func (s *site) failed(b *browser.Browser, p *browser.Page) {
 	s.noSession(b)
 }
 
-// refusedOptions is what the plugin says to options that it must not accept.
+// refusedOptions returns the error for options that the plugin must not accept.
 func (s *site) refusedOptions(more map[string]any) string {
 	s.t.Helper()
 	text, taken := s.tried(more)
@@ -501,8 +501,8 @@ func (s *site) refusedOptions(more map[string]any) string {
 	return text
 }
 
-// tried is what the plugin says to the options on top of the usual ones, and
-// whether it takes them.
+// tried returns the error for the options on top of the usual ones, and whether the
+// plugin accepts them.
 func (s *site) tried(more map[string]any) (string, bool) {
 	options := optionsFor(s.provider)
 	maps.Copy(options, more)
@@ -530,14 +530,14 @@ func flip(v string, i int) string {
 	return v[:i] + string(c) + v[i+1:]
 }
 
-// newTwo is one host with two middlewares of one provider and one key: a serves
-// what is below /a/, b what is below /b/.
+// newTwo returns one host with two middlewares of one provider and one key. a serves
+// paths below /a/, and b those below /b/.
 func newTwo(t testing.TB, a, b map[string]any) *site {
 	t.Helper()
 	return newTwoOn(t, loader.Load(t), a, b)
 }
 
-// newTwoOn is newTwo in an interpreter whose clock the provider has too.
+// newTwoOn is newTwo in an interpreter with the clock of the provider.
 func newTwoOn(t testing.TB, plugin *loader.Plugin, a, b map[string]any) *site {
 	t.Helper()
 	s := &site{t: t, plugin: plugin, echo: &backend.Echo{}}

@@ -8,7 +8,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 )
 
-// channelModules are those of logouts that the provider tells of.
+// channelModules are those of logouts that the provider announces.
 func channelModules() []module {
 	tells := func(edit edit) func(*oidctest.Provider, *oidctest.Behaviour) {
 		return func(_ *oidctest.Provider, b *oidctest.Behaviour) { b.LogoutToken = edit }
@@ -32,9 +32,9 @@ func channelModules() []module {
 	}
 }
 
-// backchannel is the run of a logout at the provider that tells us of it: when we
-// sent the person there, as the suite does, and when they went there of themselves,
-// which shows whether their session here lives.
+// backchannel is the run of a logout at the provider with a logout token. The plugin
+// sends the user there, as the suite does, and then the user goes there directly. The
+// second shows whether the session here lives.
 func backchannel(status int) func(s *site) string {
 	return func(s *site) string {
 		s.t.Helper()
@@ -49,7 +49,7 @@ func backchannel(status int) func(s *site) string {
 		m.Do(browser.Request{URL: s.provider.Endpoint(oidctest.EndSession), OneHop: true})
 		told := s.provider.Deliveries()
 		if len(told) != 2 {
-			s.t.Fatalf("told %d times", len(told))
+			s.t.Fatalf("%d logout tokens", len(told))
 		}
 		for _, d := range told {
 			if status == http.StatusOK {
@@ -67,7 +67,7 @@ func backchannel(status int) func(s *site) string {
 	}
 }
 
-// frontchannel is the run of a logout whose page at the provider has our frame.
+// frontchannel is the run of a logout with our frame in the provider's page.
 func frontchannel(s *site) string {
 	s.t.Helper()
 	b := s.signedIn("alice")
@@ -87,26 +87,26 @@ func frontchannel(s *site) string {
 	return "shown in the frame, the session ended"
 }
 
-// renewalModules are those of refresh tokens.
-func renewalModules() []module {
+// refreshModules are those of refresh tokens.
+func refreshModules() []module {
 	claims := func(edit func(c map[string]any)) func(*oidctest.Provider, *oidctest.Behaviour) {
 		return func(_ *oidctest.Provider, b *oidctest.Behaviour) { b.RefreshClaims = edit }
 	}
 	return []module{
-		{renewPlan, "refresh-token", "keeps the rules", nil, renews},
-		{renewPlan, "refresh-token-invalid-issuer", "another issuer in the ID token of the refresh", claims(func(c map[string]any) { c["iss"] = c["iss"].(string) + "1" }), staysAsItWas},
-		{renewPlan, "refresh-token-invalid-sub", "another sub in the ID token of the refresh", claims(func(c map[string]any) { c["sub"] = c["sub"].(string) + "1" }), staysAsItWas},
+		{refreshPlan, "refresh-token", "keeps the rules", nil, refreshesTokens},
+		{refreshPlan, "refresh-token-invalid-issuer", "another issuer in the ID token of the refresh", claims(func(c map[string]any) { c["iss"] = c["iss"].(string) + "1" }), staysAsItWas},
+		{refreshPlan, "refresh-token-invalid-sub", "another sub in the ID token of the refresh", claims(func(c map[string]any) { c["sub"] = c["sub"].(string) + "1" }), staysAsItWas},
 	}
 }
 
-// renews is the run of a module that ends at the userinfo request with the access
-// token of the refresh.
-func renews(s *site) string {
+// refreshesTokens is the run of a module that ends at the userinfo request with the
+// access token of the refresh.
+func refreshesTokens(s *site) string {
 	s.t.Helper()
 	m := s.member("alice")
 	before := s.me(m)
 	s.expire()
-	now := s.renewed(m, before)
+	now := s.refreshed(m, before)
 	if got := s.provider.Last(oidctest.UserInfo).Header.Get("Authorization"); got != "Bearer "+now.Header.Get("X-Access") {
 		s.t.Errorf("userinfo was asked with %q", got)
 	}
@@ -114,10 +114,10 @@ func renews(s *site) string {
 		s.t.Errorf("%d userinfo requests", n)
 	}
 	s.refreshes(1)
-	return "renewed, userinfo asked with the new token"
+	return "refreshed, userinfo requested with the new token"
 }
 
-// staysAsItWas is the run of a module whose refreshed ID token must not be believed.
+// staysAsItWas is the run of a module with a refreshed ID token that is invalid.
 func staysAsItWas(s *site) string {
 	s.t.Helper()
 	m := s.member("alice")

@@ -16,24 +16,24 @@ import (
 
 var certify = flag.Bool("certify", false, "print the modules of the certification as a table")
 
-// A module is one of the OpenID Foundation's conformance suite for relying
-// parties, played by a provider of ours. It is no certificate: the suite itself
-// has the last word. Where it allows two ways out, the table has ours: with no kid
-// all keys that fit are tried, and an unsigned ID token is refused.
+// A module is one of the OpenID Foundation's conformance suite for relying parties,
+// played by a provider of ours. It is no certificate. Only the suite itself gives one.
+// If it allows two outcomes, the table has ours. Without a kid all keys that fit are
+// tried, and an unsigned ID token is refused.
 type module struct {
 	plan, name string // without the prefix that all of them have
-	provider   string // what the provider does
+	provider   string // the behaviour of the provider
 	change     func(p *oidctest.Provider, b *oidctest.Behaviour)
-	run        func(s *site) string // what came of it; fails the test if that is wrong
+	run        func(s *site) string // returns the outcome; fails the test if that is wrong
 }
 
 const (
-	basicPlan  = "Basic RP"
-	configPlan = "Config RP"
-	logoutPlan = "RP-Initiated RP"
-	backPlan   = "Back-Channel RP"
-	frontPlan  = "Front-Channel RP"
-	renewPlan  = "Refresh tokens" // of no certification
+	basicPlan   = "Basic RP"
+	configPlan  = "Config RP"
+	logoutPlan  = "RP-Initiated RP"
+	backPlan    = "Back-Channel RP"
+	frontPlan   = "Front-Channel RP"
+	refreshPlan = "Refresh tokens" // of no certification
 )
 
 func TestCertification(t *testing.T) {
@@ -65,7 +65,7 @@ func TestCertification(t *testing.T) {
 	}
 }
 
-// registered is what the plan's provider knows of the client.
+// registered is the registration of the client at the plan's provider.
 func registered(plan string) oidctest.Options {
 	const app = "https://" + appHost
 	o := oidctest.Options{
@@ -89,13 +89,14 @@ func printModules(lines []string) {
 	_ = w.Flush()
 }
 
-// basicAlone is what the plans fix: the token endpoint takes client_secret_basic.
+// basicAlone has the setting of the plans: the token endpoint accepts only
+// client_secret_basic.
 func basicAlone(doc map[string]any) {
 	doc["token_endpoint_auth_methods_supported"] = []string{"client_secret_basic"}
 }
 
-// accepts is the run of a module that ends at the userinfo request, and for the
-// person at the page that they wanted.
+// accepts is the run of a module that ends at the userinfo request, and for the user at
+// the requested page.
 func accepts(s *site) string {
 	s.t.Helper()
 	before := s.provider.Count(oidctest.UserInfo)
@@ -110,7 +111,7 @@ func accepts(s *site) string {
 	return "signed in, userinfo asked"
 }
 
-// keepsTheRules checks what the suite asks of every run's requests.
+// keepsTheRules checks the suite's rules for the requests of every run.
 func (s *site) keepsTheRules() {
 	s.t.Helper()
 	asked := s.provider.Last(oidctest.Authorize).Form
@@ -133,11 +134,11 @@ func (s *site) keepsTheRules() {
 	}
 }
 
-// stops is the run of a module whose ID token must not be believed: no userinfo
-// request, and no session.
+// stops is the run of a module with an invalid ID token. There is no userinfo request
+// and no session.
 func stops(s *site) string { return s.stopped(0) }
 
-// stopsAfterUserInfo is the run of a module whose userinfo must not be believed.
+// stopsAfterUserInfo is the run of a module with invalid userinfo.
 func stopsAfterUserInfo(s *site) string { return s.stopped(1) }
 
 func (s *site) stopped(userinfo int) string {
@@ -165,7 +166,7 @@ func (s *site) stopped(userinfo int) string {
 	return fmt.Sprintf("stopped with status %d, no session, %s", page.Status, asked)
 }
 
-// discoveryRefused is the run of a module whose provider must not be used at all.
+// discoveryRefused is the run of a module with a provider that must not be used at all.
 func discoveryRefused(s *site) string {
 	s.t.Helper()
 	page := s.browser().Hop(s.url + "/wanted")
@@ -178,8 +179,8 @@ func discoveryRefused(s *site) string {
 	return fmt.Sprintf("stopped with status %d before the authorization request", page.Status)
 }
 
-// rotated is the run of a module whose provider has another key by the second
-// sign-in: before it, or while the person is at the provider.
+// rotated is the run of a module with another key of the provider by the second sign-in.
+// The key changes before it, or while the user is at the provider.
 func rotated(late bool) func(s *site) string {
 	return func(s *site) string {
 		s.t.Helper()
@@ -205,7 +206,7 @@ func rotated(late bool) func(s *site) string {
 }
 
 // logsOut is the run of an RP-initiated logout. edit changes the state on the way
-// back; nil leaves it.
+// back. A nil edit leaves it.
 func logsOut(edit func(q url.Values)) func(s *site) string {
 	return func(s *site) string {
 		s.t.Helper()

@@ -11,8 +11,8 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
 )
 
-// A link is one part of a chain: a middleware of the plugin, or what Traefik does to a
-// path.
+// A link is one part of a chain: a middleware of the plugin, or one of Traefik that
+// changes a path.
 type link struct {
 	name    string // links of one name are the same middleware
 	options map[string]any
@@ -20,7 +20,7 @@ type link struct {
 	add     string // AddPrefix with it
 }
 
-// newLinked is a host whose requests go through the links in turn.
+// newLinked returns a host. Its requests go through the links in turn.
 func newLinked(t testing.TB, links ...link) *site {
 	t.Helper()
 	s := &site{t: t, plugin: loader.Load(t), echo: &backend.Echo{}}
@@ -49,7 +49,7 @@ func newLinked(t testing.TB, links ...link) *site {
 	return s
 }
 
-// stripPrefix and addPrefix do what Traefik's middlewares of these names do.
+// stripPrefix and addPrefix act like Traefik's middlewares of these names.
 func stripPrefix(prefix string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if rest, ok := strings.CutPrefix(r.URL.Path, prefix); ok {
@@ -70,8 +70,8 @@ func addPrefix(prefix string, next http.Handler) http.Handler {
 	})
 }
 
-// goesOn are requests of every kind that a browser with a session makes. There are more
-// of them than a handler marks that takes itself for the last of its chain.
+// goesOn sends requests of every kind that a browser with a session makes. There are
+// more of them than a handler marks if it takes itself for the last of its chain.
 func (s *site) goesOn(b *browser.Browser, path, who string) {
 	s.t.Helper()
 	for i := range 250 {

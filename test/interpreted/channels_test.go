@@ -26,8 +26,8 @@ var (
 	movablePlug *loader.Plugin
 )
 
-// movable is the plugin in an interpreter whose clock the tests let run ahead, one
-// after the other.
+// movable is the plugin in an interpreter with a clock that the tests advance, one after
+// the other.
 func movable(t testing.TB) *loader.Plugin {
 	t.Helper()
 	movableOnce.Do(func() { movablePlug = loader.LoadAlone(t) })
@@ -37,8 +37,8 @@ func movable(t testing.TB) *loader.Plugin {
 	return movablePlug
 }
 
-// channels are options with both channels for logouts on, and headers that tell the
-// backend what a test asks for.
+// channels are options with both channels for logouts on, and headers with the values
+// that tests read at the backend.
 func channels(more map[string]any) map[string]any {
 	options := map[string]any{
 		"enableBackchannelLogout": true, "backchannelLogoutURL": backPath,
@@ -52,7 +52,7 @@ func channels(more map[string]any) map[string]any {
 	return options
 }
 
-// newMovable is a site whose plugin and provider have the same clock, that can pass.
+// newMovable returns a site. Its plugin and provider have one clock that can be advanced.
 func newMovable(t testing.TB, s setup) *site {
 	t.Helper()
 	s.plugin = movable(t)
@@ -68,10 +68,10 @@ func newMovable(t testing.TB, s setup) *site {
 	return newSite(t, s)
 }
 
-// pass lets time pass for the plugin and the provider.
+// pass advances the clock of the plugin and the provider.
 func (s *site) pass(d time.Duration) { s.plugin.Clock.Pass(d) }
 
-// A member is a person who is signed in, in one browser.
+// A member is a signed-in user with one browser.
 type member struct {
 	*browser.Browser
 	sub, sid string
@@ -96,8 +96,8 @@ func (s *site) alive(members ...member) {
 	}
 }
 
-// gone fails the test unless the members' sessions ended: programs get 401, and
-// people are sent to sign in.
+// gone fails the test unless the members' sessions ended. API clients get 401, and users
+// are redirected to sign in.
 func (s *site) gone(members ...member) {
 	s.t.Helper()
 	s.untouched(func() {
@@ -115,7 +115,7 @@ func (s *site) gone(members ...member) {
 	})
 }
 
-// token is a logout token of the provider for a member. edit may be nil.
+// token returns a logout token of the provider for a member. edit may be nil.
 func (s *site) token(m member, edit func(header, claims map[string]any)) string {
 	return s.provider.LogoutToken("client", m.sub, m.sid, edit)
 }
@@ -127,7 +127,7 @@ func (s *site) tell(token string) oidctest.Delivery {
 }
 
 // delivered has the provider send the logout token again while the back channel is
-// busy, and fails the test unless the back channel takes it then.
+// busy. It fails the test unless the back channel accepts it then.
 func (s *site) delivered(token string) {
 	s.t.Helper()
 	var d oidctest.Delivery
@@ -142,7 +142,7 @@ func (s *site) delivered(token string) {
 	s.taken(d)
 }
 
-// taken fails the test unless the back channel took the logout token.
+// taken fails the test unless the back channel accepted the logout token.
 func (s *site) taken(d oidctest.Delivery) {
 	s.t.Helper()
 	if d.Status != http.StatusOK || strings.TrimSpace(d.Body) != "" {
@@ -171,7 +171,7 @@ func (s *site) turnedDown(d oidctest.Delivery, status int) {
 	s.unstored(d.Header)
 }
 
-// unstored fails the test unless an answer may not be kept, and does nothing else.
+// unstored fails the test unless a response may not be stored, and has no other effect.
 func (s *site) unstored(h http.Header) {
 	s.t.Helper()
 	if !strings.Contains(h.Get("Cache-Control"), "no-store") || h.Get("Location") != "" || h.Get("Set-Cookie") != "" {
@@ -179,7 +179,7 @@ func (s *site) unstored(h http.Header) {
 	}
 }
 
-// claimsOf are the claims of a JWT that a test was handed.
+// claimsOf returns the claims of a JWT.
 func (s *site) claimsOf(token string) map[string]any {
 	s.t.Helper()
 	claims := map[string]any{}

@@ -13,8 +13,8 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
-// TestClientAuthentication: the plugin proves to the token endpoint who it is, as
-// clientAuthMethod says.
+// TestClientAuthentication has the plugin authenticate at the token endpoint by the
+// method of clientAuthMethod.
 func TestClientAuthentication(t *testing.T) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -17,10 +17,10 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
-// tolerated is how many times the work of a plain request a hostile one may cause.
+// tolerated bounds the work of a hostile request, as a multiple of that of a plain one.
 const tolerated = 20
 
-// A sink is a ResponseWriter that keeps nothing but the status.
+// A sink is a ResponseWriter that keeps only the status.
 type sink struct {
 	header http.Header
 	status int
@@ -39,7 +39,7 @@ func (s *sink) WriteHeader(status int) {
 	}
 }
 
-// received is the request of raw as a server hands it to a handler.
+// received returns the request of raw as a server hands it to a handler.
 func received(t testing.TB, raw string) *http.Request {
 	t.Helper()
 	r, err := http.ReadRequest(bufio.NewReaderSize(strings.NewReader(raw), 1<<16))
@@ -50,8 +50,8 @@ func received(t testing.TB, raw string) *http.Request {
 	return r
 }
 
-// work is how long h works for the request of raw, without what reading it takes, which
-// every handler pays, and the status of its answer.
+// work returns the time of h for the request of raw, and the status of its response. The
+// time to read the request is not included, because every handler needs it.
 func work(t testing.TB, h http.Handler, raw string) (time.Duration, int) {
 	t.Helper()
 	r := received(t, raw)
@@ -79,7 +79,7 @@ func dialled(t testing.TB, h http.Handler) *line {
 	return &line{conn, bufio.NewReader(conn)}
 }
 
-// ask is how long the answer to the request of raw takes, all in all.
+// ask returns the whole time until the response to the request of raw.
 func (l *line) ask(t testing.TB, raw string) time.Duration {
 	t.Helper()
 	method, _, _ := strings.Cut(raw, " ")
@@ -106,13 +106,13 @@ type flood struct {
 	status int
 }
 
-// mostTries is after how many tries the least is taken for the cost of a request.
+// mostTries is the number of tries of which the least is the cost of a request.
 const mostTries = 3000
 
-// TestHostileRequests: no request makes the interpreter go through as much as its client
-// likes to send. What it costs beyond a handler that does nothing is compared with what a
-// plain request takes at a server. The least of many tries counts, so that a busy machine
-// only makes the test longer.
+// TestHostileRequests fails if the work of the interpreter grows with the size of a
+// request. The cost beyond a handler that does nothing is compared with the time of a
+// plain request at a server. Both are the least of many tries, so that a busy machine only
+// makes the test longer.
 func TestHostileRequests(t *testing.T) {
 	if testing.Short() || raced {
 		t.Skip("takes half a minute; the race detector slows the standard library most")
@@ -154,7 +154,7 @@ func request(line string, head ...string) string {
 	return line + " HTTP/1.1\r\nHost: " + appHost + "\r\n" + strings.Join(append(head, "", ""), "\r\n")
 }
 
-// numbered are so many headers of the form, which has a place for a number.
+// numbered returns n headers of the form, which has a place for a number.
 func numbered(n int, form string) []string {
 	var lines []string
 	for i := range n {
@@ -166,7 +166,7 @@ func numbered(n int, form string) []string {
 // siblingCookie is the name of the session cookie of another middleware.
 const siblingCookie = "__Host-sibling"
 
-// floods are those of headers.
+// floods are the floods of headers.
 func floods(session string) []flood {
 	in := "Cookie: " + session
 	signedIn, stranger, public := request("GET /x", in), request("GET /x"), request("GET /public/x")
@@ -212,7 +212,7 @@ func floods(session string) []flood {
 	}
 }
 
-// spelledOut are so many headers whose names are read alike.
+// spelledOut returns n headers with names that are read alike.
 func spelledOut(name string, n int) []string {
 	const separators = "-_.!#$%&'*+^`|~"
 	var lines []string
@@ -227,7 +227,7 @@ func spelledOut(name string, n int) []string {
 	return lines
 }
 
-// pathFloods are those of addresses, and of what our own paths read.
+// pathFloods are the floods of addresses, and of parameters of our own paths.
 func pathFloods() []flood {
 	stranger, public, page := request("GET /x"), request("GET /public/x"), request("GET /x", "Accept: text/html")
 	callback := request("GET /oidc/callback?state=x&code=x")
@@ -258,8 +258,8 @@ func pathFloods() []flood {
 	}
 }
 
-// deliveryFloods are those of logout tokens. The plain one has a signature that does
-// not hold, as any hostile one.
+// deliveryFloods are the floods of logout tokens. The plain one has an invalid
+// signature, as any hostile one.
 func deliveryFloods(s *site) []flood {
 	foreign := oidctest.NewKey("ES256")
 	foreign.ID = s.provider.SigningKey().ID

@@ -162,7 +162,7 @@ func TestDiscovery(t *testing.T) {
 	})
 }
 
-// certificate is what the provider shows.
+// certificate returns the certificate of the provider.
 func (s *site) certificate() []byte {
 	s.t.Helper()
 	res, err := s.provider.Client().Get(s.provider.Endpoint(oidctest.Discovery))

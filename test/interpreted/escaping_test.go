@@ -12,8 +12,8 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 )
 
-// declined is the page of a sign-in at path that the provider refused: it leads back
-// to path.
+// declined returns the page of a sign-in at path that the provider refused. It leads
+// back to path.
 func (s *site) declined(path string) *browser.Page {
 	s.t.Helper()
 	b := s.browser()
@@ -23,8 +23,8 @@ func (s *site) declined(path string) *browser.Page {
 	return p
 }
 
-// TestPagesEscapeTargets: a return target may hold quotes and ampersands, and a page
-// shows it as the context wants it.
+// TestPagesEscapeTargets has return targets with quotes and ampersands. A page escapes
+// them for their context.
 func TestPagesEscapeTargets(t *testing.T) {
 	const target = `/a?x='-alert(1)-'&y='onclick='alert(1)`
 
@@ -54,8 +54,8 @@ func TestPagesEscapeTargets(t *testing.T) {
 	})
 }
 
-// TestClaimsInHeaders: whatever a claim holds, the backend gets one line of printable
-// ASCII, by which two users can be told apart.
+// TestClaimsInHeaders has claims with any content. The backend gets one line of printable
+// ASCII, which is different for two users.
 func TestClaimsInHeaders(t *testing.T) {
 	const nick, group = "Zo\u00eb\r\nX-Admin: 1\x00 50% ", "a,b\nc"
 	s := newSite(t, setup{
@@ -71,7 +71,7 @@ func TestClaimsInHeaders(t *testing.T) {
 		},
 		provider: oidctest.Options{Users: []oidctest.User{{Sub: "u", Groups: []string{group, "staff"}, Extra: map[string]any{"nick": nick}}}},
 	})
-	// An opaque access token may hold anything. Encoded it would be another one, so
+	// An opaque access token may have any content. Encoded it would be another one, so
 	// its header is left out.
 	s.provider.Set(func(b *oidctest.Behaviour) {
 		b.IDTokenClaims = func(c map[string]any) { delete(c, "at_hash") }

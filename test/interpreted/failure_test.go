@@ -19,7 +19,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
 )
 
-// reference is the number in a page or an answer by which the log tells more.
+// reference is the number in a page or a response that finds its line in the log.
 var reference = regexp.MustCompile(`(?:Reference: <code>|"reference":")([A-Z2-7]{10})`)
 
 func withoutReference(body string) string {
@@ -29,7 +29,7 @@ func withoutReference(body string) string {
 	return body
 }
 
-// ownName is what the page of a user without access says about who is signed in.
+// ownName matches the name of the signed-in user in the page without access.
 var ownName = regexp.MustCompile(`<p>You are signed in as <bdi>[^<]*</bdi>\.</p>\n`)
 
 func withoutName(body string) string {
@@ -221,7 +221,7 @@ func TestNothingPanics(t *testing.T) {
 	})
 }
 
-// survives hands the request to the site without a network between, which would refuse the oddest.
+// survives hands the request to the site without a network, which would refuse the oddest.
 func (s *site) survives(method, path, query string, header http.Header) {
 	s.t.Helper()
 	r := httptest.NewRequest(method, "https://"+appHost+path, nil)
@@ -243,7 +243,7 @@ func (s *site) survives(method, path, query string, header http.Header) {
 	}
 }
 
-// canaries are what must not be told: each is part of a secret or of a person's data.
+// canaries are values that must not be shown. Each is part of a secret or of a user's data.
 type canaries map[string]string
 
 func (c canaries) absent(t *testing.T, where, text string) {
@@ -254,15 +254,15 @@ func (c canaries) absent(t *testing.T, where, text string) {
 			continue
 		}
 		if i := strings.Index(text, value); i >= 0 {
-			t.Errorf("%s: %s is told: …%s…", where, name, text[max(0, i-80):min(len(text), i+len(value)+40)])
+			t.Errorf("%s: %s is shown: …%s…", where, name, text[max(0, i-80):min(len(text), i+len(value)+40)])
 		}
 		if escaped := url.QueryEscape(value); escaped != value && strings.Contains(text, escaped) {
-			t.Errorf("%s: %s is told, escaped", where, name)
+			t.Errorf("%s: %s is shown, escaped", where, name)
 		}
 	}
 }
 
-func TestNothingIsTold(t *testing.T) {
+func TestNoSecretIsShown(t *testing.T) {
 	const secret = "cAnArYcLiEnTsEcReT"
 	plugin := loader.Load(t)
 	before := plugin.Log.Len()
@@ -333,13 +333,13 @@ func TestNothingIsTold(t *testing.T) {
 	t.Run("K6 K7 pages show only a reference", func(t *testing.T) {
 		shown := canaries{}
 		for name, value := range c {
-			if name != "a query" { // the person's own way back
+			if name != "a query" { // the user's own way back
 				shown[name] = value
 			}
 		}
 		for _, p := range pages {
 			body := string(p.Body)
-			if p.URL.Path == "/forbidden" { // it names the user who asks, to that user
+			if p.URL.Path == "/forbidden" { // it shows the user their own name
 				body = withoutName(body)
 			}
 			shown.absent(t, fmt.Sprintf("%s (%d)", p.URL.Path, p.Status), body)
@@ -353,7 +353,7 @@ func TestNothingIsTold(t *testing.T) {
 			}
 			for _, word := range []string{"goroutine", ".go:", "panic", "oidc:", "session:", "cache:"} {
 				if strings.Contains(string(p.Body), word) {
-					t.Errorf("%s (%d) tells %q: %s", p.URL.Path, p.Status, word, p.Body)
+					t.Errorf("%s (%d) discloses %q: %s", p.URL.Path, p.Status, word, p.Body)
 				}
 			}
 			if strings.HasPrefix(p.Header.Get("Content-Type"), "text/html") && strings.Contains(string(p.Body), "<script") {
@@ -369,7 +369,7 @@ func TestNothingIsTold(t *testing.T) {
 	})
 
 	t.Run("K8 the log holds no secret, at any level", func(t *testing.T) {
-		// At the level debug a refusal has the values that the rules looked at.
+		// At the level debug a refusal has the values that the rules used.
 		c.absent(t, "the log", regexp.MustCompile(`claims="(?:[^"\\]|\\.)*"`).ReplaceAllString(logged, ""))
 		if !strings.Contains(logged, "signed in") || !strings.Contains(logged, "signed out") {
 			t.Errorf("the log has not seen the sign-in: %s", logged)

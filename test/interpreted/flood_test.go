@@ -9,8 +9,8 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
-// TestAFloodOfCallbacks: anybody can start a sign-in and answer it with a made-up
-// code. What that leaves behind must not drive out the sessions of others.
+// TestAFloodOfCallbacks has sign-ins that end with a made-up code. Anybody can send
+// those. The entries that they leave must not drive out the sessions of others.
 func TestAFloodOfCallbacks(t *testing.T) {
 	t.Run("K1 made-up codes do not change the sessions", func(t *testing.T) {
 		s := newSite(t, setup{options: map[string]any{"redis": map[string]any{"hybridL1Size": "20"}}})
@@ -27,8 +27,8 @@ func TestAFloodOfCallbacks(t *testing.T) {
 	})
 }
 
-// TestRefusedSignIns: a user whom the rules refuse is told so and can sign out. It
-// costs those who may pass nothing.
+// TestRefusedSignIns has users whom the rules refuse. They get a page and can sign out.
+// It costs the other users nothing.
 func TestRefusedSignIns(t *testing.T) {
 	rules := map[string]any{"allowedUsers": []any{"alice@example.com"}}
 	t.Run("L10 F24 they do not change the sessions of others", func(t *testing.T) {
@@ -72,8 +72,8 @@ func TestRefusedSignIns(t *testing.T) {
 	})
 }
 
-// TestNoUserInfoEndpoint: a provider without one cannot be asked for what an ID
-// token lacks, and people come in with what it has.
+// TestNoUserInfoEndpoint has a provider without userinfo. Users sign in with the claims
+// of the ID token.
 func TestNoUserInfoEndpoint(t *testing.T) {
 	none := func(_ *oidctest.Provider, b *oidctest.Behaviour) {
 		b.Discovery = func(doc map[string]any) { delete(doc, "userinfo_endpoint") }

@@ -21,8 +21,8 @@ func (s *site) frame(b *browser.Browser, q url.Values) *browser.Page {
 	return b.Do(browser.Request{URL: s.url + frontPath + "?" + q.Encode(), From: s.parse(s.provider.URL() + "/op/end_session"), Frame: true, OneHop: true})
 }
 
-// framed fails the test unless a page may be shown in a frame by the provider, and
-// by nobody else, and is kept nowhere.
+// framed fails the test unless only the provider may show the page in a frame, and
+// nobody may store it.
 func (s *site) framed(p *browser.Page) {
 	s.t.Helper()
 	policy := p.Header.Get("Content-Security-Policy")
@@ -82,7 +82,7 @@ func TestFrontchannelLogout(t *testing.T) {
 			row.edit(q)
 			for _, r := range []browser.Request{
 				{From: s.parse(s.provider.URL() + "/op/"), Frame: true}, // cross-site: no cookie
-				{From: s.home(), Frame: true},                           // the session's own cookie goes along
+				{From: s.home(), Frame: true},                           // with the session's own cookie
 				{},                                                      // typed
 			} {
 				r.URL, r.OneHop = s.url+frontPath+"?"+q.Encode(), true
@@ -180,7 +180,7 @@ func TestFrontchannelLogout(t *testing.T) {
 		}
 	})
 
-	t.Run("BL21 a user who signs out at the provider", func(t *testing.T) {
+	t.Run("BL21 a sign-out at the provider", func(t *testing.T) {
 		s := newMovable(t, setup{provider: oidctest.Options{FrontchannelLogoutURI: "https://" + appHost + frontPath}})
 		m := s.member("alice")
 		page := m.Do(browser.Request{URL: s.provider.Endpoint(oidctest.EndSession), OneHop: true})

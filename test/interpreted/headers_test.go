@@ -10,7 +10,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 )
 
-// identity are the headers by which backends know who asks.
+// identity are the headers by which backends know the user.
 var identity = []string{
 	"X-Forwarded-User", "X-User-Groups", "X-User-Roles", "X-Auth-Request-User", "X-Auth-Request-Redirect", "X-Auth-Request-Token", "X-Our-Own",
 }
@@ -40,7 +40,7 @@ func TestHeaders(t *testing.T) {
 		for _, branch := range []struct {
 			name  string
 			lines []string
-			self  bool // the backend is told that it is alice
+			self  bool // the backend gets the name of alice
 		}{
 			{"an open path", []string{"GET /public/x HTTP/1.1"}, false},
 			{"an open path, signed in", []string{"GET /public/x HTTP/1.1", session}, false},
@@ -148,7 +148,7 @@ func TestHeaders(t *testing.T) {
 				b := s.browser()
 				p := s.signIn(b, "/", "u")
 				if p.Status == http.StatusForbidden {
-					return // nobody is let in under a name that cannot be told
+					return // no user passes with a name that no header can have
 				}
 				for k, values := range s.sees(p).Header {
 					for _, v := range values {
@@ -235,7 +235,7 @@ func TestHeaders(t *testing.T) {
 		s := whole.in(t)
 		b := s.signedIn("alice")
 		b.Header.Set("Authorization", "Bearer app")
-		for _, path := range []string{"/x", "/x?y=%2e"} { // in memory, and by the whole story
+		for _, path := range []string{"/x", "/x?y=%2e"} { // by the short way, and by the long one
 			if got := s.sees(b.Fetch(s.url + path)).Header.Values("Authorization"); len(got) != 1 || got[0] != "Bearer app" {
 				t.Errorf("%s: Authorization: %q", path, got)
 			}

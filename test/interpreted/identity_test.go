@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// foreignIdentity are the headers by which other proxies tell who is asking.
+// foreignIdentity are the headers by which other proxies name the user.
 var foreignIdentity = []string{
 	"X-Auth-Request-Email", "X-Auth-Request-Groups", "X-Auth-Request-Preferred-Username", "X-Auth-Request-Access-Token", "X-Forwarded-Email",
 	"X-Forwarded-Groups", "X-Forwarded-Preferred-Username", "X-Forwarded-Access-Token", "Remote-User", "Remote-Name", "Remote-Email",

@@ -25,8 +25,8 @@ func tokenHeaders() map[string]any {
 	}}
 }
 
-// handsOn fails the test unless the backend was handed that access token, once and
-// under each name; "" for none.
+// handsOn fails the test unless the backend got that access token, once and under each
+// name. "" is none.
 func (s *site) handsOn(seen backend.Seen, token string) {
 	s.t.Helper()
 	for name, prefix := range map[string]string{"Authorization": "Bearer ", "X-Access": "", "X-Auth-Request-Token": ""} {
@@ -41,9 +41,9 @@ func (s *site) handsOn(seen backend.Seen, token string) {
 	}
 }
 
-// TestAccessTokensOfOthers: the backend is handed the access token that the token
-// endpoint gave for the session, and no other: not one that comes with a request, nor
-// one that the response to the sign-in or a record of the store was changed to hold.
+// TestAccessTokensOfOthers has the backend get only the access token that the token
+// endpoint gave for the session. Other tokens come with a request, in a changed response
+// to the sign-in, or in a changed record of the store.
 func TestAccessTokensOfOthers(t *testing.T) {
 	options := tokenHeaders()
 	options["excludedURLs"] = []any{"/public"}

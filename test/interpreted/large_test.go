@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestLargeHeaders: what is within the bounds passes, whoever sends it, and what is
-// beyond them is told so before anything is done for it.
+// TestLargeHeaders has headers within the bounds, which pass for every client. Those
+// beyond the bounds are refused before any work is done for them.
 func TestLargeHeaders(t *testing.T) {
 	whole := newSite(t, setup{options: map[string]any{"excludedURLs": []any{"/public"}}})
 	session := cookie + "=" + whole.value(whole.signedIn("alice"))
@@ -78,7 +78,7 @@ func TestLargeHeaders(t *testing.T) {
 		p := b.Fetch(s.url + "/x")
 		s.status(p, http.StatusRequestHeaderFieldsTooLarge)
 		if !strings.Contains(string(p.Body), `"cookies_too_large"`) {
-			t.Errorf("a script is told %s", p.Body)
+			t.Errorf("a script gets %s", p.Body)
 		}
 		p = b.Hop(s.url + "/x")
 		if p.Status != http.StatusRequestHeaderFieldsTooLarge || !strings.Contains(string(p.Body), "Delete the cookies of this site") {

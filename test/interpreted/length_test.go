@@ -13,9 +13,9 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 )
 
-// TestLengths: nothing that an attacker can measure gets shorter by a guess at a
-// secret, because nothing is compressed, and what the provider compresses may not
-// unfold to more than other responses may have.
+// TestLengths fails if a correct guess at a secret makes a response shorter. Nothing is
+// compressed. A compressed response of the provider may not be larger uncompressed than
+// other responses may be.
 func TestLengths(t *testing.T) {
 	noise := func(n int) string { return fmt.Sprintf("%0*x", n, n*7919) }
 	people := []oidctest.User{
@@ -80,7 +80,7 @@ func TestLengths(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := newSite(t, setup{options: row.options})
-			// For userinfo, what it unfolds to would be good but for its size.
+			// For userinfo, the uncompressed response is valid except for its size.
 			folded := zipped(t, `{"sub":"alice"`+strings.Repeat(" ", 64<<20)+`}`)
 			s.provider.Set(func(b *oidctest.Behaviour) {
 				b.Faults[row.endpoint] = oidctest.Fault{Status: 200, Type: "application/json", Encoding: "gzip", Body: folded}
@@ -122,7 +122,7 @@ func zipped(t *testing.T, text string) string {
 	return b.String()
 }
 
-// allocated is what was ever allocated, in bytes.
+// allocated returns the number of bytes that were ever allocated.
 func allocated() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)

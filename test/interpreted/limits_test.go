@@ -13,8 +13,8 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 )
 
-// TestInventedKeys: logout tokens come from anybody. Those that name invented keys
-// must not make a token refresh fail whose key is new.
+// TestInventedKeys has logout tokens with invented keys. Anybody can send those. They
+// must not make a token refresh with a new key fail.
 func TestInventedKeys(t *testing.T) {
 	t.Run("L13 logout tokens of invented keys during a rotation: the refresh goes through", func(t *testing.T) {
 		s := newMovable(t, setup{})
@@ -38,7 +38,7 @@ func TestInventedKeys(t *testing.T) {
 		}
 		s.provider.Rotate()
 		s.provider.Retire()
-		s.renewed(m, before)
+		s.refreshed(m, before)
 		s.refreshes(1)
 		if n := s.provider.Count(oidctest.Revocation); n != 0 {
 			t.Errorf("%d tokens were revoked", n)
@@ -46,13 +46,13 @@ func TestInventedKeys(t *testing.T) {
 	})
 }
 
-// fromAddress has the requests of b come through a proxy from an address; the site
-// has to trust 127.0.0.0/8.
+// fromAddress has the requests of b come through a proxy from an address. The site has to
+// trust 127.0.0.0/8.
 func fromAddress(b *browser.Browser, url, address string) *browser.Page {
 	return b.Do(browser.Request{URL: url, OneHop: true, Header: http.Header{"X-Forwarded-For": {address}}})
 }
 
-// TestLimits: rateLimit is of the networks that one client can have.
+// TestLimits has rateLimit apply to the network of a client.
 func TestLimits(t *testing.T) {
 	t.Run("L12 a /48 has four times the rate of an address", func(t *testing.T) {
 		s := newSite(t, setup{options: map[string]any{"rateLimit": 10, "trustedProxies": []any{"127.0.0.0/8"}}})
@@ -79,8 +79,8 @@ func TestLimits(t *testing.T) {
 	})
 }
 
-// TestMadeUpCodes: callbacks with made-up codes harm nobody but the client that they
-// come from.
+// TestMadeUpCodes has callbacks with made-up codes. They harm only the client that sends
+// them.
 func TestMadeUpCodes(t *testing.T) {
 	proxied := map[string]any{"trustedProxies": []any{"127.0.0.0/8"}}
 	madeUp := func(s *site, b *browser.Browser, code string) string {
@@ -142,7 +142,7 @@ func TestMadeUpCodes(t *testing.T) {
 			t.Errorf("status %d, %v", p.Status, p.Header)
 		}
 		if s.provider.Count(oidctest.Token) != calls {
-			return // the breaker's pause was over: this machine is slow
+			return // the breaker's pause was over, because this machine is slow
 		}
 		s.provider.Reset()
 		s.pass(11 * time.Second)
@@ -174,7 +174,7 @@ func TestMadeUpCodes(t *testing.T) {
 		s.provider.Reset()
 		s.status(fromAddress(b, callback, "198.51.100.7"), http.StatusFound)
 		s.expire()
-		s.renewed(m, before)
+		s.refreshed(m, before)
 		if n := s.provider.Count(oidctest.Token) - calls - 2; n > 32 {
 			t.Errorf("%d calls of the flood are under way", n)
 		}

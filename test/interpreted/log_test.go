@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// A logLine is what tests read of a line of JSON.
+// A logLine has the fields of a line of JSON that tests read.
 type logLine struct {
 	Level, Msg, Plugin, Middleware, Code string
 }
@@ -84,8 +84,8 @@ func TestLogFile(t *testing.T) {
 	}
 }
 
-// Two middlewares and a reload write to one file; what was configured before goes on
-// writing.
+// Two middlewares and a reload write to one file. Handlers of the configuration before go
+// on writing.
 func TestLogFileIsShared(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "oidc.log")
 	s := newSite(t, setup{options: map[string]any{"logFile": path, "logFormat": "json"}})

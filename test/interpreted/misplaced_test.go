@@ -9,8 +9,8 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 )
 
-// follows is where a browser ends that goes to the address, whose user has a session at
-// the provider already. It gives up where browsers do.
+// follows opens the address in a browser of a user with a session at the provider. It
+// returns the last page, and gives up when browsers do.
 func (s *site) follows(b *browser.Browser, address string) *browser.Page {
 	s.t.Helper()
 	for range 20 {
@@ -48,7 +48,8 @@ func (s *site) endsWith(p *browser.Page, before, status int, code string, texts 
 	}
 }
 
-// warnings is how many lines of the log, from that length on, have all of the texts.
+// warnings returns the number of lines of the log, from that length on, with all of the
+// texts.
 func (s *site) warnings(before int, texts ...string) int {
 	n := 0
 	for _, line := range strings.Split(s.plugin.Log.Since(before), "\n") {
@@ -121,7 +122,7 @@ func TestSignInsThatCannotEnd(t *testing.T) {
 		before = s.plugin.Log.Len()
 		s.status(s.withCookies(cookie+"=x"), http.StatusUnauthorized)
 		if n := s.warnings(before, "a session cookie is ignored"); n != 0 {
-			t.Error("what is no session's cookie is warned of")
+			t.Error("there is a warning of a cookie of no session")
 		}
 	})
 

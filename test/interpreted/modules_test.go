@@ -16,7 +16,7 @@ func modules() []module {
 	all := append(basicModules(), configModules()...)
 	all = append(all, logoutModules()...)
 	all = append(all, channelModules()...)
-	return append(all, renewalModules()...)
+	return append(all, refreshModules()...)
 }
 
 func basicModules() []module {
@@ -85,7 +85,7 @@ func unsigned(_ *oidctest.Provider, b *oidctest.Behaviour) {
 	b.IDToken = func(raw string) string { return raw[:strings.LastIndexByte(raw, '.')+1] }
 }
 
-// asksForClaims is the run of a module that wants a scope beside openid.
+// asksForClaims is the run of a module with a scope beside openid.
 func asksForClaims(s *site) string {
 	s.t.Helper()
 	came := accepts(s)
@@ -110,8 +110,8 @@ func authenticatesByBasic(s *site) string {
 	return "basic authentication, " + came
 }
 
-// takesKeysElsewhere is the run of a module whose keys lie where only discovery
-// tells, so that a client which guesses would miss them.
+// takesKeysElsewhere is the run of a module with keys at a URL that only discovery
+// names. A client that guesses would miss them.
 func takesKeysElsewhere(s *site) string {
 	s.t.Helper()
 	fetched := make(chan string, 16)

@@ -54,8 +54,8 @@ func TestOddProviders(t *testing.T) {
 	})
 }
 
-// A client that the provider refuses is the operator's to mend: the user is told so,
-// and the log names the options.
+// The operator must mend a client that the provider refuses. The page says so, and the
+// log names the options.
 func TestRefusedClient(t *testing.T) {
 	s := newSite(t, setup{options: map[string]any{"clientSecret": oidctest.NewSecret()}})
 	before := s.plugin.Log.Len()

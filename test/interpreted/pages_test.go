@@ -14,7 +14,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 )
 
-// leadsTo is the address of the link of a page with this text.
+// leadsTo returns the address of the link of a page with this text.
 func (s *site) leadsTo(p *browser.Page, text string) string {
 	s.t.Helper()
 	m := regexp.MustCompile(`href="([^"]*)">` + text + `<`).FindStringSubmatch(string(p.Body))

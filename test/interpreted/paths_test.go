@@ -7,14 +7,14 @@ import (
 	"testing"
 )
 
-// The backend may redirect to what X-Auth-Request-Redirect says: it is a return target,
-// or it is not there.
-func TestTheTargetThatTheBackendIsTold(t *testing.T) {
+// The backend may redirect to the address in X-Auth-Request-Redirect. It is a return
+// target, or it is absent.
+func TestTheTargetForTheBackend(t *testing.T) {
 	whole := newSite(t, setup{options: map[string]any{"excludedURLs": []any{"/public"}}})
 	home := whole.home()
 	session := "Cookie: " + cookie + "=" + whole.value(whole.signedIn("alice"))
 
-	// told is the header that the backend sees of a signed-in request.
+	// told returns the header at the backend for a signed-in request.
 	told := func(s *site, target string, lines ...string) []string {
 		before := s.echo.Count()
 		s.raw(append([]string{"GET " + target + " HTTP/1.1", "Host: " + appHost, "Connection: close", session}, lines...)...)

@@ -9,7 +9,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
-// Discovery is asked for in the background, once, so that a mistake shows in the log
+// Discovery is requested in the background, once, so that a mistake shows in the log
 // before a user meets it.
 func TestProviderReady(t *testing.T) {
 	start := func(t *testing.T, change func(b *oidctest.Behaviour)) (*site, func(texts ...string)) {

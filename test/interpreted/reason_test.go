@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A refused user's line has the reason and what it comes from, and a user without a
-// name for the backend has a line too.
+// The log line of a refused user has the reason and its source. A user without a name
+// for the backend has a line too.
 func TestTheLogSaysWhy(t *testing.T) {
 	s := newSite(t, setup{options: map[string]any{"allowedRolesAndGroups": []any{"board"}, "groupClaimName": "grups"}})
 	s.status(s.signIn(s.browser(), "/", "alice"), 403)

@@ -7,14 +7,14 @@ import (
 	"testing"
 )
 
-// With one callback for the hosts of a domain, a sign-in may lead to another host: that
-// of the request it began with, if it is in the domain of the cookies. What the client
-// sends as a host leads nowhere else.
+// With one callback for the hosts of a domain, a sign-in may lead to another host. That
+// is the host of its first request, if it is in the domain of the cookies. A host that
+// the client sends leads nowhere else.
 func TestRedirectHosts(t *testing.T) {
 	const login, page = "login.example.test", "/page?x=1"
 	whole := newSite(t, setup{options: map[string]any{"callbackURL": "https://" + login + "/oidc/callback", "cookieDomain": "example.test"}})
 
-	// leads is where a sign-in ends that began so; "" if it is refused.
+	// leads returns the end of a sign-in that began so, or "" if it is refused.
 	leads := func(s *site, target, host string, lines ...string) string {
 		start := s.raw(append([]string{"GET " + target + " HTTP/1.1", "Host: " + host, "Accept: text/html", "Sec-Fetch-Mode: navigate", "Connection: close"}, lines...)...)
 		if start.StatusCode == http.StatusBadRequest || start.StatusCode == http.StatusMisdirectedRequest && len(start.Cookies()) == 0 {
@@ -38,7 +38,7 @@ func TestRedirectHosts(t *testing.T) {
 		return end.Header.Get("Location")
 	}
 
-	t.Run("the host that was asked", func(t *testing.T) {
+	t.Run("the host of the request", func(t *testing.T) {
 		s := whole.in(t)
 		for host, want := range map[string]string{
 			appHost: "https://" + appHost + "/page?x=1", "a.b.example.test:8443": "https://a.b.example.test:8443/page?x=1", "example.test": "https://example.test/page?x=1", login: "/page?x=1",

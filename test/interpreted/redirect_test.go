@@ -9,10 +9,10 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 )
 
-// staysHome reports whether a browser that gets location at base stays at this
-// origin. It reads the address as lenient browsers do (WHATWG URL): control
-// characters and spaces at the ends go, TAB, CR and LF anywhere, a backslash is
-// a slash, and any number of slashes starts a host.
+// staysHome reports whether a browser that gets location at base stays at this origin.
+// It reads the address as lenient browsers do (WHATWG URL). They remove control characters
+// and spaces at the ends, and TAB, CR and LF anywhere. A backslash is a slash, and any
+// number of slashes starts a host.
 func staysHome(base *url.URL, location string) bool {
 	l := strings.Trim(location, "\x00\x01\x02\x03\x04\x05\x06\x07\x08\t\n\v\f\r\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f ")
 	l = strings.NewReplacer("\t", "", "\n", "", "\r", "", `\`, "/").Replace(l)
@@ -26,8 +26,8 @@ func staysHome(base *url.URL, location string) bool {
 	return u.Scheme == base.Scheme && u.Host == base.Host && u.User == nil
 }
 
-// rawSignIn starts a sign-in with the request target as it is, ends it, and
-// returns where the callback leads; "" when the start was refused.
+// rawSignIn starts a sign-in with the request target as it is, and ends it. It returns
+// the target of the callback, or "" if the start was refused.
 func (s *site) rawSignIn(target string, lines ...string) string {
 	s.t.Helper()
 	host := appHost
@@ -63,7 +63,7 @@ func (s *site) rawSignIn(target string, lines ...string) string {
 	return end.Header.Get("Location")
 }
 
-// redirectURI fails the test when an authorization request names another one.
+// redirectURI fails the test if an authorization request names another one.
 func (s *site) redirectURI(authURL, want string) {
 	s.t.Helper()
 	if got := s.parse(authURL).Query().Get("redirect_uri"); got != want {
@@ -75,7 +75,7 @@ func TestRedirectTargets(t *testing.T) {
 	whole := newSite(t, setup{})
 	home := whole.home()
 
-	// Each row's starts end at this site, whatever they look like.
+	// Each row's starts end at this site.
 	for _, row := range []struct {
 		name   string
 		starts []string
@@ -257,7 +257,7 @@ func TestRedirectTargets(t *testing.T) {
 	})
 }
 
-// startsAtHome fails the test when a sign-in that starts at target ends elsewhere.
+// startsAtHome fails the test if a sign-in that starts at target ends elsewhere.
 func (s *site) startsAtHome(home *url.URL, target string) {
 	s.t.Helper()
 	if to := s.rawSignIn(target); to != "" && !staysHome(home, to) {

@@ -11,8 +11,9 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 )
 
-// TestRedirectsOfTheProvider: a call to the provider carries a secret or brings what
-// is believed, and goes where the operator and discovery say. No redirect is followed.
+// TestRedirectsOfTheProvider fails if the plugin follows a redirect of the provider. Its
+// calls carry secrets or bring data that it trusts, and go only to the URLs of the
+// operator and of discovery.
 func TestRedirectsOfTheProvider(t *testing.T) {
 	var mu sync.Mutex
 	var stolen []string

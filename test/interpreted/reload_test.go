@@ -16,9 +16,9 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
 )
 
-// A reloadBudget is how often New allocates memory for a router whose middleware is
-// there, with the same content of its configuration. Traefik decodes a Config for each
-// router, and asks for all routers anew at each change of anything.
+// A reloadBudget is the number of allocations of New for a router of a middleware that
+// exists, with the same configuration. Traefik decodes a Config for each router, and
+// calls New again for all routers at each change of anything.
 type reloadBudget struct {
 	router     int // one more of the same generation
 	generation int // the first of another generation
@@ -87,7 +87,7 @@ func TestBudgetOfAReload(t *testing.T) {
 	}
 }
 
-// decoded are the middlewares of n routers.
+// decoded returns the middlewares of n routers.
 func decoded(t *testing.T, p *loader.Plugin, name string, options map[string]any, n int) []*loader.Middleware {
 	t.Helper()
 	var all []*loader.Middleware
@@ -152,7 +152,7 @@ func TestManyRouters(t *testing.T) {
 		reaches(b, all[0], true)
 		reaches(b, all[1], true)
 		if n == 2 {
-			reaches(b, all[2], false) // which takes the cookie away
+			reaches(b, all[2], false) // this removes the cookie
 		}
 	}
 	if n := ready(before); n != 2 {
@@ -173,6 +173,6 @@ func TestManyRouters(t *testing.T) {
 	}
 	cancel()
 	if n := ready(before); n != 4 {
-		t.Errorf("%d middlewares were made of two whose secret changed once", n)
+		t.Errorf("%d middlewares were made of two with one change of a secret", n)
 	}
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 )
 
-// TestCallbacksAreUsedOnce: somebody who has a callback and the browser's cookies can
-// send its code once, however late they try again. That it stays used for longer than
-// the sign-in lasts cannot be told from a request: the state has expired by then.
+// TestCallbacksAreUsedOnce has a callback and the browser's cookies used twice. The code
+// is sent once, however late the second try is. A request cannot show that the marker
+// outlives the sign-in, because the state has expired by then.
 func TestCallbacksAreUsedOnce(t *testing.T) {
 	s := newMovable(t, setup{})
 	copyOf := func(b *browser.Browser) *browser.Browser {

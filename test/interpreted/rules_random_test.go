@@ -8,8 +8,8 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
 )
 
-// The interpreted access rules decide as their plain implementation does, which is
-// compiled. Eight goroutines evaluate rules at once.
+// The interpreted access rules decide like their plain compiled implementation. Eight
+// goroutines evaluate rules at once.
 func TestRandomRules(t *testing.T) {
 	const workers = 8
 	seeds := 20000 / policytest.CasesOfSite / workers

@@ -15,11 +15,11 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
 )
 
-// a is an access rule as an operator writes it.
+// a is an access rule in the form in which an operator writes it.
 type a = map[string]any
 
-// staffed is the setup of a site with access rules, where a member of each kind can sign
-// in. The allowed lists allow the owner only.
+// staffed is the setup of a site with access rules. A member of each kind can sign in. The
+// allowed lists allow only the owner.
 func staffed(rules ...any) setup {
 	return setup{
 		options: map[string]any{
@@ -71,7 +71,7 @@ func (s *site) directlyAt(host, target, cookies string) int {
 	return w.status
 }
 
-// cookieOf is the session cookie of a person who signed in at a path.
+// cookieOf signs a user in at a path and returns the session cookie.
 func (s *site) cookieOf(person, path string) string {
 	s.t.Helper()
 	b := s.browser()
@@ -116,7 +116,7 @@ func TestAccessRules(t *testing.T) {
 		}
 	})
 
-	t.Run("L40 a path that can be read in two ways passes only for users who satisfy every rule", func(t *testing.T) {
+	t.Run("L40 a path that can be read in two ways passes only for a user that satisfies every rule", func(t *testing.T) {
 		s := whole.in(t)
 		targets := []string{
 			"/ADMIN", "/Admin/x", "/admin.json", "/admin%20", "/admin~", "/%EF%BD%81dmin/x", "//admin", "/admin/open/../x", "/admin/open/%2e%2e/x", "/admin/open%2f..%2fx", "/x/../admin", "/other/..;/admin",
@@ -340,7 +340,7 @@ func TestAccessRules(t *testing.T) {
 	})
 }
 
-// Many users at once, each of whom has one path.
+// Many users at once, each with a path of its own.
 func TestRulesOfManyUsers(t *testing.T) {
 	const users, rounds = 16, 5
 	var rules []any

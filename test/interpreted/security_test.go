@@ -13,13 +13,13 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
 )
 
-// secured is what securityHeaders is set to, under its own name.
+// secured has the value of securityHeaders, under its own name.
 func secured(options map[string]any) map[string]any {
 	return map[string]any{"securityHeaders": options, "excludedURLs": []any{"/public"}}
 }
 
-// responseHeaders are those that securityHeaders can set; a test asks that no
-// others come than it names.
+// responseHeaders are those that securityHeaders can set. A test fails if others come
+// than it names.
 var responseHeaders = []string{
 	"Content-Security-Policy", "Strict-Transport-Security", "X-Frame-Options", "X-Content-Type-Options", "X-Xss-Protection",
 	"Referrer-Policy", "Permissions-Policy", "Cross-Origin-Resource-Policy", "Cross-Origin-Opener-Policy",
@@ -74,7 +74,7 @@ func TestSecurityHeaders(t *testing.T) {
 	}
 }
 
-// What a plugin cannot do it says, with who can.
+// An error for something that a plugin cannot do names the part of Traefik that can.
 func TestSecurityHeadersThatAreRefused(t *testing.T) {
 	s := newSite(t, setup{})
 	for _, name := range []string{"disableServerHeader", "disablePoweredByHeader"} {
@@ -186,7 +186,7 @@ func TestPreflight(t *testing.T) {
 	}
 }
 
-// preflight fails the test when the answer is not that of the configuration crossOrigin.
+// preflight fails the test unless the response is that of the configuration crossOrigin.
 func (s *site) preflight(res *http.Response, origin string, granted bool) {
 	s.t.Helper()
 	if res.StatusCode != http.StatusNoContent || len(res.Header["Set-Cookie"]) != 0 {
@@ -275,8 +275,8 @@ func TestCrossOriginResponses(t *testing.T) {
 	}
 }
 
-// One middleware name with several configurations, as while a new one is rolled
-// out: they share the provider, the store and the sessions, and not their options.
+// One middleware name has several configurations, as during the roll-out of a new one.
+// They share the provider, the store and the sessions, and not their options.
 func TestConfigurationsBesideEachOther(t *testing.T) {
 	t.Run("K19 each has its own options", func(t *testing.T) {
 		s := &site{t: t, plugin: loader.Load(t), echo: &backend.Echo{}, provider: oidctest.New(oidctest.Options{})}
@@ -307,7 +307,7 @@ func TestConfigurationsBesideEachOther(t *testing.T) {
 	})
 }
 
-// Answers of the interpreted plugin to many origins at once are each their own.
+// Many origins at once each get their own response.
 func TestManyOriginsAtOnce(t *testing.T) {
 	s := newSite(t, setup{options: secured(crossOrigin)})
 	b := s.signedIn("alice")

@@ -16,7 +16,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
 )
 
-// value is the session cookie of the browser.
+// value returns the session cookie of the browser.
 func (s *site) value(b *browser.Browser) string {
 	s.t.Helper()
 	v, ok := b.Jar.Get(s.home(), cookie)
@@ -26,7 +26,7 @@ func (s *site) value(b *browser.Browser) string {
 	return v
 }
 
-// withCookies makes a script's request with that Cookie header alone.
+// withCookies makes a script's request with only that Cookie header.
 func (s *site) withCookies(header ...string) *browser.Page {
 	s.t.Helper()
 	return s.browser().Do(browser.Request{
@@ -34,8 +34,8 @@ func (s *site) withCookies(header ...string) *browser.Page {
 	})
 }
 
-// A live site changes its configuration as Traefik does: the context of the old
-// handlers ends before the new ones are built.
+// A live site changes its configuration as Traefik does. The context of the old handlers
+// ends before the new ones are built.
 type live struct {
 	*site
 	name    string
@@ -50,7 +50,7 @@ func newLive(t testing.TB, plugin *loader.Plugin, more map[string]any) *live {
 	return newLiveAt(t, plugin, oidctest.Options{}, more)
 }
 
-// newLiveAt is newLive at a provider of one's own.
+// newLiveAt is newLive at a given provider.
 func newLiveAt(t testing.TB, plugin *loader.Plugin, provider oidctest.Options, more map[string]any) *live {
 	t.Helper()
 	l := &live{site: &site{t: t, plugin: plugin, echo: &backend.Echo{}, asked: newGate()}, name: t.Name()}
@@ -68,7 +68,7 @@ func newLiveAt(t testing.TB, plugin *loader.Plugin, provider oidctest.Options, m
 	return l
 }
 
-// reload serves the options, as three routers of which one is asked.
+// reload serves the options as three routers. Requests go to one of them.
 func (l *live) reload(more map[string]any) {
 	l.t.Helper()
 	if l.cancel != nil {
@@ -436,7 +436,7 @@ func TestKeys(t *testing.T) {
 				t.Errorf("%s: the refusal does not name the option: %s", name, text)
 			}
 			if v, ok := k.(string); ok && len(v) > 8 && strings.Contains(text, v) {
-				t.Errorf("%s: the refusal tells the key", name)
+				t.Errorf("%s: the refusal discloses the key", name)
 			}
 		}
 	})
@@ -522,8 +522,8 @@ func TestLifetimes(t *testing.T) {
 	}
 }
 
-// TestLifetimesOfWhoServes: shorter limits count for those who are signed in too.
-func TestLifetimesOfWhoServes(t *testing.T) {
+// TestLifetimesAfterAReload has shorter limits apply to signed-in users too.
+func TestLifetimesAfterAReload(t *testing.T) {
 	plugin := movable(t)
 	long := map[string]any{"sessionMaxAge": 30 * 24 * 3600}
 	for _, row := range []struct {
@@ -569,7 +569,7 @@ func TestLifetimesOfWhoServes(t *testing.T) {
 	})
 }
 
-// A step lets time pass and tells what a request gets then.
+// A step lets time pass, and has the result of a request then.
 type step struct {
 	after  time.Duration
 	status int

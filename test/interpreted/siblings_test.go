@@ -11,13 +11,13 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
 )
 
-// cookiesOf is the Cookie header that the backend saw of the path.
+// cookiesOf returns the Cookie header at the backend for the path.
 func (s *site) cookiesOf(b *browser.Browser, path string) string {
 	s.t.Helper()
 	return strings.Join(s.sees(b.Fetch(s.url + path)).Header["Cookie"], "|")
 }
 
-// named is the cookie of that name in the browser, as the header has it.
+// named returns the cookie of that name in the browser, in the form of the header.
 func (s *site) cookieNamed(b *browser.Browser, name string) string {
 	s.t.Helper()
 	value, ok := b.Jar.Get(s.home(), name)
@@ -27,8 +27,8 @@ func (s *site) cookieNamed(b *browser.Browser, name string) string {
 	return name + "=" + value
 }
 
-// Browsers send the cookies of all middlewares of a host to all of them. To whoever has
-// one it is a session.
+// Browsers send the cookies of all middlewares of a host to all of them. The holder of a
+// cookie has its session.
 func TestCookiesOfSiblings(t *testing.T) {
 	one := map[string]any{"cookiePrefix": "__Host-one", "excludedURLs": []any{"/a/public"}}
 	two := map[string]any{"cookiePrefix": "__Host-two"}
@@ -124,9 +124,9 @@ func TestCookiesOfSiblings(t *testing.T) {
 		})
 	})
 
-	// Both have cookies of one name, one key and one store: a cookie's MAC says whose it
-	// is. Without it the record, which is sealed for its middleware, still would not
-	// open, but it could be ended.
+	// Both have cookies of one name, one key and one store. The MAC of a cookie is of one
+	// middleware. Without it the record still would not open, because it is sealed for its
+	// middleware. But it could be ended.
 	t.Run("F17 a sign-out at another middleware does not end the session of this one", func(t *testing.T) {
 		s := newTwo(t, nil, nil)
 		b := s.browser()
@@ -160,9 +160,9 @@ func TestCookiesOfSiblings(t *testing.T) {
 	})
 }
 
-// newChain is one host whose requests go through middlewares of these options, one
-// behind the other: each sees what the one before it lets pass. Their callbacks are
-// /1/callback, /2/callback and so on.
+// newChain returns one host. Its requests go through middlewares of these options, one
+// behind the other. Each sees the requests that the one before it lets pass. Their
+// callbacks are /1/callback, /2/callback and so on.
 func newChain(t testing.TB, options ...map[string]any) *site {
 	t.Helper()
 	s := &site{t: t, plugin: loader.Load(t), echo: &backend.Echo{}}
@@ -184,7 +184,7 @@ func newChain(t testing.TB, options ...map[string]any) *site {
 func TestCookiesInAChain(t *testing.T) {
 	first, second, third := map[string]any{"cookiePrefix": "__Host-one"}, map[string]any{"cookiePrefix": "__Host-two"}, map[string]any{"cookiePrefix": "__Host-three"}
 
-	// signedIn goes through all sign-ins that the chain asks for.
+	// signedIn goes through all sign-ins that the chain requires.
 	signedIn := func(s *site, who string, times int) *browser.Browser {
 		b := s.browser()
 		for range times {

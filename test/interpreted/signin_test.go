@@ -26,7 +26,7 @@ func TestSignIn(t *testing.T) {
 		t.Errorf("X-Forwarded-User: %q", got)
 	}
 	if seen.URI != "/reports?year=2024&q=a%20b" {
-		t.Errorf("the person ended at %q", seen.URI)
+		t.Errorf("the user ended at %q", seen.URI)
 	}
 	for name, want := range map[string]string{
 		"X-User-Groups": "admins,staff", "X-Auth-Request-User": "alice@example.com",
@@ -51,15 +51,15 @@ func TestSignInPlainHTTP(t *testing.T) {
 	if got := s.sees(s.signIn(b, "/a", "bob")).Header.Get("X-Forwarded-User"); got != "bob@example.com" {
 		t.Errorf("X-Forwarded-User: %q", got)
 	}
-	// Beside the session's there is the cookie that counts completed sign-ins.
+	// Beside the session's cookie there is the one that counts completed sign-ins.
 	if got := b.Jar.Names(s.home()); len(got) != 2 || got[0] != "oidc" || !strings.HasPrefix(got[1], "oidc-s-") {
 		t.Errorf("cookies: %v, want oidc and one that begins with oidc-s-", got)
 	}
 }
 
-// Everybody gets their own answers: the one test that an interpreter which
-// mixes up two requests must not pass.
-func TestManyPeopleAtOnce(t *testing.T) {
+// Each user gets their own responses. An interpreter that mixes up two requests fails
+// here.
+func TestManyUsersAtOnce(t *testing.T) {
 	people, requests := 64, 40
 	if testing.Short() {
 		requests = 10
@@ -92,22 +92,22 @@ func TestManyPeopleAtOnce(t *testing.T) {
 	}
 }
 
-// actsAlone signs one person in, makes requests of each kind, and checks that
-// each answer is that person's.
+// actsAlone signs one user in, makes requests of each kind, and checks that each
+// response is that user's.
 func (s *site) actsAlone(p oidctest.User, requests int) {
 	b := s.browser()
 	path := "/" + p.Sub + "/start"
-	check := func(what string, header http.Header, uri, want string) {
+	check := func(kind string, header http.Header, uri, want string) {
 		for name, value := range map[string]string{
 			"X-Forwarded-User": p.Email, "X-Auth-Request-User": p.Email, "X-User-Groups": "of-" + p.Sub,
 			"X-Subject": p.Sub, "X-Auth-Request-Redirect": want,
 		} {
 			if got := header.Get(name); got != value {
-				s.t.Errorf("%s of %s: %s is %q, want %q", what, p.Sub, name, got, value)
+				s.t.Errorf("%s of %s: %s is %q, want %q", kind, p.Sub, name, got, value)
 			}
 		}
 		if uri != want {
-			s.t.Errorf("%s of %s ended at %q", what, p.Sub, uri)
+			s.t.Errorf("%s of %s ended at %q", kind, p.Sub, uri)
 		}
 	}
 	seen := s.sees(s.signIn(b, path, p.Sub))

@@ -22,11 +22,11 @@ const (
 	cookie  = "__Host-oidc"
 )
 
-// key is made anew for each run: a key in these sources would be a published one.
+// key is made for each run, because a key in these sources would be a published one.
 var key = oidctest.NewSecret()
 
-// A site is a provider, the interpreted plugin with one middleware, and a
-// backend behind it, as a browser meets them: at https://app.example.test.
+// A site is a provider, the interpreted plugin with one middleware, and a backend behind
+// it. A browser finds it at https://app.example.test.
 type site struct {
 	t        testing.TB
 	provider *oidctest.Provider
@@ -53,7 +53,7 @@ func (g *gate) open() {
 	}
 }
 
-// setup is how a site differs from the usual one.
+// setup has the differences of a site from the usual one.
 type setup struct {
 	options  map[string]any   // on top of those that every site needs
 	without  []string         // options that are left out
@@ -69,8 +69,8 @@ func newSite(t testing.TB, s setup) *site {
 		s.provider.SigningAlg = "ES256" // its keys are made in no time
 	}
 	w := &site{t: t, plugin: s.plugin, echo: s.echo, asked: newGate()}
-	// Discovery begins in the background before the test has changed the provider's
-	// behaviour: it waits for the first request.
+	// Discovery would begin in the background before the test has changed the provider's
+	// behaviour. So it waits for the first request.
 	s.provider.HoldDiscovery = w.asked.c
 	s.provider.Deliver = browser.Transport(func(address string) string { return w.network[address] })
 	w.provider = oidctest.New(s.provider)
@@ -93,8 +93,8 @@ func newSite(t testing.TB, s setup) *site {
 	return w
 }
 
-// optionsFor is the smallest complete configuration for a provider. The rate
-// limit is out of the way: everybody here comes from one address.
+// optionsFor returns the smallest complete configuration for a provider. The rate limit
+// is high, because all requests come from one address.
 func optionsFor(p *oidctest.Provider) map[string]any {
 	return map[string]any{
 		"providerURL": p.URL(), "clientID": "client", "clientSecret": "secret",
@@ -120,7 +120,7 @@ func (s *site) serve(h http.Handler, plain bool) {
 	s.t.Cleanup(s.server.Close)
 }
 
-// entry is an entry point that opens the way to discovery with the first request.
+// entry returns an entry point that opens the way to discovery with the first request.
 func (s *site) entry(t testing.TB, h http.Handler) http.Handler {
 	entry := entryPoint(t, h)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -129,9 +129,9 @@ func (s *site) entry(t testing.TB, h http.Handler) http.Handler {
 	})
 }
 
-// entryPoint does what Traefik does before a middleware: it fills in the
-// X-Forwarded headers. It believes those that the client sent, so that hostile
-// ones get through. A panic of the handler fails the test.
+// entryPoint acts like Traefik before a middleware. It fills in the X-Forwarded headers.
+// It keeps those of the client, so that hostile ones get through. A panic of the handler
+// fails the test.
 func entryPoint(t testing.TB, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		scheme, port := "http", "80"
@@ -172,7 +172,7 @@ func (s *site) parse(raw string) *url.URL {
 
 func (s *site) home() *url.URL { return s.parse(s.url + "/") }
 
-// in is the same site in the test t, whose failures are then t's.
+// in returns the same site for the test t. Failures are then t's.
 func (s *site) in(t testing.TB) *site {
 	c := *s
 	c.t = t
@@ -181,8 +181,8 @@ func (s *site) in(t testing.TB) *site {
 
 func (s *site) browser() *browser.Browser { return browser.New(s.t, s.network) }
 
-// atProvider is the authorization request that the page p leads to, as the
-// person who picks a name there.
+// atProvider returns the authorization request to which the page p leads, with the name
+// that a user picks there.
 func (s *site) atProvider(p *browser.Page, person string) string {
 	s.t.Helper()
 	to := p.Location()
@@ -195,14 +195,14 @@ func (s *site) atProvider(p *browser.Page, person string) string {
 	return to.String()
 }
 
-// callbackFor starts a sign-in at path in b and ends it at the provider: the
-// callback that the browser is then sent to.
+// callbackFor starts a sign-in at path in b and ends it at the provider. It returns the
+// callback of the redirect then.
 func (s *site) callbackFor(b *browser.Browser, path, person string) *url.URL {
 	s.t.Helper()
 	return s.provided(b, b.Hop(s.url+path), person)
 }
 
-// provided is the callback that the person is sent to after p sent them to the provider.
+// provided ends the sign-in of the page p at the provider, and returns the callback.
 func (s *site) provided(b *browser.Browser, p *browser.Page, person string) *url.URL {
 	s.t.Helper()
 	to := b.Do(browser.Request{URL: s.atProvider(p, person), OneHop: true}).Location()
@@ -212,20 +212,20 @@ func (s *site) provided(b *browser.Browser, p *browser.Page, person string) *url
 	return to
 }
 
-// comeBack is the one request of the callback, made as a redirect from the provider.
+// comeBack sends the one request of the callback, as a redirect from the provider.
 func (s *site) comeBack(b *browser.Browser, callback *url.URL) *browser.Page {
 	s.t.Helper()
 	return b.Do(browser.Request{URL: callback.String(), From: s.parse(s.provider.URL() + "/op/"), OneHop: true})
 }
 
-// signIn takes the person from path through the provider to where they end.
+// signIn opens path and signs the user in at the provider. It returns the last page.
 func (s *site) signIn(b *browser.Browser, path, person string) *browser.Page {
 	s.t.Helper()
 	p := b.Hop(s.url + path)
 	return b.Do(browser.Request{URL: s.atProvider(p, person), From: s.parse(s.provider.URL() + "/op/")})
 }
 
-// signedIn is a browser with a session.
+// signedIn returns a browser with a session.
 func (s *site) signedIn(person string) *browser.Browser {
 	s.t.Helper()
 	b := s.browser()
@@ -235,7 +235,7 @@ func (s *site) signedIn(person string) *browser.Browser {
 	return b
 }
 
-// sees is what the backend saw of a request that got through to it.
+// sees returns the request at the backend. It fails the test if there was none.
 func (s *site) sees(p *browser.Page) backend.Seen {
 	s.t.Helper()
 	if p.Status != http.StatusOK {
@@ -254,14 +254,14 @@ func (s *site) raw(lines ...string) *http.Response {
 	return browser.Raw(s.t, s.server.Listener.Addr().String(), strings.HasPrefix(s.url, "https"), lines...)
 }
 
-// misbehaves makes the provider differ as change says, which may ask it for its keys.
+// misbehaves has change make the provider differ. change may read its keys.
 func (s *site) misbehaves(change func(p *oidctest.Provider, b *oidctest.Behaviour)) {
 	b := oidctest.Behaviour{Faults: map[string]oidctest.Fault{}}
 	change(s.provider, &b)
 	s.provider.Set(func(now *oidctest.Behaviour) { *now = b })
 }
 
-// untouched fails the test when f lets a request through to the backend.
+// untouched fails the test if a request of f gets to the backend.
 func (s *site) untouched(f func()) {
 	s.t.Helper()
 	before := s.echo.Count()
@@ -271,7 +271,7 @@ func (s *site) untouched(f func()) {
 	}
 }
 
-// status fails the test when the page has another status.
+// status fails the test if the page has another status.
 func (s *site) status(p *browser.Page, want int) {
 	s.t.Helper()
 	if p.Status != want {
@@ -279,7 +279,7 @@ func (s *site) status(p *browser.Page, want int) {
 	}
 }
 
-// toProvider reports whether the answer starts a sign-in.
+// toProvider reports whether the response starts a sign-in.
 func (s *site) toProvider(p *browser.Page) bool {
 	to := p.Location()
 	return p.Status == http.StatusFound && to != nil && strings.HasPrefix(to.String(), s.provider.Endpoint(oidctest.Authorize)+"?")

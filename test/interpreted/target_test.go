@@ -14,19 +14,19 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 )
 
-// grafana is a link of n bytes: quotes and braces, some of them escaped.
+// grafana returns a link of n bytes with quotes and braces, some of them escaped.
 func grafana(n int) string {
 	const link = `/explore?schemaVersion=1&panes=%7B%22a1b%22:{"datasource":"P8E80F9AEF21F6940","queries":[{"refId":"A","expr":"rate({job=%5C%22x%5C%22}[5m])"}],"range":{"from":"now-1h","to":"now"}}&orgId=1&x=`
 	return link + strings.Repeat(`{"a":"%7C"},`, 40) + strings.Repeat("a", n-len(link)-40*12)
 }
 
-// escaped is what a browser reads in such a link.
+// escaped returns such a link in the form that a browser sends.
 func escaped(link string) string {
 	return strings.NewReplacer(`"`, "%22", "{", "%7B", "}", "%7D").Replace(link)
 }
 
-// startPages is how many lines of the log, from that length on, say that a sign-in leads
-// to the start page, with the reason.
+// startPages returns the number of lines of the log, from that length on, that say why a
+// sign-in leads to the start page.
 func (s *site) startPages(before int, reason string) int {
 	n := 0
 	for _, line := range strings.Split(s.plugin.Log.Since(before), "\n") {
@@ -37,7 +37,7 @@ func (s *site) startPages(before int, reason string) int {
 	return n
 }
 
-// held are the names of the cookies with targets, and how long the Cookie header is.
+// held returns the names of the cookies with targets, and the length of the Cookie header.
 func (s *site) held(b *browser.Browser) ([]string, int) {
 	var names []string
 	for _, name := range b.Jar.Names(s.home()) {
@@ -185,8 +185,8 @@ func TestLongReturnTargets(t *testing.T) {
 	})
 }
 
-// sealedTarget is the callback of a sign-in of the site's middleware of that name, made
-// with its key, to a target that no request names.
+// sealedTarget returns the callback of a sign-in of the site's middleware of that name. It
+// is made with its key, and leads to a target that no request names.
 func (s *site) sealedTarget(b *browser.Browser, name, target string) *url.URL {
 	s.t.Helper()
 	keys, err := session.NewKeyring([][]byte{[]byte(key)})

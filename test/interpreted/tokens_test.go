@@ -21,8 +21,8 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
 )
 
-// A tokenCase is an ID token that is not as it should be, or is. A claim that
-// is to be taken as a whole makes good cases of the odd but allowed.
+// A tokenCase is a valid or an invalid ID token. The valid ones have odd claims that are
+// allowed.
 type tokenCase struct {
 	name   string
 	change func(p *oidctest.Provider, b *oidctest.Behaviour)
@@ -51,7 +51,7 @@ func token(edit func(raw string) string) func(*oidctest.Provider, *oidctest.Beha
 	return func(_ *oidctest.Provider, b *oidctest.Behaviour) { b.IDToken = edit }
 }
 
-// signedOver makes the token anew from its parts, decoded, with the provider's key.
+// signedOver signs the decoded parts of the token with the provider's key.
 func signedOver(edit func(header, payload string) (string, string)) func(*oidctest.Provider, *oidctest.Behaviour) {
 	return func(p *oidctest.Provider, b *oidctest.Behaviour) {
 		k := p.SigningKey()
@@ -65,7 +65,7 @@ func signedOver(edit func(header, payload string) (string, string)) func(*oidcte
 	}
 }
 
-// secretOf is a key that signs with HMAC, under the name of the published one.
+// secretOf returns a key that signs with HMAC, under the name of the published one.
 func secretOf(secret func(p *oidctest.Provider) []byte) func(*oidctest.Provider, *oidctest.Behaviour) {
 	return func(p *oidctest.Provider, b *oidctest.Behaviour) {
 		b.SignWith = &oidctest.Key{ID: p.SigningKey().ID, Alg: "HS256", Secret: secret(p)}
@@ -229,7 +229,7 @@ func TestIDTokens(t *testing.T) {
 	})
 }
 
-// takes signs somebody in with the case's token and checks what comes of it.
+// takes signs a user in with the case's token and checks the result.
 func (s *site) takes(c tokenCase) {
 	s.t.Helper()
 	defer s.provider.Reset()
@@ -244,7 +244,7 @@ func (s *site) takes(c tokenCase) {
 	s.failed(b, p)
 }
 
-// A keyCase is a provider whose keys are not as they should be, or are.
+// A keyCase is a provider with valid or invalid keys.
 type keyCase struct {
 	name    string
 	alg     string // of the ID tokens; empty: RS256
@@ -279,8 +279,8 @@ func signedBy(key, alg string) func(*oidctest.Provider, *oidctest.Behaviour) {
 	}
 }
 
-// namelessKey publishes a key without a name, which is tried whatever a token names,
-// and names a key in the token's header.
+// namelessKey publishes a key without a name, which is tried for every token, and names a
+// key in the token's header.
 func namelessKey(kid any) func(*oidctest.Provider, *oidctest.Behaviour) {
 	return func(p *oidctest.Provider, b *oidctest.Behaviour) {
 		jwk(func(k map[string]any) { delete(k, "kid") })(p, b)
@@ -388,7 +388,7 @@ func TestKeysOfTheProvider(t *testing.T) {
 				return
 			}
 			if p.Status == http.StatusServiceUnavailable {
-				s.noSession(b) // no key is left: the provider counts as one that does not answer
+				s.noSession(b) // no key is left, so the provider is taken for one that does not respond
 				return
 			}
 			s.failed(b, p)

@@ -8,8 +8,8 @@ import (
 func TestTrailers(t *testing.T) {
 	whole := newSite(t, setup{options: map[string]any{"excludedURLs": []any{"/public"}}})
 
-	// Two defences hold this: what is announced is cleaned before the request goes on,
-	// what comes is cleaned at the end of the body.
+	// There are two defences. Announced trailers are cleaned before the request goes on,
+	// and the trailers that come are cleaned at the end of the body.
 	t.Run("G13 trailers", func(t *testing.T) {
 		s := whole.in(t)
 		session := "Cookie: " + cookie + "=" + s.value(s.signedIn("alice"))

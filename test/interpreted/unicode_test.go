@@ -12,8 +12,9 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/policy"
 )
 
-// readings are how servers may read a decoded path that translate it once more: by the
-// compatibility forms of Unicode, and without what shows nothing, without marks.
+// readings returns the readings of a decoded path by servers that translate it once
+// more. They apply the compatibility forms of Unicode, and drop invisible characters and
+// combining marks.
 func readings(path string) []string {
 	var read []string
 	for _, form := range []norm.Form{norm.NFC, norm.NFD, norm.NFKC, norm.NFKD} {
@@ -38,8 +39,8 @@ func unaccented(r rune) rune {
 	return shown(r)
 }
 
-// shape is what decides where a path leads: its ASCII characters but letters and
-// digits, and where a segment has anything else.
+// shape returns the parts of a path that decide its target: its ASCII characters except
+// letters and digits, and the places of anything else in a segment.
 func shape(path string) string {
 	var b strings.Builder
 	word := false
@@ -57,8 +58,8 @@ func shape(path string) string {
 	return b.String()
 }
 
-// A path that is public for one reader must not be another path for the next. This
-// asks the rule itself, natively: there are 150,000 characters.
+// A path that is public for one reader must not be another path for the next. This calls
+// the rule itself, natively, because there are 150,000 characters.
 func TestEveryCharacterOfUnicodeOnAPublicPath(t *testing.T) {
 	t.Run("L15 every character of Unicode", func(t *testing.T) {
 		bypass, err := policy.NewBypass([]string{"/public"})

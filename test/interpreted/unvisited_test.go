@@ -8,7 +8,8 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 )
 
-// unasked are headers of requests that browsers make without their users, by a name.
+// unasked are headers of requests that browsers make without an action of the user, by a
+// name.
 var unasked = map[string]http.Header{
 	"a prefetch":                       {"Sec-Purpose": {"prefetch"}},
 	"a prerender":                      {"Sec-Purpose": {"prefetch;prerender"}},
@@ -33,8 +34,8 @@ func init() {
 	}
 }
 
-// changesNothing fails the test unless the answer is an error that sets no cookie and
-// that nobody keeps.
+// changesNothing fails the test unless the response is an error that sets no cookie and
+// that no cache may keep.
 func (s *site) changesNothing(name string, p *browser.Page) {
 	s.t.Helper()
 	if p.Status < 400 || p.Status > 499 || p.Header["Set-Cookie"] != nil || p.Header.Get("Cache-Control") != "no-store" {
@@ -42,7 +43,7 @@ func (s *site) changesNothing(name string, p *browser.Page) {
 	}
 }
 
-func TestWhatNoUserAskedFor(t *testing.T) {
+func TestRequestsWithoutAUser(t *testing.T) {
 	whole := newSite(t, setup{})
 
 	t.Run("L18 I1 signs nobody out", func(t *testing.T) {
@@ -101,7 +102,7 @@ func TestWhatNoUserAskedFor(t *testing.T) {
 		b := s.browser()
 		for name, header := range unasked {
 			if header["Sec-Fetch-Dest"] != nil {
-				continue // such as an object: a page in a page
+				continue // such as an object, which is a page in a page
 			}
 			s.changesNothing(name, b.Do(browser.Request{URL: s.url + "/page", From: s.home(), Header: header, OneHop: true}))
 		}

@@ -8,7 +8,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/eventually"
 )
 
-// Options as labels and Kubernetes resources hand them on: texts, and every number a
+// Labels and Kubernetes resources hand options on as texts, and every number as a
 // float64.
 func TestOptionsOfLabelsAndResources(t *testing.T) {
 	s := newSite(t, setup{})
@@ -49,7 +49,7 @@ func TestOptionsOfLabelsAndResources(t *testing.T) {
 	}
 }
 
-// A duration in words ends a session as a number of seconds does.
+// A duration in words ends a session like a number of seconds.
 func TestSessionMaxAgeOfAText(t *testing.T) {
 	s := newSite(t, setup{options: map[string]any{"sessionMaxAge": "1s"}})
 	b := s.browser()

@@ -1,4 +1,4 @@
-// Package backend is a protected site that tells what reached it.
+// Package backend is a protected site that echoes its requests.
 package backend
 
 import (
@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// Seen is one request as the backend got it.
+// Seen is one request at the backend.
 type Seen struct {
 	Method  string
 	URI     string
@@ -22,8 +22,8 @@ type Seen struct {
 	Announced []string // names in the trailer before the body was read
 }
 
-// Names are the spellings under which a header arrived whose name reads like
-// name with "-" and "_" taken for the same and case ignored.
+// Names returns the spellings of the headers that are equal to name if "-" and "_" are
+// the same and case is ignored.
 func (s Seen) Names(name string) []string {
 	var found []string
 	for _, h := range []http.Header{s.Header, s.Trailer} {
@@ -38,9 +38,9 @@ func (s Seen) Names(name string) []string {
 
 func fold(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "-")) }
 
-// Echo answers every request with what it saw, as JSON, and remembers it.
+// Echo responds to every request with a Seen as JSON, and keeps it.
 type Echo struct {
-	Answer func(w http.ResponseWriter, r *http.Request) bool // nil, or false: the echo answers
+	Answer func(w http.ResponseWriter, r *http.Request) bool // nil, or false: the echo responds
 
 	mu   sync.Mutex // guards the field below
 	seen []Seen
@@ -70,14 +70,14 @@ func (e *Echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(s)
 }
 
-// Count is how many requests came.
+// Count returns the number of requests.
 func (e *Echo) Count() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return len(e.seen)
 }
 
-// Last is the newest request; the zero Seen when none came.
+// Last returns the newest request. It is the zero Seen if none came.
 func (e *Echo) Last() Seen {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -87,7 +87,7 @@ func (e *Echo) Last() Seen {
 	return e.seen[len(e.seen)-1]
 }
 
-// Read is the echo in the body of an answer.
+// Read returns the echo in the body of a response.
 func Read(body []byte) (Seen, error) {
 	var s Seen
 	err := json.Unmarshal(body, &s)

@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// Switch accepts whatever protocol r offers, as servers do that speak h2c, and then
-// answers every line that comes with the same line: a tunnel. It reports whether r
-// offered one.
+// Switch accepts any protocol that r offers, as servers with h2c do, and then sends
+// every line back, as a tunnel. It reports whether r offered one.
 func Switch(w http.ResponseWriter, r *http.Request) bool {
 	offered := strings.Join(r.Header["Upgrade"], ",")
 	if offered == "" {

@@ -1,5 +1,5 @@
-// Package browser plays a person's browser against real servers: it keeps
-// cookies, follows redirects, sends the Sec-Fetch headers and fills in forms.
+// Package browser acts as a user's browser at real servers. It keeps cookies, follows
+// redirects, sends the Sec-Fetch headers and fills in forms.
 package browser
 
 import (
@@ -14,14 +14,14 @@ import (
 	"time"
 )
 
-// hopLimit is how many redirects a browser follows before it gives up.
+// hopLimit is the number of redirects that a browser follows before it gives up.
 const hopLimit = 20
 
-// Network says where the hosts of a test listen.
+// Network has the addresses of the hosts of a test.
 type Network map[string]string // "app.test:443" -> "127.0.0.1:40123"; others are dialled as they are
 
-// Browser is one person's browser. Its methods end the calling goroutine, and
-// the test with it, when the network fails; statuses are the caller's to judge.
+// Browser is one user's browser. Its methods end the calling goroutine, and the test
+// with it, when the network fails. They accept every status.
 type Browser struct {
 	Jar    *Jar
 	Header http.Header // sent along with every request, for tests of odd clients
@@ -30,7 +30,7 @@ type Browser struct {
 	client *http.Transport
 }
 
-// New is a browser without cookies.
+// New returns a browser without cookies.
 func New(t testing.TB, n Network) *Browser {
 	b := &Browser{Jar: &Jar{}, Header: http.Header{}, t: t}
 	b.client = Transport(func(address string) string { return n[address] })
@@ -38,8 +38,8 @@ func New(t testing.TB, n Network) *Browser {
 	return b
 }
 
-// Transport makes requests to where the hosts of a test listen; "" for one that is
-// dialled as it is.
+// Transport returns a transport that dials the address that where returns. For "" it
+// dials the address of the request.
 func Transport(where func(address string) string) *http.Transport {
 	dialer := &net.Dialer{Timeout: 10 * time.Second}
 	return &http.Transport{
@@ -55,16 +55,16 @@ func Transport(where func(address string) string) *http.Transport {
 	}
 }
 
-// Page is what a person sees in the end.
+// Page is the last response in a user's browser.
 type Page struct {
 	URL    *url.URL
 	Status int
 	Header http.Header
 	Body   []byte
-	Hops   []Hop // how the browser got here, the answer itself last
+	Hops   []Hop // the way of the browser, the page itself last
 }
 
-// Hop is one answer on the way.
+// Hop is one response on the way.
 type Hop struct {
 	Method  string
 	URL     *url.URL
@@ -74,7 +74,7 @@ type Hop struct {
 	cookies string
 }
 
-// Location is where the answer sends the browser, made absolute; nil for none.
+// Location returns the absolute target of the redirect, nil for none.
 func (h Hop) Location() *url.URL {
 	l := h.Header.Get("Location")
 	if l == "" {
@@ -87,14 +87,14 @@ func (h Hop) Location() *url.URL {
 	return u
 }
 
-// Location is where the last answer sends the browser; nil for nowhere.
+// Location returns the absolute target of the last redirect, nil for none.
 func (p *Page) Location() *url.URL { return p.Hops[len(p.Hops)-1].Location() }
 
-// Request is what a browser is about to send.
+// Request describes a request of a browser.
 type Request struct {
 	Method   string // empty: GET
 	URL      string
-	From     *url.URL // the page that causes it; nil: the person
+	From     *url.URL // the page that causes it; nil: the user
 	Header   http.Header
 	Body     string
 	Fetch    bool // a script's request, not a navigation
@@ -103,7 +103,7 @@ type Request struct {
 	NoCookie bool
 }
 
-// Open navigates to the address as if the person had typed it.
+// Open navigates to the address as if the user had typed it.
 func (b *Browser) Open(address string) *Page {
 	b.t.Helper()
 	return b.Do(Request{URL: address})
@@ -115,7 +115,7 @@ func (b *Browser) Hop(address string) *Page {
 	return b.Do(Request{URL: address, OneHop: true})
 }
 
-// Fetch is what fetch(address) in a page of the same origin gets.
+// Fetch sends the request of fetch(address) in a page of the same origin.
 func (b *Browser) Fetch(address string) *Page {
 	b.t.Helper()
 	u := b.parse(address)
@@ -132,7 +132,7 @@ func (b *Browser) parse(address string) *url.URL {
 	return u
 }
 
-// Do sends the request and follows where the answers lead.
+// Do sends the request and follows redirects.
 func (b *Browser) Do(r Request) *Page {
 	b.t.Helper()
 	p := &Page{}
@@ -203,7 +203,7 @@ func (b *Browser) request(r Request, method, body string, u *url.URL) *http.Requ
 	return req
 }
 
-// trustworthy is where browsers send the Sec-Fetch headers.
+// trustworthy reports whether browsers send u the Sec-Fetch headers.
 func trustworthy(u *url.URL) bool {
 	ip := net.ParseIP(u.Hostname())
 	return u.Scheme == "https" || u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()

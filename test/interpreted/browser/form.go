@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// Form is a form on a page, with the values it starts with.
+// Form is a form on a page, with its first values.
 type Form struct {
 	Method string
 	Action *url.URL
 	Values url.Values
-	Text   string // its markup, to tell forms apart
+	Text   string // its markup, which distinguishes forms
 }
 
 var (
@@ -22,7 +22,7 @@ var (
 	attribute = regexp.MustCompile(`(?is)([a-z-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))`)
 )
 
-// Forms are the forms of the page, in its order.
+// Forms returns the forms of the page, in its order.
 func (p *Page) Forms() []Form {
 	var forms []Form
 	for _, m := range formTag.FindAllStringSubmatch(string(p.Body), -1) {
@@ -55,7 +55,7 @@ func attributes(s string) map[string]string {
 	return found
 }
 
-// Submit sends the form as the person would who sees the page.
+// Submit sends the form as a user on the page would.
 func (b *Browser) Submit(p *Page, f Form) *Page {
 	b.t.Helper()
 	r := Request{Method: f.Method, URL: f.Action.String(), From: p.URL, Body: f.Values.Encode()}

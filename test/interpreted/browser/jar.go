@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// Jar keeps cookies by the rules of RFC 6265bis that matter to a sign-in:
+// Jar keeps cookies by the rules of RFC 6265bis that matter to a sign-in. These are
 // Secure, Path, Domain, the prefixes __Host- and __Secure-, and SameSite.
 type Jar struct {
 	Now     func() time.Time                      // nil: the real time
-	Refuse  func(u *url.URL, c *http.Cookie) bool // nil: nothing; true: the browser blocks this cookie
-	Refused []string                              // names of cookies that a rule kept out
+	Refuse  func(u *url.URL, c *http.Cookie) bool // reports if the browser blocks the cookie; nil: never
+	Refused []string                              // names of cookies that a rule refused
 
 	mu      sync.Mutex // guards the fields below
 	cookies []*kept
@@ -31,9 +31,9 @@ type kept struct {
 	created                   int
 }
 
-// Context is who caused a request: what decides over SameSite cookies.
+// Context is the cause of a request. SameSite cookies depend on it.
 type Context struct {
-	Initiator *url.URL // the page that caused the request; nil: the person, by the address bar
+	Initiator *url.URL // the page that caused the request; nil: the user, by the address bar
 	Method    string
 	TopLevel  bool // a navigation, not a subresource
 }
@@ -45,7 +45,7 @@ func (j *Jar) now() time.Time {
 	return time.Now()
 }
 
-// Store takes the cookies of a response from u.
+// Store keeps the cookies of a response from u.
 func (j *Jar) Store(u *url.URL, h http.Header) {
 	for _, line := range h.Values("Set-Cookie") {
 		c, err := http.ParseSetCookie(line)
@@ -67,7 +67,7 @@ func (j *Jar) refuse(name string) {
 	j.Refused = append(j.Refused, name)
 }
 
-// admissible reports whether a browser would take the cookie from u.
+// admissible reports whether a browser would accept the cookie from u.
 func admissible(u *url.URL, c *http.Cookie) bool {
 	host := u.Hostname()
 	secure := u.Scheme == "https"
@@ -130,7 +130,7 @@ func (j *Jar) put(u *url.URL, c *http.Cookie) {
 	}
 }
 
-// Header is the Cookie header of a request to u; empty when no cookie goes along.
+// Header returns the Cookie header of a request to u. It is empty without cookies.
 func (j *Jar) Header(u *url.URL, c Context) string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -183,7 +183,7 @@ func sameSiteAllows(s http.SameSite, u *url.URL, c Context) bool {
 	return c.TopLevel && (c.Method == http.MethodGet || c.Method == http.MethodHead)
 }
 
-// site is the scheme and the registrable domain, taken to be the last two labels.
+// site returns the scheme and the registrable domain, taken to be the last two labels.
 func site(u *url.URL) string {
 	host := u.Hostname()
 	if net.ParseIP(host) == nil {
@@ -194,7 +194,7 @@ func site(u *url.URL) string {
 	return u.Scheme + "://" + host
 }
 
-// Get is the value of the cookie of that name that u would get.
+// Get returns the value of the cookie of that name that u would get.
 func (j *Jar) Get(u *url.URL, name string) (string, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -206,7 +206,7 @@ func (j *Jar) Get(u *url.URL, name string) (string, bool) {
 	return "", false
 }
 
-// Names are the names of all cookies that u would get, sorted.
+// Names returns the names of all cookies that u would get, sorted.
 func (j *Jar) Names(u *url.URL) []string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -220,7 +220,7 @@ func (j *Jar) Names(u *url.URL) []string {
 	return names
 }
 
-// Set plants a cookie for u as if u had set it, without asking any rule.
+// Set stores a cookie for u as if u had set it, without applying any rule.
 func (j *Jar) Set(u *url.URL, name, value string) {
 	j.put(u, &http.Cookie{Name: name, Value: value, Path: "/", Secure: u.Scheme == "https"})
 }

@@ -10,10 +10,9 @@ import (
 	"time"
 )
 
-// Raw writes the lines as they are, with CR LF between them, to the server at
-// address and returns its answer: for requests that no HTTP client would send.
-// The answer's body is open until the test ends. Method tells how to read the
-// answer's body: that of HEAD has none.
+// Raw writes the lines as they are, with CR LF between them, to the server at address
+// and returns its response. It serves for requests that no HTTP client would send. The
+// body of the response is open until the test ends. For the method HEAD there is none.
 func Raw(t testing.TB, address string, encrypted bool, lines ...string) *http.Response {
 	t.Helper()
 	c, err := net.DialTimeout("tcp", address, 10*time.Second)

@@ -8,16 +8,16 @@ import (
 	"github.com/traefik/yaegi/interp"
 )
 
-// Clock is the time as the interpreted code sees it: the real one, plus what a
-// test has let pass. Timers and deadlines keep to the real time.
+// Clock is the time in the interpreted code: the real one, plus the time that a test
+// has let pass. Timers and deadlines keep to the real time.
 type Clock struct {
 	ahead atomic.Int64
 }
 
-// Now is the time as the plugin sees it.
+// Now returns the time of the plugin.
 func (c *Clock) Now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
 
-// Pass lets d pass.
+// Pass advances the clock by d.
 func (c *Clock) Pass(d time.Duration) { c.ahead.Add(int64(d)) }
 
 func (c *Clock) symbols() interp.Exports {

@@ -1,6 +1,6 @@
-// Package loader runs the plugin from source in the interpreter, step by step
-// as Traefik 3.6.12 and 3.7.9 do: the same interpreter options and symbols, the same
-// decoding of the options into what CreateConfig returns, New called by
+// Package loader runs the plugin from source in the interpreter, step by step as
+// Traefik 3.6.12 and 3.7.9 do. It has the same interpreter options and symbols. It
+// decodes the options into the result of CreateConfig in the same way, and calls New by
 // reflection once per router.
 package loader
 
@@ -28,10 +28,10 @@ const (
 )
 
 // Plugin is the plugin in one interpreter. Traefik has one per process, so its
-// package variables outlive every handler; Load keeps to that.
+// package variables outlive every handler. Load does the same.
 type Plugin struct {
-	Log   *Log   // what the interpreted code wrote to standard output and standard error
-	Clock *Clock // what the interpreted code takes for the time
+	Log   *Log   // of standard output and standard error of the interpreted code
+	Clock *Clock // of the interpreted code
 
 	create reflect.Value
 	build  reflect.Value
@@ -47,7 +47,7 @@ var (
 	all []*Plugin
 )
 
-// Load returns the plugin of this process; the sources are read at the first call.
+// Load returns the plugin of this process. The sources are read at the first call.
 func Load(t testing.TB) *Plugin {
 	t.Helper()
 	once.Do(func() { shared, failed = load() })
@@ -57,7 +57,7 @@ func Load(t testing.TB) *Plugin {
 	return shared
 }
 
-// LoadAlone returns the plugin in an interpreter of its own, whose clock a test may set.
+// LoadAlone returns the plugin in an interpreter of its own. A test may set its clock.
 func LoadAlone(t testing.TB) *Plugin {
 	t.Helper()
 	p, err := load()
@@ -67,8 +67,8 @@ func LoadAlone(t testing.TB) *Plugin {
 	return p
 }
 
-// Main runs the tests, and fails where a plugin of this process came to know a type
-// only when it ran: a data race where two requests are the first at once.
+// Main runs the tests. It fails if a plugin of this process came to know a type only
+// when it ran, because that is a data race of two first requests at once.
 func Main(m *testing.M) int {
 	code := m.Run()
 	mu.Lock()
@@ -156,7 +156,7 @@ func load() (*Plugin, error) {
 	return p, nil
 }
 
-// sources is the nearest directory above that holds the plugin's go.mod.
+// sources returns the nearest directory above with the plugin's go.mod.
 func sources() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -175,8 +175,8 @@ func sources() (string, error) {
 	}
 }
 
-// Middleware is one middleware of the dynamic configuration: its options
-// decoded once, for as many routers as name it.
+// Middleware is one middleware of the dynamic configuration. Its options are decoded
+// once for all routers that name it.
 type Middleware struct {
 	plugin *Plugin
 	name   string
@@ -202,7 +202,7 @@ func (p *Plugin) Middleware(name string, options map[string]any) (*Middleware, e
 	return &Middleware{plugin: p, name: name, config: config}, nil
 }
 
-// Handler is what one router gets; ctx ends with the dynamic configuration.
+// Handler returns the handler of one router. ctx ends with the dynamic configuration.
 func (m *Middleware) Handler(ctx context.Context, next http.Handler) (http.Handler, error) {
 	out := m.plugin.build.Call([]reflect.Value{
 		reflect.ValueOf(ctx), reflect.ValueOf(next), m.config, reflect.ValueOf(m.name),
@@ -221,12 +221,12 @@ func (m *Middleware) Handler(ctx context.Context, next http.Handler) (http.Handl
 	return h, nil
 }
 
-// Options prints the decoded options as they are now.
+// Options returns the present decoded options as text.
 func (m *Middleware) Options() string {
 	return fmt.Sprintf("%+v", m.config.Interface())
 }
 
-// New is the handler of a middleware that one router names; it lives as long as the test.
+// New returns the handler of a middleware for one router. It lives as long as the test.
 func (p *Plugin) New(t testing.TB, next http.Handler, name string, options map[string]any) http.Handler {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -242,7 +242,8 @@ func (p *Plugin) New(t testing.TB, next http.Handler, name string, options map[s
 	return h
 }
 
-// Accepts reports whether the plugin takes the options, and what it says if it does not.
+// Accepts reports whether the plugin accepts the options. If not it returns the error
+// text.
 func (p *Plugin) Accepts(name string, options map[string]any) (string, bool) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// Log keeps what the interpreted code wrote.
+// Log keeps the output of the interpreted code.
 type Log struct {
 	out *os.File
 
@@ -47,13 +47,13 @@ func (l *Log) read(r *os.File) {
 	}
 }
 
-// Len is the length of the log so far; with Since it cuts out what one test caused.
+// Len returns the length of the log so far. With Since it cuts out the lines of one test.
 func (l *Log) Len() int { return len(l.String()) }
 
-// Since is the log from that length on.
+// Since returns the log from that length on.
 func (l *Log) Since(length int) string { return l.String()[length:] }
 
-// String is all that was written before the call.
+// String returns all output before the call.
 func (l *Log) String() string {
 	l.mu.Lock()
 	l.marks++

@@ -17,8 +17,8 @@ func (s *site) postAs(m member, body string) *browser.Page {
 	return m.Do(browser.Request{Method: http.MethodPost, URL: s.url + "/form", From: s.home(), Body: body, OneHop: true})
 }
 
-// asBefore fails the test unless the backend is told the same as before a renewal
-// that did not come about.
+// asBefore fails the test unless the backend gets the same headers as before a refresh
+// that failed.
 func (s *site) asBefore(m member, before backend.Seen) {
 	s.t.Helper()
 	now := s.me(m)
@@ -29,8 +29,8 @@ func (s *site) asBefore(m member, before backend.Seen) {
 	}
 }
 
-// TestRenewalsThatFail: only the provider's word that the grant ended ends a session.
-func TestRenewalsThatFail(t *testing.T) {
+// TestRefreshesThatFail has a session end only if the provider says that the grant ended.
+func TestRefreshesThatFail(t *testing.T) {
 	for _, row := range []struct {
 		name  string
 		fault oidctest.Fault
@@ -63,7 +63,7 @@ func TestRenewalsThatFail(t *testing.T) {
 			}
 			s.provider.Reset()
 			s.expire()
-			s.renewed(m, before)
+			s.refreshed(m, before)
 			if n := s.provider.Count("refresh_reuse"); n != 0 {
 				t.Errorf("%d refresh tokens were sent twice", n)
 			}
@@ -73,7 +73,7 @@ func TestRenewalsThatFail(t *testing.T) {
 	t.Run("E10 invalid_grant ends the session", func(t *testing.T) {
 		s := newMovable(t, setup{})
 		m, bob := s.member("alice"), s.member("bob")
-		s.provider.SignOut("alice") // nobody is told: no back channel is registered
+		s.provider.SignOut("alice") // it sends no logout token without a registered back channel
 		s.alive(m)
 		s.expire()
 		s.untouched(func() {
@@ -128,10 +128,9 @@ func TestRenewalsThatFail(t *testing.T) {
 	}
 }
 
-// TestRenewedTokensThatDeviate: of an answer whose ID token is not that of this
-// person at this provider nothing is taken, and the refresh token that it cost is
-// not sent again.
-func TestRenewedTokensThatDeviate(t *testing.T) {
+// TestRefreshedTokensThatDeviate has responses with an ID token of another user or
+// provider. Nothing of them is used, and the used refresh token is not sent again.
+func TestRefreshedTokensThatDeviate(t *testing.T) {
 	set := func(name string, v any) func(b *oidctest.Behaviour) {
 		return func(b *oidctest.Behaviour) { b.RefreshClaims = func(c map[string]any) { c[name] = v } }
 	}
@@ -172,7 +171,7 @@ func TestRenewedTokensThatDeviate(t *testing.T) {
 			s.provider.Set(row.change)
 			s.expire()
 			if row.taken {
-				s.renewed(m, before)
+				s.refreshed(m, before)
 				s.refreshes(1)
 				return
 			}
@@ -190,9 +189,9 @@ func TestRenewedTokensThatDeviate(t *testing.T) {
 	}
 }
 
-// TestRenewalAndLogout: a session that ended while it was renewed stays so, and the
-// tokens that came for it are given back.
-func TestRenewalAndLogout(t *testing.T) {
+// TestRefreshAndLogout has sessions end during a refresh. They stay ended, and the new
+// tokens are revoked.
+func TestRefreshAndLogout(t *testing.T) {
 	for _, row := range []struct {
 		name string
 		out  func(s *site, m member)

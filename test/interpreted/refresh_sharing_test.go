@@ -11,9 +11,9 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 )
 
-// TestRenewalByOneOfMany: handlers that know nothing of each other's renewals share
-// the store, and so the refresh token.
-func TestRenewalByOneOfMany(t *testing.T) {
+// TestRefreshByOneOfMany has handlers that share only the store, and so the refresh
+// token.
+func TestRefreshByOneOfMany(t *testing.T) {
 	t.Run("E6 two middlewares that share sessions: one call", func(t *testing.T) {
 		group := map[string]any{"sessionGroup": "both"}
 		s := newTwoOn(t, movable(t), group, group)
@@ -30,7 +30,7 @@ func TestRenewalByOneOfMany(t *testing.T) {
 					t.Errorf("alice is %q", got)
 				}
 			})
-			eventually.True(t, "the renewal", func() bool { return s.provider.Count(oidctest.Refresh) >= round })
+			eventually.True(t, "the refresh", func() bool { return s.provider.Count(oidctest.Refresh) >= round })
 			s.refreshes(round)
 		}
 	})
@@ -58,7 +58,7 @@ func TestRenewalByOneOfMany(t *testing.T) {
 				t.Errorf("status %d", status)
 			}
 		}
-		s.renewed(m, before)
+		s.refreshed(m, before)
 		s.refreshes(1)
 	})
 
@@ -70,19 +70,19 @@ func TestRenewalByOneOfMany(t *testing.T) {
 			s.expire()
 			p := m.Fetch(s.url + "/")
 			if s.sees(p); p.Header.Get("Set-Cookie") != "" {
-				t.Errorf("a renewal sets %q", p.Header.Get("Set-Cookie"))
+				t.Errorf("a refresh sets %q", p.Header.Get("Set-Cookie"))
 			}
-			s.renewed(m, before)
+			s.refreshed(m, before)
 		}
 		s.pass(7 * time.Minute)
 		s.gone(m)
 	})
 }
 
-// TestLogoutsAmongRenewals: people sign in, are renewed, are signed out by the
-// provider and come back, all at once. A logout that was taken holds from then on,
-// and nobody else's session ends.
-func TestLogoutsAmongRenewals(t *testing.T) {
+// TestLogoutsAmongRefreshes has users sign in, have their tokens refreshed, be signed out
+// by the provider and come back, all at once. An accepted logout holds from then on, and
+// no other session ends.
+func TestLogoutsAmongRefreshes(t *testing.T) {
 	users, rounds := 12, 5
 	if testing.Short() {
 		users, rounds = 4, 2
@@ -106,11 +106,11 @@ func TestLogoutsAmongRenewals(t *testing.T) {
 			s.delivered(s.token(m, nil))
 			s.status(m.Fetch(s.url+"/"), http.StatusUnauthorized)
 			s.own(lasting[i], s.me(lasting[i]))
-			s.pass(2 * time.Second) // for everybody, and little enough for the sign-ins that are under way
+			s.pass(2 * time.Second) // for everybody, and too short to end the sign-ins under way
 		}
 	})
 	s.alive(lasting...)
 	if n := s.provider.Count("refresh_reuse"); n != 0 || s.provider.Count(oidctest.Refresh) < users {
-		t.Errorf("%d renewals, %d refresh tokens sent twice", s.provider.Count(oidctest.Refresh), n)
+		t.Errorf("%d refreshes, %d refresh tokens sent twice", s.provider.Count(oidctest.Refresh), n)
 	}
 }

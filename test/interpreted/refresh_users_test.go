@@ -12,10 +12,10 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/backend"
 )
 
-// TestManyRenewAtOnce: every answer is that of the person who asked, while the
-// sessions of all of them are renewed at the same time: their name, their groups,
-// their tokens, and never those of an earlier renewal than they have seen.
-func TestManyRenewAtOnce(t *testing.T) {
+// TestManyRefreshAtOnce has the sessions of many users refreshed at the same time. Every
+// response has the name, the groups and the tokens of its own user. They are never of an
+// earlier refresh than the last response had.
+func TestManyRefreshAtOnce(t *testing.T) {
 	const parallel = 3
 	users, rounds := 24, 4
 	if testing.Short() {
@@ -33,7 +33,7 @@ func TestManyRenewAtOnce(t *testing.T) {
 	members := make([]member, users)
 	s.each(users, func(i int) { members[i] = s.member(people[i].Sub) })
 
-	seen := make([]atomic.Int64, users) // the newest renewal that each saw answered
+	seen := make([]atomic.Int64, users) // the newest refresh in a response to each
 	for round := 1; round <= rounds; round++ {
 		for _, q := range people {
 			s.provider.Change(q.Sub, func(q *oidctest.User) { q.Groups = []string{q.Sub + "-" + strconv.Itoa(round)} })
@@ -57,8 +57,8 @@ func TestManyRenewAtOnce(t *testing.T) {
 	}
 }
 
-// own checks that all that the backend was told is of one person, and returns the
-// number of the renewal that it is of.
+// own checks that all values at the backend are of one user, and returns the number of
+// their refresh.
 func (s *site) own(m member, seen backend.Seen) int64 {
 	s.t.Helper()
 	groups := seen.Header.Get("X-User-Groups")
@@ -67,7 +67,7 @@ func (s *site) own(m member, seen backend.Seen) int64 {
 	access := s.claimsOf(seen.Header.Get("X-Access"))
 	if err != nil || sub != m.sub || seen.Header.Get("X-Sub") != m.sub || seen.Header.Get("X-Sid") != m.sid ||
 		seen.Header.Get("X-Forwarded-User") != m.sub+"@example.com" || access["sub"] != m.sub {
-		s.t.Errorf("%s is told %q %q %q %q, with an access token of %v", m.sub, groups, seen.Header.Get("X-Sub"),
+		s.t.Errorf("%s gets %q %q %q %q, with an access token of %v", m.sub, groups, seen.Header.Get("X-Sub"),
 			seen.Header.Get("X-Sid"), seen.Header.Get("X-Forwarded-User"), access["sub"])
 	}
 	return n

@@ -12,10 +12,10 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 )
 
-// expire lets more time pass than the tokens of the test provider last.
+// expire advances the clock beyond the lifetime of the provider's tokens.
 func (s *site) expire() { s.pass(6 * time.Minute) }
 
-// me is what the backend sees of a member's request.
+// me returns the request of a member at the backend.
 func (s *site) me(m member) backend.Seen {
 	s.t.Helper()
 	return s.sees(m.Fetch(s.url + "/me"))
@@ -32,12 +32,12 @@ func (s *site) refreshes(want int) {
 	}
 }
 
-// renewed asks until the backend gets another access token than before, which is
-// one request, or two where the first is served while the renewal runs.
-func (s *site) renewed(m member, before backend.Seen) backend.Seen {
+// refreshed sends requests until the backend gets another access token than before. That
+// is one request, or two if the first is served while the refresh runs.
+func (s *site) refreshed(m member, before backend.Seen) backend.Seen {
 	s.t.Helper()
 	var now backend.Seen
-	eventually.True(s.t, "a renewal", func() bool {
+	eventually.True(s.t, "a refresh", func() bool {
 		now = s.me(m)
 		return now.Header.Get("X-Access") != before.Header.Get("X-Access")
 	})
@@ -47,7 +47,7 @@ func (s *site) renewed(m member, before backend.Seen) backend.Seen {
 	return now
 }
 
-func TestRenewal(t *testing.T) {
+func TestRefresh(t *testing.T) {
 	t.Run("E6 fifty requests at expiry: one call, fifty answers", func(t *testing.T) {
 		s := newMovable(t, setup{})
 		m := s.member("alice")
@@ -60,7 +60,7 @@ func TestRenewal(t *testing.T) {
 					t.Errorf("alice is %q", got)
 				}
 			})
-			s.renewed(m, before)
+			s.refreshed(m, before)
 			s.refreshes(round)
 		}
 	})
@@ -72,14 +72,14 @@ func TestRenewal(t *testing.T) {
 		before := s.me(m)
 		s.pass(4*time.Minute + 30*time.Second)
 		s.each(50, func(int) { s.status(s.withCookies(value), http.StatusOK) })
-		s.renewed(m, before)
+		s.refreshed(m, before)
 		s.refreshes(1)
 	})
 
 	for _, row := range []struct {
 		name         string
 		grace        any
-		before, from time.Duration // no renewal then, a renewal then
+		before, from time.Duration // no refresh then, a refresh then
 	}{
 		{"a minute before expiry, if nothing else is said", nil, 3*time.Minute + 50*time.Second, 15 * time.Second},
 		{"two minutes before", 120, 2*time.Minute + 50*time.Second, 15 * time.Second},
@@ -96,18 +96,18 @@ func TestRenewal(t *testing.T) {
 			before := s.me(m)
 			s.refreshes(0)
 			s.pass(row.from)
-			s.renewed(m, before)
+			s.refreshed(m, before)
 			s.refreshes(1)
 		})
 	}
 
-	t.Run("what the backend is told changes with the claims", func(t *testing.T) {
+	t.Run("the headers for the backend change with the claims", func(t *testing.T) {
 		s := newMovable(t, setup{})
 		m := s.member("alice")
 		before := s.me(m)
 		s.provider.Change("alice", func(q *oidctest.User) { q.Groups, q.Email = []string{"others"}, "alice@new.example" })
 		s.expire()
-		now := s.renewed(m, before)
+		now := s.refreshed(m, before)
 		if got := now.Header.Get("X-User-Groups") + " " + now.Header.Get("X-Forwarded-User"); got != "others alice@new.example" {
 			t.Errorf("the backend sees %q", got)
 		}
@@ -125,20 +125,20 @@ func TestRenewal(t *testing.T) {
 			b.UserInfo = func(c map[string]any) { c["groups"], c["sid"] = []string{"others"}, "evil" }
 		})
 		s.expire()
-		now := s.renewed(m, before)
+		now := s.refreshed(m, before)
 		if now.Header.Get("X-User-Groups") != "others" || now.Header.Get("X-Sid") != m.sid {
 			t.Errorf("groups %q, sid %q", now.Header.Get("X-User-Groups"), now.Header.Get("X-Sid"))
 		}
 	})
 
-	t.Run("claims of userinfo are asked for again", func(t *testing.T) {
+	t.Run("claims of userinfo are requested again", func(t *testing.T) {
 		s := newMovable(t, setup{options: map[string]any{"userinfo": "always"}})
 		s.provider.Set(func(b *oidctest.Behaviour) { b.ClaimsOnlyInUserInfo = true })
 		m := s.member("alice")
 		before := s.me(m)
 		s.provider.Change("alice", func(q *oidctest.User) { q.Groups = []string{"others"} })
 		s.expire()
-		if got := s.renewed(m, before).Header.Get("X-User-Groups"); got != "others" {
+		if got := s.refreshed(m, before).Header.Get("X-User-Groups"); got != "others" {
 			t.Errorf("groups %q", got)
 		}
 	})
@@ -165,7 +165,7 @@ func TestRenewal(t *testing.T) {
 		for round := 1; round <= 3; round++ {
 			before := s.me(m)
 			s.expire()
-			s.renewed(m, before)
+			s.refreshed(m, before)
 			for range 10 {
 				s.me(m)
 			}
@@ -182,7 +182,7 @@ func TestRenewal(t *testing.T) {
 		for round := 1; round <= 2; round++ {
 			before := s.me(m)
 			s.expire()
-			s.renewed(m, before)
+			s.refreshed(m, before)
 			for range 3 {
 				s.pass(time.Minute)
 				s.me(m)
@@ -201,7 +201,7 @@ func TestRenewal(t *testing.T) {
 			for range 10 {
 				s.me(m)
 			}
-			now := s.renewed(m, before)
+			now := s.refreshed(m, before)
 			for _, name := range []string{"X-User-Groups", "X-Forwarded-User", "X-Sub", "X-Sid"} {
 				if got, want := now.Header.Get(name), before.Header.Get(name); got != want || want == "" {
 					t.Errorf("%s is %q, was %q", name, got, want)
@@ -214,7 +214,7 @@ func TestRenewal(t *testing.T) {
 	for _, row := range []struct {
 		name   string
 		change func(b *oidctest.Behaviour)
-		most   int // renewals in two lifetimes
+		most   int // refreshes in two lifetimes
 	}{
 		{"E12 no refresh token at all", func(b *oidctest.Behaviour) { b.RefreshTokens = oidctest.RefreshNever }, 0},
 		{"E12 no expires_in at the sign-in", func(b *oidctest.Behaviour) { b.TokenResponse = func(r map[string]any) { delete(r, "expires_in") } }, 2},
@@ -234,14 +234,14 @@ func TestRenewal(t *testing.T) {
 			}
 			s.alive(m)
 			if n := s.provider.Count(oidctest.Refresh); n > row.most || s.provider.Count("refresh_reuse") != 0 {
-				t.Errorf("%d renewals, %d refresh tokens sent twice", n, s.provider.Count("refresh_reuse"))
+				t.Errorf("%d refreshes, %d refresh tokens sent twice", n, s.provider.Count("refresh_reuse"))
 			}
 		})
 	}
 }
 
-// TestRenewalAndStreams: an answer that is under way is not touched by a renewal.
-func TestRenewalAndStreams(t *testing.T) {
+// TestRefreshAndStreams has a response under way during a refresh. It does not change.
+func TestRefreshAndStreams(t *testing.T) {
 	s := newMovable(t, setup{})
 	began, goOn := make(chan struct{}), make(chan struct{})
 	s.echo.Answer = func(w http.ResponseWriter, r *http.Request) bool {
@@ -268,7 +268,7 @@ func TestRenewalAndStreams(t *testing.T) {
 	<-began
 	before := s.me(m)
 	s.expire()
-	s.renewed(m, before)
+	s.refreshed(m, before)
 	close(goOn)
 	if p := <-done; string(p.Body) != "data: 0\n\ndata: 1\n\ndata: 2\n\ndata: 3\n\n" {
 		t.Errorf("status %d: %q", p.Status, p.Body)

@@ -11,7 +11,7 @@ import (
 )
 
 // served makes so many requests of a member at once, and fails the test unless each
-// gets its answer.
+// gets its response.
 func (s *site) served(m member, n int) {
 	s.t.Helper()
 	value := cookie + "=" + s.value(m.Browser)
@@ -22,14 +22,14 @@ func (s *site) served(m member, n int) {
 	})
 }
 
-// TestSlowRenewal: a provider that takes long. The cases run side by side, since
-// its time is real.
-func TestSlowRenewal(t *testing.T) {
+// TestSlowRefresh has a slow provider. The cases run in parallel, because its time is
+// real.
+func TestSlowRefresh(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a quarter of a minute")
 	}
 	const slow = 8 * time.Second
-	told := make(chan struct{}) // closed when the logout was taken
+	told := make(chan struct{}) // closed when the logout was accepted
 	cases := []*slowCase{
 		{name: "E7 eight seconds at expiry: one call, everybody is served", fault: oidctest.Fault{Delay: slow}, run: servedAndRenewed},
 		{name: "E7 eight seconds before expiry: one call, everybody is served", early: true, fault: oidctest.Fault{Delay: slow}, run: servedAndRenewed},
@@ -47,7 +47,7 @@ func TestSlowRenewal(t *testing.T) {
 		}},
 		{name: "E7 eight seconds, and a form in the middle", fault: oidctest.Fault{Delay: slow}, run: func(s *site, c *slowCase) {
 			s.status(s.postAs(c.m, "x=1"), http.StatusOK)
-			s.renewed(c.m, c.before)
+			s.refreshed(c.m, c.before)
 			s.refreshes(1)
 		}},
 		{name: "E7 I7 eight seconds, and a logout in the middle", fault: oidctest.Fault{Delay: slow, Hold: told}, run: func(s *site, c *slowCase) {
@@ -55,7 +55,7 @@ func TestSlowRenewal(t *testing.T) {
 			done := make(chan int)
 			go func() { done <- s.withCookies(value).Status }()
 			eventually.True(s.t, "the call", func() bool { return s.provider.Count(oidctest.Refresh) == 1 })
-			s.taken(s.tell(s.token(c.m, nil))) // the refresh has no answer before
+			s.taken(s.tell(s.token(c.m, nil))) // the refresh has no response before
 			close(told)
 			<-done
 			s.gone(c.m)
@@ -81,11 +81,11 @@ func TestSlowRenewal(t *testing.T) {
 	}
 }
 
-// A slowCase is a session whose tokens, which last five minutes, are due for renewal
-// at a provider that is slow.
+// A slowCase is a session at a slow provider. Its tokens last five minutes and are due
+// for a refresh.
 type slowCase struct {
 	name  string
-	early bool // the tokens are not past yet
+	early bool // the tokens have not expired yet
 	fault oidctest.Fault
 	run   func(s *site, c *slowCase)
 
@@ -105,6 +105,6 @@ func (c *slowCase) signIn(t *testing.T) {
 func servedAndRenewed(s *site, c *slowCase) {
 	s.t.Helper()
 	s.served(c.m, 20)
-	s.renewed(c.m, c.before)
+	s.refreshed(c.m, c.before)
 	s.refreshes(1)
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/browser"
 )
 
-// TestNothingIsToldOfRenewalsAndLogouts: neither the log nor an answer has a token,
-// a claim or what came from outside.
-func TestNothingIsToldOfRenewalsAndLogouts(t *testing.T) {
+// TestNoSecretOfRefreshesAndLogoutsIsShown fails if the log or a response has a token, a
+// claim or a value of a request.
+func TestNoSecretOfRefreshesAndLogoutsIsShown(t *testing.T) {
 	s := newMovable(t, setup{provider: oidctest.Options{Users: []oidctest.User{
 		{Sub: "canarysubject", Email: "canary@example.com", EmailVerified: true, Groups: []string{"canarygroup"}},
 	}}})
@@ -22,7 +22,7 @@ func TestNothingIsToldOfRenewalsAndLogouts(t *testing.T) {
 	answers := ""
 	told := func(d oidctest.Delivery) { answers += fmt.Sprint(d.Header, d.Body) }
 
-	renewal := func(name string, change func(b *oidctest.Behaviour)) member {
+	refresh := func(name string, change func(b *oidctest.Behaviour)) member {
 		s.pass(2 * time.Second)
 		m := s.member("canarysubject")
 		s.provider.Set(func(b *oidctest.Behaviour) {
@@ -44,15 +44,15 @@ func TestNothingIsToldOfRenewalsAndLogouts(t *testing.T) {
 		s.provider.Reset()
 		return m
 	}
-	m := renewal("a renewal", func(*oidctest.Behaviour) {})
-	renewal("a renewal with another sub", func(b *oidctest.Behaviour) {
+	m := refresh("a refresh", func(*oidctest.Behaviour) {})
+	refresh("a refresh with another sub", func(b *oidctest.Behaviour) {
 		b.RefreshClaims = func(claims map[string]any) { claims["sub"] = "canaryother" }
 	})
-	renewal("a renewal that is refused", func(b *oidctest.Behaviour) { b.RefreshError = "invalid_grant" })
-	renewal("a renewal that is lost", func(b *oidctest.Behaviour) {
+	refresh("a refresh that is refused", func(b *oidctest.Behaviour) { b.RefreshError = "invalid_grant" })
+	refresh("a refresh that is lost", func(b *oidctest.Behaviour) {
 		b.Faults[oidctest.Refresh] = oidctest.Fault{DropDone: true}
 	})
-	renewal("a renewal that fails", func(b *oidctest.Behaviour) {
+	refresh("a refresh that fails", func(b *oidctest.Behaviour) {
 		b.Faults[oidctest.Refresh] = oidctest.Fault{Status: 500, Body: "canaryfault"}
 	})
 
