@@ -150,6 +150,9 @@ func responseHeaders(s *config.Settings) (*headers.Security, *headers.CORS, erro
 	if err != nil || !o.CORSEnabled {
 		return set, nil, err
 	}
-	cors, err := headers.NewCORS(o.CORS)
-	return set, cors, err
+	cors, problems := headers.NewCORS(o.CORS)
+	if problems != nil {
+		return nil, nil, fmt.Errorf("securityHeaders: CORS %s: %s %s", problems[0].Field, problems[0].Value, problems[0].Text)
+	}
+	return set, cors, nil
 }

@@ -32,9 +32,9 @@ func TestNothingSetIsNoHandlerMore(t *testing.T) {
 }
 
 func TestDressedBackend(t *testing.T) {
-	cors, err := headers.NewCORS(headers.CORSOptions{Origins: []string{"https://a.test"}})
-	if err != nil {
-		t.Fatal(err)
+	cors, problems := headers.NewCORS(headers.CORSOptions{Origins: []string{"https://a.test"}})
+	if problems != nil {
+		t.Fatal(problems)
 	}
 	next := &backendOf{}
 	m := &Middleware{o: Options{Security: securityOf(t, headers.SecurityOptions{FrameOptions: "DENY"}), CORS: cors}}

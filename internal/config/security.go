@@ -41,19 +41,23 @@ func (r *reader) security(o *SecurityHeadersOptions, secure bool) Security {
 	if s.HSTSPreload && (!s.HSTS || !s.HSTSSubdomains || o.StrictTransportSecurityMaxAge < 31536000) {
 		r.problem(at+"strictTransportSecurityPreload", "needs strictTransportSecurity, strictTransportSecuritySubdomains and a strictTransportSecurityMaxAge of a year")
 	}
+	if _, err := headers.NewSecurity(s); err != nil && o.Enabled {
+		r.problem("securityHeaders", strings.TrimPrefix(err.Error(), "headers: "))
+	}
 	return Security{
 		Enabled: o.Enabled, Options: s, DisableServer: o.DisableServerHeader, DisablePoweredBy: o.DisablePoweredByHeader,
 		CORSEnabled: o.CORSEnabled, CORS: r.cors(o),
 	}
 }
 
-// cors reads the other origins that may call the backend.
+// cors reads the other origins that may call the backend. Package headers checks them.
 func (r *reader) cors(o *SecurityHeadersOptions) headers.CORSOptions {
 	const at = "securityHeaders."
+	options := map[string]string{"origins": at + "corsAllowedOrigins", "methods": at + "corsAllowedMethods", "headers": at + "corsAllowedHeaders"}
 	c := headers.CORSOptions{
-		Origins:          r.origins(o),
-		Methods:          r.tokens(at+"corsAllowedMethods", o.CORSAllowedMethods),
-		Headers:          r.tokens(at+"corsAllowedHeaders", o.CORSAllowedHeaders),
+		Origins:          r.list(options["origins"], o.CORSAllowedOrigins),
+		Methods:          r.list(options["methods"], o.CORSAllowedMethods),
+		Headers:          r.list(options["headers"], o.CORSAllowedHeaders),
 		AllowCredentials: o.CORSAllowCredentials,
 		MaxAge:           r.seconds(at+"corsMaxAge", o.CORSMaxAge, 0, maxSeconds),
 	}
@@ -64,51 +68,11 @@ func (r *reader) cors(o *SecurityHeadersOptions) headers.CORSOptions {
 		c.Headers = []string{"Authorization", "Content-Type"}
 	}
 	if o.CORSEnabled && len(c.Origins) == 0 {
-		r.problem(at+"corsAllowedOrigins", "is required by corsEnabled")
+		r.problem(options["origins"], "is required by corsEnabled")
+	}
+	_, problems := headers.NewCORS(c)
+	for _, p := range problems {
+		r.problem(options[p.Field], brief(p.Value)+" "+p.Text)
 	}
 	return c
-}
-
-// origins reads corsAllowedOrigins. The host may begin with *. for every
-// subdomain, and the port may be *.
-func (r *reader) origins(o *SecurityHeadersOptions) []string {
-	const option = "securityHeaders.corsAllowedOrigins"
-	out := r.list(option, o.CORSAllowedOrigins)
-	for _, origin := range out {
-		if origin == "*" {
-			if o.CORSAllowCredentials {
-				r.problem(option, "* would let every site act for the signed-in user; name the origins, or leave corsAllowCredentials out")
-			}
-			continue
-		}
-		if !isOrigin(origin) {
-			r.problem(option, brief(origin)+" is not an origin such as https://app.example.com, https://*.example.com or http://localhost:*")
-		}
-	}
-	return out
-}
-
-func isOrigin(s string) bool {
-	scheme, rest, found := strings.Cut(s, "://")
-	if !found || (scheme != "https" && scheme != "http") {
-		return false
-	}
-	rest = strings.TrimSuffix(rest, ":*")
-	rest = strings.TrimPrefix(rest, "*.")
-	if strings.ContainsAny(rest, "*/?#@") {
-		return false
-	}
-	_, fault := parseURL(scheme + "://" + rest)
-	return fault == ""
-}
-
-// tokens reads a list of names of methods or headers, or *.
-func (r *reader) tokens(option string, raw []string) []string {
-	out := r.list(option, raw)
-	for _, token := range out {
-		if !only(token, tokenChars) {
-			r.problem(option, brief(token)+" has a character that no name may have")
-		}
-	}
-	return out
 }

@@ -1,8 +1,6 @@
 package headers
 
 import (
-	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -36,33 +34,34 @@ type originPattern struct {
 	scheme, host, port string // a host that begins with a dot is a suffix; port * is any
 }
 
-// NewCORS computes the responses of o. All problems come in one error.
-func NewCORS(o CORSOptions) (*CORS, error) {
+// A CORSProblem is a value of CORSOptions that is refused. Text follows the value.
+type CORSProblem struct {
+	Field string // origins, methods or headers
+	Value string
+	Text  string
+}
+
+// NewCORS computes the responses of o, or returns every problem with it.
+func NewCORS(o CORSOptions) (*CORS, []CORSProblem) {
 	c := &CORS{exact: map[string]bool{}, methods: setOf(o.Methods), credentials: o.AllowCredentials}
 	c.headers = setOf(strings.Split(strings.ToLower(strings.Join(o.Headers, ",")), ","))
-	var problems []string
+	var problems []CORSProblem
 	for _, origin := range o.Origins {
 		if origin == "*" {
 			c.any = true
 			continue
 		}
 		if !c.add(strings.ToLower(origin)) {
-			problems = append(problems, fmt.Sprintf("%.100q is not an origin", origin))
+			problems = append(problems, CORSProblem{"origins", origin, "is not an origin such as https://app.example.com, https://*.example.com or http://localhost:*; a name with other letters is written as xn--"})
 		}
 	}
 	if c.any && c.credentials {
-		problems = append(problems, "* with credentials would let every site act for the signed-in user")
+		problems = append(problems, CORSProblem{"origins", "*", "would let every site act for the signed-in user; name the origins, or allow no credentials"})
 	}
-	if c.credentials && (c.methods["*"] || c.headers["*"]) {
-		problems = append(problems, "methods and headers have to be named where credentials are allowed")
-	}
-	for _, v := range append(append([]string{}, o.Methods...), o.Headers...) {
-		if v == "" || strings.Trim(v, token) != "" {
-			problems = append(problems, fmt.Sprintf("%.100q is not a method or a header", v))
-		}
-	}
+	problems = append(problems, c.namesOf("methods", o.Methods)...)
+	problems = append(problems, c.namesOf("headers", o.Headers)...)
 	if problems != nil {
-		return nil, errors.New("headers: cors: " + strings.Join(problems, "; "))
+		return nil, problems
 	}
 	c.granted = appendSet(nil, "Access-Control-Allow-Methods", strings.Join(o.Methods, ", "))
 	c.granted = appendSet(c.granted, "Access-Control-Allow-Headers", strings.Join(o.Headers, ", "))
@@ -70,6 +69,20 @@ func NewCORS(o CORSOptions) (*CORS, error) {
 		c.granted = appendSet(c.granted, "Access-Control-Max-Age", strconv.FormatInt(int64(o.MaxAge/time.Second), 10))
 	}
 	return c, nil
+}
+
+// namesOf returns the problems of methods or headers.
+func (c *CORS) namesOf(field string, values []string) []CORSProblem {
+	var problems []CORSProblem
+	for _, v := range values {
+		if v == "" || strings.Trim(v, token) != "" {
+			problems = append(problems, CORSProblem{field, v, "has a character that no name may have"})
+		}
+		if v == "*" && c.credentials {
+			problems = append(problems, CORSProblem{field, v, "is too much where credentials are allowed; name them"})
+		}
+	}
+	return problems
 }
 
 // Preflight returns the headers of the response to a preflight. Its status is 204, and

@@ -10,9 +10,9 @@ import (
 
 func newCORS(t testing.TB, o CORSOptions) *CORS {
 	t.Helper()
-	c, err := NewCORS(o)
-	if err != nil {
-		t.Fatal(err)
+	c, problems := NewCORS(o)
+	if problems != nil {
+		t.Fatal(problems)
 	}
 	return c
 }
@@ -93,7 +93,7 @@ func TestCredentialsNeverForEverybody(t *testing.T) {
 		{Origins: []string{"https://a.b"}, Headers: []string{"*"}, AllowCredentials: true},
 		{Origins: []string{"https://a.b"}, Methods: []string{"*"}, AllowCredentials: true},
 	} {
-		if _, err := NewCORS(o); err == nil {
+		if c, problems := NewCORS(o); c != nil || len(problems) != 1 || problems[0].Value != "*" {
 			t.Errorf("%+v accepted", o)
 		}
 	}
@@ -102,13 +102,15 @@ func TestCredentialsNeverForEverybody(t *testing.T) {
 func TestCORSThatIsRefused(t *testing.T) {
 	for _, origin := range []string{"", "a.b", "ftp://a.b", "https://", "https://a.b/", "https://a.b/c", "https://*", "https://a.*.b", "https://a.b:x", "https://a@b",
 		"null", "https://*a.b", "https://\u00fc.b"} {
-		if _, err := NewCORS(CORSOptions{Origins: []string{origin}}); err == nil {
+		if c, problems := NewCORS(CORSOptions{Origins: []string{origin}}); c != nil || len(problems) != 1 || problems[0].Field != "origins" || problems[0].Value != origin {
 			t.Errorf("%q accepted", origin)
 		}
 	}
-	_, err := NewCORS(CORSOptions{Origins: []string{"bad1"}, Methods: []string{"A B"}, Headers: []string{"X\r\nY"}})
-	if err == nil || !strings.Contains(err.Error(), "bad1") || !strings.Contains(err.Error(), "A B") || !strings.Contains(err.Error(), `X\r\nY`) {
-		t.Errorf("%v does not name every problem", err)
+	_, problems := NewCORS(CORSOptions{Origins: []string{"bad1"}, Methods: []string{"A B"}, Headers: []string{"X\r\nY", ""}})
+	for i, want := range []CORSProblem{{Field: "origins", Value: "bad1"}, {Field: "methods", Value: "A B"}, {Field: "headers", Value: "X\r\nY"}, {Field: "headers"}} {
+		if i >= len(problems) || problems[i].Field != want.Field || problems[i].Value != want.Value || problems[i].Text == "" {
+			t.Errorf("%v is not problem %d of %v", want, i, problems)
+		}
 	}
 }
 
