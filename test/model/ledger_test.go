@@ -7,24 +7,25 @@ import (
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
-// The bounds within which a revocation holds at a replica: while it hears of changes
-// as they happen, while it does not, and from when it can reach the server again.
+// The bounds within which a revocation applies at a replica. One that hears of changes as
+// they happen has heard, and one that does not has unheard. The bound recovery begins when
+// a replica can reach the server again.
 const (
 	heard    = 50 * time.Millisecond
 	unheard  = 2500 * time.Millisecond
 	recovery = 2500 * time.Millisecond
 )
 
-// A place is where something is known.
+// A place has the server and the processes that know a session or a logout.
 type place struct {
-	born    time.Time         // when it was told first
+	born    time.Time         // of its first report
 	since   time.Time         // the server has it since then; zero: it does not
-	holders map[*replica]bool // processes that know it, and would tell the server
-	wiped   time.Time         // when the server lost its data
-	stored  bool              // and had it then
+	holders map[*replica]bool // processes that know it, and would give it to the server
+	wiped   time.Time         // of the server's loss of data
+	stored  bool              // the server had it at that loss
 }
 
-// settle notes that a holder has told the server.
+// settle records that a holder has given it to the server.
 func (p *place) settle(now time.Time) {
 	if !p.since.IsZero() {
 		return
@@ -40,7 +41,7 @@ func (p *place) settle(now time.Time) {
 	}
 }
 
-// wipe notes that the server lost it.
+// wipe records that the server lost it.
 func (p *place) wipe(now time.Time) {
 	p.stored = !p.since.IsZero()
 	p.since = time.Time{}
@@ -57,8 +58,8 @@ func (p *place) held() bool {
 	return false
 }
 
-// telling reports whether a process is about to give back what the server had and
-// lost: one that has been able to reach it since.
+// telling reports whether a process is about to give it back to a server that lost it.
+// That process has been able to reach the server since.
 func (p *place) telling() bool {
 	for r := range p.holders {
 		if p.stored && !r.dead() && !r.ill && !r.well.After(p.wiped.Add(time.Second)) {
@@ -68,7 +69,7 @@ func (p *place) telling() bool {
 	return false
 }
 
-// A life is a session as the model knows it.
+// A life is a session in the model.
 type life struct {
 	place
 	name     string
@@ -77,31 +78,31 @@ type life struct {
 	sid      string
 	issued   int64     // iat of the ID token
 	expiry   time.Time // by the clock of its replica
-	begun    time.Time // when the sign-in was
+	begun    time.Time // of the sign-in
 	family   *family
 	endings  []*ending
 	swept    bool // an operator removed it from the server
-	quietly  bool // it may be gone: nobody who is left knew it
+	quietly  bool // it may be gone, because no process that knew it is left
 	requests int
 }
 
-// An ending is a logout: of one life by the person, or of all that match by the
+// An ending is a logout: of one life by the user, or of all that match by the
 // provider.
 type ending struct {
 	place
 	name    string
 	by      *replica
-	life    *life          // of the person's logout
-	all     session.Ending // of the provider's
+	life    *life          // of the user's logout
+	all     session.Ending // of the provider's logout
 	begun   time.Time
-	done    time.Time         // when it was acknowledged; zero: it was not
-	seen    map[sight]bool    // who has learnt from the server what it ended
-	told    map[*replica]bool // who has heard of it, and could ask what it was about
-	forgot  bool              // data were lost, and with them all that knew it
+	done    time.Time         // of the acknowledgement; zero: there is none
+	seen    map[sight]bool    // processes that have read at the server that a session ended
+	told    map[*replica]bool // processes that have heard of it, and could read its sessions
+	forgot  bool              // data were lost, and every process that knew it is gone
 	flushed bool
 }
 
-// covers reports whether e is about l for certain: leeway adds what may be.
+// covers reports whether e certainly ends l. With leeway it includes those that e may end.
 func (e *ending) covers(l *life, leeway int64) bool {
 	if e.life != nil {
 		return e.life == l
@@ -110,8 +111,8 @@ func (e *ending) covers(l *life, leeway int64) bool {
 		l.issued <= e.all.Before.Unix()+leeway
 }
 
-// leeway is by how much a logout of the provider may reach too far, in seconds: the
-// clocks of those who issue and of those who revoke may differ.
+// leeway is the number of seconds by which a logout of the provider may reach too far.
+// The clocks of the issuer and of the replica that revokes may differ.
 const leeway = 60
 
 // settle brings the ledger up to now.
@@ -144,15 +145,15 @@ func (w *world) settleLocked(now time.Time) {
 	}
 }
 
-// hasHeard reports whether r was well connected when the server got e, and until it
-// can have asked what e is about. From then on it knows, also when it is cut off.
+// hasHeard reports whether r was well connected from the time when the server got e until
+// it can have read the sessions of e. From then on it knows, also when it is cut off.
 func (w *world) hasHeard(r *replica, e *ending, now time.Time) bool {
 	calm := e.since.Add(-recovery)
 	return !e.since.IsZero() && now.After(e.since.Add(2*heard)) && w.c.tracks && !w.c.direct && !w.c.small &&
 		!r.ill && !r.deaf && !r.well.After(calm) && !r.hears.After(calm)
 }
 
-// wipe notes that the server has no data any more.
+// wipe records that the server has no data any more.
 func (w *world) wipe(flushed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -176,7 +177,7 @@ func (w *world) wipe(flushed bool) {
 	}
 }
 
-// forgotten reports whether nobody can tell that r used a token at that time: the
+// forgotten reports whether no process can know that r used a token at that time. The
 // server lost its data since, and r is dead, or was cut off from it.
 func (w *world) forgotten(r *replica, at time.Time) bool {
 	w.mu.Lock()
@@ -184,14 +185,14 @@ func (w *world) forgotten(r *replica, at time.Time) bool {
 	return !w.wiped.Before(at) && (r.dead() || r.ill || r.well.After(w.wiped.Add(time.Second)))
 }
 
-// restoring reports whether r may still take the server's data for incomplete at
-// start: for a while after it noticed their loss.
+// restoring reports whether r may still take the server's data for incomplete at start.
+// It does so for a while after it noticed their loss.
 func (w *world) restoring(r *replica, start time.Time) bool {
 	if w.wiped.IsZero() {
 		return false
 	}
 	if w.flushed.Equal(w.wiped) && !w.c.tracks {
-		return true // it notices by asking
+		return true // it notices at its next command
 	}
 	noticed := w.wiped
 	for _, at := range []time.Time{r.well, r.hears} {
@@ -202,13 +203,13 @@ func (w *world) restoring(r *replica, start time.Time) bool {
 	return r.deaf || noticed.Add(recovery+3*time.Second).After(start)
 }
 
-// reachable reports whether r has been able to ask the server since a time that is
+// reachable reports whether r has been able to reach the server since a time that is
 // long enough before start.
 func (r *replica) reachable(start time.Time) bool {
 	return !r.ill && !r.well.After(start.Add(-recovery))
 }
 
-// judge compares an answer with what must be so.
+// judge compares an answer with the rules.
 func (w *world) judge(r *replica, l *life, start time.Time, a answer, subject string, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -264,8 +265,8 @@ type sight struct {
 	l *life
 }
 
-// carriedOut reports whether r itself ended l, which the server had, by e: nobody
-// else may have, of which r need not have heard.
+// carriedOut reports whether r itself ended l at the server by e. No other logout may
+// have ended l, because r need not have heard of that one.
 func (w *world) carriedOut(r *replica, l *life, e *ending) bool {
 	if e.by == r && e.life == l {
 		return !w.c.direct || r.reachable(e.done)
@@ -287,7 +288,7 @@ func (w *world) knows(r *replica, l *life, e *ending, start time.Time) bool {
 		return false
 	}
 	if l.swept && !e.seen[sight{r, l}] {
-		return false // whoever held it is not told who ended it
+		return false // a process that has it does not learn by which logout it ended
 	}
 	if e.seen[sight{r, l}] || w.carriedOut(r, l, e) || e.told[r] && l.born.Before(e.begun) && start.After(e.since.Add(2*heard)) {
 		return true
@@ -312,7 +313,7 @@ func (w *world) endsSoon(l *life, now time.Time) bool {
 	return false
 }
 
-// whyGone is a cause for l not to be there at r, or nothing.
+// whyGone returns a cause for which r may not have l, or nothing.
 func (w *world) whyGone(r *replica, l *life, now time.Time) string {
 	for _, e := range w.endings {
 		if e.covers(l, leeway) && !e.begun.After(now) {
@@ -327,14 +328,14 @@ func (w *world) whyGone(r *replica, l *life, now time.Time) string {
 	case w.provider.ended(l.family):
 		return "invalid_grant"
 	case l.quietly:
-		return "nobody knew it"
+		return "no process knew it"
 	case l.since.IsZero() && !l.holders[r] && !l.telling():
 		return "not known here"
 	}
 	return ""
 }
 
-// failLocked notes what must not be. The first counts.
+// failLocked records a broken rule. The first one is the failure of the run.
 func (w *world) failLocked(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	w.traceLocked("FAILURE: %s", text)

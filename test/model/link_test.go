@@ -13,14 +13,14 @@ import (
 )
 
 // A network joins replicas to the server. Its connections are in memory, so that
-// whoever waits for one lets simulated time pass, and its latencies come from the
+// simulated time passes while a replica waits for one. Its latencies come from the
 // seed. One lock guards all of it, and the server.
 type network struct {
 	seed   uint64
 	server *server
 
 	mu      sync.Mutex // guards the fields below, and those of paths, conns and server
-	stopped bool       // what arrives at the server waits
+	stopped bool       // bytes that arrive at the server wait
 	down    bool       // connections are refused
 	paths   []*path
 }
@@ -33,9 +33,9 @@ type path struct {
 	conns  []*conn
 
 	refused bool          // cut: connections are refused
-	up      bool          // what the replica sends is held
-	back    bool          // what the server sends is held
-	told    bool          // what the server says on the invalidation link is held, of every such link
+	up      bool          // the bytes that the replica sends are held
+	back    bool          // the bytes that the server sends are held
+	told    bool          // the bytes that the server sends on every invalidation link are held
 	healed  chan struct{} // closed when nothing is held any more
 	gone    bool          // the replica's process ended
 }
@@ -66,11 +66,11 @@ type conn struct {
 	heldOut   [][]byte
 	heldIn    [][]byte
 	waiting   [][]byte  // at a server that is stopped
-	sent      time.Time // when what was sent last arrives
-	answered  time.Time // when what was answered last arrives
+	sent      time.Time // of the arrival of the bytes that were sent last
+	answered  time.Time // of the arrival of the last reply
 	readUntil time.Time
 	failure   error // of the replica's reads and writes
-	lost      bool  // what was sent does not arrive
+	lost      bool  // the bytes that were sent do not arrive
 }
 
 var errRefused = &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
@@ -104,7 +104,8 @@ func (p *path) dial(ctx context.Context, network, address string) (net.Conn, err
 	return c, nil
 }
 
-// latency is that of one way: mostly tens of microseconds, sometimes milliseconds.
+// latency draws the latency of one way. It is mostly tens of microseconds, sometimes
+// milliseconds.
 func latency(random *rand.Rand) time.Duration {
 	most := 100_000
 	switch random.IntN(20) {
@@ -143,7 +144,7 @@ func (c *conn) sendLocked(b []byte) {
 	time.AfterFunc(at.Sub(now), func() { c.arrive(b) })
 }
 
-// arrive hands the server what the replica sent.
+// arrive hands the server the bytes that the replica sent.
 func (c *conn) arrive(b []byte) {
 	n := c.p.n
 	n.mu.Lock()
@@ -213,7 +214,7 @@ func (c *conn) Read(b []byte) (int, error) {
 	}
 }
 
-// take reads what is there, or says how long to wait: negative for ever.
+// take reads the bytes that have arrived, or returns how long to wait: negative for ever.
 func (c *conn) take(b []byte) (int, time.Duration, error) {
 	c.p.n.mu.Lock()
 	defer c.p.n.mu.Unlock()
@@ -241,8 +242,8 @@ func (c *conn) take(b []byte) (int, time.Duration, error) {
 	return 0, until.Sub(now), nil
 }
 
-// Close implements net.Conn. What was sent arrives nevertheless, also what is
-// held, when the way is free again.
+// Close implements net.Conn. The bytes that were sent arrive nevertheless. Those that
+// are held arrive when the way is free again.
 func (c *conn) Close() error {
 	c.p.n.mu.Lock()
 	defer c.p.n.mu.Unlock()
@@ -264,7 +265,7 @@ func (c *conn) endLocked(err error) {
 	c.stirLocked()
 }
 
-// breakLocked ends the connection. What has not arrived is lost.
+// breakLocked ends the connection. The bytes that have not arrived are lost.
 func (c *conn) breakLocked(err error) {
 	c.endLocked(err)
 	c.lost = true
@@ -303,14 +304,14 @@ func (p *path) cut() {
 	p.n.mu.Unlock()
 }
 
-// reset breaks the connections that there are.
+// reset breaks the present connections.
 func (p *path) reset() {
 	p.n.mu.Lock()
 	p.resetLocked()
 	p.n.mu.Unlock()
 }
 
-// stall holds what is sent, without a word.
+// stall holds the bytes that are sent, silently.
 func (p *path) stall(up, back, told bool) {
 	p.n.mu.Lock()
 	p.up = p.up || up
@@ -319,8 +320,8 @@ func (p *path) stall(up, back, told bool) {
 	p.n.mu.Unlock()
 }
 
-// heal ends what cut and stall began. What was held arrives, or the connections
-// on which something was held turn out to be dead.
+// heal ends cut and stall. Held bytes arrive, or the connections with held bytes turn out
+// to be dead.
 func (p *path) heal(dead bool) {
 	p.n.mu.Lock()
 	defer p.n.mu.Unlock()
@@ -336,7 +337,7 @@ func (p *path) heal(dead bool) {
 	}
 }
 
-// releaseLocked sends on what was held, if nothing else holds it.
+// releaseLocked sends the held bytes on, if nothing else holds them.
 func (c *conn) releaseLocked() {
 	if !c.p.up {
 		held := c.heldOut
@@ -357,7 +358,7 @@ func (c *conn) releaseLocked() {
 	}
 }
 
-// leave ends the replica's process as the network sees it.
+// leave ends the replica's process for the network.
 func (p *path) leave() {
 	p.n.mu.Lock()
 	p.gone = true

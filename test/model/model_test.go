@@ -1,58 +1,73 @@
 //go:debug randseednop=0
 
-// Package model plays random interleavings of what befalls a few replicas that
-// share a Redis: sign-ins, requests, renewals, logouts by the person and by the
-// provider, cut, stalled and one-way links, a silent invalidation link, a server
-// that crashes, stops, is flushed, refuses writes, moves behind its name, comes back
-// with its data and without, replicas
-// that are killed and started anew, options that change, that lead nowhere and that
-// are mended, clocks that differ by up to a minute, and memories with room for a
-// handful of entries.
+// Package model plays random interleavings of events at a few replicas that share a
+// Redis:
 //
-// The code is the real one: session.Manager with its renewals, cache.Switch,
+//   - sign-ins, requests, token refreshes, logouts by the user and by the provider;
+//   - cut, stalled and one-way links, and a silent invalidation link;
+//   - a server that crashes, stops, is flushed, refuses writes, moves behind its name,
+//     and comes back with its data and without;
+//   - replicas that are killed and started again;
+//   - options that change, that lead nowhere and that are mended;
+//   - clocks that differ by up to a minute, and memories with room for a handful of
+//     entries.
+//
+// The code is the real one: session.Manager with its token refreshes, cache.Switch,
 // cache.Hybrid, the client, the tracker and the breaker below it. Time is simulated
-// (testing/synctest), so are the link and the server: link_test.go, server_test.go,
-// and lua_test.go, which runs the plugin's own scripts. Some servers know no
-// scripts, so that WATCH and MULTI decide, and some no tracking, so that replicas
-// tell each other. The provider rotates refresh tokens and ends the family of one
-// that is used twice.
+// (testing/synctest), and so are the link (link_test.go) and the server (server_test.go).
+// lua_test.go runs the plugin's own scripts. Some servers know no scripts, so that WATCH
+// and MULTI decide. Some know no tracking, so that replicas notify each other. The
+// provider rotates refresh tokens and ends the family of one that is used twice.
 //
-// What must be so is in ledger_test.go, and is checked at each answer and, when
-// everything has healed, for every session at every replica:
+// The rules are in ledger_test.go. They are checked at each answer and, when everything
+// has healed, for every session at every replica:
 //
-//   - a session that was logged out is not served after its bound: 50 ms where
-//     changes are heard, 2.5 s where they are not, 2.5 s from when a replica can
-//     reach the server again, and never again by a replica that knew;
+//   - a session is not served later than 50 ms after its logout by a replica that hears
+//     of changes, and 2.5 s by one that does not;
+//   - it is not served later than 2.5 s after the time from which a replica can reach the
+//     server again, and never again by a replica that knew;
 //   - nobody is signed out without a logout, the session's end, FLUSHALL or an
-//     invalid_grant, nor told "unavailable" by a replica that can reach the server;
-//   - no refresh token is sent again after it was used or its answer was lost;
-//   - a logout that was acknowledged survives a loss of data as long as a replica
-//     lives that knew it.
+//     invalid_grant, and a replica that can reach the server is not "unavailable";
+//   - no refresh token is sent again after it was used or its response was lost;
+//   - an acknowledged logout survives a loss of data as long as a replica lives that
+//     knew it.
 //
-// That it can fail was tried with the code made wrong on purpose. The first of
-// these is found by tens of seeds in ten thousand, the last by one or two:
+// It finds these faults in the code. The first is found by tens of seeds in ten thousand,
+// the last by one or two:
 //
 //   - served after a logout: an invalidation that leaves entries, reads under way or
-//     opened sessions alone; a reconnected link that is trusted; journalled
-//     revocations dropped; records that are not listed, sign-ins that do not read the
-//     marks; a tombstone that can be overwritten; no re-read after an invalidation;
-//     silence noticed after 10 s; revocations that the next store does not take over;
-//   - signed out: writes that Redis refused and that do not wait for it; a connection
-//     that is kept after READONLY;
-//   - signed out: what an outage's journal has not handed over to the next store, or what
-//     a request under way adds to it; an error taken for a miss; nothing re-asserted after a loss of data,
-//     or revocations alone, or misses believed at once; a lease that is not looked at;
-//   - sent twice: the note of a used grant not looked at; the lease not looked at;
-//   - back after FLUSHALL: a renewal written by Set instead of CompareAndSet.
+//     opened sessions;
+//   - a reconnected link that is trusted;
+//   - journalled revocations that are dropped;
+//   - records that are not listed, and sign-ins that do not read the revocation entries;
+//   - a tombstone that can be overwritten;
+//   - no read after an invalidation;
+//   - silence that is noticed after 10 s;
+//   - revocations that the next store does not take over;
+//   - signed out: writes that Redis refused and that do not wait for it;
+//   - a connection that is kept after READONLY;
+//   - signed out: changes in the journal of an outage that the next store does not get,
+//     or changes by a request under way;
+//   - an error that is taken for a miss;
+//   - a loss of data after which nothing is restored, or only revocations, or after which
+//     misses are believed at once;
+//   - a lease that is not read;
+//   - sent twice: the entry of a used grant that is not read, or the lease;
+//   - back after FLUSHALL: a refreshed record that is written by Set instead of
+//     CompareAndSet.
 //
-// Not found, because another rule still holds: a lease that is not prolonged (the
-// note of the used grant); an invalid_grant that is believed without a second look
-// (the provider never gives it for another reason than its own); what was answered
-// unchecked in a hiccup taken for fresh (the re-read after the invalidation); leases
-// given at once after a loss of data (they are about the data set that is known).
+// It does not find these, because another rule still applies:
 //
-// One seed is one interleaving, and plays the same again in a process with one
-// thread. A failure shows the trace and the command that repeats it.
+//   - a lease that is not prolonged, because of the entry of the used grant;
+//   - an invalid_grant that is believed without reading the record again, because the
+//     provider never sends it for another reason;
+//   - values that were served unchecked in a hiccup and are taken for fresh, because they
+//     are read again after the invalidation;
+//   - leases that are given at once after a loss of data, because they are about the
+//     known data set.
+//
+// One seed is one interleaving. It plays the same again in a process with one thread. A
+// failure shows the trace and the command that repeats it.
 package model
 
 import (
@@ -79,7 +94,7 @@ var (
 	shareFlag = flag.String("share", "", "of a process that plays some of the seeds: first,step,runs")
 )
 
-// play plays the interleaving of one seed and returns what came of it.
+// play plays the interleaving of one seed and returns its result.
 func play(t *testing.T, seed uint64) *world {
 	var w *world
 	rand.Seed(int64(seed)) // the jitter of the code under test
@@ -145,7 +160,7 @@ func share(t *testing.T, first, runs uint64) {
 	wg.Wait()
 }
 
-// playShare plays what share asks of this process, until there were three failures.
+// playShare plays the seeds that share gives this process, until three have failed.
 func playShare(t *testing.T) {
 	var first, step, runs uint64
 	if _, err := fmt.Sscanf(*shareFlag, "%d,%d,%d", &first, &step, &runs); err != nil {
@@ -170,7 +185,7 @@ func playShare(t *testing.T) {
 	}
 }
 
-// A tally counts what happened in many runs.
+// A tally counts the events of many runs.
 type tally map[string]int
 
 func (a tally) add(w *world) {
@@ -199,16 +214,16 @@ func (a tally) add(w *world) {
 		}
 	}
 	p := w.provider
-	a["renewals sent"] += p.calls
-	a["renewals that brought tokens"] += p.good
-	a["renewals whose answer was lost"] += p.lost
+	a["refreshes sent"] += p.calls
+	a["refreshes that brought tokens"] += p.good
+	a["refreshes with a lost response"] += p.lost
 	a["tokens used twice, unknown to all who live"] += p.unknown
 	for name, n := range w.net.server.counts {
 		a["command "+name] += n
 	}
 }
 
-// check fails if something that the runs are about did not happen in them.
+// check fails if an event that the runs must have did not happen in them.
 func (a tally) check(t *testing.T) {
 	for _, s := range steps {
 		if a["step "+s.name] == 0 {
@@ -216,8 +231,8 @@ func (a tally) check(t *testing.T) {
 		}
 	}
 	for _, name := range []string{
-		"answer served", "answer none", "answer unavailable", "sessions", "logouts acknowledged", "renewals that brought tokens",
-		"renewals whose answer was lost", "event Redis lost its data, restoring the records of this replica", "event Redis restarted with its data",
+		"answer served", "answer none", "answer unavailable", "sessions", "logouts acknowledged", "refreshes that brought tokens",
+		"refreshes with a lost response", "event Redis lost its data, restoring the records of this replica", "event Redis restarted with its data",
 		"event Redis connection restored", "event Redis invalidation link down", "command EVALSHA", "command EXEC", "command PUBLISH",
 	} {
 		if a[name] == 0 {

@@ -24,20 +24,20 @@ type provider struct {
 	tokens  map[string]*family // refresh tokens ever issued
 	used    map[string]use     // those that were redeemed
 	count   int
-	reused  []string // what was used twice, in words
+	reused  []string // the tokens that were used twice, in words
 	calls   int
 	good    int // calls that brought tokens to a replica
-	unknown int // tokens that were used twice because nobody was left who knew
+	unknown int // tokens that were used twice because no process was left that knew
 	lost    int // calls that used up a token and brought nothing
 }
 
-// A use is the first that was made of a token.
+// A use is the first use of a token.
 type use struct {
 	by *replica
 	at time.Time
 }
 
-// A family is what descends from one sign-in.
+// A family has the tokens that descend from one sign-in.
 type family struct {
 	name    string
 	ended   bool // by the provider's administrator, or by a reuse
@@ -86,12 +86,12 @@ const (
 	answered call = iota
 	neverSent
 	refusedFor // 503: nothing was used up
-	lostAnswer // redeemed, and nobody knows
+	lostAnswer // redeemed, and the response is lost
 )
 
 var errGrant = errors.New("model: invalid_grant")
 
-// redeem is what happens at the provider.
+// redeem acts as the provider at a refresh.
 func (p *provider) redeem(r *replica, token string, sent time.Time) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -122,7 +122,7 @@ func (p *provider) redeem(r *replica, token string, sent time.Time) (string, err
 	return p.issueLocked(f), nil
 }
 
-// draw decides how a call goes and how long it takes.
+// draw chooses the outcome and the duration of a call.
 func (p *provider) draw() (call, time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

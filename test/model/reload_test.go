@@ -14,8 +14,8 @@ import (
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
-// A loading is what one reload of Traefik's configuration makes of a replica: the
-// middleware, and the store that its options describe.
+// A loading is the result of one reload of Traefik's configuration at a replica: the
+// middleware, and the store of its options.
 type loading struct {
 	m      *session.Manager
 	next   *cache.Trial // nil: the store did not change
@@ -23,7 +23,7 @@ type loading struct {
 	cancel context.CancelFunc // of the use of the store
 }
 
-// end is what becomes of it when a while has passed since the next reload.
+// end ends the loading a while after the next reload.
 func (l *loading) end() {
 	l.cancel()
 	if l.next != nil {
@@ -33,7 +33,7 @@ func (l *loading) end() {
 	l.store.Close()
 }
 
-// A store is what is shared by those with the same options.
+// A store is shared by the loadings with the same options.
 type store struct {
 	hybrid  *hybrid.Hybrid
 	options redis.Options
@@ -70,7 +70,7 @@ func (s *store) Verify(ctx context.Context) error {
 	}
 }
 
-// newStore is a store whose options differ by the size of the pool.
+// newStore returns a store with options that differ by the size of the pool.
 func (r *replica) newStore(pool int) *store {
 	s := &store{options: redis.Options{Server: resp.Options{Address: "model:6379", Dial: r.path().dial, PoolSize: pool}}}
 	s.hybrid = hybrid.New(hybrid.Options{
@@ -79,8 +79,7 @@ func (r *replica) newStore(pool int) *store {
 	return s
 }
 
-// load does what the plugin does when Traefik has read a file with that size of the
-// pool.
+// load acts like the plugin when Traefik has read a file with that size of the pool.
 func (r *replica) load(pool int) {
 	key := fmt.Sprintf("way %d, pool %d", len(r.paths), pool)
 	r.w.trace("%s: the options say %s", r, key)
@@ -126,14 +125,14 @@ func (r *replica) load(pool int) {
 	r.mu.Unlock()
 }
 
-// manager is the sessions of the newest middleware.
+// manager returns the sessions of the newest middleware.
 func (r *replica) manager() *session.Manager {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.loaded[len(r.loaded)-1].m
 }
 
-// A claim is that of a store of a replica to serve its middleware.
+// A claim is the claim of a replica's store to serve its middleware.
 type claim struct {
 	r   *replica
 	key string

@@ -15,7 +15,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
-// A replica is one Traefik process: the real store and the real sessions, on a
+// A replica is one Traefik process. It has the real store and the real sessions, on a
 // path and a clock of its own.
 type replica struct {
 	w      *world
@@ -33,16 +33,16 @@ type replica struct {
 	// The fields below are the driver's.
 	spoilt bool      // the options lead nowhere
 	ill    bool      // it cannot reach the server
-	well   time.Time // since when it can
-	deaf   bool      // what the server says on the invalidation link does not arrive
-	hears  time.Time // since when it does
+	well   time.Time // it can reach the server since then
+	deaf   bool      // the messages on the invalidation link do not arrive
+	hears  time.Time // they arrive since then
 }
 
 func (r *replica) String() string {
 	return r.name
 }
 
-// path is the way to the server that the options describe.
+// path returns the way to the server of the present options.
 func (r *replica) path() *path {
 	return r.paths[len(r.paths)-1]
 }
@@ -65,8 +65,8 @@ func (w *world) start(name string, skew time.Duration) *replica {
 	return r
 }
 
-// close ends what the process does, as far as a process can be ended here: its
-// connections are gone, and what it still finds out reaches nobody.
+// close ends the process as far as that is possible here. Its connections are gone, and
+// its later results reach nobody.
 func (r *replica) close() {
 	r.ended.Store(true)
 	for _, p := range r.paths {
@@ -91,7 +91,7 @@ func (r *replica) Prepare(s *session.Session) session.View {
 	return session.View{Allowed: true, Subject: s.IDToken}
 }
 
-// An account is what one call of a replica did to the store.
+// An account has the effects of one call of a replica on the store.
 type account struct {
 	mu      sync.Mutex // guards the fields below
 	journal bool       // something has only been applied there
@@ -100,7 +100,7 @@ type account struct {
 
 type accountKey struct{}
 
-// A spy tells which calls were journalled.
+// A spy records in the account of a call if it was journalled.
 type spy struct {
 	cache.Backend
 	r *replica
@@ -162,7 +162,7 @@ func (s *spy) Revoke(ctx context.Context, all []cache.Revocation) error {
 	return s.wrote(ctx, "Revoke", "", s.Backend.Revoke(ctx, all))
 }
 
-// An answer is what a request got.
+// An answer is the outcome of a request.
 type answer int
 
 const (
@@ -175,7 +175,7 @@ func (a answer) String() string {
 	return []string{"served", "none", "unavailable"}[a]
 }
 
-// request asks for a page with a cookie, as the middleware does: among the opened
+// request requests a page with a cookie. Like the middleware it looks among the opened
 // sessions first.
 func (r *replica) request(value string) (answer, string, error) {
 	m := r.manager()

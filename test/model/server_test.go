@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// A server is a Redis as far as the plugin needs one: it carries out what
-// arrives on a connection at the moment when it arrives. network.mu guards it.
+// A server is a Redis as far as the plugin needs one. It carries out a command at the
+// moment when it arrives on a connection. network.mu guards it.
 type server struct {
 	n       *network
 	data    map[string]*entry
@@ -21,16 +21,16 @@ type server struct {
 	loading time.Time // until then the data are being read
 
 	scripts   bool // EVAL is known; else the client falls back to transactions
-	tracks    bool // CLIENT TRACKING is known; else replicas tell each other
+	tracks    bool // CLIENT TRACKING is known; else replicas notify each other
 	functions map[string]bool
 	lua       *machine
 	counts    map[string]int // commands carried out
 
 	full   bool      // the server has no room for writes
-	roomed time.Time // when it had room again
+	roomed time.Time // it has room again since then
 	at     int       // the run of the process that carries out a command
 
-	waiting []*conn // of which something arrived while the process is stopped
+	waiting []*conn // connections with bytes that arrived while the process is stopped
 }
 
 // An entry is a value: a string, or a sorted set.
@@ -242,7 +242,7 @@ func (s *server) remove(key string) {
 	s.changed(key)
 }
 
-// changed tells those who track key.
+// changed sends an invalidation to the clients that track key.
 func (s *server) changed(key string) {
 	for _, k := range s.clients {
 		for _, p := range k.prefixes {
@@ -300,8 +300,8 @@ func (s *server) command(args []string) any {
 	return failure(fmt.Sprintf("ERR unknown command '%s', with args beginning with: ", args[0]))
 }
 
-// refusal is the reply to a write that the process does not take; empty: it takes it. The
-// process before a move is a replica, which has the data of its master.
+// refusal returns the reply to a write that the process refuses, or nothing if it accepts
+// the write. The process before a move is a replica, which has the data of its master.
 func (s *server) refusal(command string) failure {
 	switch command {
 	case "SET", "ZADD":
@@ -318,8 +318,8 @@ func (s *server) refusal(command string) failure {
 	return ""
 }
 
-// move promotes a replica, to which the server's name leads from now on. Connections to
-// the process before stay.
+// move promotes a replica. The server's name leads to it from now on. Connections to the
+// process before stay.
 func (s *server) move() {
 	s.n.mu.Lock()
 	s.run++
@@ -333,7 +333,7 @@ func (s *server) fill() {
 	s.n.mu.Unlock()
 }
 
-// room lets a server take writes again that refused them.
+// room has a server that refused writes accept them again.
 func (s *server) room() {
 	s.n.mu.Lock()
 	s.full = false
@@ -695,7 +695,7 @@ func (s *server) publish(channel, message string) any {
 	return n
 }
 
-// stop is SIGSTOP: what arrives waits.
+// stop is SIGSTOP. Bytes that arrive wait.
 func (s *server) stop() {
 	s.n.mu.Lock()
 	s.n.stopped = true
@@ -719,7 +719,7 @@ func (s *server) proceed() {
 	s.waiting = nil
 }
 
-// crash ends the process: connections break, and new ones are refused.
+// crash ends the process. Connections break, and new ones are refused.
 func (s *server) crash() {
 	s.n.mu.Lock()
 	defer s.n.mu.Unlock()

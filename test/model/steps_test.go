@@ -6,7 +6,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
-// A step is something that happens in a run, as often as its weight says.
+// A step is an event of a run. It is chosen in proportion to its weight.
 type step struct {
 	name   string
 	weight int
@@ -25,7 +25,7 @@ var steps = []step{
 	}},
 	{"requests", 10, false, (*world).burst},
 	{"everyone", 4, false, (*world).everyone},
-	{"renewal", 8, false, (*world).renewal},
+	{"refresh", 8, false, (*world).refresh},
 	{"logout", 5, false, func(w *world) bool {
 		l := w.anyLife()
 		if l != nil {
@@ -93,7 +93,7 @@ func (w *world) anyReplica() *replica {
 	return w.replicas[w.random.IntN(len(w.replicas))]
 }
 
-// anyLife is mostly one of the newest sessions.
+// anyLife returns a session, mostly one of the newest.
 func (w *world) anyLife() *life {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -107,7 +107,7 @@ func (w *world) anyLife() *life {
 	return w.lives[w.random.IntN(n)]
 }
 
-// burst is many requests at once, of one session at all replicas.
+// burst sends many requests at once, of one session at all replicas.
 func (w *world) burst() bool {
 	l := w.anyLife()
 	if l == nil {
@@ -119,9 +119,9 @@ func (w *world) burst() bool {
 	return true
 }
 
-// renewal is many requests of one session when its tokens are due, and now and then
-// something that happens meanwhile.
-func (w *world) renewal() bool {
+// refresh sends many requests of one session when its tokens are due. Now and then a
+// mishap happens meanwhile.
+func (w *world) refresh() bool {
 	l := w.anyLife()
 	if l == nil || w.provider.lifetime > 15*time.Second {
 		return false
@@ -151,7 +151,7 @@ func (w *world) renewal() bool {
 	return true
 }
 
-// mishaps are what befalls renewals under way.
+// mishaps are events during a token refresh.
 var mishaps = []func(w *world) bool{(*world).cut, (*world).stall, (*world).crash, (*world).stop, (*world).kill, (*world).kill, (*world).lose}
 
 func (w *world) cut() bool {
@@ -169,7 +169,7 @@ func (w *world) stall() bool {
 	return true
 }
 
-// hiccup is a stall that is over before anybody but those who ask meanwhile notices.
+// hiccup is a stall that is over before a replica without requests notices.
 func (w *world) hiccup() bool {
 	r := w.anyReplica()
 	if r.ill || r.deaf {
@@ -194,7 +194,7 @@ func (w *world) crash() bool {
 	return true
 }
 
-// lose is a server that is soon back, without its data.
+// lose ends the server. It is soon back, without its data.
 func (w *world) lose() bool {
 	w.crash()
 	w.reckon()
@@ -211,7 +211,7 @@ func (w *world) stop() bool {
 	return true
 }
 
-// everyone is a request of every session.
+// everyone sends a request of every session.
 func (w *world) everyone() bool {
 	w.mu.Lock()
 	lives := append([]*life(nil), w.lives...)
@@ -239,7 +239,7 @@ func (w *world) providerLogout() bool {
 	return true
 }
 
-// heal ends what is wrong with the link of r.
+// heal mends the link of r.
 func (w *world) heal(r *replica) {
 	if r.spoilt {
 		w.mend(r)
@@ -281,7 +281,7 @@ func (w *world) flush() bool {
 	return true
 }
 
-// fill has the server refuse writes and serve reads, as one without room does.
+// fill has the server refuse writes and serve reads, like one without room.
 func (w *world) fill() bool {
 	if w.net.server.full || w.net.down {
 		return false
@@ -291,7 +291,7 @@ func (w *world) fill() bool {
 	return true
 }
 
-// room ends that.
+// room ends fill.
 func (w *world) room() bool {
 	if !w.net.server.full {
 		return false
@@ -324,15 +324,15 @@ func (w *world) kill() bool {
 // reload changes the options of a replica's store, or puts them back.
 func (w *world) reload() bool {
 	if w.c.direct {
-		return false // what is opened is nowhere else, and a reload begins without it
+		return false // opened sessions are nowhere else, and a reload begins without them
 	}
 	r := w.anyReplica()
 	r.load(1 + w.random.IntN(6))
 	return true
 }
 
-// spoil has the options of a replica lead nowhere for good, as when the server's
-// password is another one: an outage that only other options end.
+// spoil has the options of a replica lead nowhere for good, as after a change of the
+// server's password. Only other options end that outage.
 func (w *world) spoil() bool {
 	r := w.anyReplica()
 	if w.c.direct || r.spoilt || r.mending.Load() {
@@ -356,7 +356,7 @@ func (w *world) mend(r *replica) {
 // refused, with the time that the attempt takes.
 const longestRefused = 31 * time.Second
 
-// reckon notes which replicas can reach the server.
+// reckon records which replicas can reach the server.
 func (w *world) reckon() {
 	w.net.mu.Lock()
 	defer w.net.mu.Unlock()
@@ -410,7 +410,7 @@ func (w *world) drive() {
 	}
 }
 
-// pass lets time pass: mostly so little that what was begun is still under way.
+// pass lets time pass, mostly so little that operations are still under way.
 func (w *world) pass() {
 	most := 1000
 	switch at := w.random.IntN(20); {
@@ -425,7 +425,7 @@ func (w *world) pass() {
 	w.settle()
 }
 
-// finish heals everything, and asks for every session everywhere.
+// finish heals everything, and sends a request of every session everywhere.
 func (w *world) finish() {
 	w.trace("everything heals")
 	w.recover(true)
@@ -486,7 +486,7 @@ func (w *world) await() {
 	w.mu.Unlock()
 }
 
-// checkGrants is the property that no grant is sent twice.
+// checkGrants checks that no grant was sent twice.
 func (w *world) checkGrants() {
 	w.provider.mu.Lock()
 	reused := w.provider.reused

@@ -14,12 +14,12 @@ import (
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
-// conditions are what holds for all of a run.
+// conditions are the properties of a whole run.
 type conditions struct {
 	replicas int
 	steps    int
 	scripts  bool // the server knows scripts
-	tracks   bool // and tracking
+	tracks   bool // the server knows tracking
 	direct   bool // cacheMode redis
 	small    bool // memory has room for few entries
 	entries  int
@@ -62,7 +62,7 @@ type world struct {
 
 	processes int
 	replicas  []*replica
-	persons   int
+	users     int
 	taken     map[string]int // steps
 	pending   sync.WaitGroup
 
@@ -71,8 +71,8 @@ type world struct {
 	endings []*ending
 	log     []string
 	failure string
-	wiped   time.Time // when the server lost everything last
-	flushed time.Time // when an operator removed everything
+	wiped   time.Time // the server's last loss of all data
+	flushed time.Time // the time at which an operator removed everything
 	calm    bool      // every replica has heard of that, and could reach the server since
 	answers [3]int
 	events  map[hybrid.Event]int
@@ -145,8 +145,8 @@ func (w *world) do(f func()) {
 
 // signIn makes a session at r.
 func (w *world) signIn(r *replica) {
-	w.persons++
-	name := fmt.Sprintf("p%d", w.persons)
+	w.users++
+	name := fmt.Sprintf("p%d", w.users)
 	f, token := w.provider.begin()
 	l := &life{
 		name: name, subject: fmt.Sprintf("sub%d", w.random.IntN(3)), sid: fmt.Sprintf("sid%d", w.random.IntN(5)),
@@ -202,7 +202,7 @@ func (w *world) visit(r *replica, l *life) {
 	})
 }
 
-// signOut is the person's logout at r.
+// signOut is the user's logout at r.
 func (w *world) signOut(r *replica, l *life) {
 	e := w.beginEnding(r, fmt.Sprintf("logout of %s at %s", l.name, r))
 	e.life = l
