@@ -28,7 +28,8 @@ type store struct {
 	address   string // of Redis, for the log
 	backend   cache.Store
 	memory    *memory         // nil: Redis
-	sentinels *resp.Sentinels // nil: the address is that of Redis
+	sentinels *resp.Sentinels // nil: none name the server
+	cluster   *resp.Cluster   // nil: Redis is one server
 	hybrid    *hybrid.Hybrid  // nil: only memory
 	redis     redis.Options
 	health    time.Duration // between two checks of Redis; zero: there are none
@@ -92,6 +93,9 @@ func (s *store) Close() {
 	if s.sentinels != nil {
 		s.sentinels.Close()
 	}
+	if s.cluster != nil {
+		s.cluster.Close()
+	}
 	if s.memory != nil {
 		s.memory.leave(s.key)
 	}
@@ -131,6 +135,9 @@ func (s *store) Observe(e hybrid.Event, cause error) {
 // reasonOf returns the text of a failure of Redis. If Redis refuses every connection,
 // it has the options to check.
 func reasonOf(cause error) string {
+	if errors.Is(cause, resp.ErrNoCluster) {
+		return cause.Error() + ": remove redis.clusterMode, or name nodes of a cluster in redis.address"
+	}
 	if errors.Is(cause, resp.ErrHandshake) {
 		return cause.Error() + ": check redis.username, redis.password and redis.db"
 	}
@@ -212,6 +219,11 @@ func (b *storeBuilder) Build() (registry.Resource, error) {
 		server.Location = s.sentinels.Location()
 		s.sentinels.Start()
 	}
+	if r.Cluster {
+		s.cluster = resp.NewCluster(resp.ClusterOptions{Addresses: r.Addresses, Node: server})
+		server.Topology = s.cluster.Topology()
+		s.cluster.Start()
+	}
 	s.redis = redis.Options{
 		Server: server, Prefix: strings.TrimSuffix(r.KeyPrefix, ":"), NoBreaker: !r.Breaker,
 		Breaker: circuitbreaker.Options{Threshold: r.BreakerThreshold, ProbeMax: longestProbe(r.BreakerTimeout)},
@@ -256,6 +268,8 @@ func addressOf(r config.Redis) string {
 		return "memory"
 	case r.SentinelMaster != "":
 		return r.SentinelMaster + " at " + strings.Join(r.Addresses, ",")
+	case r.Cluster:
+		return "cluster at " + strings.Join(r.Addresses, ",")
 	case r.Network == "unix":
 		return "unix://" + r.Addresses[0]
 	}
@@ -290,8 +304,12 @@ func serverOptions(r config.Redis) (resp.Options, error) {
 		IdleTimeout: r.IdleTimeout, PoolTimeout: r.PoolTimeout, DialTimeout: r.DialTimeout, ReadTimeout: r.ReadTimeout,
 		WriteTimeout: r.WriteTimeout, OperationTimeout: r.OperationTimeout, MaxRetries: r.MaxRetries,
 	}
-	if r.SentinelMaster != "" {
-		o.Address = addressOf(r) // distinguishes the store; the sentinels name the server
+	if r.SentinelMaster != "" || r.Cluster {
+		o.Address = addressOf(r) // distinguishes the store; sentinels or nodes name the server
+	}
+	o.MaxRedirects = r.MaxRedirects
+	if r.MaxRedirects == 0 {
+		o.MaxRedirects = -1
 	}
 	// Here zero means never, and there the default.
 	if r.MaxRetries == 0 {

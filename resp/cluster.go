@@ -36,16 +36,16 @@ const (
 	coolDown     = 200 * time.Millisecond
 	coolDownMost = 500 * time.Millisecond
 	coolDownDead = 2 * time.Second
-	// askNodes is how many nodes are asked in a round, askSeeds how many of the configured
-	// ones if none of those answered.
+	// askNodes is the number of nodes in a round of questions. If none of them responds,
+	// askSeeds is that of configured ones.
 	askNodes = 4
 	askSeeds = 16
 	// mostMasters bounds what a node says about others.
 	mostMasters = 1000
 )
 
-// A Cluster follows the slots of a Redis Cluster: it asks several nodes and takes the answer
-// of the latest epoch, so that a node that was cut off does not lead back to the past.
+// A Cluster follows the slots of a Redis Cluster. It queries several nodes and takes the
+// reply of the latest epoch, so that a node that was cut off does not lead back to the past.
 // Topology is where the slots are. A Cluster is safe for concurrent use.
 // https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
 type Cluster struct {

@@ -73,7 +73,7 @@ var (
 
 	// ErrClusterNode is returned for a connection that leads to a node of a cluster, where
 	// Options.Topology is nil.
-	ErrClusterNode = fmt.Errorf("%w: the server is a node of a Redis Cluster, which needs redis.clusterMode: true", ErrTerminal)
+	ErrClusterNode = fmt.Errorf("%w: the server is a node of a Redis Cluster, which needs redis.clusterMode", ErrTerminal)
 
 	errMoved       = fmt.Errorf("%w: MOVED by a Redis Cluster", ErrRejected)
 	errAsk         = fmt.Errorf("%w: ASK by a Redis Cluster", ErrRejected)

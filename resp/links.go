@@ -9,7 +9,7 @@ import (
 )
 
 // Links are Trackers of the same keys: one of a server, or one of each master of a cluster.
-// Up is called when every server tells its changes. They are safe for concurrent use.
+// Up is called when every server reports its changes. They are safe for concurrent use.
 type Links struct {
 	o        Options
 	prefixes []string
@@ -138,7 +138,7 @@ func (t *Topology) await(ctx context.Context, seen int64) int64 {
 	return t.generation.Load()
 }
 
-// match gives each master a link, and ends the others. Until all are up, changes go untold.
+// match gives each master a link, and ends the others. Until all are up, changes are not reported.
 func (l *Links) match(masters []string) {
 	wanted := map[string]bool{}
 	for _, a := range masters {
@@ -188,7 +188,7 @@ func (l *Links) link(address string) *nodeLink {
 	return n
 }
 
-// riseLocked calls Up if every link is up and that was not told.
+// riseLocked calls Up if every link is up and the last call was Down.
 func (l *Links) riseLocked() {
 	for _, n := range l.links {
 		if !n.up {
@@ -201,7 +201,7 @@ func (l *Links) riseLocked() {
 	}
 }
 
-// A nodeLink receives what one master tells. It implements Invalidations.
+// A nodeLink receives the changes that one master reports. It implements Invalidations.
 type nodeLink struct {
 	l       *Links
 	address string

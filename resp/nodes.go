@@ -56,7 +56,7 @@ func (c *Client) slots(ctx context.Context) (*slotMap, error) {
 }
 
 // Runs returns the run IDs of the server, or of all masters of the cluster in a fixed order.
-// It is empty where a server does not tell it.
+// It is empty where a server does not send it.
 func (c *Client) Runs(ctx context.Context) (string, error) {
 	if c.router == nil {
 		r, err := c.Do(ctx, "INFO", "server")

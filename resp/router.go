@@ -13,7 +13,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/background"
 )
 
-// drainPeriod is how long a node that has left a cluster may finish what it was asked.
+// drainPeriod is the time for a node that has left a cluster to finish its commands.
 const drainPeriod = 5 * time.Second
 
 // A router keeps a pool of connections to each node of a cluster.
@@ -243,7 +243,7 @@ func (t *task) confirm(address string) bool {
 	return t.c.router.topology.confirm(ctx, address)
 }
 
-// pauseLess is a pause that counts as a retry.
+// pauseLess is a pause before another retry.
 func (t *task) pauseLess() bool {
 	t.tried++
 	return t.tried <= t.c.o.MaxRetries && t.pause()

@@ -100,7 +100,7 @@ func (s *scatter) carryOut(from, to int) {
 	}
 	for _, g := range groups {
 		for k, i := range g.places {
-			s.replies[i] = g.b.replies[k]
+			s.replies[i] = g.reply(k)
 			s.askedAt[i] = g.t.p
 		}
 	}
@@ -156,6 +156,15 @@ type share struct {
 	b      *batch
 	places []int // of the commands in the scatter
 	out    chan *share
+	err    error // why commands have no reply
+}
+
+// reply returns the reply to command k, or why there is none.
+func (g *share) reply(k int) Reply {
+	if k < g.b.got {
+		return g.b.replies[k]
+	}
+	return Reply{err: g.err}
 }
 
 // Run implements background.Runner.
@@ -168,22 +177,18 @@ func (g *share) deliver() {
 	g.out <- g
 }
 
-// run carries out the commands once. Those without a reply have the reason in it.
+// run carries out the commands once.
 func (g *share) run() {
-	for i := range g.b.replies {
-		g.b.replies[i].err = ErrNotSent
-	}
+	g.err = ErrAmbiguous
 	err := g.t.attemptAll(g.b)
 	if err != nil {
+		g.err = err
 		g.t.suspect(err)
 	}
 	g.t.p.count(g.t, err)
-	for i := g.b.got; i < len(g.b.replies); i++ {
-		g.b.replies[i].err = err
-	}
 }
 
-// finish carries out command i again, alone, where it was redirected or not carried out.
+// finish carries out only command i again, if it was redirected or not carried out.
 func (s *scatter) finish(i int) {
 	r := s.replies[i]
 	err := r.Err()

@@ -12,7 +12,7 @@ const (
 	noSlot = -1
 )
 
-// crcTable has the remainders of CRC-16/XMODEM (polynomial 0x1021) by the first byte.
+// crcTable has the remainders of a CRC-16 with the polynomial 0x1021, by the first byte.
 var crcTable = makeCRCTable()
 
 func makeCRCTable() []uint16 {
@@ -31,8 +31,8 @@ func makeCRCTable() []uint16 {
 	return out
 }
 
-// slotOf returns the slot of key. Only a hash tag is looked at, if there is one: what
-// stands between the first { and the first } behind it, unless that is nothing.
+// slotOf returns the slot of key. If there is a hash tag, only the tag determines the slot.
+// It is the text between the first { and the first } behind it, unless that is empty.
 // https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
 func slotOf(key string) int {
 	if i := strings.IndexByte(key, '{'); i >= 0 {

@@ -28,8 +28,8 @@ func (a *survey) isBetter(b *survey) bool {
 	return a.slots.covered > b.slots.covered
 }
 
-// isNews reports whether the answer is to be published at once: it is not older than what
-// is known, and no other answer of the round was as good.
+// isNews reports whether the reply is to be published at once. It is not older than the known
+// slots, and no other reply of the round was as good.
 func (a *survey) isNews(known *slotMap, settled bool) bool {
 	if known == nil || a.slots.epoch > known.epoch {
 		return a.healthy

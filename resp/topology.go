@@ -157,7 +157,7 @@ func (t *Topology) rest(wake context.CancelFunc) bool {
 	return true
 }
 
-// begin begins a round of questions. It reports whether somebody asked for it.
+// begin begins a round of questions. It reports whether Recheck was called.
 func (t *Topology) begin() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -229,7 +229,7 @@ func (t *Topology) locate(ctx context.Context) (*slotMap, error) {
 	return nil, fmt.Errorf("%w: %s is not found: %w", ErrNotSent, t.name, err)
 }
 
-// confirm reports whether address is a node of the cluster. An unknown one is asked for in
+// confirm reports whether address is a node of the cluster. For an unknown one it waits for
 // another round, until ctx is done.
 func (t *Topology) confirm(ctx context.Context, address string) bool {
 	t.mu.Lock()

@@ -13,7 +13,7 @@ import (
 // An upstream is one data set in Redis (L2). It decides if commands may be sent.
 type upstream struct {
 	redis   *redis.Redis
-	tracker *resp.Tracker
+	tracker *resp.Links
 	// subscriber replaces tracker where Redis refuses tracking.
 	subscriber *resp.Tracker
 	place      string // of the Redis server: its address, database and prefix
@@ -113,7 +113,7 @@ func newUpstream(o Options, l circuitbreaker.Listener, tracked, published resp.I
 	u := &upstream{redis: redis.New(o.Redis)}
 	prefix := u.redis.Prefix
 	u.place = fmt.Sprintf("%s %s %d %s", server.Network, server.Address, server.DB, prefix)
-	u.tracker = resp.NewTracker(server, []string{prefix + "s:", prefix + "r:"}, tracked)
+	u.tracker = resp.NewLinks(server, []string{prefix + "s:", prefix + "r:"}, tracked)
 	u.subscriber = resp.NewSubscriber(server, prefix+changesChannel, published)
 	return u
 }

@@ -52,11 +52,12 @@ func batch(items []cache.Holding) int {
 	return n
 }
 
-// A part has the places in a pipeline of the commands for one item: those that list it,
-// and the one that merges it.
+// A part has the places of the commands for one item: those that list it, and those that
+// read its revocation entries.
 type part struct {
-	item       cache.Holding
-	first, end int
+	item      cache.Holding
+	list, own int // the first command that lists it, and how many there are
+	read, any int // the same of those that read
 }
 
 // batches write many records with few round trips.
@@ -76,35 +77,44 @@ func (b *batches) mergeBatch(ctx context.Context, items []cache.Holding, now int
 	if err != nil {
 		return err
 	}
-	var commands []resp.Command
+	var phases [3][]resp.Command
 	var parts []part
 	for _, x := range items {
 		ttl := time.Duration(x.Expires - now)
 		if ttl < time.Millisecond {
 			continue
 		}
-		first := len(commands)
+		p := part{item: x, list: len(phases[0]), read: len(phases[1])}
 		if cache.IsLinked(x.Value) {
-			commands = append(commands, indexOf(r).enlisting(x.Key, x.Value, r.now())...)
+			phases[0] = append(phases[0], indexOf(r).enlisting(x.Key, x.Value, r.now())...)
+			phases[1] = append(phases[1], indexOf(r).readingEntries(x.Value)...)
 		}
+		p.own = len(phases[0]) - p.list
+		p.any = len(phases[1]) - p.read
 		full := r.Prefix + x.Key
-		parts = append(parts, part{item: x, first: first, end: len(commands)})
-		commands = append(commands, append(resp.Command{"EVAL", mergeLua, "1", full}, scriptArgs(full, x.Value, ttl, 0)...))
+		parts = append(parts, p)
+		phases[2] = append(phases[2], append(resp.Command{"EVAL", mergeLua, "1", full}, scriptArgs(full, x.Value, ttl, 0)...))
 	}
-	replies, err := r.Client.Pipeline(ctx, commands)
+	replies, err := r.Client.Phases(ctx, phases[:])
 	for i := 0; err == nil && i < len(replies); i++ {
 		err = replies[i].Err()
 	}
 	if err = r.done(ctx, era, err); err != nil {
 		return err
 	}
-	return b.revokeAllForbidden(ctx, parts, replies)
+	return b.revokeAllForbidden(ctx, parts, replies[:len(phases[0])], replies[len(phases[0]):])
 }
 
-func (b *batches) revokeAllForbidden(ctx context.Context, parts []part, replies []resp.Reply) error {
+// revokeAllForbidden revokes the items that a revocation entry forbids. It has the replies
+// to the commands that list items, and to those that read entries.
+func (b *batches) revokeAllForbidden(ctx context.Context, parts []part, listed, read []resp.Reply) error {
 	r := b.r
 	for _, p := range parts {
-		forbidden, err := enlisted(replies[p.first:p.end], p.item.Value)
+		_, err := enlisted(listed[p.list:p.list+p.own], p.item.Value)
+		forbidden := false
+		if err == nil {
+			forbidden, err = enlisted(read[p.read:p.read+p.any], p.item.Value)
+		}
 		if err == nil && forbidden {
 			err = indexOf(r).revokeForbidden(ctx, p.item.Key, p.item.Value)
 		}

@@ -61,7 +61,7 @@ func (x *cleaner) unlink(ctx context.Context, keys []string) error {
 	if len(commands) == 0 {
 		return nil
 	}
-	replies, err := r.Client.Pipeline(ctx, commands)
+	replies, err := r.Client.Phases(ctx, [][]resp.Command{commands})
 	for i := 0; err == nil && i < len(replies); i++ {
 		err = replies[i].Err()
 	}

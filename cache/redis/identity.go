@@ -26,6 +26,10 @@ func (r *Redis) Identify(ctx context.Context) (cache.Identity, error) {
 	if err != nil {
 		return cache.Identity{}, err
 	}
+	before, err := processes(ctx, r)
+	if err != nil {
+		return cache.Identity{}, r.done(ctx, era, err)
+	}
 	replies, err := r.Client.Pipeline(ctx, []resp.Command{
 		{"INFO", "server"},
 		{"SET", r.Prefix + dataSetKey, nonce, "NX"},
@@ -47,10 +51,28 @@ func (r *Redis) Identify(ctx context.Context) (cache.Identity, error) {
 	}
 	// A pipeline may be finished on a second connection.
 	run := resp.InfoField(replies[0], "run_id")
-	if run != resp.InfoField(replies[3], "run_id") {
+	same := run == resp.InfoField(replies[3], "run_id")
+	if r.Client.InCluster() {
+		run, err = processes(ctx, r)
+		same = err == nil && run == before
+	}
+	if !same {
 		return cache.Identity{}, fmt.Errorf("%w: the Redis server changed meanwhile", cache.ErrUnavailable)
 	}
 	return cache.Identity{Run: run, DataSet: string(dataSet), Evicts: evictionPolicy(replies[4])}, nil
+}
+
+// processes returns those of the masters of a cluster, or nothing where INFO is refused or there is no
+// cluster.
+func processes(ctx context.Context, r *Redis) (string, error) {
+	if !r.Client.InCluster() {
+		return "", nil
+	}
+	runs, err := r.Client.Runs(ctx)
+	if Refusal(err) {
+		return "", nil
+	}
+	return runs, err
 }
 
 // evictionPolicy returns the policy of a Redis server that may evict keys before they

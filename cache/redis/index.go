@@ -33,16 +33,16 @@ func indexOf(r *Redis) *index {
 	return &index{r: r}
 }
 
-// enlisting returns the commands before the write of a record. They list it under its
-// index keys and then read the revocation entries. A revocation does the same in the
-// other order, so that one of the two finds the other.
+// enlisting returns the commands that list a record under its index keys. They come before
+// those that read its revocation entries, and these before the write of the record. A
+// revocation does the same in the other order, so that one of the two finds the other.
 func (x *index) enlisting(key string, record []byte, now time.Time) []resp.Command {
 	var commands []resp.Command
 	for _, link := range cache.ListedLinks(record) {
 		a := x.enlistArgs(key, record, link, now)
 		commands = append(commands, resp.Command{"EVAL", enlistLua, "1", a[0], a[1], a[2], a[3], a[4]})
 	}
-	return x.readingEntries(commands, record)
+	return commands
 }
 
 // plainEnlisting returns the same without scripts. An index then lasts as long as the
@@ -54,7 +54,7 @@ func (x *index) plainEnlisting(key string, record []byte, now time.Time) []resp.
 		commands = append(commands, resp.Command{"ZADD", a[0], a[1], a[2]}, resp.Command{"ZREMRANGEBYSCORE", a[0], "-inf", a[3]},
 			resp.Command{"PEXPIRE", a[0], a[4]})
 	}
-	return x.readingEntries(commands, record)
+	return commands
 }
 
 // enlistArgs returns five values: the index, the score, the member, the score up to which
@@ -69,15 +69,17 @@ func (x *index) enlistArgs(key string, record []byte, link string, now time.Time
 	}
 }
 
-func (x *index) readingEntries(commands []resp.Command, record []byte) []resp.Command {
+// readingEntries returns the commands that read the revocation entries of a record.
+func (x *index) readingEntries(record []byte) []resp.Command {
 	r := x.r
+	var commands []resp.Command
 	for _, link := range cache.LinksOf(record) {
 		commands = append(commands, resp.Command{"GET", r.Prefix + cache.RevocationKey(link.Name)})
 	}
 	return commands
 }
 
-// enlisted returns the result of enlisting commands: whether a revocation entry forbids
+// enlisted returns the result of enlisting and reading commands: whether a revocation entry forbids
 // the record, or the first error.
 func enlisted(replies []resp.Reply, record []byte) (bool, error) {
 	forbidden := false
@@ -106,10 +108,11 @@ func (x *index) add(ctx context.Context, key string, record []byte, ttl time.Dur
 	if err != nil {
 		return err
 	}
-	commands := x.enlisting(key, record, r.now())
-	n := len(commands)
-	commands = append(commands, resp.Command{"SET", r.Prefix + key, string(record), "PX", milliseconds(ttl), "NX"})
-	replies, err := r.Client.Pipeline(ctx, commands)
+	enlists := x.enlisting(key, record, r.now())
+	reads := x.readingEntries(record)
+	n := len(enlists) + len(reads)
+	write := resp.Command{"SET", r.Prefix + key, string(record), "PX", milliseconds(ttl), "NX"}
+	replies, err := r.Client.Phases(ctx, [][]resp.Command{enlists, reads, {write}})
 	forbidden := false
 	added := false
 	if err == nil {
@@ -137,7 +140,7 @@ func (x *index) add(ctx context.Context, key string, record []byte, ttl time.Dur
 
 func (x *index) enlistPlainly(ctx context.Context, key string, record []byte) (bool, error) {
 	r := x.r
-	replies, err := r.Client.Pipeline(ctx, x.plainEnlisting(key, record, r.now()))
+	replies, err := r.Client.Phases(ctx, [][]resp.Command{x.plainEnlisting(key, record, r.now()), x.readingEntries(record)})
 	if err != nil {
 		return false, err
 	}

@@ -153,7 +153,7 @@ func (k *revoker) revokeBatch(ctx context.Context, v cache.Revocation, members [
 		sent = append(sent, x)
 		commands = append(commands, append(resp.Command{"EVAL", revokeLua, "1", r.Prefix + x.Key}, k.revokeArgs(v, x, now)...))
 	}
-	replies, err := r.Client.Pipeline(ctx, commands)
+	replies, err := r.Client.Phases(ctx, [][]resp.Command{commands})
 	var written []cache.Holding
 	for i := 0; err == nil && i < len(replies); i++ {
 		var n int64

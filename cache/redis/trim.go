@@ -107,7 +107,7 @@ func (x *index) headers(ctx context.Context, members []cache.Member) ([]cache.Me
 		if err != nil {
 			return nil, nil, err
 		}
-		replies, err := r.Client.Pipeline(ctx, commands)
+		replies, err := r.Client.Phases(ctx, [][]resp.Command{commands})
 		for i := 0; err == nil && i < len(replies); i++ {
 			var b []byte
 			b, err = replies[i].Bytes()

@@ -82,6 +82,9 @@ func (r *reader) redisTogether(o RedisOptions, x *Redis) {
 	if x.SentinelMaster != "" && x.Cluster {
 		r.problem("redis.sentinelMasterName", "contradicts redis.clusterMode: a cluster has no sentinels")
 	}
+	if x.Cluster && x.Network == "unix" {
+		r.problem("redis.clusterMode", "needs the addresses of nodes, not a socket")
+	}
 	if x.Network == "unix" && x.TLS.Enabled {
 		r.problem("redis.tls.enabled", "a unix socket has no TLS")
 	}

@@ -129,6 +129,7 @@ func TestRedisProblems(t *testing.T) {
 		{o{"redis.address": "redis://r/1", "redis.db": "2"}, "redis.address: contradicts redis.db"},
 		{o{"redis.address": "unix:///r", "redis.tls.enabled": "true"}, "redis.tls.enabled: a unix socket has no TLS"},
 		{o{"redis.username": "u"}, "redis.username: needs redis.password"},
+		{o{"redis.clusterMode": "true", "redis.address": "unix:///run/redis.sock"}, "redis.clusterMode: needs the addresses of nodes"},
 		{o{"redis.clusterMode": "true", "redis.db": "1"}, "redis.db: a cluster has only database 0"},
 		{o{"redis.tls.minVersion": "1.1"}, "redis.tls.minVersion: is none of 1.2, 1.3"},
 		{o{"redis.tls.caFile": "/none"}, "redis.tls.caFile: the file /none does not exist"},

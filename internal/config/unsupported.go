@@ -50,9 +50,7 @@ func gates(c *Config, s *Settings) []gate {
 		{"dynamicClientRegistration.redisKeyPrefix", "", reg.RedisKeyPrefix != ""},
 		{"dynamicClientRegistration.clientMetadata", "", len(reg.ClientMetadata) > 0},
 
-		{"redis.address", "a list", len(s.Redis.Addresses) > 1 && s.Redis.SentinelMaster == ""},
-		{"redis.clusterMode", "", s.Redis.Cluster},
-		{"redis.maxRedirects", "", s.Redis.Network != "" && s.Redis.MaxRedirects != 3},
+		{"redis.address", "a list", len(s.Redis.Addresses) > 1 && s.Redis.SentinelMaster == "" && !s.Redis.Cluster},
 		{"redis.readOnly", "", s.Redis.ReadOnly},
 		{"redis.routeByLatency", "", s.Redis.RouteByLatency},
 		{"redis.routeRandomly", "", s.Redis.RouteRandomly},
@@ -75,6 +73,9 @@ func (r *reader) unsupported(c *Config, s *Settings) {
 		}
 		if strings.HasPrefix(g.option, "securityHeaders.disable") {
 			text += removal
+		}
+		if g.option == "redis.address" {
+			text += ": the nodes of a cluster need redis.clusterMode, and sentinels redis.sentinelMasterName"
 		}
 		r.problem(g.option, text)
 	}

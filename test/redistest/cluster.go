@@ -118,8 +118,8 @@ func (c *Cluster) Slot(key string) int {
 	return int(c.Nodes[0].Do("CLUSTER", "KEYSLOT", key).Int)
 }
 
-// Open begins to move a slot from one master to another: absent keys are asked for at the
-// other, by ASK.
+// Open begins to move a slot from one master to another. The first redirects commands of
+// absent keys by ASK.
 func (c *Cluster) Open(slot, from, to int) {
 	c.Nodes[to].Do("CLUSTER", "SETSLOT", fmt.Sprint(slot), "IMPORTING", c.ids[from])
 	c.Nodes[from].Do("CLUSTER", "SETSLOT", fmt.Sprint(slot), "MIGRATING", c.ids[to])

@@ -119,7 +119,7 @@ func TestJ8NoSecretIsShown(t *testing.T) {
 			hybrid("redis://us er:" + password + "@host%zz"),
 			hybrid("127.0.0.1:1", "password", password, "poolSize", "no"),
 			hybrid("127.0.0.1:1,127.0.0.1:2", "password", password),
-			hybrid("127.0.0.1:1", "clusterMode", "true", "password", password),
+			hybrid("127.0.0.1:1", "clusterMode", "true", "db", "1", "password", password),
 			hybrid("127.0.0.1:1", "sentinelPassword", password),
 		} {
 			text, accepted := a.plugin.Accepts("refused", m.options(bad))

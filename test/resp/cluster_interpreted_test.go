@@ -7,7 +7,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/redistest"
 )
 
-// routed are what a plugin would do with a cluster.
+// routed uses a cluster as a plugin would.
 const routed = `package routed
 
 import (

@@ -134,6 +134,16 @@ func pipelineInACluster(t *testing.T, c *resp.Client) {
 			t.Errorf("%s: %q, %q", k, replies[3*i+2].Str, phased[3*i+2].Str)
 		}
 	}
+	cmds = nil
+	for _, k := range keysOf(10) {
+		cmds = append(cmds, resp.Command{"INCR", "once-" + k})
+	}
+	replies, err = c.Phases(bg, [][]resp.Command{cmds})
+	for i := range replies {
+		if err != nil || replies[i].Int != 1 {
+			t.Errorf("carried out %d times, %v", replies[i].Int, err)
+		}
+	}
 	replies, err = c.Pipeline(bg, []resp.Command{{"GET", "a"}, {"LPUSH", "n-key-1", "x"}, {"NONE", "b"}})
 	if err != nil || !errors.Is(replies[1].Err(), resp.ErrWrongType) || !errors.Is(replies[2].Err(), resp.ErrUnknownCommand) {
 		t.Errorf("%v, %v", replies, err)
@@ -269,7 +279,7 @@ func TestAFailoverOfAMaster(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 
-	// A master that stands still is replaced once the others notice.
+	// A stopped master is replaced once the others notice.
 	g.Nodes[1].Signal(syscall.SIGSTOP)
 	defer g.Nodes[1].Signal(syscall.SIGCONT)
 	eventually.True(t, "a replica serves instead", func() bool { return g.IsMaster(4) })
