@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"container/list"
 	"fmt"
 	"strings"
@@ -57,6 +58,7 @@ type Entry struct {
 	Stale       bool   // changed since it was confirmed, or always read from the shared store
 	Epoch       uint64 // the epoch of the invalidation link in which the shared store last confirmed the value
 	ConfirmedAt int64  // time of that, ns since 1970
+	WrittenAt   int64  // when the shared store confirmed a write of this process, ns since 1970; zero: it confirmed none
 }
 
 // entryOverhead is the size of an entry beside its key and value, in bytes.
@@ -141,18 +143,22 @@ func (l *LRU) value(key string, now int64) []byte {
 	return nil
 }
 
-// Put stores value and makes room. A revocation never lasts shorter than the one
+// Put stores value and makes room. The same value keeps its WrittenAt. A revocation never lasts shorter than the one
 // it replaces.
 func (l *LRU) Put(key string, value []byte, now time.Time, ttl time.Duration) *Entry {
 	expires := now.Add(ttl).UnixNano()
 	revoked := KindOf(value) == RevokedRecord
+	written := int64(0)
 	if old := l.Entries[key]; old != nil {
+		if bytes.Equal(old.Value, value) {
+			written = old.WrittenAt
+		}
 		if revoked && old.On == l.Revoked && old.Expires > expires {
 			expires = old.Expires
 		}
 		l.Remove(old)
 	}
-	e := &Entry{Key: key, Value: value, Expires: expires}
+	e := &Entry{Key: key, Value: value, Expires: expires, WrittenAt: written}
 	switch {
 	case revoked:
 		e.On = l.Revoked

@@ -18,7 +18,8 @@ type local struct {
 	l1      *cache.LRU
 	journal *journal
 	work    *worker // sends the journal to Redis
-	recent  *recent // nil: Redis is one server, which loses no write that it confirmed
+	recent  *recent // nil: Redis is one server, whose latest writes are in memory
+	flushed int64   // when an operator flushed Redis last, ns since 1970
 
 	epoch   uint64             // increases when everything becomes stale
 	flights map[string]*flight // reads under way that others may join
@@ -183,6 +184,7 @@ func (l *local) wrote(c cache.Change, q inquiry, v cache.Verdict, now time.Time)
 		return
 	}
 	e = l.l1.Put(c.Key, c.Value, now, c.TTL)
+	e.WrittenAt = now.UnixNano()
 	l.confirmed(e, now, current && !marker && v == cache.Replaces)
 }
 

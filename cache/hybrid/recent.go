@@ -34,7 +34,11 @@ func newRecent() *recent {
 
 // put keeps a write that was confirmed now.
 func (r *recent) put(c cache.Change, now time.Time) {
-	if r == nil || c.Op == cache.OpDelete {
+	if r == nil {
+		return
+	}
+	if c.Op == cache.OpDelete {
+		r.drop(c.Key)
 		return
 	}
 	x := &confirmed{at: now, holding: cache.Holding{Key: c.Key, Value: c.Value, Expires: now.Add(c.TTL).UnixNano()}}
@@ -50,9 +54,34 @@ func (r *recent) trim(now time.Time) {
 		if r.bytes <= recentBytes && now.Sub(x.at) <= recentSpan {
 			return
 		}
-		r.list.Remove(first)
-		r.bytes -= cache.Cost(x.holding.Key, x.holding.Value)
+		r.remove(first)
 	}
+}
+
+// drop drops the writes of a key.
+func (r *recent) drop(key string) {
+	for at := r.list.Front(); at != nil; {
+		next := at.Next()
+		if at.Value.(*confirmed).holding.Key == key {
+			r.remove(at)
+		}
+		at = next
+	}
+}
+
+// clear drops all writes, because an operator flushed them.
+func (r *recent) clear() {
+	if r == nil {
+		return
+	}
+	r.list.Init()
+	r.bytes = 0
+}
+
+func (r *recent) remove(at *list.Element) {
+	x := at.Value.(*confirmed)
+	r.list.Remove(at)
+	r.bytes -= cache.Cost(x.holding.Key, x.holding.Value)
 }
 
 // add appends the kept writes to held, by class. The rule of records decides among

@@ -20,6 +20,7 @@ func TestRecentWrites(t *testing.T) {
 	r.put(cache.Change{Op: cache.OpSet, Key: "s:live", Value: live, TTL: time.Hour}, now)
 	r.put(cache.Change{Op: cache.OpSet, Key: "s:ended", Value: revoked, TTL: time.Hour}, now)
 	r.put(cache.Change{Op: cache.OpAdd, Key: "j:used", Value: []byte("nonce"), TTL: time.Hour}, now)
+	r.put(cache.Change{Op: cache.OpSet, Key: "s:gone", Value: live, TTL: time.Hour}, now)
 	r.put(cache.Change{Op: cache.OpDelete, Key: "s:gone"}, now)
 	var held [cache.Classes][]cache.Holding
 	r.add(&held, now)
@@ -40,7 +41,11 @@ func TestRecentWritesAreBounded(t *testing.T) {
 	if r.bytes > recentBytes || r.list.Len() < 10 {
 		t.Errorf("%d bytes in %d writes", r.bytes, r.list.Len())
 	}
+	if r.clear(); r.bytes != 0 || r.list.Len() != 0 {
+		t.Errorf("%d bytes in %d writes are left", r.bytes, r.list.Len())
+	}
 	var none *recent
 	none.put(cache.Change{Op: cache.OpSet, Key: "s:k", Value: value}, now)
 	none.add(nil, now)
+	none.clear()
 }

@@ -97,6 +97,10 @@ func (r *reconciler) judge(now cache.Identity, breaks uint64) (bool, bool, bool)
 func (r *reconciler) agree(now cache.Identity, another bool, breaks uint64) {
 	h := r.h
 	h.mu.Lock()
+	if !another && h.up.isOther(now.DataSet) {
+		h.local.recent.clear()
+		h.local.flushed = h.now().UnixNano()
+	}
 	changed := h.up.agree(now, another, breaks, h.now())
 	restored := h.up.restored()
 	if changed || restored {

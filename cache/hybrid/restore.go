@@ -101,7 +101,7 @@ func (s *sender) accepted() {
 }
 
 // holdings lists the entries of memory by class, the least recently used first. Without
-// all it lists only revocations.
+// all it lists the revocations and the latest writes, which a failover may have lost.
 func (s *sender) holdings(all bool) [cache.Classes][]cache.Holding {
 	h := s.h
 	var held [cache.Classes][]cache.Holding
@@ -111,12 +111,16 @@ func (s *sender) holdings(all bool) [cache.Classes][]cache.Holding {
 		e := at.Value.(*cache.Entry)
 		held[cache.Revocations] = append(held[cache.Revocations], cache.Holding{Key: e.Key, Value: e.Value, Expires: e.Expires})
 	}
-	if !all {
-		return held
+	since := h.now().Add(-recentSpan).UnixNano()
+	if since < h.local.flushed {
+		since = h.local.flushed
 	}
 	for _, s := range []*cache.Shelf{h.local.l1.Passing, h.local.l1.Recent} {
 		for at := s.List.Back(); at != nil; at = at.Prev() {
 			e := at.Value.(*cache.Entry)
+			if !all && e.WrittenAt <= since {
+				continue
+			}
 			c := cache.ClassOf(e.Key, e.Value)
 			held[c] = append(held[c], cache.Holding{Key: e.Key, Value: e.Value, Expires: e.Expires})
 		}
