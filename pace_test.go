@@ -24,7 +24,6 @@ var paced = map[string]string{
 	"test/bench":                       "make bench measures",
 	"test/e2e/soak_test.go":            "make soak: what comes between outages is time",
 	"test/e2e/streams_test.go answers": "the pace of a stream",
-	"test/replicas/roundtrips_test.go TestRoundTrips":                        "what a slow machine adds is not counted",
 	"test/interpreted/cost_test.go TestHostileRequests":                      "the least of many tries is compared with the least of as many others: a busy machine makes it longer",
 	"test/replicas/revocation_test.go BenchmarkALogoutIsKnownElsewhere":      "make bench-logout measures",
 	"test/interpreted/limits_test.go TestLimits":                             "a rate lets more through the longer the test takes, and never less",

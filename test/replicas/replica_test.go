@@ -85,6 +85,9 @@ func newMiddleware(t testing.TB, o oidctest.Options) *middleware {
 	if o.SigningAlg == "" {
 		o.SigningAlg = "ES256" // its keys are made at once
 	}
+	if o.AccessLifetime == 0 && o.Now == nil {
+		o.AccessLifetime = time.Hour // no test takes so long that tokens are refreshed
+	}
 	m := &middleware{t: t, name: fmt.Sprintf("m%d", middlewares.Add(1)), provider: oidctest.New(o)}
 	t.Cleanup(m.provider.Close)
 	return m

@@ -176,7 +176,7 @@ func TestBackchannel(t *testing.T) {
 		t.Parallel()
 		first, _ := load(t)
 		for _, plugins := range [][]*loader.Plugin{{first, ahead(t)}, {ahead(t), first}} {
-			x := newSceneIn(t, common, plugins[0], plugins[1], time.Now)
+			x := newSceneIn(t, common, plugins[0], plugins[1], nil)
 			bySub, bySid := newPerson(t, "bob").signIn(x.a), newPerson(t, "alice").signIn(x.b)
 			for _, r := range x.both() {
 				bySub.lives(r)

@@ -40,10 +40,11 @@ type scene struct {
 func newScene(t testing.TB, s *server, more ...any) *scene {
 	t.Helper()
 	first, second := load(t)
-	return newSceneIn(t, s, first, second, time.Now, more...)
+	return newSceneIn(t, s, first, second, nil, more...)
 }
 
-// newSceneIn is newScene with the interpreters of A and B, and the provider's clock.
+// newSceneIn is newScene with the interpreters of A and B, and the provider's clock:
+// nil is the real one.
 func newSceneIn(t testing.TB, s *server, first, second *loader.Plugin, now func() time.Time, more ...any) *scene {
 	t.Helper()
 	x := &scene{middleware: newMiddleware(t, oidctest.Options{Now: now}), server: s, linkA: newLink(t, s.Address()), linkB: newLink(t, s.Address())}
