@@ -152,7 +152,7 @@ func responseHeaders(s *config.Settings) (*headers.Security, *headers.CORS, erro
 	}
 	cors, problems := headers.NewCORS(o.CORS)
 	if problems != nil {
-		return nil, nil, fmt.Errorf("securityHeaders: CORS %s: %s %s", problems[0].Field, problems[0].Value, problems[0].Text)
+		return nil, nil, fmt.Errorf("securityHeaders: of the CORS %s, %s %s", problems[0].Field, problems[0].Value, problems[0].Text)
 	}
 	return set, cors, nil
 }

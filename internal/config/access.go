@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"github.com/traefikoidc/traefikoidc/internal/policy"
 )
 
 // access reads the users who may pass, and the paths that need no sign-in.
@@ -18,7 +20,7 @@ func (r *reader) access(c *Config) Access {
 		Excluded:       r.excluded(c.ExcludedURLs),
 	}
 	a.Users = r.users(c.AllowedUsers, a.UserClaim)
-	a.EmailVerified = r.choice("emailVerified", c.EmailVerified, "deny", []string{"ignore", "deny", "require"})
+	a.EmailVerified = r.choice("emailVerified", c.EmailVerified, "deny", policy.EmailVerifications())
 	if a.DomainClaim != "email" && a.Domains == nil {
 		r.warn("userDomainClaim", "has no effect without allowedUserDomains")
 	}
@@ -66,7 +68,7 @@ func (r *reader) domains(raw []string) []string {
 			continue // allowList reports it
 		}
 		domain = strings.ToLower(strings.TrimPrefix(domain, "@"))
-		if domain == "" || strings.ContainsAny(domain, "@*/ ") || strings.Trim(domain, ".") != domain {
+		if !policy.IsDomain(domain) {
 			r.problem(option, fmt.Sprintf("element %d is not a domain name such as example.com; wildcards are not known here, and a subdomain is an element of its own", i+1))
 		}
 		out[i] = domain

@@ -23,7 +23,7 @@ func (r *reader) security(o *SecurityHeadersOptions, secure bool) Security {
 	if s.HSTSMaxAge == 0 {
 		s.HSTSMaxAge = -1 // browsers forget the rule
 	}
-	s.Profile = r.choice(at+"profile", o.Profile, "", []string{"default", "strict", "development", "api", "custom"})
+	s.Profile = r.choice(at+"profile", o.Profile, "", headers.Profiles())
 	s.FrameOptions = r.choice(at+"frameOptions", o.FrameOptions, "", []string{"DENY", "SAMEORIGIN"})
 	s.ContentTypeOptions = r.choice(at+"contentTypeOptions", o.ContentTypeOptions, "", []string{"nosniff"})
 	s.ReferrerPolicy = r.choice(at+"referrerPolicy", o.ReferrerPolicy, "", []string{"no-referrer", "no-referrer-when-downgrade",

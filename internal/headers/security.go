@@ -79,6 +79,9 @@ func Set(h http.Header, list []Header) {
 	}
 }
 
+// Profiles returns the names that SecurityOptions.Profile may have.
+func Profiles() []string { return []string{"default", "strict", "development", "api", "custom"} }
+
 // profile sets the empty fields that the named profile has.
 func profile(o SecurityOptions) (SecurityOptions, bool) {
 	switch o.Profile {

@@ -97,6 +97,14 @@ func TestSecurityOfOurPages(t *testing.T) {
 	}
 }
 
+func TestEveryProfileIsKnown(t *testing.T) {
+	for _, name := range Profiles() {
+		if _, err := NewSecurity(SecurityOptions{Profile: name}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestSecurityThatIsRefused(t *testing.T) {
 	for name, o := range map[string]SecurityOptions{
 		"profile":        {Profile: "loose"},

@@ -124,6 +124,8 @@ func TestExpressionFaults(t *testing.T) {
 		"ClaimRegexp(`email`, `(?=a)`)":        "at byte 22: invalid or unsupported Perl syntax",
 		"ClaimRegexp(`a`, `(a{1000}){9}`)":     "in the regular expression",
 		"Domain(`*.example.com`)":              "at byte 8: the value of Domain is not a domain name",
+		"Domain(`.example.com`)":               "at byte 8: the value of Domain is not a domain name",
+		"Domain(`example.com.`)":               "at byte 8: the value of Domain is not a domain name",
 		"Domain(`a@example.com`)":              "at byte 8: the value of Domain is not a domain name",
 		"Provider(`x`)":                        "at byte 10: the value of Provider is not the providerURL",
 		deep:                                   "at byte 34: is nested more than 32 deep",

@@ -120,7 +120,7 @@ func (l *language) fill(m *matcher, name string, values []string) (int, string) 
 		}
 		if name == matchDomain {
 			v = strings.TrimPrefix(v, "@")
-			if v == "" || strings.ContainsAny(v, "@*/ ") {
+			if !IsDomain(v) {
 				return i, "the value of Domain is not a domain name such as example.com"
 			}
 		}

@@ -53,9 +53,7 @@ func NewRules(o Rules) (*Rules, error) {
 	r.GroupClaim = orDefault(o.GroupClaim, "groups")
 	r.RoleClaim = orDefault(o.RoleClaim, "roles")
 	r.EmailVerified = orDefault(o.EmailVerified, "deny")
-	switch r.EmailVerified {
-	case "ignore", "deny", "require":
-	default:
+	if r.EmailVerified != "ignore" && r.EmailVerified != "deny" && r.EmailVerified != "require" {
 		return nil, errors.New("policy: emailVerified must be ignore, deny or require")
 	}
 	var err error
@@ -66,12 +64,20 @@ func NewRules(o Rules) (*Rules, error) {
 		return nil, err
 	}
 	for d := range r.domains {
-		if strings.ContainsAny(d, "@*/ ") {
+		if !IsDomain(d) {
 			return nil, fmt.Errorf("policy: %q is not a domain", d)
 		}
 	}
 	r.named, err = setOf("roles and groups", o.RolesAndGroups)
 	return r, err
+}
+
+// EmailVerifications returns the values of Rules.EmailVerified.
+func EmailVerifications() []string { return []string{"ignore", "deny", "require"} }
+
+// IsDomain reports whether an e-mail address can have the domain s, in lower case.
+func IsDomain(s string) bool {
+	return s != "" && !strings.ContainsAny(s, "@*/ ") && strings.Trim(s, ".") == s
 }
 
 // allow decides whether a user with these claims has access. A claim that is missing or

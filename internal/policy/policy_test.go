@@ -155,3 +155,22 @@ func TestUser(t *testing.T) {
 		}
 	}
 }
+
+func TestEveryEmailVerificationIsKnown(t *testing.T) {
+	for _, v := range append(EmailVerifications(), "") {
+		if _, err := NewRules(Rules{EmailVerified: v}); err != nil {
+			t.Errorf("%q: %v", v, err)
+		}
+	}
+	if _, err := NewRules(Rules{EmailVerified: "always"}); err == nil {
+		t.Error("always is accepted")
+	}
+}
+
+func TestDomainsThatMatchNobodyAreRefused(t *testing.T) {
+	for _, domain := range []string{"@corp.com", ".corp.com", "corp.com.", "*.corp.com", "a@corp.com", "corp.com/x", "a b"} {
+		if _, err := NewRules(Rules{Domains: []string{domain}}); err == nil {
+			t.Errorf("%q is accepted", domain)
+		}
+	}
+}
