@@ -85,7 +85,7 @@ var attackGroups = []struct {
 	{"H", "Public paths and access rules", 21},
 	{"I", "Logout", 7},
 	{"BL", "Logout by the provider", 22},
-	{"J", "Redis and replicas", 15},
+	{"J", "Redis and replicas", 17},
 	{"K", "Availability, leakage, bearer tokens", 19},
 	{"L", "Found by trying", 42},
 }

@@ -68,7 +68,7 @@ func TestSlotsThatANodeTells(t *testing.T) {
 	}
 }
 
-func TestHostileSlotsAreRefused(t *testing.T) {
+func TestJ17SlotsOfAHostileNode(t *testing.T) {
 	var many []Reply
 	for i := int64(0); i <= mostMasters; i++ {
 		many = append(many, rangeOf(i, i, nodeOf("a", i+1)))
