@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/cache"
+	"github.com/traefikoidc/traefikoidc/cache/redis"
 )
 
 // A reader reads from Redis.
@@ -60,10 +61,9 @@ func (r *reader) load(key string) ([]byte, error) {
 }
 
 func (r *reader) runFlight(f *flight, q inquiry) {
-	h := r.h
 	defer r.finishFlight(f, q)
 	ctx := context.Background()
-	value, dataSet, err := h.up.redis.Confirm(ctx, q.key)
+	value, dataSet, err := r.confirm(ctx, q.key)
 	// The next stores get it first, because memory serves it to others once it holds it.
 	if err == nil {
 		r.passRevocation(q.key, value)
@@ -72,6 +72,24 @@ func (r *reader) runFlight(f *flight, q inquiry) {
 	if cache.KindOf(value) != cache.RevokedRecord {
 		r.passRevocation(q.key, f.value)
 	}
+}
+
+// confirm reads key with the id of the data set. In a cluster that id is at one node, and
+// says nothing about the node of the key. So an absent key counts as one of another data
+// set while a master is another process than those known.
+func (r *reader) confirm(ctx context.Context, key string) ([]byte, string, error) {
+	h := r.h
+	value, dataSet, err := h.up.redis.Confirm(ctx, key)
+	if !errors.Is(err, cache.ErrMiss) || !h.up.redis.Client.InCluster() {
+		return value, dataSet, err
+	}
+	runs, failed := redis.Processes(ctx, h.up.redis)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if failed != nil || h.up.met && runs != h.up.known.Run {
+		dataSet = ""
+	}
+	return value, dataSet, err
 }
 
 // passLearnt sends a revocation that was read from Redis to the stores that replace this
@@ -155,7 +173,7 @@ func (h *Hybrid) Fresh(ctx context.Context, key string) ([]byte, error) {
 		return nil, err
 	}
 	defer h.reader.end(q)
-	value, dataSet, err := h.hub.up.redis.Confirm(context.Background(), key)
+	value, dataSet, err := h.reader.confirm(context.Background(), key)
 	if err != nil && !errors.Is(err, cache.ErrMiss) {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ func (r *reconciler) reconcile() error {
 	if now.Evicts != "" && (!met || another) {
 		h.observe(MayEvict, nil)
 	}
-	err = r.sender.restore(ctx, another, lost)
+	err = r.sender.restore(ctx, another, lost || another && h.up.redis.Client.InCluster())
 	if err == nil || errors.Is(err, errRefused) {
 		r.agree(now, another, breaks)
 	}

@@ -77,7 +77,7 @@ func (u *upstream) agree(id cache.Identity, another bool, breaks uint64, now tim
 	changed := !u.met || another || id.DataSet != u.known.DataSet
 	if another {
 		u.unproven = now.Add(prolonging).UnixNano()
-		if id.DataSet != u.known.DataSet {
+		if id.DataSet != u.known.DataSet || u.redis.Client.InCluster() {
 			u.incomplete = now.Add(restoring).UnixNano()
 		}
 	}

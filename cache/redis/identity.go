@@ -26,7 +26,7 @@ func (r *Redis) Identify(ctx context.Context) (cache.Identity, error) {
 	if err != nil {
 		return cache.Identity{}, err
 	}
-	before, err := processes(ctx, r)
+	before, err := Processes(ctx, r)
 	if err != nil {
 		return cache.Identity{}, r.done(ctx, era, err)
 	}
@@ -53,7 +53,7 @@ func (r *Redis) Identify(ctx context.Context) (cache.Identity, error) {
 	run := resp.InfoField(replies[0], "run_id")
 	same := run == resp.InfoField(replies[3], "run_id")
 	if r.Client.InCluster() {
-		run, err = processes(ctx, r)
+		run, err = Processes(ctx, r)
 		same = err == nil && run == before
 	}
 	if !same {
@@ -62,9 +62,9 @@ func (r *Redis) Identify(ctx context.Context) (cache.Identity, error) {
 	return cache.Identity{Run: run, DataSet: string(dataSet), Evicts: evictionPolicy(replies[4])}, nil
 }
 
-// processes returns those of the masters of a cluster, or nothing where INFO is refused or there is no
-// cluster.
-func processes(ctx context.Context, r *Redis) (string, error) {
+// Processes returns the processes of the masters of a cluster as one text. It is empty if
+// there is no cluster, or if INFO is refused.
+func Processes(ctx context.Context, r *Redis) (string, error) {
 	if !r.Client.InCluster() {
 		return "", nil
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/cache/cachetest"
 	"github.com/traefikoidc/traefikoidc/cache/hybrid"
 	"github.com/traefikoidc/traefikoidc/cache/redis"
+	"github.com/traefikoidc/traefikoidc/internal/eventually"
 	"github.com/traefikoidc/traefikoidc/resp"
 	"github.com/traefikoidc/traefikoidc/test/redistest"
 )
@@ -93,5 +94,34 @@ func TestAFailoverInACluster(t *testing.T) {
 	ok(t, a.Clear(context.Background()))
 	for i := 20; i < 30; i++ {
 		b.becomes(key(i), "miss")
+	}
+}
+
+// A node that starts without its data signs nobody out: the id of the data set is at
+// another node, and says nothing about it.
+func TestANodeWithoutItsDataIsNoSignOut(t *testing.T) {
+	g := redistest.StartCluster(t, 2, false)
+	writer, a := clusterReplica(t, g, "x"), clusterReplica(t, g, "x")
+	key := func(i int) string { return "s:{" + strconv.Itoa(i) + "}k" }
+	for i := range 20 {
+		ok(t, writer.put(key(i), live(1)))
+		a.is(key(i), "1")
+	}
+	ok(t, writer.put(key(0), revoked()))
+	a.becomes(key(0), "revoked")
+	writer.Close()
+	for node := range g.Nodes {
+		g.Nodes[node].Kill()
+		g.Nodes[node].Start()
+		for i := 1; i < 20; i++ {
+			a.is(key(i), "1")
+		}
+		a.until("all is given back", func(x hybrid.Stats) bool { return x.Tracking && !x.Fallback && x.Leases })
+		for i := range 20 {
+			eventually.True(t, key(i)+" is in Redis again", func() bool {
+				return g.Nodes[g.Slot("x:"+key(i))*len(g.Nodes)/16384].Do("EXISTS", "x:"+key(i)).Int == 1
+			})
+		}
+		a.is(key(0), "revoked")
 	}
 }
