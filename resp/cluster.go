@@ -40,7 +40,7 @@ const (
 	// askSeeds is that of configured ones.
 	askNodes = 4
 	askSeeds = 16
-	// mostMasters bounds what a node says about others.
+	// mostMasters is the most masters that a node may name.
 	mostMasters = 1000
 )
 
@@ -62,7 +62,7 @@ type Cluster struct {
 	started bool
 }
 
-// NewCluster returns a Cluster that asks for nothing before Start.
+// NewCluster returns a Cluster that sends nothing before Start.
 func NewCluster(o ClusterOptions) *Cluster {
 	o.Poll = orDuration(o.Poll, clusterPoll)
 	o.Timeout = orDuration(o.Timeout, clusterTimeout)
@@ -188,7 +188,7 @@ func shuffled(addresses map[string]bool, n int) []string {
 	return list
 }
 
-// consult asks the nodes at the same time, and publishes what they say.
+// consult queries the nodes at the same time, and publishes the slots.
 func (c *Cluster) consult(addresses []string) (bool, error) {
 	if len(addresses) == 0 {
 		return false, ErrNotSent

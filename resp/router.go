@@ -152,8 +152,8 @@ func (t *task) aim() error {
 	return nil
 }
 
-// redirectAddress returns the address of a redirect by the node at origin, whose host it has
-// where it names none.
+// redirectAddress returns the address of a redirect by the node at origin. A redirect
+// without a host has the host of origin.
 func redirectAddress(to, origin string) (string, bool) {
 	host, port, err := net.SplitHostPort(to)
 	if err != nil {
@@ -197,7 +197,7 @@ func (t *task) attemptAsking(x *conn) (Reply, error) {
 	return got[1], t.done(x, got[1])
 }
 
-// redirected notes the redirect r, if it is one.
+// redirected records the redirect r, if it is one.
 func (t *task) redirected(r Reply) {
 	if t.c.router != nil && len(r.Elems) == 1 {
 		t.redirect = r.Elems[0]
@@ -249,7 +249,7 @@ func (t *task) pauseLess() bool {
 	return t.tried <= t.c.o.MaxRetries && t.pause()
 }
 
-// suspect has the slots asked for again after a failure that another node may not have.
+// suspect has the slots requested again after a failure that another node may not have.
 func (t *task) suspect(err error) {
 	if errors.Is(err, ErrNotSent) || errors.Is(err, ErrAmbiguous) || errors.Is(err, errPassing) && !errors.Is(err, errTryAgain) {
 		t.c.router.topology.Recheck()

@@ -9,8 +9,8 @@ import (
 )
 
 // Phases carries out the commands of each phase in any order, and the phases one after the
-// other. There is one Reply per command, as of Pipeline. One server gets all in one write;
-// in a cluster each node gets its share of a phase in one.
+// other. There is one Reply per command, as of Pipeline. One server gets all in one write.
+// In a cluster each node gets its share of a phase in one.
 func (c *Client) Phases(ctx context.Context, phases [][]Command) ([]Reply, error) {
 	var all []Command
 	for _, cmds := range phases {

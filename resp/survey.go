@@ -10,12 +10,12 @@ import (
 	"strings"
 )
 
-// A survey is the answer of one node.
+// A survey is the response of one node.
 type survey struct {
 	address string
 	slots   *slotMap
 	healthy bool  // the node says that the cluster serves
-	err     error // ErrNotSent until there is an answer
+	err     error // ErrNotSent until there is a response
 }
 
 func (a *survey) isBetter(b *survey) bool {
@@ -37,10 +37,10 @@ func (a *survey) isNews(known *slotMap, settled bool) bool {
 	return a.healthy && a.slots.epoch == known.epoch && !settled
 }
 
-// An inquiry asks one node. It is answered once.
+// An inquiry queries one node. It delivers one survey.
 type inquiry struct {
 	m      *Client
-	out    chan *survey // with room for all answers
+	out    chan *survey // with room for all surveys
 	answer *survey
 }
 

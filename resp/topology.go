@@ -66,8 +66,8 @@ func (m *slotMap) patched(slot int, address string) *slotMap {
 	return &next
 }
 
-// A Topology is where the slots of a cluster are. A Cluster publishes it. A Topology is
-// safe for concurrent use.
+// A Topology has the nodes of the slots of a cluster. A Cluster publishes it. A Topology
+// is safe for concurrent use.
 type Topology struct {
 	name       string // of the cluster, for errors
 	generation atomic.Int64
@@ -90,7 +90,7 @@ func newTopology(name string) *Topology {
 	return t
 }
 
-// ClusterStats count what a cluster had its clients do. A snapshot.
+// ClusterStats are a snapshot of the redirects and changes of a cluster.
 type ClusterStats struct {
 	Masters int
 	Nodes   int
@@ -135,7 +135,7 @@ func (t *Topology) current() *slotMap {
 	return t.slots
 }
 
-// Recheck has the slots asked for, because they did not lead to the right node.
+// Recheck has the slots requested, because they did not lead to the right node.
 func (t *Topology) Recheck() {
 	t.mu.Lock()
 	t.stale = true
@@ -195,7 +195,7 @@ func (t *Topology) publish(m *slotMap) bool {
 	return true
 }
 
-// A waking wakes those who wait for news, because the time of one of them is over.
+// A waking wakes all calls that wait for news, because the time of one is over.
 type waking struct {
 	t *Topology
 }

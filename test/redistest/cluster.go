@@ -13,7 +13,7 @@ import (
 // slots is the number of slots of a cluster.
 const slots = 16384
 
-// A Cluster is the nodes of a cluster of a test: the masters first, and then a replica of
+// A Cluster has the nodes of a cluster of a test: the masters first, and then a replica of
 // each. They end with the test.
 type Cluster struct {
 	Nodes []*Fixture
@@ -78,7 +78,7 @@ func (c *Cluster) await(what, field, value string) {
 	}
 }
 
-// Until returns when ask does. A test whose time is over fails.
+// Until returns when ask returns true. It fails the test when its time is over.
 func (c *Cluster) Until(what string, ask func() bool) {
 	c.t.Helper()
 	for end := time.Now().Add(patience); !ask(); time.Sleep(5 * time.Millisecond) {
@@ -88,7 +88,7 @@ func (c *Cluster) Until(what string, ask func() bool) {
 	}
 }
 
-// Addresses returns those of all nodes.
+// Addresses returns the addresses of all nodes.
 func (c *Cluster) Addresses() []string {
 	var all []string
 	for _, node := range c.Nodes {

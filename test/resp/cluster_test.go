@@ -15,7 +15,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/redistest"
 )
 
-// patient is a budget to which no machine is too slow.
+// patient is a budget for which no machine is too slow.
 const patient = 30 * time.Second
 
 // route returns a started Cluster that knows the first n nodes of c, and a client of it.
