@@ -374,8 +374,8 @@ type change struct {
 	what, text string
 }
 
-// changes finds the package variables of s whose type can hold changing state. It also
-// finds all writes in s to package variables of any package.
+// changes finds the package variables of s with a type that can hold changing state. It
+// also finds all writes in s to package variables of any package.
 func changes(s *source) []change {
 	var found []change
 	for id, o := range s.info.Defs {

@@ -654,7 +654,7 @@ func isStarter(c *code, n ast.Node) string {
 }
 
 // isOwnPause finds a wait for a time or the end of a context: background.Pause has it.
-// A context whose end another function may bring is no such wait.
+// A context that another function may end is no such wait.
 func isOwnPause(c *code, n ast.Node) string {
 	const problem = "a pause: call background.Pause"
 	if c.path == "internal/background" {
@@ -1216,7 +1216,7 @@ func isErrorType(c *code, n ast.Node) string {
 	return ""
 }
 
-// switched returns the expression whose type s examines.
+// switched returns the expression that s switches on.
 func switched(s *ast.TypeSwitchStmt) ast.Expr {
 	var e ast.Expr
 	switch a := s.Assign.(type) {

@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// TestMethodsAreKnownAtLoad checks every package of the plugin whose types have
-// methods. The interpreter must read yaegi.go as the last file. That file converts each
-// of those types to an interface, and each type of a deferred method's arguments.
+// TestMethodsAreKnownAtLoad checks every package of the plugin with methods. The
+// interpreter must read yaegi.go as the last file. That file converts each type with
+// methods to an interface, and each type of a deferred method's arguments.
 func TestMethodsAreKnownAtLoad(t *testing.T) {
 	for _, dir := range []string{
 		".", "resp", "circuitbreaker", "cache", "cache/redis", "cache/hybrid", "session", "internal/auth", "internal/background", "internal/config",
@@ -106,7 +106,7 @@ func deferred(p *ast.Package) map[string]bool {
 	return names
 }
 
-// conversions returns those of the parameters whose types p declares.
+// conversions returns those of the parameters with a type that p declares.
 func conversions(p *ast.Package, params *ast.FieldList) []string {
 	own := map[string]bool{}
 	ast.Inspect(p, func(n ast.Node) bool {
@@ -166,7 +166,7 @@ func isLateFunction(c *code, n ast.Node) string {
 	return f.Name() + " is declared at " + c.at(f.Pos()) + ": declare it before"
 }
 
-// isLateSwitch finds type switches whose cases the interpreter computes when they are
+// isLateSwitch finds cases of type switches that the interpreter computes when they are
 // first reached: types without a name.
 func isLateSwitch(c *code, n ast.Node) string {
 	clause, ok := n.(*ast.CaseClause)

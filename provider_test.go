@@ -41,8 +41,8 @@ func TestTheProviderCheckEndsWithItsProvider(t *testing.T) {
 	}
 }
 
-// discovering returns a function that makes the Config of a middleware whose provider
-// is op.
+// discovering returns a function that makes the Config of a middleware with the provider
+// op.
 func discovering(t *testing.T, op *oidctest.Provider) func() *Config {
 	config := written(t)
 	return func() *Config {

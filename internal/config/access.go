@@ -8,7 +8,7 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/policy"
 )
 
-// access reads the users who may pass, and the paths that need no sign-in.
+// access reads the lists of allowed users, and the paths that need no sign-in.
 func (r *reader) access(c *Config) Access {
 	a := Access{
 		Domains:        r.domains(c.AllowedUserDomains),

@@ -149,8 +149,8 @@ func TestDocumentedTypesAreExplained(t *testing.T) {
 	}
 }
 
-// A value that is not of the documented type is refused by the option's name. Options
-// whose only type is text accept it, or refuse it for another reason than its type.
+// A value that is not of the documented type is refused by the option's name. Options of
+// only the type text accept it, or refuse it for another reason than its type.
 func TestDocumentedTypesAreChecked(t *testing.T) {
 	rows := documented(t)
 	wrong := map[string]string{

@@ -75,7 +75,7 @@ func writtenFault(s string) string {
 
 const referenceHint = "; write ${NAME} for a variable of Traefik's environment, or file:/path for a file"
 
-// decoded returns the text whose base64 or hexadecimal form is s, or nothing if that is
+// decoded returns the text with the base64 or hexadecimal form s, or nothing if that is
 // no text.
 func decoded(s string) string {
 	s = strings.TrimSpace(s)

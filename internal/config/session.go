@@ -33,8 +33,8 @@ func (r *reader) session(c *Config) Session {
 	return s
 }
 
-// shortestName is the least length of cookiePrefix, in bytes. Requests in whose other
-// cookies the name occurs take a slower path.
+// shortestName is the least length of cookiePrefix, in bytes. Requests with other cookies
+// in which the name occurs take a slower path.
 const shortestName = 3
 
 // cookieName reads cookiePrefix. Its default has the strongest of the prefixes
@@ -100,7 +100,7 @@ func (r *reader) sameSite(c *Config) string {
 
 const domainChars = "abcdefghijklmnopqrstuvwxyz0123456789-."
 
-// cookieDomain reads the domain whose hosts share the cookies.
+// cookieDomain reads the domain of the hosts that share the cookies.
 func (r *reader) cookieDomain(c *Config) string {
 	const option = "cookieDomain"
 	s := strings.ToLower(strings.TrimPrefix(r.text(option, c.CookieDomain), "."))

@@ -146,7 +146,7 @@ type Session struct {
 	StripCookies bool
 }
 
-// Access has the users who may pass, and the paths that need no sign-in. A nil list
+// Access has the allowed users, and the paths that need no sign-in. A nil list
 // does not restrict access.
 type Access struct {
 	Users          []string
@@ -245,7 +245,7 @@ type Logout struct {
 type Limits struct {
 	// Rate is per second and client address.
 	Rate int
-	// TrustedProxies are the networks whose X-Forwarded-For names the client.
+	// TrustedProxies are the networks of proxies. Their X-Forwarded-For names the client.
 	TrustedProxies []netip.Prefix
 }
 

@@ -20,8 +20,8 @@ const (
 )
 
 // A breaker stops the calls to an endpoint for breakerPause after failures of several
-// clients. A single client whose requests make the endpoint fail does not open it, and
-// so does not stop the others. After the pause each client may try, one call at a
+// clients. A single client that makes the endpoint fail does not open it, and so does not
+// stop the others. After the pause each client may try, one call at a
 // time. A response below 500 closes the breaker and is never a failure. Failures of
 // several clients open it again.
 type breaker struct {

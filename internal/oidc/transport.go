@@ -41,7 +41,7 @@ func connect(ctx context.Context, network, address string) (net.Conn, error) {
 }
 
 // NewTransport makes a transport that checks each address when it dials, after names
-// are resolved. A name in a discovery document, or a name whose address changes
+// are resolved. A name in a discovery document, or a name that changes its address
 // between look-ups, thus cannot lead to a private address.
 func NewTransport(o TransportOptions) *http.Transport {
 	d := &guardedDialer{allowPrivate: o.AllowPrivate, lookUp: lookUp, connect: connect, exempt: map[string]bool{}}

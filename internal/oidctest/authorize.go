@@ -52,7 +52,7 @@ func (p *Provider) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	if s == nil {
 		page(w, http.StatusOK, pageData{
 			Title: "Who are you?", Text: "to continue to " + hostOf(r.Form.Get("redirect_uri")),
-			Users: p.options.Users, Query: hidden(r.URL.Query(), "login_hint", "person"),
+			Users: p.options.Users, Query: hidden(r.URL.Query(), "login_hint", "user"),
 		})
 		return
 	}
@@ -98,7 +98,7 @@ func (p *Provider) authorizeError(r *http.Request, client Client) string {
 // signedIn returns the session of this browser, or a new one for the user that a
 // parameter or Options.AutoLogin names; nil: there is neither.
 func (p *Provider) signedIn(w http.ResponseWriter, r *http.Request) *session {
-	if c, err := r.Cookie(cookieName); err == nil && !hasPrompt(r, "login") && r.Form.Get("person") == "" {
+	if c, err := r.Cookie(cookieName); err == nil && !hasPrompt(r, "login") && r.Form.Get("user") == "" {
 		p.mu.Lock()
 		s := p.sessions[c.Value]
 		p.mu.Unlock()
@@ -106,7 +106,7 @@ func (p *Provider) signedIn(w http.ResponseWriter, r *http.Request) *session {
 			return s
 		}
 	}
-	for _, name := range []string{r.Form.Get("person"), r.Form.Get("login_hint"), p.options.AutoLogin} {
+	for _, name := range []string{r.Form.Get("user"), r.Form.Get("login_hint"), p.options.AutoLogin} {
 		user, ok := p.user(name)
 		if !ok {
 			continue

@@ -67,7 +67,7 @@ func TestClientsLearnOfTheEndOfASession(t *testing.T) {
 			p.Set(func(b *Behaviour) { b.SessionIDs = row.ids })
 			browser := p.Client()
 			browser.Jar, _ = cookiejar.New(nil)
-			back, err := browser.Get(authURL(p, func(q url.Values) { q.Set("person", "alice") }))
+			back, err := browser.Get(authURL(p, func(q url.Values) { q.Set("user", "alice") }))
 			if err != nil {
 				t.Fatal(err)
 			}

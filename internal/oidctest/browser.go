@@ -16,7 +16,7 @@ func (p *Provider) Visit(authURL, user string) (*url.URL, error) {
 	}
 	if user != "" {
 		q := u.Query()
-		q.Set("person", user)
+		q.Set("user", user)
 		u.RawQuery = q.Encode()
 	}
 	resp, err := p.Client().Get(u.String())

@@ -27,7 +27,7 @@ func TestASignOutEndsTheSessionHere(t *testing.T) {
 	if !asksForUser() {
 		t.Fatal("the page did not ask")
 	}
-	if resp, err := browser.Get(authURL(p, func(q url.Values) { q.Set("person", "alice") })); err != nil || resp.StatusCode != http.StatusFound {
+	if resp, err := browser.Get(authURL(p, func(q url.Values) { q.Set("user", "alice") })); err != nil || resp.StatusCode != http.StatusFound {
 		t.Fatalf("%v %v", resp, err)
 	}
 	if asksForUser() {

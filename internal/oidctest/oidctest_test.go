@@ -64,16 +64,16 @@ func TestACodeIsRedeemedOnceAndRefreshTokensRotate(t *testing.T) {
 	if status != 200 || first["id_token"] == "" || first["refresh_token"] == "" {
 		t.Fatalf("%d %v", status, first)
 	}
-	renew := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {first["refresh_token"].(string)}}
-	status, second := post(t, p, Token, renew)
+	refresh := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {first["refresh_token"].(string)}}
+	status, second := post(t, p, Token, refresh)
 	if status != 200 || second["refresh_token"] == first["refresh_token"] {
 		t.Fatalf("%d %v", status, second)
 	}
-	if status, m := post(t, p, Token, renew); status != 400 || m["error"] != "invalid_grant" || p.Count("refresh_reuse") != 1 {
+	if status, m := post(t, p, Token, refresh); status != 400 || m["error"] != "invalid_grant" || p.Count("refresh_reuse") != 1 {
 		t.Fatalf("a used refresh token: %d %v", status, m)
 	}
-	renew.Set("refresh_token", second["refresh_token"].(string))
-	if status, _ := post(t, p, Token, renew); status != 400 {
+	refresh.Set("refresh_token", second["refresh_token"].(string))
+	if status, _ := post(t, p, Token, refresh); status != 400 {
 		t.Fatalf("the grant is valid after a reuse: %d", status)
 	}
 	if status, _ := post(t, p, Token, redeemForm(c)); status != 400 || p.Count("code_reuse") != 1 {

@@ -45,7 +45,7 @@ p { margin: .25rem 0 1.25rem; color: var(--soft); }
 button { width: 100%; display: grid; grid-template-columns: 2.75rem 1fr; gap: 0 .9rem; align-items: center; text-align: left; margin-top: .6rem; padding: .8rem; font: inherit; color: inherit; background: none; border: 1px solid var(--line); border-radius: .75rem; cursor: pointer; }
 button:hover, button:focus-visible { border-color: var(--accent); outline: 2px solid var(--accent); outline-offset: -1px; }
 button.plain { display: block; text-align: center; background: var(--accent); color: var(--card); }
-.mark { grid-row: span 2; width: 2.75rem; height: 2.75rem; border-radius: 50%; display: grid; place-items: center; background: var(--accent); color: var(--card); font-weight: 600; }
+.avatar { grid-row: span 2; width: 2.75rem; height: 2.75rem; border-radius: 50%; display: grid; place-items: center; background: var(--accent); color: var(--card); font-weight: 600; }
 .name { font-weight: 600; } .note { font-size: .85rem; color: var(--soft); }
 footer { margin-top: 1.5rem; font-size: .8rem; color: var(--soft); }
 </style>
@@ -57,8 +57,8 @@ footer { margin-top: 1.5rem; font-size: .8rem; color: var(--soft); }
 <p>{{.Text}}</p>
 {{if or .Users .Button}}<form method="get">
 {{range $name, $values := .Query}}{{range $values}}<input type="hidden" name="{{$name}}" value="{{.}}">
-{{end}}{{end}}{{range .Users}}<button name="person" value="{{.Sub}}">
-<span class="mark">{{with .Name}}{{slice . 0 1}}{{end}}</span><span class="name">{{.Name}}</span><span class="note">{{.Email}} &middot; {{.Note}}<br>
+{{end}}{{end}}{{range .Users}}<button name="user" value="{{.Sub}}">
+<span class="avatar">{{with .Name}}{{slice . 0 1}}{{end}}</span><span class="name">{{.Name}}</span><span class="note">{{.Email}} &middot; {{.Note}}<br>
 {{if .Groups}}Groups: {{range $i, $group := .Groups}}{{if $i}}, {{end}}{{$group}}{{end}}{{else}}No groups{{end}}</span>
 </button>
 {{end}}{{with .Button}}<button class="plain" name="confirm" value="yes">{{.}}</button>{{end}}

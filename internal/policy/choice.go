@@ -8,8 +8,8 @@ import (
 
 // A Choice says which rules decide about a request.
 type Choice struct {
-	Place Place // that decides, and whose headers are set
-	// Also are further places, whose rules the user must satisfy too, because another
+	Place Place // that decides, and has the headers to set
+	// Also are further places. The user must satisfy their rules too, because another
 	// server may read the request so that they match.
 	Also []Place
 	// Unauthenticated is the response if the request has no session.

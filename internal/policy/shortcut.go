@@ -14,9 +14,9 @@ type Shortcut struct {
 	// that need Choose.
 	Begins string
 	// Places has the only place that decides about a request, by the text that Begins matches
-	// in its path. Requests with other texts need Choose. So do requests whose RequestURI is
-	// not that path, with or without a query, and those with a header that overrides the
-	// method.
+	// in its path. Requests with other texts need Choose. So do requests with a RequestURI
+	// other than that path, with or without a query, and those with a header that overrides
+	// the method.
 	Places map[string]Place
 	// Rules is equal for shortcuts with the same rules.
 	Rules string

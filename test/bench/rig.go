@@ -38,7 +38,7 @@ func (s subject) path() string {
 	return "/" + s.Plugin
 }
 
-const person = "alice@example.com"
+const alice = "alice@example.com"
 
 // A rig is a Traefik with a path for each subject, a backend, and a provider that signs
 // the same user in without a page.
@@ -69,7 +69,7 @@ func (g *rig) start(ctx context.Context) (*rig, error) {
 	}
 	g.dir = dir
 	g.backend = httptest.NewServer(http.HandlerFunc(g.answer))
-	g.provider = oidctest.New(oidctest.Options{AutoLogin: person, AccessLifetime: time.Hour})
+	g.provider = oidctest.New(oidctest.Options{AutoLogin: alice, AccessLifetime: time.Hour})
 	if err := g.startTraefik(ctx); err != nil {
 		if g.traefik != nil {
 			err = fmt.Errorf("%w\n%s", err, g.traefik.LastLines())
@@ -198,7 +198,7 @@ func greeted(client *http.Client, url string) error {
 	if err != nil {
 		return err
 	}
-	if resp.StatusCode != http.StatusOK || string(body) != "hello "+person {
+	if resp.StatusCode != http.StatusOK || string(body) != "hello "+alice {
 		return fmt.Errorf("%s answers %d: %.200s", resp.Request.URL.Path, resp.StatusCode, body)
 	}
 	return nil

@@ -22,13 +22,13 @@ func (v *visitor) at(port string) *visitor {
 
 // is reports whether the user is signed in at /team. It repeats a request for
 // which Redis was too slow, as on a busy machine.
-func (v *visitor) is(person string) bool {
+func (v *visitor) is(name string) bool {
 	v.t.Helper()
 	r := v.open("/team")
 	for end := time.Now().Add(time.Minute); r.Status == http.StatusServiceUnavailable && time.Now().Before(end); {
 		r = v.open("/team")
 	}
-	return r.Status == http.StatusOK && strings.Contains(r.Body, person+"@example.com")
+	return r.Status == http.StatusOK && strings.Contains(r.Body, name+"@example.com")
 }
 
 // endSession matches the URL of the provider's sign-out in the demo's instructions.
@@ -47,7 +47,7 @@ func TestReplicas(t *testing.T) {
 	}
 	alice := newVisitor(p)
 	bob := newVisitor(p)
-	everywhere := func(v *visitor, person string) bool { return v.at(p.port).is(person) && v.at(p.second).is(person) }
+	everywhere := func(v *visitor, name string) bool { return v.at(p.port).is(name) && v.at(p.second).is(name) }
 
 	alice.signIn("/team", "alice")
 	if !everywhere(alice, "alice") {

@@ -85,7 +85,7 @@ func (v *visitor) follow(r reply) reply {
 }
 
 // signIn opens a protected path and chooses a user at the provider.
-func (v *visitor) signIn(path, person string) reply {
+func (v *visitor) signIn(path, name string) reply {
 	v.t.Helper()
 	r := v.open(path)
 	if r.Status != http.StatusFound {
@@ -93,7 +93,7 @@ func (v *visitor) signIn(path, person string) reply {
 	}
 	choice := *r.Location
 	q := choice.Query()
-	q.Set("person", person)
+	q.Set("user", name)
 	choice.RawQuery = q.Encode()
 	return v.follow(v.open(choice.String()))
 }

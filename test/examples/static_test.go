@@ -132,7 +132,8 @@ func loadCompose(t *testing.T, text string) error {
 	return nil
 }
 
-// flags makes a static configuration of Traefik's flags, whose names are its paths.
+// flags makes a static configuration of Traefik's flags. The names of the flags are the
+// paths in it.
 func flags(command []string) (map[string]any, error) {
 	config := map[string]any{}
 	for _, flag := range command {

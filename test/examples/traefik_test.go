@@ -28,7 +28,7 @@ var base = map[string]any{
 	"providerURL": "https://id.example.com", "clientID": "app", "clientSecret": "secret", "sessionEncryptionKey": key, "callbackURL": "/oauth2/callback",
 }
 
-// routes is the part of a dynamic configuration whose names others refer to.
+// routes is the part of a dynamic configuration with names to which others refer.
 type routes struct {
 	Routers map[string]struct {
 		EntryPoints []string `yaml:"entryPoints"`

@@ -160,7 +160,7 @@ func TestBypass(t *testing.T) {
 }
 
 func TestRules(t *testing.T) {
-	people := []oidctest.User{
+	users := []oidctest.User{
 		{Sub: "alice", Email: "alice@example.com", EmailVerified: true, Groups: []string{"Admins", "staff"}, Roles: []string{"operator"}},
 		{Sub: "bob", Email: "bob@example.com", EmailVerified: true, Groups: []string{"staff"}},
 		{Sub: "carol", Email: "carol@example.org", EmailVerified: true, Groups: []string{}},
@@ -206,7 +206,7 @@ func TestRules(t *testing.T) {
 		{"C34 unverified e-mail, ignored", map[string]any{"allowedUserDomains": []any{"example.com"}, "emailVerified": "ignore"}, []string{"unverified", "textual"}, []string{"carol"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			s := newSite(t, setup{options: row.options, provider: oidctest.Options{Users: people}})
+			s := newSite(t, setup{options: row.options, provider: oidctest.Options{Users: users}})
 			for _, who := range row.in {
 				if p := s.signIn(s.browser(), "/x", who); p.Status != http.StatusOK {
 					t.Errorf("%s: status %d: %s", who, p.Status, p.Body)
@@ -223,7 +223,7 @@ func TestRules(t *testing.T) {
 	}
 
 	t.Run("H16 K9 K7 a 403 discloses only the user's own name", func(t *testing.T) {
-		s := newSite(t, setup{options: map[string]any{"allowedUsers": []any{"alice@example.com"}, "allowedRolesAndGroups": []any{"board"}}, provider: oidctest.Options{Users: people}})
+		s := newSite(t, setup{options: map[string]any{"allowedUsers": []any{"alice@example.com"}, "allowedRolesAndGroups": []any{"board"}}, provider: oidctest.Options{Users: users}})
 		texts := map[string]bool{}
 		s.untouched(func() {
 			for _, who := range []string{"alice", "bob", "nomail", "unverified"} {

@@ -47,7 +47,7 @@ func TestBoundsOfTemplates(t *testing.T) {
 	for i := range 300 {
 		groups = append(groups, fmt.Sprintf("group-%03d", i))
 	}
-	person := oidctest.User{Sub: "u", Email: "u@example.com", EmailVerified: true, Groups: groups, Extra: map[string]any{"few": groups[:2], "three": 3}}
+	user := oidctest.User{Sub: "u", Email: "u@example.com", EmailVerified: true, Groups: groups, Extra: map[string]any{"few": groups[:2], "three": 3}}
 	header := func(value string) map[string]any {
 		return map[string]any{"headers": []any{map[string]any{"name": "X-Made", "value": value}}}
 	}
@@ -74,7 +74,7 @@ func TestBoundsOfTemplates(t *testing.T) {
 		{"G9 a method", "{{.Claims.exp.String}}", ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			s := newSite(t, setup{options: header(row.value), provider: oidctest.Options{Users: []oidctest.User{person}}})
+			s := newSite(t, setup{options: header(row.value), provider: oidctest.Options{Users: []oidctest.User{user}}})
 			if got := s.sees(s.signIn(s.browser(), "/", "u")).Header.Get("X-Made"); got != row.want {
 				t.Errorf("a header of %d bytes, want %d", len(got), len(row.want))
 			}

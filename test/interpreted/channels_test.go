@@ -77,9 +77,9 @@ type member struct {
 	sub, sid string
 }
 
-func (s *site) member(person string) member {
+func (s *site) member(user string) member {
 	s.t.Helper()
-	b := s.signedIn(person)
+	b := s.signedIn(user)
 	seen := s.sees(b.Fetch(s.url + "/"))
 	return member{b, seen.Header.Get("X-Sub"), seen.Header.Get("X-Sid")}
 }

@@ -18,17 +18,17 @@ import (
 // other responses may be.
 func TestLengths(t *testing.T) {
 	noise := func(n int) string { return fmt.Sprintf("%0*x", n, n*7919) }
-	people := []oidctest.User{
+	users := []oidctest.User{
 		{Sub: "short", Email: "a@example.com", EmailVerified: true},
 		{Sub: "long", Email: strings.Repeat("long", 10) + "@example.com", EmailVerified: true, Groups: []string{noise(9), strings.Repeat("same", 500)}},
 		{Sub: "many", Email: "many@example.com", EmailVerified: true, Groups: make([]string, 300), Extra: map[string]any{"x": strings.Repeat("x", 20000)}},
 	}
-	whole := newSite(t, setup{provider: oidctest.Options{Users: people}})
+	whole := newSite(t, setup{provider: oidctest.Options{Users: users}})
 
 	t.Run("F16 cookies have one length, for all claims and targets", func(t *testing.T) {
 		s := whole.in(t)
 		lengths := map[int]bool{}
-		for i, q := range people {
+		for i, q := range users {
 			for _, target := range []string{"/", "/" + strings.Repeat("a", 300), "/" + noise(300*(i+1))} {
 				b := s.browser()
 				start := b.Hop(s.url + target)

@@ -63,14 +63,14 @@ func configModules() []module {
 			b.Discovery = func(doc map[string]any) { doc["issuer"] = "https://another.test" }
 		}, discoveryRefused},
 		{configPlan, "idtoken-sig-none", "an unsigned ID token", unsigned, stops},
-		{configPlan, "signing-key-rotation-just-before-signing", "a new key while the person is there", nil, rotated(true)},
+		{configPlan, "signing-key-rotation-just-before-signing", "a new key while the user is there", nil, rotated(true)},
 		{configPlan, "signing-key-rotation", "a new key between two sign-ins", nil, rotated(false)},
 	}
 }
 
 func logoutModules() []module {
 	return []module{
-		{logoutPlan, "rp-init-logout", "sends the person back", nil, logsOut(nil)},
+		{logoutPlan, "rp-init-logout", "sends the user back", nil, logsOut(nil)},
 		{logoutPlan, "rp-init-logout-other-state", "sends another state back", nil, logsOut(func(q url.Values) { q.Set("state", "another") })},
 		{logoutPlan, "rp-init-logout-no-state", "sends no state back", nil, logsOut(func(q url.Values) { q.Del("state") })},
 	}

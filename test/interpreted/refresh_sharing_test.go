@@ -87,18 +87,18 @@ func TestLogoutsAmongRefreshes(t *testing.T) {
 	if testing.Short() {
 		users, rounds = 4, 2
 	}
-	var people []oidctest.User
+	var accounts []oidctest.User
 	for i := range users {
 		sub := fmt.Sprintf("user%02d", i)
-		people = append(people, oidctest.User{Sub: sub, Email: sub + "@example.com", EmailVerified: true, Groups: []string{sub + "-0"}})
+		accounts = append(accounts, oidctest.User{Sub: sub, Email: sub + "@example.com", EmailVerified: true, Groups: []string{sub + "-0"}})
 	}
-	s := newMovable(t, setup{provider: oidctest.Options{Users: people, JWTAccessTokens: true, AccessLifetime: 20 * time.Second}})
+	s := newMovable(t, setup{provider: oidctest.Options{Users: accounts, JWTAccessTokens: true, AccessLifetime: 20 * time.Second}})
 	lasting := make([]member, users)
-	s.each(users, func(i int) { lasting[i] = s.member(people[i].Sub) })
+	s.each(users, func(i int) { lasting[i] = s.member(accounts[i].Sub) })
 
 	s.each(users, func(i int) {
 		for range rounds {
-			m := s.member(people[i].Sub)
+			m := s.member(accounts[i].Sub)
 			for range 3 {
 				s.own(m, s.me(m))
 				s.own(lasting[i], s.me(lasting[i]))

@@ -21,21 +21,21 @@ func TestManyRefreshAtOnce(t *testing.T) {
 	if testing.Short() {
 		users, rounds = 8, 2
 	}
-	var people []oidctest.User
+	var accounts []oidctest.User
 	for i := range users {
 		sub := fmt.Sprintf("user%02d", i)
-		people = append(people, oidctest.User{Sub: sub, Email: sub + "@example.com", EmailVerified: true, Groups: []string{sub + "-0"}})
+		accounts = append(accounts, oidctest.User{Sub: sub, Email: sub + "@example.com", EmailVerified: true, Groups: []string{sub + "-0"}})
 	}
 	s := newMovable(t, setup{
-		provider: oidctest.Options{Users: people, JWTAccessTokens: true},
+		provider: oidctest.Options{Users: accounts, JWTAccessTokens: true},
 		options:  map[string]any{"userinfo": "always", "allowedUserDomains": []any{"example.com"}},
 	})
 	members := make([]member, users)
-	s.each(users, func(i int) { members[i] = s.member(people[i].Sub) })
+	s.each(users, func(i int) { members[i] = s.member(accounts[i].Sub) })
 
 	seen := make([]atomic.Int64, users) // the newest refresh in a response to each
 	for round := 1; round <= rounds; round++ {
-		for _, q := range people {
+		for _, q := range accounts {
 			s.provider.Change(q.Sub, func(q *oidctest.User) { q.Groups = []string{q.Sub + "-" + strconv.Itoa(round)} })
 		}
 		s.expire()

@@ -72,10 +72,10 @@ func (s *site) directlyAt(host, target, cookies string) int {
 }
 
 // cookieOf signs a user in at a path and returns the session cookie.
-func (s *site) cookieOf(person, path string) string {
+func (s *site) cookieOf(user, path string) string {
 	s.t.Helper()
 	b := s.browser()
-	s.status(s.signIn(b, path, person), http.StatusOK)
+	s.status(s.signIn(b, path, user), http.StatusOK)
 	return "Cookie: " + cookie + "=" + s.value(b)
 }
 

@@ -60,13 +60,13 @@ func TestSignInPlainHTTP(t *testing.T) {
 // Each user gets their own responses. An interpreter that mixes up two requests fails
 // here.
 func TestManyUsersAtOnce(t *testing.T) {
-	people, requests := 64, 40
+	users, requests := 64, 40
 	if testing.Short() {
 		requests = 10
 	}
 	var known []oidctest.User
-	for i := range people {
-		name := fmt.Sprintf("person%02d", i)
+	for i := range users {
+		name := fmt.Sprintf("user%02d", i)
 		known = append(known, oidctest.User{
 			Sub: name, Name: name, Email: name + "@example.com", EmailVerified: true, Groups: []string{"of-" + name},
 		})

@@ -183,29 +183,29 @@ func (s *site) browser() *browser.Browser { return browser.New(s.t, s.network) }
 
 // atProvider returns the authorization request to which the page p leads, with the name
 // that a user picks there.
-func (s *site) atProvider(p *browser.Page, person string) string {
+func (s *site) atProvider(p *browser.Page, user string) string {
 	s.t.Helper()
 	to := p.Location()
 	if to == nil || !strings.HasPrefix(to.String(), s.provider.URL()) {
 		s.t.Fatalf("%s: status %d, not sent to the provider but to %v: %s", p.URL, p.Status, to, p.Body)
 	}
 	q := to.Query()
-	q.Set("person", person)
+	q.Set("user", user)
 	to.RawQuery = q.Encode()
 	return to.String()
 }
 
 // callbackFor starts a sign-in at path in b and ends it at the provider. It returns the
 // callback of the redirect then.
-func (s *site) callbackFor(b *browser.Browser, path, person string) *url.URL {
+func (s *site) callbackFor(b *browser.Browser, path, user string) *url.URL {
 	s.t.Helper()
-	return s.provided(b, b.Hop(s.url+path), person)
+	return s.provided(b, b.Hop(s.url+path), user)
 }
 
 // provided ends the sign-in of the page p at the provider, and returns the callback.
-func (s *site) provided(b *browser.Browser, p *browser.Page, person string) *url.URL {
+func (s *site) provided(b *browser.Browser, p *browser.Page, user string) *url.URL {
 	s.t.Helper()
-	to := b.Do(browser.Request{URL: s.atProvider(p, person), OneHop: true}).Location()
+	to := b.Do(browser.Request{URL: s.atProvider(p, user), OneHop: true}).Location()
 	if to == nil {
 		s.t.Fatal("the provider did not send the browser back")
 	}
@@ -219,18 +219,18 @@ func (s *site) comeBack(b *browser.Browser, callback *url.URL) *browser.Page {
 }
 
 // signIn opens path and signs the user in at the provider. It returns the last page.
-func (s *site) signIn(b *browser.Browser, path, person string) *browser.Page {
+func (s *site) signIn(b *browser.Browser, path, user string) *browser.Page {
 	s.t.Helper()
 	p := b.Hop(s.url + path)
-	return b.Do(browser.Request{URL: s.atProvider(p, person), From: s.parse(s.provider.URL() + "/op/")})
+	return b.Do(browser.Request{URL: s.atProvider(p, user), From: s.parse(s.provider.URL() + "/op/")})
 }
 
 // signedIn returns a browser with a session.
-func (s *site) signedIn(person string) *browser.Browser {
+func (s *site) signedIn(user string) *browser.Browser {
 	s.t.Helper()
 	b := s.browser()
-	if p := s.signIn(b, "/", person); p.Status != http.StatusOK {
-		s.t.Fatalf("sign-in of %s: status %d: %s", person, p.Status, p.Body)
+	if p := s.signIn(b, "/", user); p.Status != http.StatusOK {
+		s.t.Fatalf("sign-in of %s: status %d: %s", user, p.Status, p.Body)
 	}
 	return b
 }

@@ -358,7 +358,7 @@ func (p *person) provided(r *replica, page *browser.Page) *url.URL {
 	}
 	to := page.Location()
 	q := to.Query()
-	q.Set("person", p.name)
+	q.Set("user", p.name)
 	to.RawQuery = q.Encode()
 	back := p.on(r).Hop(to.String()).Location()
 	if back == nil {
