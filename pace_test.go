@@ -103,7 +103,7 @@ func hastes(files []*ast.File) []haste {
 			}
 		}
 	}
-	// What one function measures, another returns or compares.
+	// A time that one function measures, another returns or compares.
 	for known := -1; known != p.known; {
 		known = p.known
 		for _, d := range all {
@@ -116,8 +116,8 @@ func hastes(files []*ast.File) []haste {
 	return p.found
 }
 
-// A pace has the names of a package that hold a measured time: its fields, the results of
-// its functions and the variables of each function.
+// A pace has the names of a package with a measured time: its fields, the results of its
+// functions and the variables of each function.
 type pace struct {
 	fields    map[string]bool
 	functions map[string][]bool
@@ -164,7 +164,7 @@ func (p *pace) learn(d *ast.FuncDecl) {
 	p.known++
 }
 
-// assigned gives the names on the left what the right side holds.
+// assigned gives the names on the left the measured times on the right.
 func (p *pace) assigned(to, from []ast.Expr, in map[string]bool) {
 	if len(from) == 1 && len(to) > 1 {
 		call, ok := from[0].(*ast.CallExpr)
@@ -185,7 +185,8 @@ func (p *pace) assigned(to, from []ast.Expr, in map[string]bool) {
 	}
 }
 
-// holds adds the name of what is assigned to: a variable, a field, or an element of one.
+// holds adds the name on the left of an assignment: a variable, a field, or an element of
+// one.
 func (p *pace) holds(to ast.Expr, in map[string]bool) {
 	switch x := to.(type) {
 	case *ast.Ident:
@@ -273,7 +274,7 @@ func called(call *ast.CallExpr) string {
 	return ""
 }
 
-// hasDuration reports whether a type is time.Duration, or made of it.
+// hasDuration reports whether a type is or contains time.Duration.
 func hasDuration(t ast.Node) bool {
 	found := false
 	ast.Inspect(t, func(n ast.Node) bool {

@@ -46,13 +46,13 @@ type peer struct {
 	address string
 }
 
-// An opinion is the response of one sentinel.
+// An opinion is the reply of one sentinel.
 type opinion struct {
 	m      *sentinel
 	id     string
 	master string // empty: it knows no master of the name
 	peers  []peer
-	err    error // ErrNotSent until there is a response
+	err    error // ErrNotSent until there is a reply
 }
 
 // A question queries one sentinel. It delivers one opinion.

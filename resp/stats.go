@@ -191,7 +191,7 @@ func (p *pool) snapshot() Stats {
 	return s
 }
 
-// include adds what another node of the cluster did.
+// include adds the counters of another node of the cluster.
 func (s *Stats) include(o Stats) {
 	a := &s.Pool
 	b := o.Pool

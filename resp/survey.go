@@ -10,12 +10,12 @@ import (
 	"strings"
 )
 
-// A survey is the response of one node.
+// A survey is the reply of one node.
 type survey struct {
 	address string
 	slots   *slotMap
 	healthy bool  // the node says that the cluster serves
-	err     error // ErrNotSent until there is a response
+	err     error // ErrNotSent until there is a reply
 }
 
 func (a *survey) isBetter(b *survey) bool {

@@ -20,7 +20,7 @@ func sessionsIn(t testing.TB, g *redistest.Cluster) int {
 	return n
 }
 
-// Users stay signed in through failovers of a cluster, and those who signed out stay out.
+// Users stay signed in through failovers of a cluster, and signed-out users stay out.
 func TestAFailoverOfAClusterNode(t *testing.T) {
 	t.Parallel()
 	g := redistest.StartCluster(t, 3, true)

@@ -19,12 +19,12 @@ import (
 	"github.com/traefikoidc/traefikoidc/test/interpreted/loader"
 )
 
-// A row is an option of redis that is set, and what changes by that.
+// A row is an option of redis, and a check of its effect.
 type row struct {
 	option   string // below redis
 	value    string
 	variable string // of the environment
-	world    string // which environment; empty: the usual one
+	world    string // the name of the environment; empty: the usual one
 	required bool   // it cannot be left out
 	check    func(x *trial)
 }
@@ -40,8 +40,8 @@ type trial struct {
 	m      *middleware
 }
 
-// defaults stand in the file for whatever is not under test where the environment
-// has everything.
+// defaults are in the file for the options that are not under test, where the environment
+// has every option.
 var defaults = section{
 	"enabled": "true", "cacheMode": "hybrid", "keyPrefix": "traefikoidc", "db": "0",
 	"maxRetries": "3", "poolSize": "10", "minIdleConns": "5", "maxConnAge": "3600", "poolTimeout": "4", "idleTimeout": "900",
@@ -51,8 +51,8 @@ var defaults = section{
 	"tls.enabled": "false", "tls.insecureSkipVerify": "false", "tls.minVersion": "1.2",
 }
 
-// stands says for which options an alias stands.
-var stands = map[string]string{
+// aliased has the option of each alias.
+var aliased = map[string]string{
 	"connectTimeout": "dialTimeout", "enableTLS": "tls.enabled", "tlsSkipVerify": "tls.insecureSkipVerify",
 }
 
@@ -66,7 +66,7 @@ func (x *trial) start(base section) *replica {
 	maps.Copy(flat, unhurried)
 	maps.Copy(flat, base)
 	delete(flat, x.row.option)
-	delete(flat, stands[x.row.option])
+	delete(flat, aliased[x.row.option])
 	if x.set && x.shield == nil {
 		flat[x.row.option] = x.row.value
 	}
@@ -89,7 +89,7 @@ func nest(flat section) section {
 	return redis
 }
 
-// other is a second replica, on the other interpreter.
+// other starts a second replica, on the other interpreter.
 func (x *trial) other(redis section) *replica {
 	x.Helper()
 	_, b := load(x)
@@ -98,7 +98,7 @@ func (x *trial) other(redis section) *replica {
 	return o
 }
 
-// strangers are people whose sessions the trial's replica does not know.
+// strangers returns users with sessions that the trial's replica does not know.
 func (x *trial) strangers(o *replica, n int) []*person {
 	x.Helper()
 	var all []*person
@@ -108,11 +108,11 @@ func (x *trial) strangers(o *replica, n int) []*person {
 	return all
 }
 
-// want fails the trial unless what was found is what the option makes of it.
-func (x *trial) want(what string, found bool) {
+// want fails the trial unless the effect was found exactly if the option is set.
+func (x *trial) want(effect string, found bool) {
 	x.Helper()
 	if found != x.set {
-		x.Errorf("%s: %t, with the option set: %t", what, found, x.set)
+		x.Errorf("%s: %t, with the option set: %t", effect, found, x.set)
 	}
 }
 
@@ -120,7 +120,7 @@ func (x *trial) want(what string, found bool) {
 func (x *trial) connects(r *replica) bool {
 	x.Helper()
 	found := false
-	eventually.True(x, "in touch, or in the fallback", func() bool {
+	eventually.True(x, "connected, or in the fallback", func() bool {
 		log := r.log()
 		found = strings.Contains(log, "Redis cache initialized")
 		return found || strings.Contains(log, fellBack)
@@ -163,7 +163,7 @@ func run(t *testing.T, rows []row) {
 	}
 }
 
-// people are some with small and some with large sessions.
+// people are users with small and with large sessions.
 var people = oidctest.Options{Users: []oidctest.User{
 	{Sub: "alice", Email: "alice@example.com", EmailVerified: true},
 	{Sub: "large", Email: "large@example.com", EmailVerified: true, Extra: map[string]any{"long": strings.Repeat("x", 120<<10)}},
@@ -200,7 +200,7 @@ func TestRedisOptions(t *testing.T) {
 			s := startServer(x)
 			base := section{"address": s.Address()}
 			if x.shield != nil {
-				x.row.option = "" // the file says true: the environment has the last word
+				x.row.option = "" // the file has true, and the environment overrides it
 			}
 			newPerson(x, "alice").signIn(x.start(base))
 			x.want("nothing is on the server", len(s.keys(0, "*")) == 0)
@@ -265,7 +265,7 @@ func TestRedisOptions(t *testing.T) {
 			r.ready()
 			p := newPerson(x, "alice").signIn(r)
 			s.Do("EVAL", "redis.call('SELECT', ARGV[1]) for _, k in ipairs(redis.call('KEYS', 'traefikoidc:s:*')) do redis.call('DEL', k) end", "0", map[bool]string{true: "3", false: "0"}[x.set])
-			p.becomes(r, "provider") // changes are told across databases
+			p.becomes(r, "provider") // changes are reported across databases
 		}},
 		{option: "keyPrefix", value: "of-another-kind", variable: "REDIS_KEY_PREFIX", check: func(x *trial) {
 			s := startServer(x)
@@ -302,9 +302,9 @@ func TestRedisOptions(t *testing.T) {
 			r.ready()
 			all := x.strangers(x.other(hybrid(s.Address())), 5)
 			k.set(deaf)
-			// The first attempt may take a connection that was there. In the background
-			// the server is looked for, too, which adds attempts where requests are slow:
-			// where there should be few it is tried again.
+			// The first attempt may take a connection that was open. Background tasks try to
+			// reach the server too, which adds attempts where requests are slow. If there
+			// should be few it is tried again.
 			few := false
 			for tries := 0; tries == 0 || x.set && !few && tries < 4; tries++ {
 				before := k.attempts()
@@ -330,8 +330,8 @@ func TestRedisOptions(t *testing.T) {
 				together(all, func(p *person) { p.sees(r) })
 				close(ended)
 			}()
-			// Where there may be more, they come, however late, and stay: one that takes
-			// the place of another is no more than that.
+			// Without the option more connections come, however late, and stay. One that
+			// takes the place of another is not one more.
 			const listening = 1
 			limit, seen := time.Second, 0
 			if !x.set {
@@ -392,7 +392,7 @@ func TestRedisOptions(t *testing.T) {
 			x.want("every request asks", failures(x, section{}, 12) == 12)
 		}},
 		{option: "circuitBreakerThreshold", value: "2", variable: "REDIS_CIRCUIT_BREAKER_THRESHOLD", check: func(x *trial) {
-			// The end of the link for changes has the server looked for, too.
+			// The end of the link for changes makes the plugin try to reach the server, too.
 			most := map[bool]int{true: 2, false: 5}[x.set]
 			n := failures(x, section{}, 12)
 			for tries := 0; n < most-2 && tries < 4; tries++ { // requests were slow
@@ -414,10 +414,10 @@ func TestRedisOptions(t *testing.T) {
 			x.want("probes follow closely", eventually.Within(x.patienceIf(x.set), func() bool { return k.attempts()-before >= 16 }))
 		}},
 		{option: "enableHealthCheck", value: "false", variable: "REDIS_ENABLE_HEALTH_CHECK", check: func(x *trial) {
-			x.want("the server is left alone", !isAsked(x, section{"healthCheckInterval": "200ms"}, !x.set))
+			x.want("the server gets no checks", !isChecked(x, section{"healthCheckInterval": "200ms"}, !x.set))
 		}},
 		{option: "healthCheckInterval", value: "200ms", variable: "REDIS_HEALTH_CHECK_INTERVAL", check: func(x *trial) {
-			x.want("the server is asked all the time", isAsked(x, section{}, x.set))
+			x.want("the server gets checks all the time", isChecked(x, section{}, x.set))
 		}},
 		{option: "hybridL1Size", value: "3", variable: "REDIS_HYBRID_L1_SIZE", check: func(x *trial) {
 			x.want("memory held no more than that", kept(x, "alice", 8, 4) <= 3)
@@ -453,7 +453,7 @@ func TestRedisOptions(t *testing.T) {
 	})
 }
 
-// ids tells the connections that carry commands apart.
+// ids returns the ids of the connections for commands.
 func ids(s *server) map[string]bool {
 	s.t.Helper()
 	pooled, _ := s.clients()
@@ -464,8 +464,8 @@ func ids(s *server) map[string]bool {
 	return found
 }
 
-// patienceIf is how long to wait for what is to come, or for what is not: that cannot be
-// asked, and a machine that is slow makes it no sooner.
+// patienceIf returns how long to wait for an event that is to come, or for one that is not.
+// The second has no condition to wait for, and a slow machine makes it no sooner.
 func (x *trial) patienceIf(comes bool) time.Duration {
 	if comes {
 		return patience
@@ -489,18 +489,18 @@ func together(all []*person, f func(p *person)) {
 // longest is more than any default of a timeout, and than a test takes.
 const longest = "5m"
 
-// lasting has the longest value of each timeout, except the one of the row: it alone can
-// end a wait.
+// lasting sets the longest value of each timeout, except the one of the row. Only that
+// can end a wait.
 func (x *trial) lasting(base section) section {
 	for option := range unhurried {
 		base[option] = longest
 	}
 	delete(base, x.row.option)
-	delete(base, stands[x.row.option])
+	delete(base, aliased[x.row.option])
 	return base
 }
 
-// beside is a replica with base alone: the row's option has its default.
+// beside starts a replica with only base, so the row's option has its default.
 func (x *trial) beside(base section) *replica {
 	x.Helper()
 	base = maps.Clone(base)
@@ -509,11 +509,11 @@ func (x *trial) beside(base section) *replica {
 	return x.m.start(b, x.m.options(base))
 }
 
-// A standstill has requests to a replica while Redis does not answer.
+// A standstill has requests to a replica while Redis does not reply.
 type standstill struct {
 	r     *replica
 	asked sync.WaitGroup
-	ended atomic.Int32 // with the answer of an outage
+	ended atomic.Int32 // with the response of an outage
 }
 
 func (w *standstill) ask(all ...*person) {
@@ -564,7 +564,7 @@ func (x *trial) waitsLonger(base section, n int) {
 	}
 }
 
-// dials is waitsLonger for connections that get no answer.
+// dials is waitsLonger for connections that get no reply.
 func dials(x *trial) {
 	k, other := newLink(x, "127.0.0.1:1"), newLink(x, "127.0.0.1:1")
 	k.set(silent)
@@ -584,7 +584,7 @@ func dials(x *trial) {
 	}
 }
 
-// failures is how many of n requests ask a server that is gone before the breaker
+// failures returns how many of n requests query a server that is gone before the breaker
 // opens.
 func failures(x *trial, base section, n int) int {
 	x.Helper()
@@ -604,9 +604,9 @@ func failures(x *trial, base section, n int) int {
 	return n
 }
 
-// isAsked reports whether the server is asked how it is, other than by the link for
-// changes, ten times. The usual interval would need five minutes for so many.
-func isAsked(x *trial, base section, expected bool) bool {
+// isChecked reports whether the server gets ten PINGs, other than on the link for
+// changes. The usual interval would need five minutes for so many.
+func isChecked(x *trial, base section, expected bool) bool {
 	x.Helper()
 	k := newLink(x, startServer(x).Address())
 	base["address"] = k.address
@@ -616,8 +616,8 @@ func isAsked(x *trial, base section, expected bool) bool {
 	return eventually.Within(x.patienceIf(expected), func() bool { return k.pings()-before >= 10 })
 }
 
-// kept is how many of n sessions come back to a server that lost its data. Without the
-// option they are enough. With it there are few, however long it takes.
+// kept returns how many of n sessions come back to a server that lost its data. Without
+// the option they are enough. With it there are few, however long it takes.
 func kept(x *trial, name string, n, enough int) int {
 	x.Helper()
 	s := startServer(x)

@@ -30,8 +30,8 @@ func (x *scene) pass(d time.Duration) {
 // leaseTime is how long a lease for a refresh lasts that is not prolonged.
 const leaseTime = 6 * time.Second
 
-// overBefore reports whether f returns before a timeout of the plugin can end. What a
-// longer f shows depends on the speed of the machine.
+// overBefore reports whether f returns before a timeout of the plugin can end. The result
+// of a longer f depends on the speed of the machine.
 func overBefore(timeout time.Duration, f func()) bool {
 	t := time.NewTimer(timeout)
 	f()
@@ -39,10 +39,10 @@ func overBefore(timeout time.Duration, f func()) bool {
 }
 
 // refreshedAtExpiry has so many rounds of a crowd at expiry. Each has one call and new
-// tokens for every request. A round in which a busy machine lost a link to Redis, or may
-// have lost the lease, shows only that every request is served and no refresh token is
-// sent twice. The next round has half the crowd and another session, because a refresh
-// token with a lost lease is not used again.
+// tokens for every request. A busy machine may lose a link to Redis or the lease. Such a
+// round shows only that every request is served and no refresh token is sent twice. The
+// next round has half the crowd and another session, because a refresh token with a lost
+// lease is not used again.
 func (x *scene) refreshedAtExpiry(rounds, crowded int) {
 	x.t.Helper()
 	p := x.member("alice")
