@@ -20,8 +20,8 @@ import (
 // acquire finds or builds the middleware of s and name, with the provider and the store
 // that it shares with others.
 func (m *made) acquire(u *user, s *config.Settings, name string) error {
-	var pb registry.Builder = &providerBuilder{s: s, log: m.log}
-	p, err := shared(u, pb, "provider", s.Provider, s.Client, s.SignIn.MaxAge, s.Logout.TokenMaxAge)
+	entries := entriesOf(s)
+	providers, err := m.providers(u, entries)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (m *made) acquire(u *user, s *config.Settings, name string) error {
 	if err != nil {
 		return err
 	}
-	mb := &middlewareBuilder{s: s, name: name, log: m.log, provider: p.(*sharedProvider).provider, store: m.store, names: all.names, siblings: all.siblings, ages: all.ages}
+	mb := &middlewareBuilder{s: s, entries: entries, name: name, log: m.log, providers: providers, store: m.store, names: all.names, siblings: all.siblings, ages: all.ages}
 	if err := mb.findPredecessor(); err != nil {
 		return err
 	}
@@ -56,6 +56,40 @@ func (m *made) acquire(u *user, s *config.Settings, name string) error {
 	m.middleware = r.(*sharedMiddleware)
 	m.middleware.wake()
 	return nil
+}
+
+// entriesOf returns the settings for each provider of s.
+func entriesOf(s *config.Settings) []*config.Settings {
+	if s.Providers == nil {
+		return []*config.Settings{s}
+	}
+	var list []*config.Settings
+	for i := range s.Providers {
+		list = append(list, config.For(s, i))
+	}
+	return list
+}
+
+// providers finds or builds the provider of each entry.
+func (m *made) providers(u *user, entries []*config.Settings) ([]*oidc.Provider, error) {
+	var list []*oidc.Provider
+	for _, s := range entries {
+		p, err := m.provider(u, s)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}
+
+func (m *made) provider(u *user, s *config.Settings) (*oidc.Provider, error) {
+	var b registry.Builder = &providerBuilder{s: s, log: m.log}
+	p, err := shared(u, b, "provider", s.Provider, s.Client, s.SignIn.MaxAge, s.Logout.TokenMaxAge)
+	if err != nil {
+		return nil, err
+	}
+	return p.(*sharedProvider).provider, nil
 }
 
 // names returns the names that all middlewares of the process share. The process has
@@ -105,14 +139,15 @@ func keyOf(kind string, parts []any) (string, error) {
 }
 
 type middlewareBuilder struct {
-	s        *config.Settings
-	name     string
-	log      *slog.Logger
-	provider *oidc.Provider
-	store    *store
-	names    *session.CookieNames // of all middlewares
-	siblings *auth.Siblings
-	ages     *session.Ages
+	s         *config.Settings
+	entries   []*config.Settings // s for each provider
+	name      string
+	log       *slog.Logger
+	providers []*oidc.Provider // by entry
+	store     *store
+	names     *session.CookieNames // of all middlewares
+	siblings  *auth.Siblings
+	ages      *session.Ages
 
 	served  string // key of the store that serves the middleware until now, if it is another one
 	turn    int    // how often another store took over; then the predecessor is no longer current
@@ -175,7 +210,8 @@ func (b *middlewareBuilder) forgetPredecessor() {
 // A sharedMiddleware is a middleware, with the trial of its store while the store
 // changes.
 type sharedMiddleware struct {
-	middleware *auth.Middleware
+	middleware *auth.Middleware   // nil: there are several
+	several    *auth.Several      // nil: there is one
 	trial      *cache.Trial       // nil: the store did not change
 	release    context.CancelFunc // of the store before; nil: there is none
 	log        *slog.Logger
@@ -184,6 +220,10 @@ type sharedMiddleware struct {
 // Close releases the stores.
 func (m *sharedMiddleware) Close() {
 	m.endTrial()
+	if m.several != nil {
+		m.several.Close()
+		return
+	}
 	m.middleware.Close()
 }
 
@@ -229,35 +269,81 @@ func (m *sharedMiddleware) settled(err error) {
 
 // Build returns the middleware of the settings, and logs once the warnings about them.
 func (b *middlewareBuilder) Build() (registry.Resource, error) {
-	o, err := b.options()
+	shared := &sharedMiddleware{log: b.log.With("address", b.store.address)}
+	all, err := b.optionsOfAll()
 	if err != nil {
 		return nil, fmt.Errorf("traefikoidc: %w", err)
 	}
-	shared := &sharedMiddleware{log: b.log.With("address", b.store.address)}
-	o.Backend = b.store.backend
-	if b.before != nil {
-		stores := cache.NewSwitch(b.before.backend)
-		var next cache.Candidate = b.store
-		var claim cache.Claim = &claim{group: groupOf(b.name), key: b.store.key}
-		shared.release = b.release
-		b.release = nil
-		shared.trial = cache.NewTrial(cache.TrialOptions{
-			Switch: stores, Next: next, Claim: claim, Linger: registry.Linger, Settled: shared.settled,
-		})
-		shared.trial.Start()
-		o.Backend = stores
+	backend := b.backend(shared)
+	for i := range all {
+		all[i].Backend = backend
 	}
-	shared.middleware, err = auth.New(o)
-	if err != nil {
+	if err := b.make(shared, all); err != nil {
 		shared.endTrial()
 		return nil, fmt.Errorf("traefikoidc: %w", err)
 	}
 	for _, w := range b.s.Warnings {
 		b.log.Warn(w)
 	}
-	b.log.Info("middleware ready", "issuer", b.s.Provider.Issuer, "client", b.s.Client.ID,
-		"allowed", allowedText(b.s.Access))
+	for _, s := range b.entries {
+		b.log.Info("middleware ready", "issuer", s.Provider.Issuer, "client", s.Client.ID, "allowed", allowedText(s.Access))
+	}
 	return shared, nil
+}
+
+// optionsOfAll returns the options of the middleware of each entry.
+func (b *middlewareBuilder) optionsOfAll() ([]auth.Options, error) {
+	var all []auth.Options
+	for i, s := range b.entries {
+		o, err := b.options(s, b.providers[i])
+		if err != nil {
+			return nil, err
+		}
+		if b.s.Providers != nil {
+			b.addEntry(&o, i)
+		}
+		all = append(all, o)
+	}
+	return all, nil
+}
+
+// make creates the middleware of each entry in shared.
+func (b *middlewareBuilder) make(shared *sharedMiddleware, options []auth.Options) error {
+	var all []*auth.Middleware
+	for _, o := range options {
+		m, err := auth.New(o)
+		if err != nil {
+			for _, m := range all {
+				m.Close()
+			}
+			return err
+		}
+		all = append(all, m)
+	}
+	if b.s.Providers == nil {
+		shared.middleware = all[0]
+	} else {
+		shared.several = auth.NewSeveral(all, b.s.DefaultProvider)
+	}
+	return nil
+}
+
+// backend returns the place of the records. While the store changes, it is a switch, and
+// shared gets the trial of the new store.
+func (b *middlewareBuilder) backend(shared *sharedMiddleware) cache.Backend {
+	if b.before == nil {
+		return b.store.backend
+	}
+	stores := cache.NewSwitch(b.before.backend)
+	var next cache.Candidate = b.store
+	var claim cache.Claim = &claim{group: groupOf(b.name), key: b.store.key}
+	shared.release = b.release
+	b.release = nil
+	shared.trial = cache.NewTrial(cache.TrialOptions{
+		Switch: stores, Next: next, Claim: claim, Linger: registry.Linger, Settled: shared.settled,
+	})
+	shared.trial.Start()
+	return stores
 }
 
 // allowedText returns the options that decide about access, for the log. Lists may have
@@ -277,7 +363,10 @@ func allowedText(a config.Access) string {
 		}
 		text += fmt.Sprintf("allowedRolesAndGroups (%d)", n)
 	}
-	if text == "" {
+	switch {
+	case a.Closed:
+		text = "nobody"
+	case text == "":
 		text = "everyone the provider signs in"
 	}
 	if n := len(a.Rules); n > 0 {

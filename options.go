@@ -7,13 +7,13 @@ import (
 	"github.com/traefikoidc/traefikoidc/internal/auth"
 	"github.com/traefikoidc/traefikoidc/internal/config"
 	"github.com/traefikoidc/traefikoidc/internal/headers"
+	"github.com/traefikoidc/traefikoidc/internal/oidc"
 	"github.com/traefikoidc/traefikoidc/internal/policy"
 	"github.com/traefikoidc/traefikoidc/session"
 )
 
-// options maps the settings to the middleware's options.
-func (b *middlewareBuilder) options() (auth.Options, error) {
-	s := b.s
+// options maps the settings to the options of the middleware of a provider.
+func (b *middlewareBuilder) options(s *config.Settings, provider *oidc.Provider) (auth.Options, error) {
 	rules, err := policy.NewRules(policy.Rules{
 		Users: s.Access.Users, Domains: s.Access.Domains, RolesAndGroups: s.Access.RolesAndGroups,
 		UserClaim: s.Access.UserClaim, DomainClaim: s.Access.DomainClaim, GroupClaim: s.Access.GroupClaim, RoleClaim: s.Access.RoleClaim,
@@ -30,7 +30,7 @@ func (b *middlewareBuilder) options() (auth.Options, error) {
 	if err != nil {
 		return auth.Options{}, err
 	}
-	templates, err := headers.Compile(b.s.Headers.Templates)
+	templates, err := headers.Compile(s.Headers.Templates)
 	if err != nil {
 		return auth.Options{}, err
 	}
@@ -47,7 +47,7 @@ func (b *middlewareBuilder) options() (auth.Options, error) {
 		return auth.Options{}, err
 	}
 	o := auth.Options{
-		Provider: b.provider, ClientID: s.Client.ID, Keys: keys, Identity: b.identity(),
+		Provider: provider, ClientID: s.Client.ID, Keys: keys, Identity: b.identity(s),
 		CallbackURL: s.SignIn.CallbackURL, LogoutPath: s.Logout.Path, ForceHTTPS: s.Session.Secure,
 		BackchannelPath: s.Logout.BackchannelPath, FrontchannelPath: s.Logout.FrontchannelPath,
 		Cookies: session.Cookies{Name: s.Session.CookieName, Domain: s.Session.CookieDomain, Secure: s.Session.Secure, SameSite: sameSite[s.Session.SameSite]},
@@ -69,9 +69,22 @@ func (b *middlewareBuilder) options() (auth.Options, error) {
 	return o, nil
 }
 
+// addEntry adds the options of the provider with an index among several.
+func (b *middlewareBuilder) addEntry(o *auth.Options, i int) {
+	e := b.s.Providers[i]
+	o.Entry = e.Name
+	o.Label = e.Label
+	o.Name = b.name + " (provider " + e.Name + ")"
+	o.ChoosePath = b.s.ChoosePath
+	o.ListsClosed = e.Access.Closed
+	for _, r := range e.Access.Rules {
+		o.RuleProviders = append(o.RuleProviders, r.Provider)
+	}
+}
+
 // accessOf returns the access rules, with the allowed lists and the public paths.
 func accessOf(s *config.Settings, lists *policy.Rules, bypass *policy.Bypass) (*policy.Access, error) {
-	o := policy.AccessOptions{Lists: lists, Bypass: bypass, Unauthenticated: s.Access.Unauthenticated, Providers: []string{s.Provider.Issuer}}
+	o := policy.AccessOptions{Lists: lists, Bypass: bypass, Unauthenticated: s.Access.Unauthenticated}
 	for _, r := range s.Access.Rules {
 		o.Rules = append(o.Rules, policy.AccessRule{Paths: r.Paths, Methods: r.Methods, Hosts: r.Hosts, Require: r.Require, Unauthenticated: r.Unauthenticated})
 	}
@@ -131,12 +144,12 @@ var userInfo = map[string]auth.UserInfo{
 
 // identity binds sessions and sign-ins to an issuer, a relying party and a group. The
 // group is the middleware's name, unless the operator named one to share sessions.
-func (b *middlewareBuilder) identity() string {
-	group := b.s.Session.Group
+func (b *middlewareBuilder) identity(s *config.Settings) string {
+	group := s.Session.Group
 	if group == "" {
 		group = b.name
 	}
-	return strings.Join([]string{b.s.Provider.Issuer, b.s.Client.ID, group}, "\n")
+	return strings.Join([]string{s.Provider.Issuer, s.Client.ID, group}, "\n")
 }
 
 // responseHeaders returns the headers of responses, and the responses to scripts of

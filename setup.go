@@ -8,7 +8,6 @@ import (
 	"reflect"
 	"sync"
 
-	"github.com/traefikoidc/traefikoidc/internal/auth"
 	"github.com/traefikoidc/traefikoidc/internal/config"
 	"github.com/traefikoidc/traefikoidc/internal/registry"
 )
@@ -81,7 +80,7 @@ func setupKey(name string) string {
 // again returns the middleware of a name for as long as ctx is not done. It returns nil
 // unless the middleware was configured with the same content last, its variables and
 // files are unchanged, and its store is to serve it as before.
-func again(ctx context.Context, c *Config, name string) *auth.Middleware {
+func again(ctx context.Context, c *Config, name string) *sharedMiddleware {
 	r := registry.Shared.Kept(setupKey(name))
 	if r == nil {
 		return nil
@@ -98,7 +97,7 @@ func again(ctx context.Context, c *Config, name string) *auth.Middleware {
 		}
 		s.set(m, done)
 	}
-	return m.middleware.middleware
+	return m.middleware
 }
 
 // isOf reports whether c is the configuration of m, by its content. A comparison by the
@@ -128,7 +127,7 @@ func (m *made) again(ctx context.Context, name string) bool {
 
 // build returns the middleware of c and name for as long as ctx is not done, with the
 // resources that it shares with others. It records its inputs.
-func build(ctx context.Context, c *Config, name string) (*auth.Middleware, error) {
+func build(ctx context.Context, c *Config, name string) (*sharedMiddleware, error) {
 	digest := digestOf(c)
 	u := &user{ctx: ctx}
 	var rb registry.Builder = &readingBuilder{}
@@ -155,7 +154,7 @@ func build(ctx context.Context, c *Config, name string) (*auth.Middleware, error
 	}
 	m.keys = u.keys
 	r.(*setup).set(m, ctx.Done())
-	return m.middleware.middleware, nil
+	return m.middleware, nil
 }
 
 // A user is a handler that is being built, with its context and the resources that it

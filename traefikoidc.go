@@ -36,5 +36,8 @@ func New(ctx context.Context, next http.Handler, c *Config, name string) (http.H
 			return nil, err
 		}
 	}
-	return m.Handler(next), nil
+	if m.several != nil {
+		return m.several.Handler(next), nil
+	}
+	return m.middleware.Handler(next), nil
 }

@@ -26,7 +26,7 @@ func (l *Logins) newest(cookies []string) ([]signInCookie, int) {
 	live := 0
 	for i := len(texts) - 1; i >= 0; i-- {
 		id, value, _ := strings.Cut(texts[i], "=")
-		if id == count || isTargetID(id) {
+		if id == count || id == chosenID || isTargetID(id) {
 			continue
 		}
 		c := signInCookie{id: id}

@@ -28,7 +28,12 @@ func (m *Middleware) anotherAccount(target string) string {
 // accountTarget returns the target of a sign-in with another account, and whether the
 // sign-out r is followed by one. A value that is no return target becomes /.
 func (m *Middleware) accountTarget(r *http.Request) (string, bool) {
-	value, ok := onlyParameter(r, accountParameter)
+	return m.targetIn(r, accountParameter)
+}
+
+// targetIn returns the return target in a parameter of r, and whether r has one.
+func (m *Middleware) targetIn(r *http.Request, parameter string) (string, bool) {
+	value, ok := onlyParameter(r, parameter)
 	if !ok {
 		return "", false
 	}

@@ -8,6 +8,8 @@
 //	backchannel.go   its end at the provider's request
 //	frontchannel.go  the same, by a frame in the provider's page
 //	respond.go       failures: a page for users, JSON for API clients
+//	several.go       several providers: the choice between their middlewares
+//	choose.go        the page on which users choose
 //	purpose.go       requests that a browser sends without its user
 package auth
 
@@ -39,6 +41,13 @@ type Options struct {
 	Keys     *session.Keyring
 	Identity string // issuer, relying party and session group
 	Name     string // of the middleware, in the operator's configuration
+
+	// For several providers, see [NewSeveral]. Entry is the name of the provider among
+	// them, and Label its name for users.
+	Entry, Label  string
+	ChoosePath    string   // of the page on which users choose a provider
+	RuleProviders []string // the provider that a rule of Access asks for, by its index; empty: any
+	ListsClosed   bool     // no user of this provider passes where no rule matches
 
 	CallbackURL   string // a path, or an absolute URL whose path the plugin serves
 	LogoutPath    string
@@ -144,8 +153,9 @@ type Middleware struct {
 	uncounted      atomic.Bool                   // the log has the line that a user's sessions could not be counted
 	since          func(time.Time) time.Duration // the time since a moment
 	keysPause      time.Duration
-	redirectURIs   *firsts // in the log already
-	nameless       *firsts // users without X-Forwarded-User who are in the log already
+	redirectURIs   *firsts  // in the log already
+	nameless       *firsts  // users without X-Forwarded-User who are in the log already
+	several        *Several // that m is a part of; nil: there is one provider
 	self           *sibling
 	foreignTold    atomic.Int64 // when the log last had a line about foreign cookies, in ns since 1970; zero: never
 	insecureTold   atomic.Bool  // the log has the line that users come by http
@@ -250,11 +260,20 @@ func (m *Middleware) Close() {
 
 // Handler returns the handler of one router. It passes permitted requests to next.
 func (m *Middleware) Handler(next http.Handler) http.Handler {
+	return m.handler(next, nil)
+}
+
+// handler is Handler for the part of x; nil: there is one provider.
+func (m *Middleware) handler(next http.Handler, x *severalHandler) http.Handler {
 	next = m.dress(next)
 	h := &handler{
 		m: m, next: next, hot: m.hot, since: m.since, harmless: m.harmless, closed: m.closed, special: m.special,
 		name: m.o.Cookies.Name, cookie: m.o.Cookies.Name + "=", signIns: m.signIns, strips: m.o.StripCookies, tells: !m.o.Minimal,
 		plain: policy.PlainTarget, names: m.known, passages: true, owner: m.owner, callback: m.o.CallbackURL,
+	}
+	if x != nil {
+		h.several = x
+		x.all = append(x.all, h)
 	}
 	var served http.Handler = h
 	if m.ruled {

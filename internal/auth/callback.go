@@ -161,6 +161,7 @@ func (m *Middleware) providerRefused(w http.ResponseWriter, r *http.Request, g *
 		return
 	}
 	m.endFailedSignIn(w, r, g)
+	m.forgetChoice(w, r)
 	if g.Account == session.ChosenAccount && !declined[code] && m.o.AuthParams["prompt"] == "" {
 		m.signIn(w, r, journey{target: m.target(r, g), attempt: g.Attempt, account: session.NewAccount})
 		return

@@ -28,6 +28,9 @@ func serveLogout(m *Middleware, w http.ResponseWriter, r *http.Request) {
 		m.confirmLogout(w, r)
 		return
 	}
+	if m.several != nil && !m.several.endOthers(m, w, r) {
+		return
+	}
 	ended, err := m.sessions.End(r.Context(), r)
 	if err != nil {
 		m.fail(w, r, storeDown, err)

@@ -18,17 +18,19 @@ import (
 type page struct {
 	failure   failure
 	reference string
-	target    string // of the link; empty: there is none
-	label     string // key of the text of the link to target; empty: "try again"
-	user      string // of the refused session; empty: unknown
-	another   string // the start of a sign-in with another account; empty: no link
-	back      string // the target of "back"; empty: no link
-	confirm   bool   // the sign-out has to be confirmed
-	window    bool   // target opens in a new window, and any site may frame the page
-	onward    bool   // the browser opens target by itself, at once
-	again     string // the target of "try again", in addition to target; empty: no link
-	details   []any  // of the log line: names and values
-	reload    int    // seconds until the browser repeats the request by itself; zero: it does not
+	target    string              // of the link; empty: there is none
+	label     string              // key of the text of the link to target; empty: "try again"
+	user      string              // of the refused session; empty: unknown
+	another   string              // the start of a sign-in with another account; empty: no link
+	back      string              // the target of "back"; empty: no link
+	confirm   bool                // the sign-out has to be confirmed
+	window    bool                // target opens in a new window, and any site may frame the page
+	onward    bool                // the browser opens target by itself, at once
+	again     string              // the target of "try again", in addition to target; empty: no link
+	choose    string              // the address of the page on which users choose a provider; empty: no link
+	choices   []map[string]string // Label and Target of each provider on that page
+	details   []any               // of the log line: names and values
+	reload    int                 // seconds until the browser repeats the request by itself; zero: it does not
 }
 
 const style = `:root{color-scheme:light dark;--ink:#1c2333;--soft:#596275;--card:#fff;--ground:#eef1f6;--line:#dde2ea;--edge:#7a8496;--accent:#3b5bdb;--on:#fff}
@@ -63,11 +65,13 @@ const body = `<!doctype html>
 <h1>{{.Title}}</h1>
 {{if .User}}<p>{{.BeforeUser}}<bdi>{{.User}}</bdi>{{.AfterUser}}</p>
 {{end}}<p>{{.Advice}}{{if .Reload}} {{.ReloadText}}{{end}}</p>
-{{if or .Confirm .Target .AnotherAccount .Again .Back}}<div>
+{{if or .Confirm .Target .AnotherAccount .Again .Back .Choices .Choose}}<div>
 {{if .Confirm}}<form method="post" action="{{.LogoutPath}}"><button type="submit">{{.SignOutText}}</button></form>
 {{end}}{{if .Target}}<a href="{{.Target}}"{{if .NewWindow}} target="_blank" rel="noopener"{{end}}>{{.TargetText}}</a>
 {{end}}{{if .Again}}<a href="{{.Again}}">{{.AgainText}}</a>
 {{end}}{{if .AnotherAccount}}<a href="{{.AnotherAccount}}">{{.AnotherAccountText}}</a>
+{{end}}{{range .Choices}}<a href="{{.Target}}">{{.Label}}</a>
+{{end}}{{if .Choose}}<a href="{{.Choose}}">{{.ChooseText}}</a>
 {{end}}{{if .Back}}<a href="{{.Back}}">{{.BackText}}</a>
 {{end}}</div>
 {{end}}{{if .Reference}}<p><small>{{.ReferenceText}} <code>{{.Reference}}</code></small></p>
@@ -113,7 +117,7 @@ func tryTemplate(t *template.Template, l *texts.Language) error {
 	t.Option("missingkey=error")
 	err := t.Execute(io.Discard, page{failure: internalFault}.data("", l))
 	if err == nil {
-		all := page{failure: internalFault, reference: "x", user: "x", target: "/", again: "/", another: "/", back: "/", confirm: true, window: true, reload: 1}
+		all := page{failure: internalFault, reference: "x", user: "x", target: "/", again: "/", another: "/", back: "/", choose: "/", choices: []map[string]string{{"Label": "x", "Target": "/"}}, confirm: true, window: true, reload: 1}
 		err = t.Execute(io.Discard, all.data("/", l))
 	}
 	t.Option("missingkey=default")
@@ -140,6 +144,7 @@ func (p page) data(logoutPath string, l *texts.Language) map[string]any {
 		"Target": p.target, "TargetText": l.Text(label), "NewWindow": p.window,
 		"Again": p.again, "AgainText": l.Text("label.try_again"),
 		"AnotherAccount": p.another, "AnotherAccountText": l.Text("label.another_account"),
+		"Choices": p.choices, "Choose": p.choose, "ChooseText": l.Text("label.another_provider"),
 		"Back": p.back, "BackText": l.Text("label.back"),
 		"SignOut": p.another != "", "Confirm": p.confirm, "LogoutPath": logoutPath, "SignOutText": l.Text("label.sign_out"),
 		"Reload": p.reload, "ReloadText": l.Text("label.by_itself"),

@@ -145,7 +145,10 @@ func (m *Middleware) refusalDetails(o *session.Opened, reason string) []any {
 // reference of the line in the log. The level is debug for a 401, which scripts receive
 // often, and for requests that browsers send unasked.
 func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, p page, err error) {
-	if p.failure.status >= 400 {
+	if m.several != nil {
+		p.choose = m.several.link(m, r, p)
+	}
+	if p.failure.status >= 400 && p.choices == nil {
 		p.reference = reference()
 		level := slogWarn
 		if p.failure.status == http.StatusUnauthorized || p.failure.code == notVisited.code {
@@ -168,7 +171,7 @@ func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, p page, err 
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		p.reload = m.askToWait(h, r, p.failure)
 	}
-	if wantsHTML(r) && (p.failure.status != http.StatusUnauthorized || r.Header.Get("Sec-Fetch-Mode") == "navigate") {
+	if wantsHTML(r) && (p.failure.status != http.StatusUnauthorized || p.choices != nil || r.Header.Get("Sec-Fetch-Mode") == "navigate") {
 		m.pages.write(w, r, removedPrefix(r)+m.o.LogoutPath, p)
 		return
 	}

@@ -21,6 +21,7 @@ func (m *Middleware) setRoutes() {
 		m.callbackPath:       {[]string{http.MethodGet}, serveCallback, refuseMethod},
 		m.o.LogoutPath:       {[]string{http.MethodGet, http.MethodPost}, serveLogout, refuseMethod},
 		m.o.BackchannelPath:  {[]string{http.MethodPost}, serveBackchannel, refuseBackchannelMethod},
+		m.o.ChoosePath:       {[]string{http.MethodGet}, serveChoice, refuseMethod},
 		m.o.FrontchannelPath: {[]string{http.MethodGet}, serveFrontchannel, refuseFrontchannelMethod},
 	}
 	delete(m.routes, "")

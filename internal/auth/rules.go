@@ -233,6 +233,10 @@ func (m *Middleware) serveByRules(w http.ResponseWriter, r, sent *http.Request, 
 		m.pass(w, r, h, nil)
 		return
 	}
+	if other := m.asked(h, c); other != nil {
+		other.m.serve(w, r, other)
+		return
+	}
 	found := m.findByRules(w, sent, c.Unauthenticated)
 	if found == nil {
 		return

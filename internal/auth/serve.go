@@ -23,18 +23,19 @@ type handler struct {
 	next     http.Handler
 	hot      *session.Hot
 	since    func(time.Time) time.Duration
-	harmless *atomic.Value  // names of headers that need no cleaning: map[string]bool
-	closed   io.Writer      // fails every write
-	special  *regexp.Regexp // the plugin's own paths, and those that may be public
-	name     string         // of the session cookie; the names of sign-in cookies begin with it
-	cookie   string         // the name and "="
-	signIns  *regexp.Regexp // cookies of sign-ins, each after "; "
-	strips   bool           // the plugin's cookies are removed
-	owner    string         // of the callback
-	callback string         // callbackURL
-	tells    bool           // the backend gets the request's own URI
-	plain    *regexp.Regexp // URIs that are return targets as they are
-	names    *atomic.Value  // of the session cookies of all middlewares: []string
+	harmless *atomic.Value   // names of headers that need no cleaning: map[string]bool
+	closed   io.Writer       // fails every write
+	special  *regexp.Regexp  // the plugin's own paths, and those that may be public
+	name     string          // of the session cookie; the names of sign-in cookies begin with it
+	cookie   string          // the name and "="
+	signIns  *regexp.Regexp  // cookies of sign-ins, each after "; "
+	strips   bool            // the plugin's cookies are removed
+	owner    string          // of the callback
+	callback string          // callbackURL
+	tells    bool            // the backend gets the request's own URI
+	several  *severalHandler // that h is a part of; nil: there is one provider
+	plain    *regexp.Regexp  // URIs that are return targets as they are
+	names    *atomic.Value   // of the session cookies of all middlewares: []string
 
 	// The lock of hot guards the fields below.
 	passages bool // withPassage adds passages

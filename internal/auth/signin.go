@@ -43,6 +43,9 @@ func (m *Middleware) askToSignIn(w http.ResponseWriter, r *http.Request, foreign
 // askVisitor is askToSignIn for a navigation. It is a function of its own, so that the
 // interpreter reserves no memory for it when a script's request is refused.
 func (m *Middleware) askVisitor(w http.ResponseWriter, r *http.Request, foreignCookie bool) {
+	if m.several != nil && m.several.asks(m, w, r) {
+		return
+	}
 	if m.offersWindow && framed(r) {
 		m.offerWindow(w, r)
 		return
@@ -269,7 +272,10 @@ func (m *Middleware) decide(claims oidc.Claims) []policy.Decision {
 	if err := m.o.Provider.Recheck(claims); err != nil {
 		return m.access.Refused(err.Error())
 	}
-	decisions := m.access.Decisions(policy.Facts{Claims: claims, Provider: m.o.Provider.Issuer()})
+	decisions := m.access.Decisions(policy.Facts{Claims: claims, Provider: m.o.Provider.Issuer(), Name: m.o.Entry})
+	if m.o.Entry != "" {
+		m.keepApart(decisions)
+	}
 	if _, overage := claims["_claim_names"]; !overage {
 		return decisions
 	}

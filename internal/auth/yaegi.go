@@ -3,6 +3,7 @@ package auth
 // Types with methods, converted once while the sources are loaded: see "Methods"
 // in docs/ARCHITECTURE.md. This file is the last by name.
 var (
+	_ any = (*Several)(nil)
 	_ any = (*Siblings)(nil)
 	_ any = (*Middleware)(nil)
 	_ any = (*crossing)(nil)
@@ -19,5 +20,6 @@ var (
 	_ any = (*refresher)(nil)
 	_ any = (*revocation)(nil)
 	_ any = (*ruledHandler)(nil)
+	_ any = (*severalHandler)(nil)
 	_ any = (*visit)(nil)
 )

@@ -42,6 +42,8 @@ type Config struct {
 	CACertPEM                     string
 	InsecureSkipVerify            bool
 	DynamicClientRegistration     RegistrationOptions
+	Providers                     []ProviderOptions
+	DefaultProvider               string
 
 	// Sign-in and sign-out.
 	CallbackURL               string
@@ -139,8 +141,56 @@ type AccessRuleOptions struct {
 	Hosts           []string
 	Require         string
 	Unauthenticated string
+	Provider        string
 	Headers         []HeaderOptions
 	Extra           map[string]any `mapstructure:",remain"`
+}
+
+// ProviderOptions is an element of providers: a provider, its client, and the users who
+// may pass. An option that is left out and is not about the provider itself is that of
+// the top level.
+type ProviderOptions struct {
+	Name                          string
+	Label                         string
+	ProviderURL                   string
+	ClientID                      string
+	ClientSecret                  any
+	ClientAuthMethod              string
+	ClientAssertionPrivateKey     any
+	ClientAssertionPrivateKeyPath string
+	ClientAssertionKeyID          string
+	ClientAssertionAlg            string
+	DiscoveryURL                  string
+	AuthorizationURL              string
+	TokenURL                      string
+	UserinfoURL                   string
+	JwksURL                       string
+	RevocationURL                 string
+	OIDCEndSessionURL             string
+	ProxyFromEnvironment          bool
+	AllowMissingNonce             bool
+	IDTokenSigningAlgs            []string
+	TrustedAudiences              []string
+	AllowedTenants                []string
+	Userinfo                      string
+	AllowPrivateIPAddresses       bool
+	CACertPath                    string
+	CACertPEM                     string
+	InsecureSkipVerify            bool
+	Scopes                        []string
+	OverrideScopes                bool
+	EnablePKCE                    any // a boolean; nil: that of the top level, which is true by default
+	AuthorizationParams           map[string]any
+	BackchannelMaxAge             string
+	AllowedUsers                  []string
+	AllowedUserDomains            []string
+	AllowedRolesAndGroups         []string
+	UserIdentifierClaim           string
+	UserDomainClaim               string
+	GroupClaimName                string
+	RoleClaimName                 string
+	EmailVerified                 string
+	Extra                         map[string]any `mapstructure:",remain"`
 }
 
 // SecurityHeadersOptions is the section securityHeaders.

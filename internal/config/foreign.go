@@ -104,7 +104,7 @@ var foreignNames = []foreignName{
 		requestLogging authLogging silencePingLogging pingPath readyPath OIDCStateTimeout OIDCStateMaxNumberOfCookies OIDCStateInputHeaders OIDCCacheShmMax
 		OIDCCacheShmEntrySize OIDCCacheEncrypt OIDCMetadataDir OIDCInfoHook OIDCAuthNHeader OIDCStripCookies csrfCookieName`},
 	{"Traefik's router and service say that", `upstreams upstream httpAddress httpsAddress listen entryPoints`},
-	{notInThisVersion, `resource introspectionURL introspectionCacheSeconds providerType subjectClaim emailURL groupsURLs providers defaultProvider
+	{notInThisVersion, `resource introspectionURL introspectionCacheSeconds providerType subjectClaim emailURL groupsURLs
 		requiredScopes authMaxAge acrValues responseMode pushedAuthorization clientCertificate clientCertificateKey
 		initiateLoginPath bearerReplayProtection protectedResource identityAssertion sessionsPath auditLog auditLogUsers requestIDHeader
 		metricsAddress healthPath admin`},
@@ -128,7 +128,7 @@ var foreignRedisNames = []foreignName{
 
 // foreignRuleNames are those of an element of accessRules.
 var foreignRuleNames = []foreignName{
-	{notInThisVersion, `bearer acrValues authMaxAge prompt provider`},
+	{notInThisVersion, `bearer acrValues authMaxAge prompt`},
 	{"write it in require, such as Group(`admins`)", `rule match policy allow allowed groups group roles role users user claims claim subject expression`},
 	{"paths: prefixes, without wildcards and regular expressions", `pathPrefix pathPrefixes pathRegexp resources uri uris url urls`},
 	{"write unauthenticated: pass", `bypass public anonymous`},

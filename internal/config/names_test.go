@@ -16,7 +16,7 @@ func TestOptionNames(t *testing.T) {
 			t.Errorf("%s is %s, want %s", field, got, want)
 		}
 	}
-	for _, level := range []any{Config{}, HeaderOptions{}, AccessRuleOptions{}, SecurityHeadersOptions{}, RegistrationOptions{}, RedisOptions{}, RedisTLSOptions{}} {
+	for _, level := range []any{Config{}, HeaderOptions{}, AccessRuleOptions{}, ProviderOptions{}, SecurityHeadersOptions{}, RegistrationOptions{}, RedisOptions{}, RedisTLSOptions{}} {
 		typ := reflect.TypeOf(level)
 		if n := len(optionNames(level)); n != typ.NumField()-1 {
 			t.Errorf("%s has %d options, want all fields but Extra", typ.Name(), n)

@@ -14,13 +14,24 @@ func Parse(c *Config, env Environment) (*Settings, error) {
 		c = New()
 	}
 	r := &reader{env: env}
-	s := r.settings(c)
-	r.unsupported(c, s)
+	s := r.all(c)
 	if err := r.err(); err != nil {
 		return nil, err
 	}
 	s.Warnings = r.warnings
 	return s, nil
+}
+
+// all reads every option of c, for one provider or for several.
+func (r *reader) all(c *Config) *Settings {
+	if len(c.Providers) > 0 {
+		own := *c
+		return r.several(&own)
+	}
+	r.one(c)
+	s := r.settings(c)
+	r.unsupported(c, s)
+	return s
 }
 
 // settings reads every option of c.

@@ -22,10 +22,13 @@ const (
 // A reader reads options one by one and collects their problems. Every problem begins
 // with the option's name in a configuration. None holds a value that may be secret.
 type reader struct {
-	env      Environment
-	example  bool // of the manifest: its published secrets are allowed
-	problems []string
-	warnings []string
+	env     Environment
+	example bool // of the manifest: its published secrets are allowed
+	// providers are the names and issuers that Provider in a rule may have; nil: the
+	// issuer of the one provider
+	providers []string
+	problems  []string
+	warnings  []string
 }
 
 func (r *reader) problem(option, text string) {

@@ -13,7 +13,10 @@ func (r *reader) rules(c *Config, a *Access, issuer string) {
 	if a.Unauthenticated == policy.Pass && (a.Users != nil || a.Domains != nil || a.RolesAndGroups != nil) {
 		r.warn("unauthenticated", "with pass, requests without a session and of other users pass too, without identity headers: the allowed lists decide only who has identity headers")
 	}
-	o := policy.AccessOptions{Unauthenticated: a.Unauthenticated, Providers: []string{issuer}, Lists: &policy.Rules{GroupClaim: a.GroupClaim, RoleClaim: a.RoleClaim}}
+	o := policy.AccessOptions{Unauthenticated: a.Unauthenticated, Providers: r.providers, Lists: &policy.Rules{GroupClaim: a.GroupClaim, RoleClaim: a.RoleClaim}}
+	if o.Providers == nil {
+		o.Providers = []string{issuer}
+	}
 	for i := range c.AccessRules {
 		rule := r.rule(fmt.Sprintf("accessRules[%d].", i), &c.AccessRules[i])
 		a.Rules = append(a.Rules, rule)
@@ -70,6 +73,7 @@ func (r *reader) rule(at string, o *AccessRuleOptions) AccessRule {
 		Hosts:           r.restriction(at+"hosts", o.Hosts),
 		Require:         r.text(at+"require", o.Require),
 		Unauthenticated: r.choice(at+"unauthenticated", o.Unauthenticated, "", unauthenticated),
+		Provider:        r.text(at+"provider", o.Provider),
 	}
 	if o.Require != "" && rule.Require == "" {
 		r.problem(at+"require", "is empty; leave it out to let every signed-in user pass")

@@ -28,9 +28,32 @@ type Settings struct {
 
 	Log Log
 
+	// Providers are those of the option providers, in its order; nil: there is one, that
+	// of Provider. Then the fields above are those of one of them: see [For].
+	Providers []OneProvider
+	// DefaultProvider is the index of the provider of a user who has not chosen; -1: such
+	// a user chooses on a page.
+	DefaultProvider int
+	// ChoosePath is the path of that page.
+	ChoosePath string
+
 	// Warnings are sentences for the log about options that are allowed and dangerous.
 	// They hold no secrets.
 	Warnings []string
+}
+
+// OneProvider is an entry of providers.
+type OneProvider struct {
+	// Name is a part of paths and of cookie names. Label is for users.
+	Name  string
+	Label string
+
+	Provider Provider
+	Client   Client
+	SignIn   SignIn
+	Logout   Logout
+	Session  Session
+	Access   Access
 }
 
 // Log has the level, the format and the destination of log lines.
@@ -165,6 +188,9 @@ type Access struct {
 	// Unauthenticated is the response to requests without a session that no rule matches:
 	// auto, redirect, deny or pass.
 	Unauthenticated string
+	// Closed: nobody passes where no rule matches. The provider has no lists of its own,
+	// and those of the top level are for another one.
+	Closed bool
 }
 
 // AccessRule is an element of accessRules. A nil list matches everything.
@@ -176,6 +202,8 @@ type AccessRule struct {
 	Require string
 	// Unauthenticated is as in Access; empty: that of Access, or auto for pass.
 	Unauthenticated string
+	// Provider is the name of the provider whose users may pass; empty: each.
+	Provider string
 	// Headers are set in addition to those of Headers, and replace those of the same
 	// name.
 	Headers []headers.Template

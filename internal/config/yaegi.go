@@ -6,4 +6,5 @@ var (
 	_ any = Environment{}
 	_ any = (*Record)(nil)
 	_ any = (*reader)(nil)
+	_ any = (*severalReader)(nil)
 )

@@ -43,7 +43,7 @@ type AccessOptions struct {
 	Lists           *Rules   // the allowed lists, for requests that no rule matches
 	Bypass          *Bypass  // public paths, which count only where no rule matches
 	Unauthenticated string   // of requests that no rule matches; empty: Auto
-	Providers       []string // that Provider may name; nil: any
+	Providers       []string // issuers and names that Provider may name; nil: any
 }
 
 // A Problem is an error in one option of a rule.

@@ -125,7 +125,7 @@ func (l *language) fill(m *matcher, name string, values []string) (int, string) 
 			}
 		}
 		if name == matchProvider && !l.isProvider(v) {
-			return i, "the value of Provider is not the providerURL of this middleware"
+			return i, "the value of Provider is not the providerURL or the name of a provider of this middleware"
 		}
 		m.values = append(m.values, v)
 	}
@@ -155,6 +155,8 @@ type reading struct {
 type Facts struct {
 	Claims   oidc.Claims
 	Provider string
+	// Name is that of the provider among several; empty: there is one.
+	Name string
 }
 
 // A source has the values that matchers of one kind compare, such as a claim. It finds the
@@ -241,7 +243,11 @@ func (l *language) read(m *matcher, f Facts) reading {
 		}
 		return single(domainOf(f.Claims.Text(l.rules.DomainClaim)))
 	case matchProvider:
-		return single(f.Provider)
+		r := single(f.Provider)
+		if f.Name != "" {
+			r.values = append(r.values, f.Name)
+		}
+		return r
 	case matchACR:
 		return single(f.Claims.Text("acr"))
 	case matchScope:

@@ -26,7 +26,8 @@ type reloadBudget struct {
 
 // reloadBudgets are by the version of Go, as budgets are.
 var reloadBudgets = map[string]reloadBudget{
-	"go1.26": {router: 470, generation: 973},
+	// A handler may be a part of several: one call more.
+	"go1.26": {router: 513, generation: 1016},
 }
 
 // TestBudgetOfAReload counts without the race detector, as TestBudget does.
