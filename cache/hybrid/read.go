@@ -75,7 +75,7 @@ func (r *reader) runFlight(f *flight, q inquiry) {
 }
 
 // confirm reads key with the id of the data set. In a cluster that id is at one node, and
-// says nothing about the node of the key. So an absent key counts as one of another data
+// says nothing about the node of the key. So an absent key is taken for one of another data
 // set while a master is another process than those known.
 func (r *reader) confirm(ctx context.Context, key string) ([]byte, string, error) {
 	h := r.h

@@ -32,7 +32,7 @@ func TestAFailoverOfAClusterNode(t *testing.T) {
 	a, b := m.pair(m.options(hybrid(strings.Join(g.Addresses()[:2], ","), "clusterMode", "true", "username", "traefikoidc", "password", "secret")))
 	a.ready()
 	b.ready()
-	alice, bob := newPerson(t, "alice").signIn(a), newPerson(t, "bob").signIn(a)
+	alice, bob := newUser(t, "alice").signIn(a), newUser(t, "bob").signIn(a)
 	alice.is(b, "in")
 	bob.is(b, "in")
 	left := bob.copy()
@@ -48,7 +48,7 @@ func TestAFailoverOfAClusterNode(t *testing.T) {
 
 	eventually.True(t, "the new masters have the sessions of new sign-ins", func() bool {
 		before := sessionsIn(t, g)
-		newPerson(t, "carol").signIn(b)
+		newUser(t, "carol").signIn(b)
 		return sessionsIn(t, g) > before
 	})
 	out := alice.copy()

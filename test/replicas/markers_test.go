@@ -12,7 +12,7 @@ import (
 )
 
 // comesFrom sends a callback that came through a proxy from an address.
-func (p *person) comesFrom(r *replica, to *url.URL, address string) *browser.Page {
+func (p *user) comesFrom(r *replica, to *url.URL, address string) *browser.Page {
 	p.t.Helper()
 	return p.on(r).Do(browser.Request{URL: to.String(), OneHop: true, Header: http.Header{"X-Forwarded-For": {address}}})
 }
@@ -36,7 +36,7 @@ func TestReplayMarkers(t *testing.T) {
 	markers := func() int { return len(s.keys(0, "traefikoidc:j:*")) }
 
 	t.Run("L11 a sign-in leaves one", func(t *testing.T) {
-		p := newPerson(t, "alice")
+		p := newUser(t, "alice")
 		to := p.callback(a)
 		twin := p.twin()
 		p.comesBack(a, to)
@@ -51,13 +51,13 @@ func TestReplayMarkers(t *testing.T) {
 	})
 
 	t.Run("L11 L3 made-up callbacks leave none during the endpoint's pause", func(t *testing.T) {
-		p := newPerson(t, "bob")
+		p := newUser(t, "bob")
 		good := p.callback(a)
 		m.provider.Set(func(b *oidctest.Behaviour) { b.Faults[oidctest.Token] = oidctest.Fault{Status: 500} })
 		before, calls := markers(), m.provider.Count(oidctest.Token)
 		sent := func() int { return m.provider.Count(oidctest.Token) - calls }
 		for i := range 40 {
-			q := newPerson(t, "bob")
+			q := newUser(t, "bob")
 			page := q.comesFrom(a, madeUp(q.callback(a)), fmt.Sprintf("192.0.2.%d", i%4))
 			if page.Status != http.StatusServiceUnavailable {
 				t.Errorf("status %d", page.Status)

@@ -91,8 +91,8 @@ func TestAnOutageThatAnOptionEnds(t *testing.T) {
 			a, b := m.pair(m.options(before, channels))
 			a.ready()
 			b.ready()
-			kept, leaver, gone := newPerson(t, "carol").signIn(a), newPerson(t, "alice").signIn(a), newPerson(t, "bob").signIn(a)
-			for _, p := range []*person{kept, leaver, gone} {
+			kept, leaver, gone := newUser(t, "carol").signIn(a), newUser(t, "alice").signIn(a), newUser(t, "bob").signIn(a)
+			for _, p := range []*user{kept, leaver, gone} {
 				p.lives(b)
 			}
 			stolen := leaver.copy()
@@ -104,7 +104,7 @@ func TestAnOutageThatAnOptionEnds(t *testing.T) {
 			if n := a.delivers(m.provider.LogoutToken("client", "bob", "", nil)); n.status != http.StatusBadRequest {
 				t.Fatalf("a logout by the provider in an outage: status %d", n.status)
 			}
-			newcomer := newPerson(t, "carol")
+			newcomer := newUser(t, "carol")
 			back := newcomer.callback(a)
 			twin := newcomer.twin()
 			newcomer.comesBack(a, back)

@@ -99,11 +99,11 @@ func (x *trial) other(redis section) *replica {
 }
 
 // strangers returns users with sessions that the trial's replica does not know.
-func (x *trial) strangers(o *replica, n int) []*person {
+func (x *trial) strangers(o *replica, n int) []*user {
 	x.Helper()
-	var all []*person
+	var all []*user
 	for range n {
-		all = append(all, newPerson(x, "alice").signIn(o))
+		all = append(all, newUser(x, "alice").signIn(o))
 	}
 	return all
 }
@@ -149,7 +149,7 @@ func run(t *testing.T, rows []row) {
 		try := func(name string, x trial) {
 			t.Run("redis."+r.option+" "+name, func(t *testing.T) {
 				t.Parallel()
-				x.T, x.row, x.m = t, r, newMiddleware(t, people)
+				x.T, x.row, x.m = t, r, newMiddleware(t, accounts)
 				r.check(&x)
 			})
 		}
@@ -163,8 +163,8 @@ func run(t *testing.T, rows []row) {
 	}
 }
 
-// people are users with small and with large sessions.
-var people = oidctest.Options{Users: []oidctest.User{
+// accounts are users with small and with large sessions.
+var accounts = oidctest.Options{Users: []oidctest.User{
 	{Sub: "alice", Email: "alice@example.com", EmailVerified: true},
 	{Sub: "large", Email: "large@example.com", EmailVerified: true, Extra: map[string]any{"long": strings.Repeat("x", 120<<10)}},
 }}
@@ -193,7 +193,7 @@ func TestRedisOptions(t *testing.T) {
 		{option: "enabled", value: "true", variable: "REDIS_ENABLED", check: func(x *trial) {
 			s := startServer(x)
 			r := x.start(section{"address": s.Address(), "enabled": ""})
-			newPerson(x, "alice").signIn(r)
+			newUser(x, "alice").signIn(r)
 			x.want("a session is on the server", len(s.keys(0, "traefikoidc:s:*")) == 1)
 		}},
 		{option: "enabled", value: "false", variable: "REDIS_ENABLED", world: "off", required: true, check: func(x *trial) {
@@ -202,7 +202,7 @@ func TestRedisOptions(t *testing.T) {
 			if x.shield != nil {
 				x.row.option = "" // the file has true, and the environment overrides it
 			}
-			newPerson(x, "alice").signIn(x.start(base))
+			newUser(x, "alice").signIn(x.start(base))
 			x.want("nothing is on the server", len(s.keys(0, "*")) == 0)
 		}},
 		{option: "address", value: common.Address(), variable: "REDIS_ADDRESS", required: true, check: func(x *trial) {
@@ -215,7 +215,7 @@ func TestRedisOptions(t *testing.T) {
 		}},
 		{option: "address", value: "unix://" + common.Socket, required: true, check: func(x *trial) {
 			x.start(section{"keyPrefix": "of-" + x.m.name}).ready()
-			newPerson(x, "alice").signIn(x.start(section{"keyPrefix": "of-" + x.m.name}))
+			newUser(x, "alice").signIn(x.start(section{"keyPrefix": "of-" + x.m.name}))
 			if len(common.keys(0, "of-"+x.m.name+":s:*")) != 1 {
 				x.Error("no session on the server")
 			}
@@ -259,17 +259,17 @@ func TestRedisOptions(t *testing.T) {
 		{option: "db", value: "3", variable: "REDIS_DB", check: func(x *trial) {
 			s := startServer(x)
 			r := x.start(section{"address": s.Address()})
-			newPerson(x, "alice").signIn(r)
+			newUser(x, "alice").signIn(r)
 			x.want("sessions are in database 3", len(s.keys(3, "traefikoidc:s:*")) == 1)
 			x.want("sessions are not in database 0", len(s.keys(0, "traefikoidc:s:*")) == 0)
 			r.ready()
-			p := newPerson(x, "alice").signIn(r)
+			p := newUser(x, "alice").signIn(r)
 			s.Do("EVAL", "redis.call('SELECT', ARGV[1]) for _, k in ipairs(redis.call('KEYS', 'traefikoidc:s:*')) do redis.call('DEL', k) end", "0", map[bool]string{true: "3", false: "0"}[x.set])
 			p.becomes(r, "provider") // changes are reported across databases
 		}},
 		{option: "keyPrefix", value: "of-another-kind", variable: "REDIS_KEY_PREFIX", check: func(x *trial) {
 			s := startServer(x)
-			newPerson(x, "alice").signIn(x.start(section{"address": s.Address()}))
+			newUser(x, "alice").signIn(x.start(section{"address": s.Address()}))
 			x.want("keys begin with it", len(s.keys(0, "of-another-kind:s:*")) == 1)
 			x.want("no others are there", len(s.keys(0, "*")) == len(s.keys(0, "of-another-kind:*")))
 		}},
@@ -277,7 +277,7 @@ func TestRedisOptions(t *testing.T) {
 			s := startServer(x)
 			r := x.start(section{"address": s.Address()})
 			r.ready()
-			p := newPerson(x, "alice").signIn(r)
+			p := newUser(x, "alice").signIn(r)
 			p.is(r, "in")
 			before := s.calls("get")
 			for i := 0; i < 10; i++ {
@@ -327,7 +327,7 @@ func TestRedisOptions(t *testing.T) {
 			s.Signal(syscall.SIGSTOP)
 			ended := make(chan bool)
 			go func() {
-				together(all, func(p *person) { p.sees(r) })
+				together(all, func(p *user) { p.sees(r) })
 				close(ended)
 			}()
 			// Without the option more connections come, however late, and stay. One that
@@ -374,7 +374,7 @@ func TestRedisOptions(t *testing.T) {
 			s := startServer(x)
 			r := x.start(section{"address": s.Address(), "minIdleConns": "0"})
 			r.ready()
-			newPerson(x, "alice").signIn(r)
+			newUser(x, "alice").signIn(r)
 			x.want("unused connections are closed", eventually.Within(x.patienceIf(x.set), func() bool {
 				pooled, listening := s.clients()
 				return len(pooled) == 0 && len(listening) == 1
@@ -430,7 +430,7 @@ func TestRedisOptions(t *testing.T) {
 			s := startServer(x)
 			r := x.start(section{"address": s.Address()})
 			r.ready()
-			p := newPerson(x, "alice").signIn(r)
+			p := newUser(x, "alice").signIn(r)
 			p.is(r, "in")
 			before := s.calls("get")
 			x.want("a session in memory is read again", eventually.Within(x.patienceIf(x.set), func() bool {
@@ -444,7 +444,7 @@ func TestRedisOptions(t *testing.T) {
 			r := x.start(section{"address": s.Address(), "username": "mute", "password": "pw"})
 			r.says("Redis cache initialized", 1)
 			o := x.other(hybrid(s.Address()))
-			p := newPerson(x, "alice").signIn(r)
+			p := newUser(x, "alice").signIn(r)
 			copied := p.copy()
 			copied.is(r, "in")
 			p.signOut(o)
@@ -474,7 +474,7 @@ func (x *trial) patienceIf(comes bool) time.Duration {
 }
 
 // together calls f for all at once.
-func together(all []*person, f func(p *person)) {
+func together(all []*user, f func(p *user)) {
 	var wg sync.WaitGroup
 	for _, p := range all {
 		wg.Add(1)
@@ -516,7 +516,7 @@ type standstill struct {
 	ended atomic.Int32 // with the response of an outage
 }
 
-func (w *standstill) ask(all ...*person) {
+func (w *standstill) ask(all ...*user) {
 	for _, p := range all {
 		w.asked.Add(1)
 		go func() {
@@ -624,7 +624,7 @@ func kept(x *trial, name string, n, enough int) int {
 	r := x.start(section{"address": s.Address()})
 	r.ready()
 	for range n {
-		newPerson(x, name).signIn(r)
+		newUser(x, name).signIn(r)
 	}
 	s.Kill()
 	s.Start()

@@ -24,11 +24,11 @@ func TestJ1RedisIsDownAtStart(t *testing.T) {
 	s := newServer(t)
 	m := newMiddleware(t, oidctest.Options{})
 	a, b := m.pair(m.options(hybrid(s.Address())))
-	p := newPerson(t, "alice").signIn(a)
+	p := newUser(t, "alice").signIn(a)
 	a.says(fellBack, 1)
 	p.isAtOnce(a, "in")
 	p.waits(b)
-	q := newPerson(t, "bob").signIn(a)
+	q := newUser(t, "bob").signIn(a)
 	gone := q.copy()
 	gone.isAtOnce(a, "in")
 	q.signOut(a)
@@ -41,7 +41,7 @@ func TestJ1RedisIsDownAtStart(t *testing.T) {
 	p.becomes(b, "in")
 	p.is(a, "in")
 	gone.becomes(b, "provider")
-	newPerson(t, "carol").signIn(b).is(a, "in")
+	newUser(t, "carol").signIn(b).is(a, "in")
 }
 
 func TestJ1RedisIsKilled(t *testing.T) {
@@ -51,7 +51,7 @@ func TestJ1RedisIsKilled(t *testing.T) {
 	a, b := m.pair(m.options(hybrid(s.Address())))
 	a.ready()
 	b.ready()
-	onlyA, both, leaver := newPerson(t, "alice").signIn(a), newPerson(t, "bob").signIn(a), newPerson(t, "carol").signIn(a)
+	onlyA, both, leaver := newUser(t, "alice").signIn(a), newUser(t, "bob").signIn(a), newUser(t, "carol").signIn(a)
 	both.is(b, "in")
 	leaver.is(b, "in")
 	left := leaver.copy()
@@ -76,7 +76,7 @@ func TestJ1RedisIsKilled(t *testing.T) {
 	leaver.signOut(a)
 	left.isAtOnce(a, "provider")
 	left.isAtOnce(b, "in") // B cannot know yet
-	newcomer := newPerson(t, "bob").signIn(b)
+	newcomer := newUser(t, "bob").signIn(b)
 	newcomer.waits(a)
 
 	s.Start()
@@ -101,7 +101,7 @@ func TestJ1RedisStalls(t *testing.T) {
 	a, b := m.pair(m.options(hybrid(s.Address(), "circuitBreakerThreshold", "3", "operationTimeout", "500ms")))
 	a.ready()
 	b.ready()
-	p, q := newPerson(t, "alice").signIn(a), newPerson(t, "bob").signIn(a)
+	p, q := newUser(t, "alice").signIn(a), newUser(t, "bob").signIn(a)
 	q.becomes(b, "in")
 	s.Signal(syscall.SIGSTOP)
 	defer s.Signal(syscall.SIGCONT)
@@ -128,7 +128,7 @@ func TestJ1RedisStalls(t *testing.T) {
 func TestJ2RestartWithoutData(t *testing.T) {
 	t.Parallel()
 	s, a, b := usual(t)
-	p, q, leaver := newPerson(t, "alice").signIn(a), newPerson(t, "bob").signIn(b), newPerson(t, "carol").signIn(a)
+	p, q, leaver := newUser(t, "alice").signIn(a), newUser(t, "bob").signIn(b), newUser(t, "carol").signIn(a)
 	p.is(a, "in")
 	q.is(b, "in")
 	leaver.is(b, "in")
@@ -140,7 +140,7 @@ func TestJ2RestartWithoutData(t *testing.T) {
 	for range 20 {
 		p.isAtOnce(a, "in")
 		q.isAtOnce(b, "in")
-		for _, x := range []*person{p, q} {
+		for _, x := range []*user{p, q} {
 			for _, r := range []*replica{a, b} {
 				// A session of the other replica has to wait until that has given it back.
 				if got := x.sees(r); got != "in" && got != "503" {
@@ -163,11 +163,11 @@ func TestJ2RestartWithoutData(t *testing.T) {
 func TestJ2FlushAllSignsEverybodyOut(t *testing.T) {
 	t.Parallel()
 	s, a, b := usual(t)
-	p, q := newPerson(t, "alice").signIn(a), newPerson(t, "bob").signIn(b)
+	p, q := newUser(t, "alice").signIn(a), newUser(t, "bob").signIn(b)
 	p.is(b, "in")
 	q.is(a, "in")
 	s.Do("FLUSHALL")
-	for _, x := range []*person{p, q} {
+	for _, x := range []*user{p, q} {
 		for _, r := range []*replica{a, b} {
 			if !eventually.Within(patience, func() bool {
 				got := x.sees(r)
@@ -203,7 +203,7 @@ func TestJ3OneReplicaIsCutOff(t *testing.T) {
 			b := m.start(second, m.options(hybrid(k.address), protection))
 			a.ready()
 			b.ready()
-			used := newPerson(t, "alice")
+			used := newUser(t, "alice")
 			to := used.callback(a)
 			twin := used.twin()
 			used.comesBack(a, to)
@@ -211,7 +211,7 @@ func TestJ3OneReplicaIsCutOff(t *testing.T) {
 
 			k.set(cut)
 			eventually.True(t, "fallen back", func() bool { used.waits(b); return strings.Contains(b.log(), fellBack) })
-			q := newPerson(t, "bob")
+			q := newUser(t, "bob")
 			page := q.comesBack(b, q.callback(b))
 			if row.signsIn {
 				if page.Status != http.StatusFound || q.value() == "" {
@@ -262,7 +262,7 @@ func TestJ10AnEvictingServerIsReported(t *testing.T) {
 			if row.warns {
 				eventually.True(t, "a warning", warns)
 			} else {
-				newPerson(t, "alice").signIn(a)
+				newUser(t, "alice").signIn(a)
 				never(t, "warned", 300*time.Millisecond, warns)
 			}
 		})

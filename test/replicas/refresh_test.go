@@ -237,10 +237,10 @@ func TestRefresh(t *testing.T) {
 		x := newClockedScene(t, common)
 		for _, row := range []struct {
 			name string
-			end  func(p *person, sid string)
+			end  func(p *user, sid string)
 		}{
-			{"the user's", func(p *person, sid string) { p.signOut(x.b) }},
-			{"the provider's", func(p *person, sid string) { x.b.taken(x.provider.LogoutToken("client", p.name, sid, nil)) }},
+			{"the user's", func(p *user, sid string) { p.signOut(x.b) }},
+			{"the provider's", func(p *user, sid string) { x.b.taken(x.provider.LogoutToken("client", p.name, sid, nil)) }},
 		} {
 			p := x.member("alice")
 			stolen, sid := p.copy(), p.sid(x.a)
@@ -306,7 +306,7 @@ func TestRefreshWithClocksThatDiffer(t *testing.T) {
 			}
 			x := newSceneIn(t, common, plugins[0], plugins[1], nil)
 			x.tokensLast(soon, later)
-			p := newPerson(t, "alice").signIn(x.a)
+			p := newUser(t, "alice").signIn(x.a)
 			eventually.True(t, "the tokens expire", func() bool {
 				served(t, crowd(10, p, x.a, x.b))
 				return x.provider.Count(oidctest.Refresh) > 0

@@ -31,14 +31,14 @@ func TestAServerThatRefuses(t *testing.T) {
 			a, b := m.pair(m.options(hybrid(s.Address())))
 			a.ready()
 			b.ready()
-			p, leaver := newPerson(t, "alice").signIn(a), newPerson(t, "carol").signIn(a)
+			p, leaver := newUser(t, "alice").signIn(a), newUser(t, "carol").signIn(a)
 			p.is(b, "in")
 			left := leaver.copy()
 			left.is(b, "in")
 			for _, command := range row.fault {
 				s.Do(command...)
 			}
-			q := newPerson(t, "bob").signIn(a)
+			q := newUser(t, "bob").signIn(a)
 			for range 8 {
 				p.isAtOnce(a, "in")
 				p.isAtOnce(b, "in")

@@ -48,10 +48,10 @@ func TestReloadsLeaveNothing(t *testing.T) {
 			s := startServer(t)
 			a := alone(t, hybrid(s.Address()))
 			a.ready()
-			p := newPerson(t, "alice").signIn(a)
+			p := newUser(t, "alice").signIn(a)
 			for i := range 4 {
 				a.reload(row.next(a, s, i+1))
-				newPerson(t, "bob").signIn(a)
+				newUser(t, "bob").signIn(a)
 			}
 			most := row.stores * (5 + 1 + 1) // minIdleConns, the link, and one more for a short time
 			eventually.True(t, "connections at rest", func() bool { return connections(s) <= most })
@@ -76,11 +76,11 @@ func TestChangedOptions(t *testing.T) {
 		s := startServer(t)
 		a := alone(t, hybrid(s.Address(), "keyPrefix", "before"))
 		a.ready()
-		p := newPerson(t, "alice").signIn(a)
+		p := newUser(t, "alice").signIn(a)
 		a.reload(a.options(hybrid(s.Address(), "keyPrefix", "after")))
 		a.says(inUse, 1)
 		p.is(a, "provider")
-		newPerson(t, "bob").signIn(a).is(a, "in")
+		newUser(t, "bob").signIn(a).is(a, "in")
 		if n, m := len(s.keys(0, "before:s:*")), len(s.keys(0, "after:s:*")); n != 1 || m != 1 {
 			t.Errorf("%d sessions under the prefix before, %d under the other", n, m)
 		}
@@ -91,7 +91,7 @@ func TestChangedOptions(t *testing.T) {
 		before, after := startServer(t), newServer(t)
 		a := alone(t, hybrid(before.Address()))
 		a.ready()
-		p := newPerson(t, "alice").signIn(a)
+		p := newUser(t, "alice").signIn(a)
 		arrived, leave := make(chan bool), make(chan bool)
 		a.echo.Answer = func(w http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path == "/long" {
@@ -111,7 +111,7 @@ func TestChangedOptions(t *testing.T) {
 		a.says(doNotWork, 2)
 		a.says(fmt.Sprintf("%s\" plugin=traefikoidc middleware=%s address=%s", doNotWork, a.name, after.Address()), 2)
 		p.is(a, "in")
-		newPerson(t, "bob").signIn(a).is(a, "in")
+		newUser(t, "bob").signIn(a).is(a, "in")
 		if n := len(before.keys(0, "traefikoidc:s:*")); n != 2 {
 			t.Errorf("%d sessions on the server before, want 2", n)
 		}
@@ -123,7 +123,7 @@ func TestChangedOptions(t *testing.T) {
 			}
 			return strings.Contains(a.log(), inUse)
 		})
-		q := newPerson(t, "carol").signIn(a)
+		q := newUser(t, "carol").signIn(a)
 		q.is(a, "in")
 		if n, m := len(before.keys(0, "traefikoidc:s:*")), len(after.keys(0, "traefikoidc:s:*")); n != 2 || m != 1 {
 			t.Errorf("%d sessions on the server before, %d on the one after", n, m)
@@ -137,12 +137,12 @@ func TestChangedOptions(t *testing.T) {
 		s.Do("CONFIG", "SET", "requirepass", right)
 		a := alone(t, hybrid(s.Address(), "password", right))
 		a.ready()
-		p := newPerson(t, "alice").signIn(a)
+		p := newUser(t, "alice").signIn(a)
 		sessions := 1
 		serves := func(when string) {
 			t.Helper()
 			p.is(a, "in")
-			newPerson(t, "bob").signIn(a).is(a, "in")
+			newUser(t, "bob").signIn(a).is(a, "in")
 			sessions++
 			if n := len(s.keys(0, "traefikoidc:s:*")); n != sessions {
 				t.Fatalf("%s: the server has %d sessions, want %d; the log:\n%s", when, n, sessions, a.log())
@@ -174,7 +174,7 @@ func TestChangedOptions(t *testing.T) {
 	t.Run("memory, and an option of Redis", func(t *testing.T) {
 		t.Parallel()
 		a := alone(t, hybrid("127.0.0.1:1", "cacheMode", "memory"))
-		p := newPerson(t, "alice").signIn(a)
+		p := newUser(t, "alice").signIn(a)
 		a.reload(a.options(hybrid("127.0.0.1:2", "cacheMode", "memory", "poolSize", "11", "password", "new")))
 		p.is(a, "in")
 		a.reload(a.options(nil))
@@ -192,12 +192,12 @@ func TestChangedOptions(t *testing.T) {
 		t.Parallel()
 		s := startServer(t)
 		a := alone(t, nil)
-		alice := newPerson(t, "alice").signIn(a)
+		alice := newUser(t, "alice").signIn(a)
 		alice.is(a, "in")
 		a.reload(a.options(hybrid(s.Address())))
 		a.says(inUse, 1)
 		alice.is(a, "in")
-		newPerson(t, "bob").signIn(a).is(a, "in")
+		newUser(t, "bob").signIn(a).is(a, "in")
 		// Memory hands over the sessions of all middlewares that it serves.
 		if n := s.sessions("traefikoidc"); n < 2 {
 			t.Errorf("%d sessions on the server, want those of alice and bob", n)

@@ -249,18 +249,18 @@ func (r *replica) ready() {
 }
 
 // Each user has one browser. A load balancer sends it to any replica.
-type person struct {
+type user struct {
 	t    testing.TB
 	name string
 	jar  *browser.Jar
 	at   map[*replica]*browser.Browser
 }
 
-func newPerson(t testing.TB, name string) *person {
-	return &person{t: t, name: name, jar: &browser.Jar{}, at: map[*replica]*browser.Browser{}}
+func newUser(t testing.TB, name string) *user {
+	return &user{t: t, name: name, jar: &browser.Jar{}, at: map[*replica]*browser.Browser{}}
 }
 
-func (p *person) on(r *replica) *browser.Browser {
+func (p *user) on(r *replica) *browser.Browser {
 	b := p.at[r]
 	if b == nil {
 		b = browser.New(p.t, r.network)
@@ -271,14 +271,14 @@ func (p *person) on(r *replica) *browser.Browser {
 }
 
 // get returns the first response to a navigation on r.
-func (p *person) get(r *replica, path string) *browser.Page {
+func (p *user) get(r *replica, path string) *browser.Page {
 	p.t.Helper()
 	return p.on(r).Hop(appURL + path)
 }
 
 // sees returns the outcome of a navigation on r: "in" at the backend, "provider" for a
 // sign-in, or the status.
-func (p *person) sees(r *replica) string {
+func (p *user) sees(r *replica) string {
 	p.t.Helper()
 	return r.outcome(p.get(r, "/page"))
 }
@@ -298,7 +298,7 @@ func (r *replica) outcome(page *browser.Page) string {
 
 // arrives returns the first response to a navigation on r that is not the one of an
 // outage. On a busy machine Redis may need longer than an operation may take.
-func (p *person) arrives(r *replica, path string) *browser.Page {
+func (p *user) arrives(r *replica, path string) *browser.Page {
 	p.t.Helper()
 	var page *browser.Page
 	eventually.Within(patience, func() bool { page = p.get(r, path); return page.Status != http.StatusServiceUnavailable })
@@ -306,18 +306,18 @@ func (p *person) arrives(r *replica, path string) *browser.Page {
 }
 
 // is fails the test unless a navigation on r comes to want.
-func (p *person) is(r *replica, want string) {
+func (p *user) is(r *replica, want string) {
 	p.t.Helper()
 	p.cameTo(r, r.outcome(p.arrives(r, "/page")), want)
 }
 
 // isAtOnce is is without repetitions, because the replica needs no Redis for it.
-func (p *person) isAtOnce(r *replica, want string) {
+func (p *user) isAtOnce(r *replica, want string) {
 	p.t.Helper()
 	p.cameTo(r, p.sees(r), want)
 }
 
-func (p *person) cameTo(r *replica, got, want string) {
+func (p *user) cameTo(r *replica, got, want string) {
 	p.t.Helper()
 	if got != want {
 		p.t.Fatalf("%s: a navigation came to %q, want %q; the log:\n%s", p.name, got, want, r.log())
@@ -325,7 +325,7 @@ func (p *person) cameTo(r *replica, got, want string) {
 }
 
 // becomes waits until it does.
-func (p *person) becomes(r *replica, want string) {
+func (p *user) becomes(r *replica, want string) {
 	p.t.Helper()
 	got := ""
 	if !eventually.Within(patience, func() bool { got = p.sees(r); return got == want }) {
@@ -335,7 +335,7 @@ func (p *person) becomes(r *replica, want string) {
 
 // waits fails the test unless the response on r is the one of an outage: 503 with
 // Retry-After, and the cookie stays.
-func (p *person) waits(r *replica) {
+func (p *user) waits(r *replica) {
 	p.t.Helper()
 	page := p.get(r, "/page")
 	if page.Status != http.StatusServiceUnavailable || page.Header.Get("Retry-After") == "" || len(page.Header.Values("Set-Cookie")) != 0 {
@@ -345,13 +345,13 @@ func (p *person) waits(r *replica) {
 
 // callback starts a sign-in on r and ends it at the provider. It returns the target of
 // the redirect then.
-func (p *person) callback(r *replica) *url.URL {
+func (p *user) callback(r *replica) *url.URL {
 	p.t.Helper()
 	return p.provided(r, p.arrives(r, "/page"))
 }
 
 // provided ends a sign-in at the provider that page began.
-func (p *person) provided(r *replica, page *browser.Page) *url.URL {
+func (p *user) provided(r *replica, page *browser.Page) *url.URL {
 	p.t.Helper()
 	if r.outcome(page) != "provider" {
 		p.t.Fatalf("%s: status %d, want a sign-in: %s", p.name, page.Status, page.Body)
@@ -368,14 +368,14 @@ func (p *person) provided(r *replica, page *browser.Page) *url.URL {
 }
 
 // comesBack returns the response of r to the callback, reached as a redirect.
-func (p *person) comesBack(r *replica, to *url.URL) *browser.Page {
+func (p *user) comesBack(r *replica, to *url.URL) *browser.Page {
 	p.t.Helper()
 	from, _ := url.Parse(r.provider.URL() + "/")
 	return p.on(r).Do(browser.Request{URL: to.String(), From: from, OneHop: true})
 }
 
 // signIn signs the user in on r.
-func (p *person) signIn(r *replica) *person {
+func (p *user) signIn(r *replica) *user {
 	p.t.Helper()
 	var page *browser.Page
 	eventually.Within(patience, func() bool {
@@ -389,7 +389,7 @@ func (p *person) signIn(r *replica) *person {
 }
 
 // signOut signs the user out on r.
-func (p *person) signOut(r *replica) {
+func (p *user) signOut(r *replica) {
 	p.t.Helper()
 	if page := p.arrives(r, logoutPath); page.Status >= 400 {
 		p.t.Fatalf("sign-out of %s: status %d: %s", p.name, page.Status, page.Body)
@@ -402,7 +402,7 @@ func (p *person) signOut(r *replica) {
 var home = &url.URL{Scheme: "https", Host: appHost, Path: "/"}
 
 // value returns the value of the session cookie.
-func (p *person) value() string {
+func (p *user) value() string {
 	v, _ := p.jar.Get(home, cookie)
 	return v
 }
@@ -411,15 +411,15 @@ func (p *person) value() string {
 const ofACopy = "'s cookie"
 
 // copy returns a user with a copy of the session cookie.
-func (p *person) copy() *person {
-	c := newPerson(p.t, p.name+ofACopy)
+func (p *user) copy() *user {
+	c := newUser(p.t, p.name+ofACopy)
 	c.jar.Set(home, cookie, p.value())
 	return c
 }
 
 // twin returns a user with a copy of all cookies.
-func (p *person) twin() *person {
-	c := newPerson(p.t, p.name)
+func (p *user) twin() *user {
+	c := newUser(p.t, p.name)
 	for _, name := range p.jar.Names(home) {
 		v, _ := p.jar.Get(home, name)
 		c.jar.Set(home, name, v)

@@ -19,7 +19,7 @@ import (
 // logouts are the ways to end a session at A.
 var logouts = []struct {
 	name string
-	end  func(x *scene, p *person, sid string)
+	end  func(x *scene, p *user, sid string)
 }{
 	{"the user's", signsOut},
 	{"the provider's", isEnded},
@@ -103,8 +103,8 @@ func TestBackchannel(t *testing.T) {
 			{"BL15 the sub ends all of the user", 2, -1, []int{0, 1, 2}},
 		} {
 			t.Run(row.name, func(t *testing.T) {
-				users := []*person{
-					newPerson(t, "alice").signIn(x.a), newPerson(t, "alice").signIn(x.b), newPerson(t, "alice").signIn(x.a), newPerson(t, "bob").signIn(x.b),
+				users := []*user{
+					newUser(t, "alice").signIn(x.a), newUser(t, "alice").signIn(x.b), newUser(t, "alice").signIn(x.a), newUser(t, "bob").signIn(x.b),
 				}
 				sub, sid := "", ""
 				for i, p := range users {
@@ -134,7 +134,7 @@ func TestBackchannel(t *testing.T) {
 			})
 		}
 		t.Run("BL17 a user that signs in anew is signed in", func(t *testing.T) {
-			p := newPerson(t, "bob").signIn(x.a)
+			p := newUser(t, "bob").signIn(x.a)
 			x.a.taken(x.provider.LogoutToken("client", "bob", "", nil))
 			p.ends(x.b)
 			second := time.Now().Unix() // tokens of the second of the logout are taken for older than it
@@ -177,7 +177,7 @@ func TestBackchannel(t *testing.T) {
 		first, _ := load(t)
 		for _, plugins := range [][]*loader.Plugin{{first, ahead(t)}, {ahead(t), first}} {
 			x := newSceneIn(t, common, plugins[0], plugins[1], nil)
-			bySub, bySid := newPerson(t, "bob").signIn(x.a), newPerson(t, "alice").signIn(x.b)
+			bySub, bySid := newUser(t, "bob").signIn(x.a), newUser(t, "alice").signIn(x.b)
 			for _, r := range x.both() {
 				bySub.lives(r)
 				bySid.lives(r)
@@ -227,7 +227,7 @@ func TestBackchannelInAnOutage(t *testing.T) {
 		t.Parallel()
 		x := newScene(t, startServer(t))
 		p := x.member("alice")
-		unseen := newPerson(t, "alice").signIn(x.b) // A has no copy of it
+		unseen := newUser(t, "alice").signIn(x.b) // A has no copy of it
 		token := x.provider.LogoutToken("client", "alice", "", nil)
 		x.linkA.set(cut)
 		x.a.refused(token, comeAgain)
@@ -249,7 +249,7 @@ func TestALogoutInAnOutage(t *testing.T) {
 		p := x.member("alice")
 		stolen := p.copy()
 		x.linkA.set(cut)
-		stranger := newPerson(t, "bob").signIn(x.b)
+		stranger := newUser(t, "bob").signIn(x.b)
 		eventually.True(t, "fallen back", func() bool {
 			stranger.uses(x.a)
 			return strings.Contains(x.a.log(), fellBack)
@@ -300,7 +300,7 @@ func TestALogoutWhileRedisIsStopped(t *testing.T) {
 func TestLostDataAfterALogout(t *testing.T) {
 	for _, row := range []struct {
 		name string
-		end  func(x *scene, p *person, sid string)
+		end  func(x *scene, p *user, sid string)
 		open bool // at B; it gets no request between the logout and the loss
 		deaf bool // B hears nothing of the logout
 	}{
@@ -312,7 +312,7 @@ func TestLostDataAfterALogout(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			x := newScene(t, startServer(t))
-			p, bystander := newPerson(t, "alice").signIn(x.a), x.member("bob")
+			p, bystander := newUser(t, "alice").signIn(x.a), x.member("bob")
 			stolen := p.copy()
 			sid := stolen.sid(x.a)
 			if row.open {
@@ -342,9 +342,9 @@ func TestLostDataAfterALogout(t *testing.T) {
 	}
 }
 
-func signsOut(x *scene, p *person, sid string) { p.signOut(x.a) }
+func signsOut(x *scene, p *user, sid string) { p.signOut(x.a) }
 
-func isEnded(x *scene, p *person, sid string) {
+func isEnded(x *scene, p *user, sid string) {
 	x.a.taken(x.provider.LogoutToken("client", p.name, sid, nil))
 }
 
@@ -373,7 +373,7 @@ func TestJ10EvictedSessionsAreSignedOut(t *testing.T) {
 func TestAPostInAnOutageIsNotLost(t *testing.T) {
 	t.Parallel()
 	x := newScene(t, startServer(t))
-	known, stranger := x.member("alice"), newPerson(t, "bob").signIn(x.a)
+	known, stranger := x.member("alice"), newUser(t, "bob").signIn(x.a)
 	x.linkB.set(cut)
 	form := url.Values{"text": {"written for an hour"}}.Encode()
 	for range 8 {

@@ -19,7 +19,7 @@ func TestRoundTrips(t *testing.T) {
 	x.refreshes(1)
 	x.linkA.rest(t)
 	warm.signOut(x.a)
-	p := newPerson(t, "bob")
+	p := newUser(t, "bob")
 	var back string
 	for _, row := range []struct {
 		name   string
@@ -64,7 +64,7 @@ func TestRoundTrips(t *testing.T) {
 const prolongTime = 2 * time.Second
 
 // signsIn ends a sign-in.
-func (p *person) signsIn(r *replica, back string) {
+func (p *user) signsIn(r *replica, back string) {
 	p.t.Helper()
 	page := p.get(r, strings.TrimPrefix(back, appURL))
 	if page.Status != http.StatusFound || p.value() == "" {

@@ -57,7 +57,7 @@ func TestJ8NoSecretIsShown(t *testing.T) {
 		"the password": password, "the session key": sessionKey, "a subject": "canary-subject", "an address": "canary@example.com",
 		"a name": "Canary Name", "a group": "canary-group",
 	}
-	p := newPerson(t, "canary-subject")
+	p := newUser(t, "canary-subject")
 	to := p.callback(a)
 	c["the code"], c["the state"] = to.Query().Get("code"), to.Query().Get("state")
 	p.comesBack(a, to)
@@ -74,7 +74,7 @@ func TestJ8NoSecretIsShown(t *testing.T) {
 	c["the cookie"] = p.value()
 
 	t.Run("J8 Redis holds no token, claim or cookie", func(t *testing.T) {
-		gone := newPerson(t, "canary-subject").signIn(a)
+		gone := newUser(t, "canary-subject").signIn(a)
 		gone.signOut(a)
 		s.Do("CONFIG", "SET", "save", "")
 		s.Do("SAVE")
@@ -95,7 +95,7 @@ func TestJ8NoSecretIsShown(t *testing.T) {
 			p.get(a, "/page")
 			p.copy().get(b, "/page")
 		}
-		newPerson(t, "canary-subject").signIn(a)
+		newUser(t, "canary-subject").signIn(a)
 		k.set(whole)
 		s.Do("ACL", "SETUSER", "canaryuser", "resetpass", ">another-cAnArY")
 		s.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
@@ -151,8 +151,8 @@ func TestLeastPrivileges(t *testing.T) {
 		b.TokenResponse = func(r map[string]any) { r["expires_in"] = 1 }
 		b.RefreshResponse = func(r map[string]any) { r["expires_in"] = 300 }
 	})
-	refreshing := newPerson(t, "carol").signIn(a)
-	p, q := newPerson(t, "alice").signIn(a), newPerson(t, "bob").signIn(b)
+	refreshing := newUser(t, "carol").signIn(a)
+	p, q := newUser(t, "alice").signIn(a), newUser(t, "bob").signIn(b)
 	p.is(b, "in")
 	left := q.copy()
 	q.signOut(b)
@@ -189,7 +189,7 @@ func TestWithoutTracking(t *testing.T) {
 		n := s.Do("PUBSUB", "NUMSUB", "traefikoidc:changes").Elems
 		return len(n) == 2 && n[1].Int == 2
 	})
-	p := newPerson(t, "alice").signIn(a)
+	p := newUser(t, "alice").signIn(a)
 	left := p.copy()
 	left.is(b, "in")
 	p.signOut(a)
@@ -217,7 +217,7 @@ func TestWithoutScripts(t *testing.T) {
 	s.Do(append([]string{"ACL", "SETUSER", "plugin", "on", ">pw", "~traefikoidc:*"}, privileges...)...)
 	x := newScene(t, s, "username", "plugin", "password", "pw")
 	x.tokensLast(2*time.Second, 5*time.Minute)
-	p := newPerson(t, "alice").signIn(x.a)
+	p := newUser(t, "alice").signIn(x.a)
 	eventually.True(t, "a refresh", func() bool {
 		served(t, crowd(10, p, x.a, x.b))
 		return x.provider.Count(oidctest.Refresh) > 0
@@ -228,7 +228,7 @@ func TestWithoutScripts(t *testing.T) {
 	for _, r := range x.both() {
 		p.ends(r)
 	}
-	q := newPerson(t, "bob").signIn(x.b)
+	q := newUser(t, "bob").signIn(x.b)
 	stolen := q.copy()
 	stolen.lives(x.a)
 	q.signOut(x.a)

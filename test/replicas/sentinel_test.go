@@ -77,7 +77,7 @@ func TestAFailoverOfSentinels(t *testing.T) {
 	a, b := m.pair(m.options(hybrid(w.addresses(), "sentinelMasterName", masterName)))
 	a.ready()
 	b.ready()
-	alice, bob := newPerson(t, "alice").signIn(a), newPerson(t, "bob").signIn(a)
+	alice, bob := newUser(t, "alice").signIn(a), newUser(t, "bob").signIn(a)
 	alice.is(b, "in")
 	bob.is(b, "in")
 	left := bob.copy()
@@ -90,7 +90,7 @@ func TestAFailoverOfSentinels(t *testing.T) {
 
 	eventually.True(t, "the new master has the sessions of new sign-ins", func() bool {
 		before := w.servers[1].sessions("traefikoidc")
-		newPerson(t, "carol").signIn(b)
+		newUser(t, "carol").signIn(b)
 		return w.servers[1].sessions("traefikoidc") > before
 	})
 	out := alice.copy()
@@ -109,7 +109,7 @@ func TestAMasterIsKilled(t *testing.T) {
 	a, b := m.pair(m.options(hybrid(w.addresses(), "sentinelMasterName", masterName)))
 	a.ready()
 	b.ready()
-	alice, bob := newPerson(t, "alice").signIn(a), newPerson(t, "bob").signIn(a)
+	alice, bob := newUser(t, "alice").signIn(a), newUser(t, "bob").signIn(a)
 	alice.is(b, "in")
 	left := bob.copy()
 	left.is(b, "in")
@@ -124,6 +124,6 @@ func TestAMasterIsKilled(t *testing.T) {
 	})
 	left.becomes(b, "provider")
 	alice.becomes(b, "in")
-	carol := newPerson(t, "carol").signIn(a)
+	carol := newUser(t, "carol").signIn(a)
 	eventually.True(t, "the replicas share sessions again", func() bool { return carol.sees(b) == "in" })
 }

@@ -105,14 +105,14 @@ func (r *replica) ask(method, path, value, body string) answer {
 }
 
 // uses sends a request of an API client with the user's cookie to r.
-func (p *person) uses(r *replica) answer {
+func (p *user) uses(r *replica) answer {
 	p.t.Helper()
 	return r.ask(http.MethodGet, "/api", p.value(), "")
 }
 
 // answered returns the first response of r that is not the one of an outage. On a busy
 // machine Redis may need longer than an operation may take.
-func (p *person) answered(r *replica) answer {
+func (p *user) answered(r *replica) answer {
 	p.t.Helper()
 	var n answer
 	eventually.Within(patience, func() bool { n = p.uses(r); return n.status != http.StatusServiceUnavailable })
@@ -120,18 +120,18 @@ func (p *person) answered(r *replica) answer {
 }
 
 // lives fails the test unless r serves the user's session.
-func (p *person) lives(r *replica) answer {
+func (p *user) lives(r *replica) answer {
 	p.t.Helper()
 	return p.isServed(p.answered(r))
 }
 
 // livesAtOnce is lives without repetitions, because the replica has the session.
-func (p *person) livesAtOnce(r *replica) answer {
+func (p *user) livesAtOnce(r *replica) answer {
 	p.t.Helper()
 	return p.isServed(p.uses(r))
 }
 
-func (p *person) isServed(n answer) answer {
+func (p *user) isServed(n answer) answer {
 	p.t.Helper()
 	if n.status != http.StatusOK {
 		p.t.Errorf("%s: status %d, want a session: %s", p.name, n.status, n.body)
@@ -142,18 +142,18 @@ func (p *person) isServed(n answer) answer {
 }
 
 // ended fails the test unless r knows of the end of the user's session.
-func (p *person) ended(r *replica) {
+func (p *user) ended(r *replica) {
 	p.t.Helper()
 	p.isRefused(p.answered(r))
 }
 
 // endedAtOnce is ended without repetitions, because the replica knows of the end.
-func (p *person) endedAtOnce(r *replica) {
+func (p *user) endedAtOnce(r *replica) {
 	p.t.Helper()
 	p.isRefused(p.uses(r))
 }
 
-func (p *person) isRefused(n answer) {
+func (p *user) isRefused(n answer) {
 	p.t.Helper()
 	if n.status != http.StatusUnauthorized {
 		p.t.Errorf("%s: status %d, want a session that ended", p.name, n.status)
@@ -161,7 +161,7 @@ func (p *person) isRefused(n answer) {
 }
 
 // ends waits until it does.
-func (p *person) ends(r *replica) {
+func (p *user) ends(r *replica) {
 	p.t.Helper()
 	if !eventually.Within(patience, func() bool { return p.uses(r).status == http.StatusUnauthorized }) {
 		p.t.Errorf("%s: the session still serves after %s", p.name, patience)
@@ -169,7 +169,7 @@ func (p *person) ends(r *replica) {
 }
 
 // crowd sends n requests at once with one session's cookie, to the replicas in turn.
-func crowd(n int, p *person, replicas ...*replica) []answer {
+func crowd(n int, p *user, replicas ...*replica) []answer {
 	answers := make([]answer, n)
 	var wg sync.WaitGroup
 	for i := range answers {
@@ -223,16 +223,16 @@ func (x *scene) refreshes(want int) {
 }
 
 // member signs a user in at A, and opens the session at B.
-func (x *scene) member(name string) *person {
+func (x *scene) member(name string) *user {
 	x.t.Helper()
-	p := newPerson(x.t, name).signIn(x.a)
+	p := newUser(x.t, name).signIn(x.a)
 	p.lives(x.b)
 	p.lives(x.a)
 	return p
 }
 
 // sid returns the provider's name of the user's session.
-func (p *person) sid(r *replica) string {
+func (p *user) sid(r *replica) string {
 	p.t.Helper()
 	return p.lives(r).seen.Header.Get("X-Sid")
 }

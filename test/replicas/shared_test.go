@@ -24,15 +24,15 @@ func TestReplicasAreOne(t *testing.T) {
 	s, a, b := usual(t)
 
 	t.Run("a sign-in at one is one at the other", func(t *testing.T) {
-		p := newPerson(t, "alice").signIn(a)
+		p := newUser(t, "alice").signIn(a)
 		p.is(b, "in")
 		p.is(a, "in")
-		q := newPerson(t, "bob").signIn(b)
+		q := newUser(t, "bob").signIn(b)
 		q.is(a, "in")
 	})
 
 	t.Run("a callback that was used at one cannot be used at the other", func(t *testing.T) {
-		p := newPerson(t, "alice")
+		p := newUser(t, "alice")
 		to := p.callback(a)
 		twin := p.twin()
 		if page := p.comesBack(a, to); page.Status != http.StatusFound || p.value() == "" {
@@ -48,7 +48,7 @@ func TestReplicasAreOne(t *testing.T) {
 	})
 
 	t.Run("J13 an unknown session is read again", func(t *testing.T) {
-		p := newPerson(t, "alice").signIn(a)
+		p := newUser(t, "alice").signIn(a)
 		key := s.keys(0, "traefikoidc:s:*")
 		var kept []string
 		for _, k := range key {
@@ -66,7 +66,7 @@ func TestReplicasAreOne(t *testing.T) {
 func TestJ14OfManyCallbacksWithOneCodeAtBothOneWins(t *testing.T) {
 	t.Parallel()
 	_, a, b := usual(t)
-	p := newPerson(t, "alice")
+	p := newUser(t, "alice")
 	to := p.callback(a)
 	redeemed := a.provider.Count(oidctest.Token)
 	var wg sync.WaitGroup
@@ -99,7 +99,7 @@ func TestMemorySharesNothing(t *testing.T) {
 	s := startServer(t)
 	m := newMiddleware(t, oidctest.Options{})
 	a, b := m.pair(m.options(hybrid(s.Address(), "cacheMode", "memory")))
-	p := newPerson(t, "alice").signIn(a)
+	p := newUser(t, "alice").signIn(a)
 	p.is(a, "in")
 	p.copy().is(b, "provider")
 	if pooled, listening := s.clients(); len(pooled)+len(listening) != 0 {
@@ -125,8 +125,8 @@ func TestTenantsOfOneServer(t *testing.T) {
 			a, b := m.start(first, m.options(row.a)), m.start(second, m.options(row.b))
 			a.ready()
 			b.ready()
-			p := newPerson(t, "alice").signIn(a)
-			q := newPerson(t, "bob").signIn(b)
+			p := newUser(t, "alice").signIn(a)
+			q := newUser(t, "bob").signIn(b)
 			p.copy().is(b, "provider")
 			q.copy().is(a, "provider")
 			p.signOut(a)
@@ -145,14 +145,14 @@ func TestClocksDiffer(t *testing.T) {
 	a.ready()
 	b.ready()
 	t.Run("J11 the other is a minute ahead", func(t *testing.T) {
-		p := newPerson(t, "alice").signIn(a)
+		p := newUser(t, "alice").signIn(a)
 		p.is(b, "in")
 		copied := p.copy()
 		p.signOut(b)
 		copied.becomes(a, "provider")
 	})
 	t.Run("J11 the other is a minute behind", func(t *testing.T) {
-		p := newPerson(t, "alice").signIn(b)
+		p := newUser(t, "alice").signIn(b)
 		p.is(a, "in")
 		copied := p.copy()
 		p.signOut(a)

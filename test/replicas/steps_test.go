@@ -62,7 +62,7 @@ func (s *server) runs(command []string) {
 func areOne(t *testing.T, a, b *replica) {
 	t.Helper()
 	for _, pair := range [][]*replica{{a, b}, {b, a}} {
-		p := newPerson(t, "carol").signIn(pair[0])
+		p := newUser(t, "carol").signIn(pair[0])
 		p.lives(pair[1])
 		stolen := p.copy()
 		p.signOut(pair[1])
@@ -86,7 +86,7 @@ func TestStepsOfAChangedPassword(t *testing.T) {
 	a, b := m.pair(with(old))
 	a.ready()
 	b.ready()
-	p, q := newPerson(t, "alice").signIn(a), newPerson(t, "bob").signIn(b)
+	p, q := newUser(t, "alice").signIn(a), newUser(t, "bob").signIn(b)
 	everybody := func() {
 		t.Helper()
 		for _, r := range []*replica{a, b} {
@@ -139,7 +139,7 @@ func TestStepsFromMemoryToRedisAndBack(t *testing.T) {
 	off := m.options(hybrid(s.Address(), "cacheMode", "memory"), channels)
 	a, b := m.start(first, memory), m.start(second, memory)
 
-	ofMemory := newPerson(t, "alice").signIn(a)
+	ofMemory := newUser(t, "alice").signIn(a)
 	ofMemory.lives(a)
 	for _, r := range []*replica{a, b} {
 		r.reload(redis)
@@ -147,7 +147,7 @@ func TestStepsFromMemoryToRedisAndBack(t *testing.T) {
 	}
 	ofMemory.lives(a) // a session in memory is handed over to Redis
 	ofMemory.lives(b)
-	ofRedis, ended, left := newPerson(t, "alice").signIn(a), newPerson(t, "bob").signIn(a), newPerson(t, "carol").signIn(b)
+	ofRedis, ended, left := newUser(t, "alice").signIn(a), newUser(t, "bob").signIn(a), newUser(t, "carol").signIn(b)
 	ofRedis.lives(b)
 	stolen := left.copy()
 	left.signOut(b)
@@ -158,7 +158,7 @@ func TestStepsFromMemoryToRedisAndBack(t *testing.T) {
 		r.says(inUse, 2)
 	}
 	ofRedis.is(a, "provider")
-	between := newPerson(t, "carol").signIn(a)
+	between := newUser(t, "carol").signIn(a)
 	between.lives(a)
 	between.ended(b) // the replicas share nothing
 	// The provider's logout reaches a session in Redis when that is on again.
@@ -190,7 +190,7 @@ func TestStepsOfANewSessionKey(t *testing.T) {
 	a, b := m.pair(with(old))
 	a.ready()
 	b.ready()
-	var kept []*person // of each step, one of each replica
+	var kept []*user // of each step, one of each replica
 	for _, step := range []struct {
 		name string
 		a, b section
@@ -209,13 +209,13 @@ func TestStepsOfANewSessionKey(t *testing.T) {
 		}
 		areOne(t, a, b)
 		for _, pair := range [][]*replica{{a, b}, {b, a}} {
-			kept = append(kept, newPerson(t, "alice").signIn(pair[0]))
+			kept = append(kept, newUser(t, "alice").signIn(pair[0]))
 
 			// A callback that one has used is refused by the other.
-			var p, twin *person
+			var p, twin *user
 			var to *url.URL
 			eventually.True(t, "a sign-in that is no outage", func() bool {
-				p = newPerson(t, "bob")
+				p = newUser(t, "bob")
 				to = p.callback(pair[0])
 				twin = p.twin()
 				return p.comesBack(pair[0], to).Status != http.StatusServiceUnavailable
@@ -233,7 +233,7 @@ func TestStepsOfANewSessionKey(t *testing.T) {
 
 	// When the sessions of the old key have ended, or to end them.
 	a.reload(with(next))
-	last := newPerson(t, "carol").signIn(b)
+	last := newUser(t, "carol").signIn(b)
 	last.lives(a)
 	areOne(t, a, b)
 	b.reload(with(next))
@@ -264,9 +264,9 @@ func TestStepsToKeepTheServerFromEvicting(t *testing.T) {
 	}
 	// The server is full. A signed-in user goes on, and a new session is kept until
 	// there is room.
-	p := newPerson(t, "alice").signIn(a)
+	p := newUser(t, "alice").signIn(a)
 	s.Do("CONFIG", "SET", "maxmemory", "1")
-	q := newPerson(t, "bob").signIn(a)
+	q := newUser(t, "bob").signIn(a)
 	p.is(a, "in")
 	q.is(a, "in")
 	if n := len(s.keys(0, "traefikoidc:s:*")); n != 1 {

@@ -70,7 +70,7 @@ func TestSwitchesUnderTraffic(t *testing.T) {
 		visits += v.visits
 		slowest = max(slowest, v.slowest)
 		for _, r := range []*replica{a, b} {
-			v.person.lives(r)
+			v.user.lives(r)
 			for _, p := range v.gone {
 				p.ended(r)
 			}
@@ -92,8 +92,8 @@ func (s *server) follows(master *server) {
 type visitor struct {
 	r       *replica
 	name    string
-	person  *person
-	gone    []*person // with the cookies of sessions that were signed out
+	user    *user
+	gone    []*user // with the cookies of sessions that were signed out
 	visits  int
 	slowest time.Duration
 }
@@ -110,12 +110,12 @@ func (v *visitor) run(stop <-chan struct{}) {
 		}
 		began := time.Now()
 		if v.visits++; v.visits%20 != 0 {
-			v.person.livesAtOnce(v.r)
+			v.user.livesAtOnce(v.r)
 			v.slowest = max(v.slowest, time.Since(began))
 			continue
 		}
-		gone := v.person.copy()
-		v.person.leaves(v.r)
+		gone := v.user.copy()
+		v.user.leaves(v.r)
 		gone.endedAtOnce(v.r)
 		v.gone = append(v.gone, gone)
 		v.arrives()
@@ -124,14 +124,14 @@ func (v *visitor) run(stop <-chan struct{}) {
 
 // arrives signs the user in, and accepts no outage.
 func (v *visitor) arrives() {
-	p := newPerson(v.r.t, v.name)
+	p := newUser(v.r.t, v.name)
 	back := p.provided(v.r, p.get(v.r, "/page"))
 	p.signsIn(v.r, back.String())
-	v.person = p
+	v.user = p
 }
 
 // leaves signs the user out, and accepts no outage.
-func (p *person) leaves(r *replica) {
+func (p *user) leaves(r *replica) {
 	p.t.Helper()
 	if page := p.get(r, logoutPath); page.Status >= http.StatusBadRequest || p.value() != "" {
 		p.t.Errorf("sign-out of %s: status %d: %s", p.name, page.Status, strings.TrimSpace(string(page.Body)))

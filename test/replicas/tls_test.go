@@ -171,7 +171,7 @@ func TestRedisTLS(t *testing.T) {
 
 	t.Run("redis.address rediss:// means TLS, and a plain server is not spoken to", func(t *testing.T) {
 		t.Parallel()
-		m := newMiddleware(t, people)
+		m := newMiddleware(t, accounts)
 		first, _ := load(t)
 		s, plain := secured(t, ours, cert, key), startServer(t)
 		x := &trial{T: t, plugin: first, m: m, row: row{option: "address"}}
