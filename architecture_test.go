@@ -51,7 +51,7 @@ var arrows = map[string]string{
 
 // support has the packages of tests, examples and their servers. The plugin may not
 // import them, and they need not load in the interpreter.
-var support = []string{"internal/oidctest", "internal/resptest", "internal/traefiktest", "internal/firstuse", "internal/eventually", "cache/cachetest", "internal/policy/policytest", "examples", "test", "scripts"}
+var support = []string{"internal/oidctest", "internal/resptest", "internal/traefiktest", "internal/firstuse", "internal/eventually", "internal/freeport", "cache/cachetest", "internal/policy/policytest", "examples", "test", "scripts"}
 
 // quiet packages do not log; they return or count. Only the handler logs.
 var quiet = strings.Fields("resp circuitbreaker cache cache/redis cache/hybrid session internal/oidc internal/policy internal/headers internal/places internal/background internal/chain internal/texts internal/spelling")

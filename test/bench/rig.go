@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -15,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/freeport"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/internal/traefiktest"
 )
@@ -88,10 +88,10 @@ func (g *rig) answer(w http.ResponseWriter, r *http.Request) {
 
 func (g *rig) startTraefik(ctx context.Context) error {
 	var err error
-	if g.site, err = freeAddress(); err != nil {
+	if g.site, err = freeport.Address(); err != nil {
 		return err
 	}
-	if g.internal, err = freeAddress(); err != nil {
+	if g.internal, err = freeport.Address(); err != nil {
 		return err
 	}
 	if err := g.write("traefik.yml", g.static()); err != nil {
@@ -119,14 +119,6 @@ func (g *rig) startTraefik(ctx context.Context) error {
 	}
 	g.started = time.Since(began)
 	return nil
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
 
 func (g *rig) url(path string) string { return "http://" + g.site + path }

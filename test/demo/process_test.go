@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/eventually"
+	"github.com/traefikoidc/traefikoidc/internal/freeport"
 )
 
 // A process is a running demo, in a process group of its own like one in a terminal.
@@ -86,21 +87,11 @@ func launch(t *testing.T, command ...string) *process {
 // freePorts returns two free ports, one after the other.
 func freePorts(t *testing.T) (first, second string) {
 	t.Helper()
-	for range 50 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		next, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+1)))
-		_ = l.Close()
-		if err == nil {
-			_ = next.Close()
-			return strconv.Itoa(port), strconv.Itoa(port + 1)
-		}
+	port, err := freeport.Run(2)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no two free ports, one after the other, in fifty tries")
-	return "", ""
+	return strconv.Itoa(port), strconv.Itoa(port + 1)
 }
 
 // enter types a line and waits until the demo prints the answer.

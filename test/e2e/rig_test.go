@@ -13,12 +13,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/traefikoidc/traefikoidc/internal/eventually"
+	"github.com/traefikoidc/traefikoidc/internal/freeport"
 	"github.com/traefikoidc/traefikoidc/internal/oidctest"
 	"github.com/traefikoidc/traefikoidc/internal/traefiktest"
 	"github.com/traefikoidc/traefikoidc/test/interpreted/backend"
@@ -306,13 +308,11 @@ func (r *rig) address() string { return r.network[r.home().Host] }
 
 func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freeport.Get()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	return strconv.Itoa(port)
 }
 
 func write(t testing.TB, path, text string) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,6 +16,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/traefikoidc/traefikoidc/internal/freeport"
 	"github.com/traefikoidc/traefikoidc/internal/traefiktest"
 )
 
@@ -358,12 +358,11 @@ func address(s string) map[string]any { return map[string]any{"address": s} }
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := freeport.Address()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return address
 }
 
 func write(t *testing.T, path, text string) {

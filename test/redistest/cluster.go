@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/freeport"
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
@@ -33,7 +34,7 @@ func StartCluster(t testing.TB, masters int, replicated bool, args ...string) *C
 		n *= 2
 	}
 	for i := 0; i < n; i++ {
-		port, err := freePort()
+		port, err := freeport.Get()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -146,7 +147,7 @@ func (c *Cluster) Move(slot, from, to int) {
 // Join adds a master without slots, and returns which node it is.
 func (c *Cluster) Join() int {
 	c.t.Helper()
-	port, err := freePort()
+	port, err := freeport.Get()
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/traefikoidc/traefikoidc/internal/freeport"
 	"github.com/traefikoidc/traefikoidc/resp"
 )
 
@@ -135,7 +136,7 @@ func (f *Fixture) Do(args ...string) resp.Reply {
 // FreeAddress returns an address of the loopback at which nothing listens.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	port, err := freePort()
+	port, err := freeport.Get()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/traefikoidc/traefikoidc/internal/freeport"
 )
 
 // ErrNotFound is returned when there is no redis-server to run.
@@ -68,7 +70,7 @@ func (s *Server) Change(change func(*Options)) error {
 	change(&o) // may ask for the address
 	if o.Port == 0 {
 		var err error
-		if o.Port, err = freePort(); err != nil {
+		if o.Port, err = freeport.Get(); err != nil {
 			return err
 		}
 	}
@@ -76,16 +78,6 @@ func (s *Server) Change(change func(*Options)) error {
 	defer s.mu.Unlock()
 	s.options = o
 	return nil
-}
-
-// freePort returns a port of the loopback at which nothing listens.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("redistest: %w", err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
