@@ -120,6 +120,7 @@ type Middleware struct {
 	owner          string            // of the callback
 	routes         map[string]*route // the paths that the plugin serves
 	paths          []string          // of routes, sorted
+	reserved       []string          // paths that are no return targets: those of all providers
 	postLogoutPath string            // of the page after a sign-out
 	postLogoutHost string            // of the page after a sign-out; empty: the host of each request
 	access         *policy.Access

@@ -29,6 +29,7 @@ func (m *Middleware) setRoutes() {
 		m.paths = append(m.paths, path)
 	}
 	sort.Strings(m.paths)
+	m.reserved = m.paths
 }
 
 // serveOwn serves a route. It turns a panic into a response, which would otherwise end

@@ -28,8 +28,13 @@ func NewSeveral(all []*Middleware, usual int) *Several {
 	if usual >= 0 {
 		s.usual = all[usual]
 	}
+	var paths []string
+	for _, m := range all {
+		paths = append(paths, m.paths...)
+	}
 	for _, m := range all {
 		m.several = s
+		m.reserved = paths
 		m.limits = all[0].limits
 		m.visits = all[0].visits
 		m.markers = all[0].markers

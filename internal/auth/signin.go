@@ -117,7 +117,7 @@ var plainHost = regexp.MustCompile(`^[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::[0-9]{1,5})?
 // own reports whether target is one of the plugin's own paths, which are no return
 // targets.
 func (m *Middleware) own(target string) bool {
-	return policy.LeadsTo(target, m.paths)
+	return policy.LeadsTo(target, m.reserved)
 }
 
 // A journey is the target of a sign-in, and how it began.

@@ -71,22 +71,22 @@ func (s *pair) started(b *browser.Browser, path, name string) *browser.Page {
 
 // sentTo returns the address of the authorization request that p leads to, at one of the
 // providers.
-func (s *pair) sentTo(p *browser.Page, at *oidctest.Provider, person string) string {
+func (s *pair) sentTo(p *browser.Page, at *oidctest.Provider, user string) string {
 	s.t.Helper()
 	to := p.Location()
 	if to == nil || !strings.HasPrefix(to.String(), at.URL()) {
 		s.t.Fatalf("%s: status %d, not sent to %s but to %v: %s", p.URL, p.Status, at.URL(), to, p.Body)
 	}
 	q := to.Query()
-	q.Set("person", person)
+	q.Set("user", user)
 	to.RawQuery = q.Encode()
 	return to.String()
 }
 
 // through ends at a provider the sign-in that p starts.
-func (s *pair) through(b *browser.Browser, p *browser.Page, at *oidctest.Provider, person string) *browser.Page {
+func (s *pair) through(b *browser.Browser, p *browser.Page, at *oidctest.Provider, user string) *browser.Page {
 	s.t.Helper()
-	return b.Do(browser.Request{URL: s.sentTo(p, at, person), From: s.parse(at.URL() + "/op/")})
+	return b.Do(browser.Request{URL: s.sentTo(p, at, user), From: s.parse(at.URL() + "/op/")})
 }
 
 // back is the callback to which a provider sends the user who was sent there by p.
@@ -220,9 +220,11 @@ func TestSeveralProviders(t *testing.T) {
 		link := s.url + "/oidc/callback?provider=blue&target=%2Fx"
 		s.choices(b.Do(browser.Request{URL: link, From: s.parse("https://evil.test/"), OneHop: true}))
 		s.choices(b.Do(browser.Request{URL: s.url + "/oidc/callback?provider=green&target=%2Fx", OneHop: true}))
-		p := b.Do(browser.Request{URL: s.url + "/oidc/callback?provider=blue&target=https%3A%2F%2Fevil.test%2F", OneHop: true})
-		if seen := s.sees(s.through(b, p, s.blue, "alice")); seen.URI != "/" {
-			t.Errorf("the sign-in ends at %s", seen.URI)
+		for _, target := range []string{"https%3A%2F%2Fevil.test%2F", "%2Foidc%2Fcallback%2Fred%3Fcode%3Dx", "%2Foidc%2Fcallback%2Fblue", "%2Foidc%2Fcallback%3Fprovider%3Dred"} {
+			p := b.Do(browser.Request{URL: s.url + "/oidc/callback?provider=blue&target=" + target, OneHop: true})
+			if seen := s.sees(s.through(b, p, s.blue, "alice")); seen.URI != "/" {
+				t.Errorf("%s: the sign-in ends at %s", target, seen.URI)
+			}
 		}
 	})
 }
@@ -331,3 +333,27 @@ func TestChannelsOfProviders(t *testing.T) {
 		}
 	})
 }
+
+// TestBudgetOfSeveral counts the cost of the choice between providers for a signed-in
+// request.
+func TestBudgetOfSeveral(t *testing.T) {
+	if raced {
+		t.Skip("the race detector allocates on its own")
+	}
+	s := newPair(t, nil, nil, nil)
+	value, _ := s.of("blue", s.blue).Jar.Get(s.home(), cookie+".blue")
+	one := newMovable(t, setup{})
+	bare := func(s *site, line string) int {
+		return allocations(t, s.server.Config.Handler, request("GET /x", line), http.StatusOK)
+	}
+	single := bare(one, "Cookie: "+cookie+"="+one.value(one.signedIn("alice")))
+	several := bare(s.site, "Cookie: "+cookie+".blue="+value)
+	t.Logf("%d allocations with one provider, %d with two", single, several)
+	if several > single+costOfChoice {
+		t.Errorf("%d allocations with one provider, %d with two: make the choice cheaper", single, several)
+	}
+}
+
+// costOfChoice is the most that a signed-in request may allocate for the choice between
+// providers.
+const costOfChoice = 60
