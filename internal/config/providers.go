@@ -317,6 +317,11 @@ func (v *severalReader) distinctPaths(s *Settings) {
 		v.path(p.SignIn.CallbackPath, at)
 		v.path(p.Logout.BackchannelPath, at)
 		v.path(p.Logout.FrontchannelPath, at)
+		for _, path := range []string{p.SignIn.CallbackPath, p.Logout.BackchannelPath, p.Logout.FrontchannelPath} {
+			if path != "" && v.r.leadsTo(s, path) {
+				v.r.problem("postLogoutRedirectURI", "is a path of "+at+": a sign-out would never end there; name a page of the site")
+			}
+		}
 	}
 }
 

@@ -114,6 +114,7 @@ func TestProviderProblems(t *testing.T) {
 		{func(c *Config) { c.AccessRules = []AccessRuleOptions{{Paths: []string{"/x"}, Provider: "green"}} }, "accessRules[0].provider: is none of red, blue"},
 		{func(c *Config) { c.AccessRules = []AccessRuleOptions{{Require: "Provider(`green`)"}} }, "accessRules[0].require: at byte 10: the value of Provider is not"},
 		{func(c *Config) { c.Providers = []ProviderOptions{} }, "providers: is empty"},
+		{func(c *Config) { c.PostLogoutRedirectURI = c.CallbackURL + "/blue" }, "postLogoutRedirectURI: is a path of providers[1].name"},
 		{func(c *Config) { c.CallbackURL = "" }, "callbackURL: is required"},
 	} {
 		c := pair()
