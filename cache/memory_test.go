@@ -169,7 +169,7 @@ func TestJ12RevokedWinsInEveryInterleaving(t *testing.T) {
 			case 0:
 				_ = s.Add(ctx, "s:k", cachetest.Record(cache.Live, version, "created"), time.Minute)
 			case 1:
-				_ = s.CompareAndSet(ctx, "s:k", version, cachetest.Record(cache.Live, version+1, "renewed"), time.Minute)
+				_ = s.CompareAndSet(ctx, "s:k", version, cachetest.Record(cache.Live, version+1, "refreshed"), time.Minute)
 			case 2:
 				_ = s.Set(ctx, "s:k", cachetest.Record(cache.Live, version, "asserted"), time.Minute)
 			case 3:

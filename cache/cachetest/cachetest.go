@@ -253,10 +253,10 @@ func revokedWins(t *testing.T, s Subject) {
 	dead := Record(cache.Revoked, 1, "")
 	want(t, s.Backend.Set(ctx, "s:k", Record(cache.Live, 7, "alive"), ttl), nil)
 	want(t, s.Backend.Set(ctx, "s:k", dead, ttl), nil)
-	want(t, s.Backend.Set(ctx, "s:k", Record(cache.Live, 9, "slow renewal"), ttl), cache.ErrConflict)
+	want(t, s.Backend.Set(ctx, "s:k", Record(cache.Live, 9, "slow refresh"), ttl), cache.ErrConflict)
 	want(t, s.Backend.Set(ctx, "s:k", []byte("opaque"), ttl), cache.ErrConflict)
-	want(t, s.Backend.CompareAndSet(ctx, "s:k", 7, Record(cache.Live, 8, "slow renewal"), ttl), cache.ErrConflict)
-	want(t, s.Backend.CompareAndSet(ctx, "s:k", 1, Record(cache.Live, 8, "slow renewal"), ttl), cache.ErrConflict)
+	want(t, s.Backend.CompareAndSet(ctx, "s:k", 7, Record(cache.Live, 8, "slow refresh"), ttl), cache.ErrConflict)
+	want(t, s.Backend.CompareAndSet(ctx, "s:k", 1, Record(cache.Live, 8, "slow refresh"), ttl), cache.ErrConflict)
 	want(t, s.Backend.Set(ctx, "s:k", dead, ttl), nil)
 	wantValue(t, s.Backend, "s:k", dead)
 }

@@ -69,10 +69,10 @@ func TestJ1AnOutageSignsNoUserOut(t *testing.T) {
 			s, app := startApp(t)
 			a, b := startReplica(t, s, "x", app), startReplica(t, s, "x", app)
 			ok(t, a.put("s:known", live(1)))
-			ok(t, a.put("s:renewed", live(1)))
+			ok(t, a.put("s:refreshed", live(1)))
 			ok(t, a.put("s:ended", live(1)))
 			ok(t, b.put("s:elsewhere", live(1)))
-			for _, k := range []string{"s:known", "s:renewed", "s:ended"} {
+			for _, k := range []string{"s:known", "s:refreshed", "s:ended"} {
 				b.becomes(k, "1")
 			}
 			outage.begin(s)
@@ -83,8 +83,8 @@ func TestJ1AnOutageSignsNoUserOut(t *testing.T) {
 			a.is("s:elsewhere", "unavailable")
 			journalled(t, a.put("s:ended", revoked()))
 			a.is("s:ended", "revoked")
-			journalled(t, a.CompareAndSet(ctx, "s:renewed", 1, live(2), time.Hour))
-			a.is("s:renewed", "2")
+			journalled(t, a.CompareAndSet(ctx, "s:refreshed", 1, live(2), time.Hour))
+			a.is("s:refreshed", "2")
 			journalled(t, a.Add(ctx, "s:new", live(1), time.Hour))
 			journalled(t, a.Add(ctx, "j:code", []byte("a"), time.Hour))
 			if err := a.Add(ctx, "j:code", []byte("again"), time.Hour); !errors.Is(err, cache.ErrExists) {
@@ -104,7 +104,7 @@ func TestJ1AnOutageSignsNoUserOut(t *testing.T) {
 			for _, r := range []*replica{a, b} {
 				r.becomes("s:known", "1")
 				r.becomes("s:ended", "revoked")
-				r.becomes("s:renewed", "2")
+				r.becomes("s:refreshed", "2")
 				r.becomes("s:new", "1")
 				r.becomes("s:elsewhere", "1")
 			}

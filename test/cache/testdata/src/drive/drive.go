@@ -108,7 +108,7 @@ func lifeOfRecord(ctx context.Context, b cache.Backend, key string) string {
 		return "a revoked record came back"
 	}
 	if err := b.CompareAndSet(ctx, key, 3, record(cache.Live, 4, key), time.Hour); !errors.Is(err, cache.ErrConflict) {
-		return "a slow renewal won"
+		return "a slow refresh won"
 	}
 	got, err := b.Get(ctx, key)
 	if err != nil || !bytes.Equal(got, dead) {
@@ -272,7 +272,7 @@ func Settled() int {
 // Prepare writes the values that Outage changes.
 func Prepare(g int) string {
 	ctx := context.Background()
-	for _, what := range []string{"ended", "renewed", "deleted"} {
+	for _, what := range []string{"ended", "refreshed", "deleted"} {
 		key := "s:" + what + strconv.Itoa(g)
 		if err := inBoth.Add(ctx, key, record(cache.Live, 1, key), time.Hour); err != nil {
 			return key + ": " + err.Error()
@@ -287,7 +287,7 @@ func Outage(g int) string {
 	n := strconv.Itoa(g)
 	errs := []error{
 		inBoth.Set(ctx, "s:ended"+n, record(cache.Revoked, 2, ""), time.Hour),
-		inBoth.CompareAndSet(ctx, "s:renewed"+n, 1, record(cache.Live, 2, "s:renewed"+n), time.Hour),
+		inBoth.CompareAndSet(ctx, "s:refreshed"+n, 1, record(cache.Live, 2, "s:refreshed"+n), time.Hour),
 		inBoth.Delete(ctx, "s:deleted"+n),
 		inBoth.Add(ctx, "j:"+n, []byte(n), time.Hour),
 	}
@@ -316,9 +316,9 @@ func Outcome(g int) string {
 	if h, _, e := cache.ParseRecord(v); err != nil || e != nil || h.State != cache.Revoked {
 		return n + ": not revoked"
 	}
-	v, err = inBoth.Get(ctx, "s:renewed"+n)
-	if h, payload, e := cache.ParseRecord(v); err != nil || e != nil || h.Version != 2 || string(payload) != "s:renewed"+n {
-		return n + ": not renewed"
+	v, err = inBoth.Get(ctx, "s:refreshed"+n)
+	if h, payload, e := cache.ParseRecord(v); err != nil || e != nil || h.Version != 2 || string(payload) != "s:refreshed"+n {
+		return n + ": not refreshed"
 	}
 	// For a moment after a loss of data another replica may have it.
 	if _, err = inBoth.Get(ctx, "s:deleted"+n); !errors.Is(err, cache.ErrMiss) && !errors.Is(err, cache.ErrUnavailable) {

@@ -43,7 +43,7 @@ func lifeOfGrant(b cache.Backend, g int) string {
 			return key + ": " + err.Error()
 		}
 	}
-	if wrong := renewed(b, kept, g); wrong != "" {
+	if wrong := refreshed(b, kept, g); wrong != "" {
 		return kept + ": " + wrong
 	}
 	if err := b.Revoke(ctx, revocation(ended[5:], fmt.Sprintf("user %11d", g+1))); err != nil {
@@ -61,7 +61,7 @@ func lifeOfGrant(b cache.Backend, g int) string {
 	}
 	v, err = b.Get(ctx, kept)
 	if h, payload, e := cache.ParseRecord(v); err != nil || e != nil || h.State != cache.Live || h.Version != 2 || string(payload) != kept[5:] {
-		return kept + ": not as it was renewed"
+		return kept + ": not as it was refreshed"
 	}
 	return trimmed(b, g)
 }
@@ -105,7 +105,7 @@ func linkedAs(v []byte, sid string, g int) []byte {
 	return v
 }
 
-func renewed(b cache.Backend, key string, g int) string {
+func refreshed(b cache.Backend, key string, g int) string {
 	ctx := context.Background()
 	l := cache.Lease{Record: key, Version: 1, Grant: "grant of " + key, Owner: strconv.Itoa(g), TTL: time.Minute, Keep: time.Hour}
 	v, err := b.Acquire(ctx, l)
@@ -124,7 +124,7 @@ func renewed(b cache.Backend, key string, g int) string {
 		return "prolong: " + err.Error()
 	}
 	if err := b.CompareAndSet(ctx, key, 1, linked(2, key[5:], g), time.Hour); err != nil {
-		return "renew: " + err.Error()
+		return "refresh: " + err.Error()
 	}
 	if err := b.Release(ctx, l, false); err != nil {
 		return "release: " + err.Error()
