@@ -20,7 +20,7 @@ func Nearest(s string, candidates []string) string {
 		}
 		if len(other) > 2 && strings.HasPrefix(s, other) {
 			best = candidate
-			least = 1
+			least = less(least, len(s)-len(other))
 			continue
 		}
 		if gap := len(s) - len(other); gap >= least || -gap >= least {
