@@ -24,6 +24,9 @@ func (r *reader) rules(c *Config, a *Access, issuer string) {
 			Paths: rule.Paths, Methods: rule.Methods, Hosts: rule.Hosts, Require: rule.Require, Unauthenticated: rule.Unauthenticated,
 		})
 	}
+	if option := r.withoutRequire(a); option != "" {
+		r.warn(option, "is left out, so every signed-in user of the provider passes: allowedUsers, allowedUserDomains and allowedRolesAndGroups do not apply where an access rule matches; repeat them in require, such as Group(`staff`)")
+	}
 	if !beginsSignIns(o) {
 		r.warn("unauthenticated", "no request begins a sign-in, because every one without a session passes or gets 401; add a rule with the path of a page, such as /login, and unauthenticated: redirect")
 	}
@@ -40,6 +43,21 @@ func (r *reader) rules(c *Config, a *Access, issuer string) {
 		}
 		r.problem(option, text)
 	}
+}
+
+// withoutRequire returns the option of the first rule that lets in users whom the allowed
+// lists would refuse, and that says nothing about users. It returns an empty string if
+// there is none.
+func (r *reader) withoutRequire(a *Access) string {
+	if a.Users == nil && a.Domains == nil && a.RolesAndGroups == nil {
+		return ""
+	}
+	for i, rule := range a.Rules {
+		if rule.Require == "" && rule.Unauthenticated != policy.Pass && !(rule.Unauthenticated == "" && a.Unauthenticated == policy.Pass) {
+			return fmt.Sprintf("accessRules[%d].require", i)
+		}
+	}
+	return ""
 }
 
 // beginsSignIns reports whether a request without a session can lead to the provider.

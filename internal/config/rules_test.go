@@ -78,3 +78,31 @@ func TestAccessRules(t *testing.T) {
 	c.KeepRequestHeaders = []string{"Remote-User"}
 	wantProblem(t, c, env, "keepRequestHeaders: Remote-User")
 }
+
+func TestARuleWithoutRequireBesideLists(t *testing.T) {
+	const warning = "is left out, so every signed-in user of the provider passes"
+	for _, row := range []struct {
+		name  string
+		list  string
+		rule  AccessRuleOptions
+		warns bool
+	}{
+		{"a rule for the 401 alone", "staff", AccessRuleOptions{Paths: []string{"/api"}, Unauthenticated: "deny"}, true},
+		{"with the group", "staff", AccessRuleOptions{Paths: []string{"/api"}, Unauthenticated: "deny", Require: "Group(`staff`)"}, false},
+		{"a public path", "staff", AccessRuleOptions{Paths: []string{"/api"}, Unauthenticated: "pass"}, false},
+		{"no list", "", AccessRuleOptions{Paths: []string{"/api"}, Unauthenticated: "deny"}, false},
+	} {
+		c := withRules(AccessRuleOptions{Paths: []string{"/first"}, Require: "Group(`a`)"}, row.rule)
+		if row.list != "" {
+			c.AllowedRolesAndGroups = []string{row.list}
+		}
+		s, err := Parse(c, environment(nil, nil))
+		if err != nil {
+			t.Fatal(row.name, err)
+		}
+		all := strings.Join(s.Warnings, "\n")
+		if got := strings.Contains(all, "accessRules[1].require: "+warning); got != row.warns || !row.warns && strings.Contains(all, warning) {
+			t.Errorf("%s: warnings %q", row.name, all)
+		}
+	}
+}
