@@ -112,7 +112,11 @@ func loadOptions(t *testing.T, parts []block) error {
 		for j, own := range optionsOf(t, b) {
 			name := fmt.Sprintf("part-%d-%d", i, j)
 			fmt.Fprintf(&text, "    %s: # %s:%d\n      plugin:\n        traefikoidc:\n", name, b.page, b.line)
+			several := strings.Contains("\n"+own, "\nproviders:")
 			for option, value := range base {
+				if several && slices.Contains([]string{"providerURL", "clientID", "clientSecret"}, option) {
+					continue // each entry of providers has its own
+				}
 				if !strings.Contains("\n"+own, "\n"+option+":") {
 					fmt.Fprintf(&text, "          %s: %q\n", option, value)
 				}
