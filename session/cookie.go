@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"net/http"
 	"regexp"
+	"sort"
 	"strings"
 	"time"
 )
@@ -24,10 +25,8 @@ const (
 	cookiesTried = 8
 
 	// ownStripped bounds the cookies of ours that are removed from a header. A browser
-	// has one of a session and a few of sign-ins. namesSearched bounds the occurrences of
-	// their name in it.
-	ownStripped   = 64
-	namesSearched = 500
+	// has one of a session and a few of sign-ins.
+	ownStripped = 64
 )
 
 // SameSite selects the requests, caused by other sites, to which browsers add the session
@@ -103,14 +102,14 @@ func (c Cookies) Delete(name string) *http.Cookie {
 
 // A Stripper removes the cookies of a relying party from Cookie headers.
 type Stripper struct {
-	name string
-	own  *regexp.Regexp // a cookie of ours, from its name on, or the end of another one
+	name  string
+	texts []string // of marked headers that have one of the cookies, each with the name at its second byte
 }
 
 // Stripper returns a stripper of the cookies that c names.
 func (c Cookies) Stripper() *Stripper {
-	own := regexp.QuoteMeta(c.Name) + "(?:" + loginInfix + "[^=;]*)?[ \t]*(?:=[^;]*)?(?:;|$)"
-	return &Stripper{name: c.Name, own: regexp.MustCompile(own)}
+	begin := ";" + c.Name
+	return &Stripper{name: c.Name, texts: []string{begin + "=", begin + ";", begin + loginInfix}}
 }
 
 // SignIns returns an expression for the cookies of sign-ins in a Cookie header that
@@ -121,39 +120,103 @@ func (c Cookies) SignIns() *regexp.Regexp {
 }
 
 // Strip returns the Cookie header value without the cookies of this relying party. Every
-// other byte stays as the browser sent it. It reports false for a header with more names
-// like ours than a browser has, because each costs time. The returned value must not be
-// passed on then.
+// other byte stays as the browser sent it. It reports false for a header with more of
+// these cookies than a browser has, because each costs time. The returned value must not
+// be passed on then.
 func (s *Stripper) Strip(header string) (string, bool) {
-	found := strings.Count(header, s.name)
-	if found == 0 {
+	if !strings.Contains(header, s.name) {
 		return header, true
 	}
-	if found > namesSearched {
+	found, ok := places(marked(header), s.texts, nil, ownStripped)
+	if !ok {
 		return "", false
 	}
-	matches := s.own.FindAllStringIndex(header, ownStripped+1)
-	if len(matches) > ownStripped {
-		return "", false
+	sort.Ints(found)
+	var cuts []cut
+	for _, at := range found {
+		cookie, _, _ := strings.Cut(header[at:], ";")
+		if ownCookie(cookie[len(s.name):]) {
+			cuts = append(cuts, cut{at, at + len(cookie)})
+		}
 	}
+	return without(header, cuts), true
+}
+
+// ownCookie reports whether a cookie is of a session or a sign-in, or has lost its value.
+// Rest is the cookie from the end of the session cookie's name on.
+func ownCookie(rest string) bool {
+	if strings.HasPrefix(rest, loginInfix) {
+		return true
+	}
+	rest = strings.TrimLeft(rest, " \t")
+	return rest == "" || rest[0] == '='
+}
+
+// blanks replaces the characters that may be around a cookie by semicolons.
+var blanks = strings.NewReplacer(" ", ";", "\t", ";")
+
+// marked returns a text in which a semicolon is before each cookie of a Cookie header and
+// after each name without a value. The byte i of the header is at i+1. One native search
+// for a semicolon and a name finds a cookie in it, whatever else the header has. A regular
+// expression would cost more for each byte.
+func marked(header string) string {
+	return ";" + blanks.Replace(header) + ";"
+}
+
+// places adds to found where the texts are in a marked header, as places in the header
+// of the byte after the semicolon. It reports false if there are more than most.
+func places(text string, texts []string, found []int, most int) ([]int, bool) {
+	for _, t := range texts {
+		from := 0
+		for {
+			i := strings.Index(text[from:], t)
+			if i < 0 {
+				break
+			}
+			if len(found) == most {
+				return nil, false
+			}
+			found = append(found, from+i)
+			from += i + 1
+		}
+	}
+	return found, true
+}
+
+// A cut is a cookie in a header, from its name to the semicolon after it.
+type cut struct {
+	from, to int
+}
+
+// without returns a header without the cookies of cuts, which are in order. It leaves a
+// cut out that is no cookie, because it is behind something else than a semicolon.
+func without(header string, cuts []cut) string {
 	var kept []string
 	from := 0
-	last := false // the last removed part ended the header
-	for _, at := range matches {
-		blank := strings.TrimRight(header[from:at[0]], " \t")
-		if blank != "" && !strings.HasSuffix(blank, ";") {
-			continue // within another cookie
+	last := false // the last removed cookie ended the header
+	for _, c := range cuts {
+		if c.from < from {
+			continue
 		}
-		kept = append(kept, blank)
-		from = at[1]
-		last = header[from-1] != ';'
+		before := strings.TrimRight(header[from:c.from], " \t")
+		if before != "" && !strings.HasSuffix(before, ";") {
+			continue
+		}
+		kept = append(kept, before)
+		last = c.to == len(header)
+		from = c.to
+		if !last {
+			from++
+		}
 	}
-	kept = append(kept, header[from:])
-	left := strings.TrimLeft(strings.Join(kept, ""), " \t")
+	if from == 0 {
+		return header
+	}
+	left := strings.TrimLeft(strings.Join(append(kept, header[from:]), ""), " \t")
 	if last {
 		left = strings.TrimSuffix(left, ";")
 	}
-	return left, true
+	return left
 }
 
 // cookiesAfter returns the texts that follow begin in a Cookie header, each to the end of

@@ -99,7 +99,11 @@ func TestStrip(t *testing.T) {
 		{"a=1;__Host-oidc-s-;;", "a=1;;"},
 		{"a=1; __Host-oidc=v;", "a=1;"},
 		{many + " __Host-oidc=v; __Host-oidc-s-AAAAAAAA=v; b=2", many + " b=2"},
-		{strings.Repeat("__Host-oidcx;", 400), strings.Repeat("__Host-oidcx;", 400)},
+		{strings.Repeat("__Host-oidcx;", 4000), strings.Repeat("__Host-oidcx;", 4000)},
+		{strings.Repeat("x__Host-oidc;", 4000), strings.Repeat("x__Host-oidc;", 4000)},
+		{"a=" + strings.Repeat("__Host-oidc=", 4000), "a=" + strings.Repeat("__Host-oidc=", 4000)},
+		{"__Host-oidc" + strings.Repeat("\t", 4000) + "x; a", "__Host-oidc" + strings.Repeat("\t", 4000) + "x; a"},
+		{"__Host-oidc" + strings.Repeat("\t", 4000) + "=x; a", "a"},
 		{"", ""},
 	}
 	for _, row := range rows {
@@ -108,14 +112,36 @@ func TestStrip(t *testing.T) {
 		}
 	}
 	for name, header := range map[string]string{
-		"L5 many cookies of ours":           strings.Repeat("__Host-oidc=v;", 100),
-		"L5 many sign-ins":                  strings.Repeat("__Host-oidc-s-AAAAAAAA=v; ", 100),
-		"L5 many names like ours, in names": strings.Repeat("__Host-oidcx;", 1000),
-		"L5 many names like ours, at ends":  strings.Repeat("x__Host-oidc;", 100),
+		"L5 L51 many cookies of ours": strings.Repeat("__Host-oidc=v;", 100),
+		"L5 many sign-ins":            strings.Repeat("__Host-oidc-s-AAAAAAAA=v; ", 100),
+		"L5 many names of ours":       strings.Repeat("__Host-oidc; ", 100),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got, ok := c.Strip("a=1; " + header); ok || got != "" {
 				t.Errorf("Strip accepted it: %.100q", got)
+			}
+		})
+	}
+}
+
+// Only the places where a cookie may begin are looked at, so a header of any length has few.
+func TestStripLooksAtFewPlaces(t *testing.T) {
+	const name = "__Host-oidc"
+	texts := Cookies{Name: name}.Stripper().texts
+	for row, header := range map[string]string{
+		"L51 one long value":            name + "=" + strings.Repeat("x", 60_000),
+		"L51 a name of a sign-in":       name + "-s-" + strings.Repeat("x", 60_000),
+		"L51 semicolons":                strings.Repeat(";", 60_000) + name + "=x",
+		"L51 blanks":                    name + strings.Repeat("\t", 60_000) + "x",
+		"L51 names in a value":          "a=" + strings.Repeat(name+"=", 5_000) + "; " + name,
+		"L51 names that continue":       strings.Repeat(name+"x; ", 4_000) + name,
+		"L51 beginnings of a name":      strings.Repeat("; __Host-oid", 4_000) + "; " + name,
+		"L51 names that are the end":    strings.Repeat("x"+name+"=; ", 4_000) + name,
+		"L51 names in one sign-in name": name + "-s-" + strings.Repeat(name+"-s-", 4_000),
+	} {
+		t.Run(row, func(t *testing.T) {
+			if found, ok := places(marked(header), texts, nil, 1); !ok || len(found) != 1 {
+				t.Errorf("places %v, %v, want one", found, ok)
 			}
 		})
 	}

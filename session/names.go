@@ -2,7 +2,6 @@ package session
 
 import (
 	"encoding/base64"
-	"regexp"
 	"sort"
 	"strings"
 	"sync"
@@ -13,8 +12,7 @@ import (
 // Browsers send them to all middlewares of a host, and no backend gets them. It is safe
 // for concurrent use. Make it with [NewCookieNames].
 type CookieNames struct {
-	known  atomic.Value // []string: each name once; replaced, never changed
-	begins atomic.Value // *regexp.Regexp: the beginnings of cookies with these names
+	known atomic.Value // []string: each name once; replaced, never changed
 
 	mu    sync.Mutex // guards the field below
 	users map[string]int
@@ -53,16 +51,11 @@ func (n *CookieNames) Remove(name string) {
 
 func (n *CookieNames) storeLocked() {
 	names := []string{}
-	quoted := []string{}
 	for name := range n.users {
 		names = append(names, name)
-		quoted = append(quoted, regexp.QuoteMeta(name))
 	}
 	sort.Strings(names)
 	n.known.Store(names)
-	// A name that begins with another one is before it, because the first match applies.
-	sort.Sort(sort.Reverse(sort.StringSlice(quoted)))
-	n.begins.Store(regexp.MustCompile("(?:^|[; \t])(" + strings.Join(quoted, "|") + ")(?:=|" + loginInfix + ")"))
 }
 
 // Known returns the place of the names, in a []string that is replaced and never changed.
@@ -102,50 +95,40 @@ func (n *CookieNames) Others(header, own string) bool {
 // It reports false for a header with more of the names than a browser has, because each
 // costs time. The returned value must not be passed on then.
 func (n *CookieNames) StripOthers(header, own string) (string, bool) {
-	if !n.Others(header, own) {
-		return header, true
-	}
-	begins := n.begins.Load().(*regexp.Regexp)
-	found := begins.FindAllStringSubmatchIndex(header, othersStripped+1)
-	if len(found) > othersStripped {
-		return "", false
-	}
-	return withoutCookies(header, own, found), true
-}
-
-// withoutCookies returns header without the cookies, of other names than own, that have
-// the form of ours. Found are the places of names in it, each as the first group of a
-// match.
-func withoutCookies(header, own string, found [][]int) string {
-	var kept []string
-	from := 0     // the part of header before it is kept or removed already
-	last := false // the last removed part ended the header
-	for _, match := range found {
-		at := match[2]
-		behind := match[3]
-		if at < from || header[at:behind] == own {
+	var found []int // places in header, each with the length of the name there
+	text := ""
+	for _, name := range n.known.Load().([]string) {
+		if name == own || !strings.Contains(header, name) {
 			continue
 		}
-		cookie, _, more := strings.Cut(header[behind:], ";")
-		before := strings.TrimRight(header[from:at], " \t")
-		if (before == "" || strings.HasSuffix(before, ";")) && sealedForm(cookie) {
-			kept = append(kept, before)
-			last = !more
-			from = behind + len(cookie)
-			if more {
-				from++
-			}
+		if text == "" {
+			text = marked(header)
+		}
+		at, ok := places(text, []string{";" + name + "=", ";" + name + loginInfix}, nil, othersStripped-len(found))
+		if !ok {
+			return "", false
+		}
+		for _, i := range at {
+			found = append(found, i<<nameBits+len(name))
 		}
 	}
-	if from == 0 {
-		return header
+	if found == nil {
+		return header, true
 	}
-	rest := strings.TrimLeft(strings.Join(append(kept, header[from:]), ""), " \t")
-	if last {
-		rest = strings.TrimSuffix(rest, ";")
+	sort.Ints(found)
+	var cuts []cut
+	for _, f := range found {
+		at := f >> nameBits
+		cookie, _, _ := strings.Cut(header[at:], ";")
+		if sealedForm(cookie[f&(1<<nameBits-1):]) {
+			cuts = append(cuts, cut{at, at + len(cookie)})
+		}
 	}
-	return rest
+	return without(header, cuts), true
 }
+
+// nameBits are enough for the length of a cookie's name.
+const nameBits = 16
 
 // IsSessionCookie reports whether Cookie headers have a cookie of that name in the form
 // of a session's.

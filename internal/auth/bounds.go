@@ -11,6 +11,10 @@ const (
 	// the number of their headers. Browsers send one.
 	maxCookieBytes   = 64 << 10
 	maxCookieHeaders = 100
+	separateHeaders  = 4
+	// maxKeptBytes bounds the cookies, in bytes, of a request that the quickest path
+	// handles. An expression that searches them costs more for each byte than stripCookies.
+	maxKeptBytes = 8 << 10
 	// maxLogged bounds a host and a path in the log, in bytes.
 	maxLogged = 300
 	// maxHost bounds the Host header, in bytes: a name has 253 (RFC 1035, section 2.3.4).

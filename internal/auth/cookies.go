@@ -11,6 +11,8 @@ import (
 // stripCookies removes the cookies of all middlewares of the process before the backend
 // sees them. Browsers send them all, and each is a session to any holder. It returns
 // the Cookie headers as they were if it removed any, and false if there are too many.
+// If it removes some from more than separateHeaders headers, the others become one
+// header (RFC 9113, section 8.2.3), because each header costs calls.
 func (m *Middleware) stripCookies(head http.Header) ([]string, bool) {
 	cookies := head["Cookie"]
 	if !m.o.StripCookies || len(cookies) == 0 {
@@ -19,10 +21,15 @@ func (m *Middleware) stripCookies(head http.Header) ([]string, bool) {
 	if tooLarge(cookies) {
 		return nil, false
 	}
-	others := m.o.CookieNames.Others(strings.Join(cookies, "; "), m.o.Cookies.Name)
+	all := strings.Join(cookies, "; ")
+	others := m.o.CookieNames.Others(all, m.o.Cookies.Name)
+	list := cookies
+	if len(cookies) > separateHeaders {
+		list = []string{all}
+	}
 	taken := false
 	var kept []string
-	for _, c := range cookies {
+	for _, c := range list {
 		left, ok := m.stripper.Strip(c)
 		if ok && others {
 			left, ok = m.o.CookieNames.StripOthers(left, m.o.Cookies.Name)
@@ -35,23 +42,23 @@ func (m *Middleware) stripCookies(head http.Header) ([]string, bool) {
 			kept = append(kept, left)
 		}
 	}
+	if !taken {
+		return nil, true
+	}
 	if kept == nil {
 		delete(head, "Cookie")
 	} else {
 		head["Cookie"] = kept
 	}
-	if !taken {
-		return nil, true
-	}
 	return cookies, true
 }
 
 // keepOthers leaves the cookies before the session cookie and after it in the one
-// Cookie header. It reports false, and keeps the header as it is, if the header is
-// large or may hold more cookies that the backend must not see. Then stripCookies
-// decides.
+// Cookie header. It reports false, and keeps the header as it is, if the header exceeds
+// maxKeptBytes or may hold more cookies that the backend must not see. Then
+// stripCookies decides.
 func (h *handler) keepOthers(head http.Header, before, after string) bool {
-	if len(head["Cookie"][0]) > maxCookieBytes {
+	if len(head["Cookie"][0]) > maxKeptBytes {
 		return false
 	}
 	switch {
