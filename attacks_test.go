@@ -87,7 +87,7 @@ var attackGroups = []struct {
 	{"BL", "Logout by the provider", 22},
 	{"J", "Redis and replicas", 17},
 	{"K", "Availability, leakage, bearer tokens", 19},
-	{"L", "Found by trying", 49},
+	{"L", "Found by trying", 51},
 }
 
 // Reasons that rows have no test.

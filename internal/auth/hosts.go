@@ -19,7 +19,7 @@ var usualHost = regexp.MustCompile(`^[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$`)
 // 3986, sections 6.2.2.1 and 6.2.3). It is in lower case, without the dot at the end of
 // a name and without the scheme's default port. Other texts are returned as they are.
 func canonicalHost(host, scheme string) string {
-	if usualHost.MatchString(host) {
+	if len(host) > maxHost || usualHost.MatchString(host) {
 		return host
 	}
 	parts := hostForm.FindStringSubmatch(strings.ToLower(host))

@@ -23,9 +23,10 @@ func TestCanonicalHost(t *testing.T) {
 		{"app.example.com:443:443", "https", "app.example.com:443:443"},
 		{"app.example.com..", "https", "app.example.com.."},
 		{"", "https", ""},
+		{"A." + strings.Repeat("a", 1_000_000) + ":443", "https", "A." + strings.Repeat("a", 1_000_000) + ":443"},
 	} {
 		if got := canonicalHost(row.host, row.scheme); got != row.want {
-			t.Errorf("L29 %s of %s: %q, want %q", row.host, row.scheme, got, row.want)
+			t.Errorf("L29 %.100s of %s: %.100q, want %.100q", row.host, row.scheme, got, row.want)
 		}
 	}
 }

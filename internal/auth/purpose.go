@@ -40,7 +40,7 @@ var userDestinations = map[string]bool{"document": true, "iframe": true, "frame"
 
 // partAccepted matches the Accept header of a request for a part of a page. It is for
 // browsers that do not send its destination, for example over http.
-var partAccepted = regexp.MustCompile(`(?i)^\s*(?:image/|audio/|video/|font/|text/css|application/(?:x-)?font)`)
+var partAccepted = regexp.MustCompile(`(?i)^(?:image/|audio/|video/|font/|text/css|application/(?:x-)?font)`)
 
 // partOfPage reports whether a browser fetches r as a part of a page, which any page
 // can cause without a script. It also reports the ping of a link that was followed
@@ -52,7 +52,7 @@ func partOfPage(r *http.Request) bool {
 	if to := r.Header.Get("Sec-Fetch-Dest"); to != "" {
 		return !userDestinations[to]
 	}
-	return r.Method == http.MethodGet && !wantsHTML(r) && partAccepted.MatchString(r.Header.Get("Accept"))
+	return r.Method == http.MethodGet && !wantsHTML(r) && partAccepted.MatchString(strings.TrimLeft(r.Header.Get("Accept"), " \t"))
 }
 
 // unvisited answers a request that no user made, and that therefore changes nothing. It

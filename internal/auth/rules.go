@@ -28,15 +28,21 @@ func (m *Middleware) setAccess() error {
 	m.nobody = &session.Opened{}
 	m.setRoutes()
 	m.ruled = m.access.Ruled()
-	special := "^(?:" + strings.Join(quoted(m.paths), "|") + ")$"
+	special := []string{"(?:" + strings.Join(quoted(m.paths), "|") + ")$"}
 	if public := m.o.Bypass.Begins(); public != nil {
-		special += "|" + public.String()
+		special = append(special, public.String())
 	}
 	var err error
-	if m.special, err = regexp.Compile(special); err != nil || !m.ruled {
+	if m.special, err = oneOf(special); err != nil || !m.ruled {
 		return err
 	}
 	return m.setShortcuts(special)
+}
+
+// oneOf compiles an expression for texts that begin as one of alternatives. The ^ applies
+// to all of it: Go would otherwise try each alternative at each byte of a text.
+func oneOf(alternatives []string) (*regexp.Regexp, error) {
+	return regexp.Compile("^(?:" + strings.Join(alternatives, "|") + ")")
 }
 
 func quoted(paths []string) []string {
@@ -60,7 +66,7 @@ type shortcut struct {
 
 // setShortcuts sets the shortcuts of m by method and host. There is only one if no rule
 // has either.
-func (m *Middleware) setShortcuts(special string) error {
+func (m *Middleware) setShortcuts(special []string) error {
 	methods := m.access.Methods()
 	hosts := m.access.Hosts()
 	m.byMethod = methods != nil
@@ -97,10 +103,10 @@ func (m *Middleware) setShortcuts(special string) error {
 	return nil
 }
 
-// newShortcut compiles s. Special comes first, because a rule may have its paths too.
-func (m *Middleware) newShortcut(special string, s *policy.Shortcut) (*shortcut, error) {
-	own := "^(?:" + strings.Join(quoted(m.paths), "|") + ")$"
-	begins, err := regexp.Compile(own + "|" + s.Begins + strings.TrimPrefix(special, own))
+// newShortcut compiles s. The plugin's own paths, which special begins with, come first,
+// because a rule may have them too. The public paths come last.
+func (m *Middleware) newShortcut(special []string, s *policy.Shortcut) (*shortcut, error) {
+	begins, err := oneOf(append([]string{special[0], s.Begins}, special[1:]...))
 	if err != nil {
 		return nil, err
 	}
@@ -163,13 +169,13 @@ func newRuled(h *handler) http.Handler {
 // ServeHTTP is handler.ServeHTTP with one more step: it finds the place of the request,
 // and with it the session's verdict. Each is one function, because a call costs more
 // than the rest of the step, and sites without rules skip it. A request whose URI is
-// not the path that rules compare is left to serve.
+// not the path that rules compare, or whose path is long, is left to serve.
 func (u *ruledHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := u.h
 	head := r.Header
 	cookies := head["Cookie"]
 	target, _, _ := strings.Cut(r.RequestURI, "?")
-	if len(cookies) != 1 || len(head) > headers.MaxNames || r.Method == http.MethodConnect || r.Trailer != nil || r.TransferEncoding != nil || target != r.URL.Path ||
+	if len(cookies) != 1 || len(head) > headers.MaxNames || r.Method == http.MethodConnect || r.Trailer != nil || r.TransferEncoding != nil || target != r.URL.Path || len(target) > policy.MaxPath ||
 		head.WriteSubset(h.closed, h.harmless.Load().(map[string]bool)) != nil {
 		u.m.serve(w, r, h)
 		return

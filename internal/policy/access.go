@@ -69,13 +69,15 @@ type Access struct {
 	expressions []*expression // each text once
 	byMethod    bool          // a rule has methods
 	byHost      bool          // a rule has hosts
+	longest     int           // path of a rule, in bytes
 }
 
 type accessRule struct {
 	// exact matches the rule's paths. folded matches them whatever their case, and with an
 	// ending of the last segment, such as .json. Nil: every path.
 	exact, folded *regexp.Regexp
-	prefixes      []string // the paths in lower case
+	foldedText    string   // the text of folded without its ^
+	lines         string   // the paths in lower case, each after a line break
 	texts         []string // the texts that exact matches
 	methods       map[string]bool
 	hosts         map[string]bool
@@ -166,7 +168,8 @@ func (c *accessCompiler) expression(i int, text string) int {
 // path. The prefix / does.
 func (c *accessCompiler) setPaths(i int, rule *accessRule, paths []string) bool {
 	var parts []string
-	var texts, prefixes []string
+	var texts []string
+	lines := ""
 	c.paths += len(paths)
 	if c.paths > maxPaths {
 		c.problem(i, "paths", fmt.Sprintf("are more than %d in all rules", maxPaths))
@@ -183,18 +186,22 @@ func (c *accessCompiler) setPaths(i int, rule *accessRule, paths []string) bool 
 			continue
 		}
 		p = strings.TrimRight(p, "/")
+		if len(p) > c.a.longest {
+			c.a.longest = len(p)
+		}
 		parts = append(parts, regexp.QuoteMeta(p))
 		texts = append(texts, p, p+"/")
-		prefixes = append(prefixes, strings.ToLower(p))
+		lines += "\n" + strings.ToLower(p)
 	}
 	if every || len(parts) == 0 {
 		return every
 	}
-	text := "^(?:" + strings.Join(parts, "|") + ")"
-	rule.exact = regexp.MustCompile(text + "(?:/|$)")
-	rule.folded = regexp.MustCompile("(?i:" + text + `)(?:[^\p{L}\p{N}_-]|$)`)
+	text := "(?:" + strings.Join(parts, "|") + ")"
+	rule.exact = regexp.MustCompile("^" + text + "(?:/|$)")
+	rule.foldedText = "(?i:" + text + `)(?:[^\p{L}\p{N}_-]|$)`
+	rule.folded = regexp.MustCompile("^" + rule.foldedText)
 	rule.texts = texts
-	rule.prefixes = prefixes
+	rule.lines = lines
 	return false
 }
 

@@ -55,7 +55,7 @@ func prefixFault(p string) string {
 		return "has a wildcard; a prefix covers everything below it"
 	case !plain(p):
 		return "is not a plain path: it must have no query, no escapes and no dot segments, and beyond ASCII only letters, marks and digits"
-	case len(p) > maxPath:
+	case len(p) > MaxPath:
 		return "is too long"
 	}
 	return ""
@@ -71,8 +71,14 @@ func (b *Bypass) Begins() *regexp.Regexp {
 	return b.begins
 }
 
-// maxPath bounds a public path, in bytes.
-const maxPath = 4096
+const (
+	// MaxPath bounds, in bytes, a decoded path of which the plugin is sure. A longer one is
+	// not public. With access rules, it is a path that can be read in two ways.
+	MaxPath = 4096
+	// maxSent bounds, in bytes, such a path as it was received: with escapes, and with the
+	// scheme and the host of the absolute form (RFC 9112, section 3.2.2).
+	maxSent = 3*MaxPath + 1024
+)
 
 // Matches reports whether r has a public path and so needs no sign-in. Prefixes end at
 // the boundary of a segment. A path that another server could read differently never
@@ -86,12 +92,16 @@ func (b *Bypass) Matches(r *http.Request) bool {
 }
 
 // unambiguous reports whether every server reads the path of r alike. It uses RawPath
-// and RequestURI as received, because EscapedPath replaces malformed escapes.
+// and RequestURI as received, because EscapedPath replaces malformed escapes. It looks at
+// the lengths first, so that no client determines what a look costs.
 func unambiguous(r *http.Request) bool {
-	if len(r.URL.Path) > maxPath || !plain(r.URL.Path) || !plainlyEscaped(r.URL.RawPath) {
+	target, _, _ := strings.Cut(r.RequestURI, "?")
+	if len(r.URL.Path) > MaxPath || len(r.URL.RawPath) > maxSent || len(target) > maxSent {
 		return false
 	}
-	target, _, _ := strings.Cut(r.RequestURI, "?")
+	if !plain(r.URL.Path) || !plainlyEscaped(r.URL.RawPath) {
+		return false
+	}
 	if r.RequestURI == "" || target == r.URL.Path {
 		return true
 	}

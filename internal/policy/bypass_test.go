@@ -133,6 +133,41 @@ func TestBypassUsesThePathThatTraefikSends(t *testing.T) {
 	}
 }
 
+func TestLongTargets(t *testing.T) {
+	b := newBypass(t, "/public")
+	rules := []AccessRule{{Paths: []string{"/admin"}}, {Paths: []string{"/public"}, Unauthenticated: Pass}}
+	a, problems := NewAccess(AccessOptions{Lists: lists(t, Rules{}), Rules: rules})
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	for _, row := range []struct {
+		name, uri string
+		sure      bool
+	}{
+		{"L50 the longest path", "/public/" + strings.Repeat("a", MaxPath-8), true},
+		{"L50 the longest path, each byte escaped", "/public/" + strings.Repeat("%41", MaxPath-8), true},
+		{"L50 a long query", "/public/x?" + strings.Repeat("%41", 100_000), true},
+		{"L50 a longer path", "/public/" + strings.Repeat("a", MaxPath-7), false},
+		{"L50 a path of a megabyte", "/public/" + strings.Repeat("a", 1_000_000), false},
+		{"L50 the absolute form, with a megabyte before the path", "http://" + strings.Repeat("%41", 330_000) + "@a.test/public/x", false},
+		{"L50 the absolute form, with a megabyte before the path and a query", "http://" + strings.Repeat("a", 990_000) + "@a.test/public/x?y", false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := request(t, http.MethodGet, row.uri)
+			if b.Matches(r) != row.sure {
+				t.Errorf("public: %v, want %v", !row.sure, row.sure)
+			}
+			c := a.Choose(r)
+			if row.sure && (c.Place != 3 || len(c.Also) != 0) {
+				t.Errorf("the rules of place %d and %v decide, want 3", c.Place, c.Also)
+			}
+			if !row.sure && (c.Place != PlaceLists || len(c.Also) != 1 || c.Also[0] != 2 || c.Unauthenticated == Pass) {
+				t.Errorf("the rules of place %d and %v decide, and without a session %q, want the lists and 2", c.Place, c.Also, c.Unauthenticated)
+			}
+		})
+	}
+}
+
 func TestBypassNeverDependsOnHeaders(t *testing.T) {
 	b := newBypass(t, "/public")
 	for row, h := range map[string][2]string{

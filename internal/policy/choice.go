@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 )
 
 // A Choice says which rules decide about a request.
@@ -25,7 +26,7 @@ type target struct {
 	pathSure, methodSure, hostSure bool
 	plain                          bool   // the path is sure, and in ASCII
 	foreign                        bool   // the path has letters beyond ASCII, which some servers replace
-	begin                          string // of such a path, in lower case: the part that they keep
+	begin                          string // of such a path, in lower case and after a line break: the part that they keep
 }
 
 // How far a rule matches a request.
@@ -55,13 +56,17 @@ func (a *Access) chooseRule(r *http.Request) Choice {
 	q := a.read(r)
 	c := Choice{Place: PlaceLists, Unauthenticated: a.o.Unauthenticated}
 	for i, rule := range a.rules {
-		// These are the common cases of matches, without the cost of its call.
+		// These are the cases in which many rules need no call of matches, which costs more.
 		if q.methodSure && rule.methods != nil && !rule.methods[q.method] || q.hostSure && rule.hosts != nil && !rule.hosts[q.host] ||
 			q.plain && rule.folded != nil && !rule.folded.MatchString(q.path) {
 			continue
 		}
 		m := matchMaybe
-		if q.pathSure || rule.folded == nil {
+		if q.foreign && rule.folded != nil && !rule.folded.MatchString(q.path) {
+			if !strings.Contains(rule.lines, q.begin) {
+				continue
+			}
+		} else if q.pathSure || rule.folded == nil {
 			m = rule.matches(q)
 		}
 		if m == matchNone || rule.mode == Pass && (m == matchMaybe || !q.pathSure) {
@@ -83,7 +88,8 @@ func (a *Access) chooseRule(r *http.Request) Choice {
 	return c
 }
 
-// matches reports how far a rule matches a request.
+// matches reports how far a rule matches a request. For a foreign path that folded does not
+// match, chooseRule decides.
 func (rule *accessRule) matches(q *target) extent {
 	result := matchFully
 	if rule.hosts != nil {
@@ -105,20 +111,10 @@ func (rule *accessRule) matches(q *target) extent {
 	if rule.exact == nil || q.pathSure && rule.exact.MatchString(q.path) {
 		return result
 	}
-	if q.pathSure && !rule.folded.MatchString(q.path) && !(q.foreign && rule.mayBegin(q.begin)) {
+	if q.pathSure && !rule.folded.MatchString(q.path) {
 		return matchNone
 	}
 	return matchMaybe
-}
-
-// mayBegin reports whether a path of the rule begins with begin, in any case.
-func (rule *accessRule) mayBegin(begin string) bool {
-	for _, p := range rule.prefixes {
-		if strings.HasPrefix(p, begin) {
-			return true
-		}
-	}
-	return false
 }
 
 // methodOverride matches the name of a header by which some servers take another method,
@@ -154,7 +150,12 @@ func (a *Access) read(r *http.Request) *target {
 		q.foreign = !q.plain
 	}
 	if q.foreign {
-		q.begin = keptBegin(q.path)
+		q.begin = "\n" + keptBegin(q.path)
+		// Rules see the path as far as the longest of theirs and the next character. Three
+		// bytes may be a spelling of one, as the sign of Kelvin is of k.
+		if most := 3*a.longest + utf8.UTFMax; len(q.path) > most {
+			q.path = q.path[:most]
+		}
 	}
 	if a.byMethod {
 		q.methodSure = methodToken.MatchString(r.Method) && !overridesMethod(r.Header)

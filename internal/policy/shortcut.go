@@ -11,12 +11,13 @@ import (
 // does, by one regular expression and one map.
 type Shortcut struct {
 	// Begins is an expression for the beginnings of paths that a rule may decide about, or
-	// that need Choose.
+	// that need Choose. It begins with ^, which applies to all of it: Go would otherwise try
+	// each of its alternatives at each byte of a path.
 	Begins string
 	// Places has the only place that decides about a request, by the text that Begins matches
 	// in its path. Requests with other texts need Choose. So do requests with a RequestURI
-	// other than that path, with or without a query, and those with a header that overrides
-	// the method.
+	// other than that path, with or without a query, those whose path exceeds MaxPath, and
+	// those with a header that overrides the method.
 	Places map[string]Place
 	// Rules is equal for shortcuts with the same rules.
 	Rules string
@@ -24,10 +25,10 @@ type Shortcut struct {
 
 // notSimple matches paths that need Choose. They have a character that paths of rules
 // seldom have, an empty segment, or a segment that begins or ends with a dot.
-const notSimple = `^(?:[^/]|[A-Za-z0-9/_~.!$&'()*+,=:@-]*?(?:[^A-Za-z0-9/_~.!$&'()*+,=:@-]|//|/\.|\.(?:/|$)))`
+const notSimple = `(?:[^/]|[A-Za-z0-9/_~.!$&'()*+,=:@-]*?(?:[^A-Za-z0-9/_~.!$&'()*+,=:@-]|//|/\.|\.(?:/|$)))`
 
 // complicated matches the texts that notSimple matches. No such text has a place.
-var complicated = regexp.MustCompile(notSimple)
+var complicated = regexp.MustCompile("^" + notSimple)
 
 // Shortcut returns the shortcut of requests with a method and a host. Method must be one of
 // Methods, if these are not nil, and host a result of Host.
@@ -42,11 +43,11 @@ func (a *Access) Shortcut(method, host string) *Shortcut {
 		s.Rules += fmt.Sprintf("%d ", i)
 		if rule.exact == nil {
 			// No rule behind it decides, and no path is without a match.
-			parts = append(parts, "^/")
+			parts = append(parts, "/")
 			s.Places["/"] = Place(i + 2)
 			break
 		}
-		parts = append(parts, rule.folded.String())
+		parts = append(parts, rule.foldedText)
 		own := map[string]bool{}
 		for _, text := range rule.texts {
 			own[lower(text)] = true
@@ -58,7 +59,7 @@ func (a *Access) Shortcut(method, host string) *Shortcut {
 			taken[text] = true
 		}
 	}
-	s.Begins = strings.Join(parts, "|")
+	s.Begins = "^(?:" + strings.Join(parts, "|") + ")"
 	return s
 }
 

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"regexp"
+	"regexp/syntax"
 	"testing"
 )
 
@@ -42,5 +43,47 @@ func compareShortcut(t *testing.T, rules []AccessRule) {
 	}
 	if found == 0 {
 		t.Error("no request has a shortcut")
+	}
+}
+
+// An expression that a path is compared with looks at its beginning only.
+func TestExpressionsOfPathsAreAnchored(t *testing.T) {
+	for name, rules := range map[string][]AccessRule{
+		"L50 one rule":               {{Paths: []string{"/a"}}},
+		"L50 several rules":          {{Paths: []string{"/a", "/b"}}, {Paths: []string{"/c"}}, {Paths: []string{"/c/d"}}},
+		"L50 a rule for every path":  {{Paths: []string{"/a"}}, {}},
+		"L50 a rule with characters": {{Paths: []string{"/a.b|c"}}, {Paths: []string{"/é"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, problems := NewAccess(AccessOptions{Lists: lists(t, Rules{}), Rules: rules})
+			if problems != nil {
+				t.Fatal(problems)
+			}
+			mustBeAnchored(t, a.Shortcut("GET", noHost).Begins)
+			for _, rule := range a.rules {
+				if rule.exact != nil {
+					mustBeAnchored(t, rule.exact.String())
+					mustBeAnchored(t, rule.folded.String())
+				}
+			}
+			mustBeAnchored(t, newBypass(t, "/a", "/b/").Begins().String())
+		})
+	}
+}
+
+// mustBeAnchored fails the test if Go looks for matches of an expression elsewhere than at
+// the beginning of a text.
+func mustBeAnchored(t *testing.T, text string) {
+	t.Helper()
+	tree, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if program.StartCond()&syntax.EmptyBeginText == 0 {
+		t.Errorf("%s is tried at each byte", text)
 	}
 }

@@ -130,8 +130,14 @@ func TestHostileRequests(t *testing.T) {
 	sibling := optionsFor(s.provider)
 	sibling["cookiePrefix"] = siblingCookie
 	s.plugin.New(t, s.echo, t.Name()+"-sibling", sibling)
+	costLittle(t, h, append(append(append(floods(session), cookieFloods(session)...), pathFloods()...), deliveryFloods(s)...))
+}
+
+// costLittle asks h for each of list.
+func costLittle(t *testing.T, h http.Handler, list []flood) {
+	t.Helper()
 	server := dialled(t, h)
-	for _, f := range append(append(floods(session), pathFloods()...), deliveryFloods(s)...) {
+	for _, f := range list {
 		t.Run(f.name, func(t *testing.T) {
 			plain, hostile := time.Hour, time.Hour
 			for tries := 0; tries < 10 || hostile > tolerated*plain; tries++ {
@@ -185,7 +191,7 @@ func floods(session string) []flood {
 		{"L5 60 KB of cookies of ours on a public path", public, request("GET /public/x", "Cookie: "+own), 431},
 		{"L5 60 KB of cookies of ours, not signed in", stranger, request("GET /x", "Cookie: "+own), 401},
 		{"L5 60 KB of cookies of ours, signed in", signedIn, request("GET /x", in+"; "+own), 431},
-		{"L5 60 KB of cookies named almost like ours, signed in", signedIn, request("GET /x", in+"; "+strings.Repeat(cookie+"x;", 4_600)), 431},
+		{"L5 60 KB of cookies named almost like ours, signed in", signedIn, request("GET /x", in+"; "+strings.Repeat(cookie+"x;", 4_600)), 200},
 		{"L5 60 KB of sign-ins, a page", page, request("GET /x", "Accept: text/html", "Cookie: "+logins), 302},
 		{"L5 sign-ins, signed in", signedIn, request("GET /x", in+"; "+strings.Repeat(cookie+"-s-abcdefgh=x; ", 60)), 200},
 		{"L5 L16 60 KB of another middleware's cookies, signed in", signedIn, request("GET /x", in+"; "+strings.Repeat(siblingCookie+"=x;", 3_500)), 431},
@@ -240,6 +246,7 @@ func pathFloods() []flood {
 	return []flood{
 		{"L5 segments that begin with a dot", public, request("GET /public" + strings.Repeat("/.a", 1_360)), 200},
 		{"L5 escaped bytes of a path", public, request("GET /public/" + strings.Repeat("%c3%a4", 680)), 200},
+		{"L50 an absolute form with a megabyte before a public path", public, absolute("/public/x"), 401},
 		{"L5 a megabyte in the path", public, request("GET /public/" + strings.Repeat("a", 1_000_000)), 401},
 		{"L5 a megabyte in the query", public, request("GET /public/?" + strings.Repeat("a&", 500_000)), 200},
 		{"L5 a megabyte in a page's path", page, request("GET /"+strings.Repeat("a/", 500_000), "Accept: text/html"), 302},
@@ -256,6 +263,11 @@ func pathFloods() []flood {
 		{"L5 a megabyte of headers that a preflight asks for", ask("x-a"), ask(strings.Repeat("x-a,", 250_000)), 204},
 		{"L5 a purpose of a megabyte", stranger, request("GET /x", "Sec-Purpose: "+strings.Repeat("a", 1_000_000)), 401},
 	}
+}
+
+// absolute is a request in absolute form, with a megabyte of escapes before the host.
+func absolute(path string) string {
+	return "GET http://" + strings.Repeat("%41", 330_000) + "@" + appHost + path + " HTTP/1.1\r\nHost: " + appHost + "\r\n\r\n"
 }
 
 // deliveryFloods are the floods of logout tokens. The plain one has an invalid
