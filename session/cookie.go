@@ -157,7 +157,7 @@ var blanks = strings.NewReplacer(" ", ";", "\t", ";")
 
 // marked returns a text in which a semicolon is before each cookie of a Cookie header and
 // after each name without a value. The byte i of the header is at i+1. One native search
-// for a semicolon and a name finds a cookie in it, whatever else the header has. A regular
+// for a semicolon and a name finds a cookie in it, beside any other content. A regular
 // expression would cost more for each byte.
 func marked(header string) string {
 	return ";" + blanks.Replace(header) + ";"
