@@ -13,7 +13,7 @@ func TestShortcutsAreTheLongWay(t *testing.T) {
 		rules = append(rules, AccessRule{Paths: []string{p}})
 	}
 	for i := range rules {
-		t.Run("L40 what continues "+rules[i].Paths[0], func(t *testing.T) { compareShortcut(t, append(rules[i:i+1:i+1], rules...)) })
+		t.Run("L40 continuations of "+rules[i].Paths[0], func(t *testing.T) { compareShortcut(t, append(rules[i:i+1:i+1], rules...)) })
 	}
 }
 
