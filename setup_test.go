@@ -40,7 +40,14 @@ func alone(t *testing.T) bool {
 // Traefik does for each router.
 func written(t *testing.T) func(change func(c *Config)) *Config {
 	secret, key := oidctest.NewSecret(), oidctest.NewSecret()
-	logs := filepath.Join(t.TempDir(), "oidc.log")
+	// A background task may write a line, and so make the file again, while the directory
+	// is removed. A TempDir would fail the test then.
+	dir, err := os.MkdirTemp("", "traefikoidc-log-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	logs := filepath.Join(dir, "oidc.log")
 	return func(change func(c *Config)) *Config {
 		c := CreateConfig()
 		c.ProviderURL = "https://id.example.com"
