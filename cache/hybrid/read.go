@@ -92,7 +92,7 @@ func (r *reader) confirm(ctx context.Context, key string) ([]byte, string, error
 	return value, dataSet, err
 }
 
-// passLearnt sends a revocation that was read from Redis to the stores that replace this
+// passRevocation sends a revocation that was read from Redis to the stores that replace this
 // one. They may have been given the record as it was before.
 func (r *reader) passRevocation(key string, value []byte) {
 	h := r.h
